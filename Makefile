@@ -1,0 +1,51 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup venv run check test test-unit test-e2e bench image format clean
+
+# One target at a time: each is a script with an order of its own.
+.NOTPARALLEL:
+
+PY := .venv/bin
+
+help: ## show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup: ## install everything: .venv, host tools, a Docker engine, the image of the bridge
+	@scripts/setup.sh
+
+venv:
+	@scripts/setup.sh --venv-only
+
+run: setup ## start the bot (settings: environment or .env)
+	@$(PY)/threadsmith run
+
+check: venv ## format, lint, types and import rules; needs no engine
+	$(PY)/ruff format --check .
+	$(PY)/ruff check .
+	$(PY)/mypy
+	$(PY)/lint-imports
+
+test: setup ## every test: unit first, then those with containers
+	$(PY)/pytest tests/unit
+	$(PY)/pytest tests --ignore=tests/unit
+
+test-unit: venv ## the unit tests only; needs no engine
+	$(PY)/pytest tests/unit
+
+test-e2e: setup ## the end-to-end tests only
+	$(PY)/pytest tests/e2e
+
+bench: setup ## run the benchmarks
+	@$(PY)/python -m benchmarks
+
+image: ## build the image of the bridge and try it
+	@scripts/engine.sh ensure
+	@scripts/build-image.sh
+	@scripts/try-image.sh
+
+format: venv ## format the code and fix what the linter can
+	$(PY)/ruff format .
+	$(PY)/ruff check --fix .
+
+clean: ## remove .venv and every cache (images and data stay)
+	rm -rf .venv .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
