@@ -1,0 +1,104 @@
+"""The bridge's process: settings, logs, signals, and the order of starting and stopping."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from bridge.config import BridgeSettings
+from bridge.errors import BridgeError
+from bridge.llm import OpenAIChatModel
+from bridge.logs import set_up_logs
+from bridge.protocol import PROTOCOL_VERSION
+from bridge.server import create_app
+from bridge.session import Session
+from bridge.tools import default_tools
+
+_log = logging.getLogger("bridge")
+_STOP_SECONDS = 2.0
+_PR_SET_DUMPABLE = 4
+
+
+def main() -> int:
+    """Run the bridge until SIGTERM; the exit status of the process."""
+    if "--version" in sys.argv[1:]:
+        sys.stdout.write(f"threadsmith bridge, protocol {PROTOCOL_VERSION}\n")
+        return 0
+    _hide_from_siblings()
+    try:
+        settings = BridgeSettings.from_environment()
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_url=False):
+            name = "_".join(str(part) for part in item["loc"]).upper()
+            sys.stderr.write(f"threadsmith bridge: {name}: {item['msg']}\n")
+        return 2
+    secrets = (settings.bridge_token, settings.openrouter_api_key, settings.git_token)
+    set_up_logs(secret.get_secret_value() for secret in secrets if secret is not None)
+    try:
+        asyncio.run(_serve(settings))
+    except (BridgeError, OSError) as error:
+        _log.error("the bridge cannot run: %s", error)
+        return 1
+    return 0
+
+
+async def _serve(settings: BridgeSettings) -> None:
+    model = OpenAIChatModel(
+        settings.openrouter_base_url,
+        settings.openrouter_api_key,
+        progress_timeout_seconds=settings.model_progress_timeout_seconds,
+    )
+    session = Session(settings, model, default_tools())
+    answered, stop = asyncio.Event(), asyncio.Event()
+    app = create_app(session, settings.bridge_token, on_request=answered.set)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    _stop_on_signals(stop)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        host, port = runner.addresses[0][:2]
+        _log.info("listening on %s:%s", host, port)
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(session.run())
+            warm = group.create_task(_prewarm(model, answered))
+            await stop.wait()
+            work.cancel()
+            warm.cancel()
+    finally:
+        session.events.end_readers()
+        await runner.cleanup()
+        session.close()
+        await model.close()
+    _log.info("stopped")
+
+
+async def _prewarm(model: OpenAIChatModel, answered: asyncio.Event) -> None:
+    """Load the model client early, but not in the way of the first answer."""
+    await answered.wait()
+    await model.prewarm()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def begin() -> None:
+        stop.set()
+        loop.call_later(_STOP_SECONDS, os._exit, 1)  # whatever still holds on then
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, begin)
+
+
+def _hide_from_siblings() -> None:
+    """Keep processes of the same user from reading this one's memory and environment."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

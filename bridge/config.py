@@ -1,0 +1,44 @@
+"""The bridge's settings: the environment of the container, read once at start."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from bridge.protocol import PORT
+
+
+class BridgeSettings(BaseModel):
+    """Everything the container is told from outside. Defaults suit the image."""
+
+    model_config = ConfigDict(frozen=True)
+    host: str = "0.0.0.0"  # noqa: S104  (the container's own interface; the host publishes it)
+    port: int = PORT
+    bridge_token: SecretStr = Field(min_length=16)
+    openrouter_api_key: SecretStr
+    openrouter_base_url: str
+    git_token: SecretStr | None = None
+    workspace_dir: Path = Path("/workspace")
+    state_dir: Path = Path("/state")
+    command_timeout_seconds: float = Field(default=30.0, gt=0)
+    command_allow: tuple[str, ...] = ()
+    clone_timeout_seconds: float = Field(default=600.0, gt=0)
+    model_progress_timeout_seconds: float = Field(default=120.0, gt=0)
+    model_max_attempts: int = Field(default=5, ge=1)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; a field `x_y` comes from the variable `X_Y`.
+
+        Raises pydantic.ValidationError naming the missing or wrong variable.
+        """
+        source = os.environ if environ is None else environ
+        values: dict[str, object] = {
+            name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())
+        }
+        allow = values.get("command_allow")
+        if isinstance(allow, str):
+            values["command_allow"] = tuple(word for word in allow.split(",") if word)
+        return cls.model_validate(values)

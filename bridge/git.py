@@ -1,0 +1,119 @@
+"""Runs git on the workspace so that as little as possible of a repository's own programs run.
+
+Hooks, the file system monitor, external diffs, textconv and signature programs are off, and no
+other repository is discovered. A clean or smudge filter that somebody has put into the checkout's
+own `.git/config` cannot be switched off as a whole: git must be treated as running such code.
+"""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bridge.process import Finished, Limit, environment, run
+from bridge.workspace import Workspace
+
+SAFE_CONFIG = (
+    "core.fsmonitor=",
+    "core.hooksPath=/dev/null",
+    "core.pager=cat",
+    "core.attributesFile=/dev/null",
+    "core.quotePath=false",
+    "safe.bareRepository=explicit",
+    "credential.helper=",
+    "log.showSignature=false",
+    "diff.external=",
+    "diff.ignoreSubmodules=dirty",
+    "diff.noprefix=false",
+    "diff.mnemonicPrefix=false",
+    "color.ui=false",
+    "advice.addEmbeddedRepo=false",
+    "gc.auto=0",
+)
+DIFF_OPTIONS = (
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--ignore-submodules=dirty",
+    "--submodule=short",
+    "--find-renames",
+)
+GIT_TIMEOUT_SECONDS = 60.0
+_LIMIT = Limit(1_048_576, 65_536)
+_NO_HOME = Path("/nonexistent")
+
+
+def git_environment() -> dict[str, str]:
+    """What git sees when no particular checkout is meant."""
+    return environment(_NO_HOME) | {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_LITERAL_PATHSPECS": "1",
+        "GIT_PAGER": "cat",
+        "GIT_EDITOR": "false",
+        "GIT_ASKPASS": "false",
+    }
+
+
+async def git_at(
+    directory: Path,
+    *arguments: str,
+    extra_environment: Mapping[str, str] | None = None,
+    limit: Limit = _LIMIT,
+    timeout_seconds: float = GIT_TIMEOUT_SECONDS,
+) -> Finished:
+    """Run git in a directory, stderr apart. Raises StartError when there is no git."""
+    options = [part for setting in SAFE_CONFIG for part in ("-c", setting)]
+    return await run(
+        ["git", "--no-pager", *options, *arguments],
+        cwd=directory,
+        env=git_environment() | (dict(extra_environment) if extra_environment else {}),
+        timeout_seconds=timeout_seconds,
+        limit=limit,
+        separate_stderr=True,
+    )
+
+
+async def git(
+    workspace: Workspace,
+    *arguments: str,
+    extra_environment: Mapping[str, str] | None = None,
+    limit: Limit = _LIMIT,
+) -> Finished:
+    """Run git on the checkout at the workspace's root and on no other repository."""
+    located = {
+        "GIT_DIR": str(workspace.root / ".git"),
+        "GIT_WORK_TREE": str(workspace.root),
+        **(extra_environment or {}),
+    }
+    return await git_at(workspace.root, *arguments, extra_environment=located, limit=limit)
+
+
+def authorisation(token: SecretStr | None) -> dict[str, str]:
+    """The token for one command: in its environment, so in no URL, argument or file.
+
+    A redirect is refused then, because git would send the header to wherever it leads.
+    """
+    if token is None:
+        return {}
+    return {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "http.extraHeader",
+        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {_login(token)}",
+        "GIT_CONFIG_KEY_1": "http.followRedirects",
+        "GIT_CONFIG_VALUE_1": "false",
+    }
+
+
+def without_token(text: str, token: SecretStr | None) -> str:
+    """Text of git's without the token, in whichever form it was sent."""
+    if token is None or not token.get_secret_value():
+        return text
+    return text.replace(token.get_secret_value(), "[token]").replace(_login(token), "[token]")
+
+
+def _login(token: SecretStr) -> str:
+    return base64.b64encode(f"x-access-token:{token.get_secret_value()}".encode()).decode()

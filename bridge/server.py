@@ -1,0 +1,178 @@
+"""The bridge's HTTP routes: the token, the requests and errors of the contract, nothing else."""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from bridge.errors import BridgeError
+from bridge.protocol import (
+    PROTOCOL_VERSION,
+    Accepted,
+    ChatRequest,
+    Disposition,
+    ErrorCode,
+    ExecuteRequest,
+    Health,
+    WireError,
+    WorkspaceRequest,
+)
+from bridge.session import Session
+from bridge.streams import Streams
+
+_log = logging.getLogger(__name__)
+_BODY_BYTES = 2 * 1_048_576
+_BODY_SECONDS = 30.0
+_STATUS = {
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.REPOSITORY_NOT_FOUND: 404,
+    ErrorCode.BRANCH_NOT_FOUND: 404,
+    ErrorCode.WORKSPACE_MISSING: 409,
+    ErrorCode.WORKSPACE_CONFLICT: 409,
+    ErrorCode.QUEUE_FULL: 429,
+    ErrorCode.CLONE_FAILED: 502,
+    ErrorCode.CLONE_TIMEOUT: 504,
+    ErrorCode.NO_SPACE: 507,
+}
+_INTERNAL_STATUS = 500
+
+_UNAUTHORIZED = WireError(
+    code=ErrorCode.UNAUTHORIZED, message="This needs the token of this agent."
+)
+_FAILED_INSIDE = WireError(code=ErrorCode.INTERNAL, message="The bridge failed inside.")
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def create_app(
+    session: Session,
+    token: SecretStr,
+    *,
+    heartbeat_seconds: float = 15.0,
+    on_request: Callable[[], None] = lambda: None,
+) -> web.Application:
+    """The routes over one session. `on_request` hears of each request, once it is answered."""
+    routes = _Routes(session, Streams(session.events, heartbeat_seconds=heartbeat_seconds))
+    app = web.Application(middlewares=[_guard(token, on_request)], client_max_size=_BODY_BYTES)
+    app.add_routes(
+        [
+            web.get("/health", routes.health),
+            web.post("/agent/workspace", routes.workspace),
+            web.post("/agent/execute", routes.execute),
+            web.post("/agent/chat", routes.chat),
+            web.get("/agent/status", routes.status),
+            web.get("/agent/events", routes.events),
+            web.get("/agent/ws", routes.websocket),
+            web.post("/agent/interrupt", routes.interrupt),
+            web.get("/agent/diff", routes.diff),
+            web.get("/agent/patch", routes.patch),
+        ]
+    )
+    return app
+
+
+class _Routes:
+    def __init__(self, session: Session, streams: Streams) -> None:
+        self._session = session
+        self._streams = streams
+
+    async def health(self, _request: web.Request) -> web.StreamResponse:
+        return _json(Health(protocol=PROTOCOL_VERSION, instance_id=self._session.instance_id))
+
+    async def workspace(self, request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.prepare(await _read(request, WorkspaceRequest)))
+
+    async def execute(self, request: web.Request) -> web.StreamResponse:
+        accepted = await self._session.execute(await _read(request, ExecuteRequest))
+        return await self._answer(request, accepted)
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        accepted = await self._session.chat(await _read(request, ChatRequest))
+        if accepted.disposition is not Disposition.STARTED:
+            return _json(accepted, status=202)
+        return await self._answer(request, accepted)
+
+    async def status(self, _request: web.Request) -> web.StreamResponse:
+        return _json(self._session.status())
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        return await self._streams.send(request, self._streams.place(request, 0))
+
+    async def websocket(self, request: web.Request) -> web.StreamResponse:
+        return await self._streams.send_websocket(request, self._streams.place(request, 0))
+
+    async def interrupt(self, _request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.interrupt())
+
+    async def diff(self, _request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.diff())
+
+    async def patch(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(body=await self._session.patch(), content_type="text/x-patch")
+
+    async def _answer(self, request: web.Request, accepted: Accepted) -> web.StreamResponse:
+        if "application/json" in request.headers.get("Accept", ""):
+            return _json(accepted, status=202)
+        start = self._session.before_task(accepted.task_id)
+        after = self._streams.place(request, start)
+        return await self._streams.send(request, after, task_id=accepted.task_id)
+
+
+def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
+    expected = f"Bearer {token.get_secret_value()}".encode()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            said = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+            if request.path == "/health" or hmac.compare_digest(said, expected):
+                return await handler(request)
+            return _error(401, _UNAUTHORIZED)
+        except BridgeError as error:
+            return _error(_STATUS.get(error.code, _INTERNAL_STATUS), error.on_the_wire())
+        except web.HTTPException as error:
+            is_missing = isinstance(error, web.HTTPNotFound)
+            code = ErrorCode.NOT_FOUND if is_missing else ErrorCode.INVALID_REQUEST
+            return _error(error.status, WireError(code=code, message=f"{error.reason}."))
+        except ConnectionError:
+            raise  # the client went away
+        except Exception:  # noqa: BLE001  (boundary: no traceback ever goes onto the wire)
+            _log.exception("%s %s failed inside", request.method, request.path[:100])
+            return _error(_INTERNAL_STATUS, _FAILED_INSIDE)
+        finally:
+            on_request()
+
+    return guard
+
+
+async def _read(request: web.Request, shape: type[R]) -> R:
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await request.read()
+        return shape.model_validate_json(body)
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc']))[:100] or 'body'}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)[:10]
+        )
+        raise BridgeError(ErrorCode.INVALID_REQUEST, problems) from error
+
+
+def _json(answer: BaseModel, status: int = 200) -> web.Response:
+    return web.Response(
+        body=answer.model_dump_json().encode(), content_type="application/json", status=status
+    )
+
+
+def _error(status: int, error: WireError) -> web.Response:
+    headers = {"WWW-Authenticate": "Bearer"} if error.code == ErrorCode.UNAUTHORIZED else None
+    body = {"error": error.model_dump()}
+    return web.json_response(body, status=status, headers=headers)

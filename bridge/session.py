@@ -1,0 +1,217 @@
+"""The agent's session: everything the bridge does, without HTTP."""
+
+import asyncio
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bridge import checkout
+from bridge.config import BridgeSettings
+from bridge.conversation import Conversation, PersonMessage
+from bridge.errors import BridgeError, WorkspaceError
+from bridge.events import EventLog
+from bridge.executor import Executor, Task
+from bridge.ledger import Ledger
+from bridge.llm import ChatModel
+from bridge.model_calls import ModelCalls, Sleep
+from bridge.prompts import Checkout, system_prompt
+from bridge.protocol import (
+    Accepted,
+    ChatMode,
+    ChatRequest,
+    Diff,
+    ErrorCode,
+    ExecuteRequest,
+    FileChange,
+    SessionStatus,
+    Status,
+    WorkspaceCloning,
+    WorkspaceReady,
+    WorkspaceReadyEvent,
+    WorkspaceRequest,
+)
+from bridge.tool_calls import ToolCalls
+from bridge.tools.base import Tool, ToolContext
+from bridge.worker import Worker
+from bridge.workspace import Workspace
+
+_DIFF_BYTES = 400_000
+_DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
+
+
+class Session:
+    """One workspace, one conversation, one task at a time; `run` must run for tasks to be done.
+
+    Methods raise BridgeError for everything that the caller should hear about.
+    """
+
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        model: ChatModel,
+        tools: Sequence[Tool[Any]],
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.instance_id = uuid.uuid4().hex
+        self._settings = settings
+        self._tools = tools
+        self._workspace = Workspace(settings.workspace_dir)
+        self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
+        self._ledger = Ledger()
+        self.events = EventLog(settings.state_dir / "events.jsonl", self._ledger.enter)
+        self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
+        attempts = settings.model_max_attempts
+        calls = ModelCalls(
+            model, self._conversation, self.events, max_attempts=attempts, sleep=sleep
+        )
+        executor = Executor(self._conversation, self.events, calls, ToolCalls(tools, self.events))
+        self._worker = Worker(
+            executor, self._conversation, self.events, self._ledger, self._make_task
+        )
+        self._cloning = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Work on what comes in, until cancelled."""
+        await self._worker.run()
+
+    def close(self) -> None:
+        """Close the files; `run` and every request are over by then."""
+        self.events.close()
+        self._conversation.close()
+
+    async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
+        """Clone, or find the clone already there."""
+        async with self._cloning:
+            is_new = self._ledger.workspace is None
+            if is_new:
+                await self.events.record(
+                    WorkspaceCloning(
+                        repository=request.repository, source_branch=request.source_branch
+                    )
+                )
+            ready = await checkout.clone(
+                request,
+                self._workspace,
+                git_token=self._settings.git_token,
+                timeout_seconds=self._settings.clone_timeout_seconds,
+            )
+            if is_new:
+                fields = ready.model_dump(exclude={"already_there"})
+                await self.events.record(WorkspaceReadyEvent(**fields))
+            return ready
+
+    async def execute(self, request: ExecuteRequest) -> Accepted:
+        """Start the task, or let it wait while another one is at work."""
+        self._ready()
+        return await self._worker.accept(
+            PersonMessage(
+                task_id=request.task_id,
+                text=request.text,
+                mode=ChatMode.QUEUE,
+                model=request.model,
+                max_steps=request.max_steps,
+                author=request.author,
+            )
+        )
+
+    async def chat(self, request: ChatRequest) -> Accepted:
+        """Hand the message to the task at work, or make it a task of its own."""
+        self._ready()
+        last = self._conversation.last_accepted
+        model = request.model or (last.model if last else None)
+        if model is None:
+            raise BridgeError(ErrorCode.INVALID_REQUEST, "The first task has to name a model.")
+        return await self._worker.accept(
+            PersonMessage(
+                task_id=request.task_id,
+                message_id=request.message_id,
+                text=request.text,
+                mode=request.mode,
+                model=model,
+                max_steps=request.max_steps or (last.max_steps if last else _DEFAULT_STEPS),
+                author=request.author,
+            )
+        )
+
+    async def interrupt(self) -> Status:
+        """End the task at work; container, workspace, conversation and queue stay."""
+        await self._worker.interrupt()
+        return self.status()
+
+    def status(self) -> Status:
+        """What the session is doing."""
+        ledger, current = self._ledger, self._worker.current
+        if current is not None:
+            status = SessionStatus.WORKING
+        elif self._cloning.locked():
+            status = SessionStatus.CLONING
+        else:
+            status = SessionStatus.EMPTY if ledger.workspace is None else SessionStatus.IDLE
+        at_work = ledger.running is not None
+        return Status(
+            status=status,
+            instance_id=self.instance_id,
+            task_id=current.task_id if current else None,
+            model=ledger.model,
+            step=ledger.step if at_work else 0,
+            max_steps=ledger.max_steps if at_work else 0,
+            queue=len(self._worker.queued),
+            last_seq=self.events.last_seq,
+            conversation_messages=len(self._conversation.messages),
+            usage=ledger.usage,
+        )
+
+    async def diff(self) -> Diff:
+        """What changed against the source branch."""
+        base = self._ready().base_commit
+        return await checkout.diff(self._workspace, base, _DIFF_BYTES)
+
+    async def patch(self) -> bytes:
+        """The same as a patch that `git apply` accepts."""
+        return await checkout.patch(self._workspace, self._ready().base_commit)
+
+    def before_task(self, task_id: str) -> int:
+        """The number of the event before the task's first; the newest when it has not begun."""
+        first = self._ledger.first_seq.get(task_id)
+        return self.events.last_seq if first is None else first - 1
+
+    def _ready(self) -> WorkspaceReadyEvent:
+        if self._ledger.workspace is None:
+            raise WorkspaceError(
+                ErrorCode.WORKSPACE_MISSING, "There is no workspace yet; prepare one first."
+            )
+        return self._ledger.workspace
+
+    def _make_task(self, message: PersonMessage) -> Task:
+        ready = self._ready()
+        if not self._conversation.messages:
+            about = Checkout(
+                repository=ready.repository,
+                source_branch=ready.source_branch,
+                target_branch=ready.target_branch,
+                root=self._workspace.root,
+            )
+            guide = [(tool.name, tool.description) for tool in self._tools]
+            prompt = system_prompt(about, guide, message.max_steps)
+            self._conversation.append({"role": "system", "content": prompt})
+        self._home.mkdir(parents=True, exist_ok=True)
+
+        async def changes() -> tuple[FileChange, ...]:
+            return await checkout.changes(self._workspace, ready.base_commit)
+
+        return Task(
+            id=message.task_id,
+            model=message.model,
+            max_steps=message.max_steps,
+            take_up=self._worker.take_up,
+            changes=changes,
+            context=ToolContext(
+                workspace=self._workspace,
+                base_commit=ready.base_commit,
+                command_timeout_seconds=self._settings.command_timeout_seconds,
+                command_allow=frozenset(self._settings.command_allow),
+                home=self._home,
+            ),
+        )

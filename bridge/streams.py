@@ -1,0 +1,112 @@
+"""The event log as HTTP: server-sent events and WebSocket frames, the same JSON in both."""
+
+import asyncio
+
+from aiohttp import WSCloseCode, web
+
+from bridge.errors import BridgeError
+from bridge.events import EventLog, Follower, Frame
+from bridge.protocol import ErrorCode
+
+_MAX_STREAMS = 64
+_WRITE_SECONDS = 120.0  # a reader that takes nothing for so long is gone; it may come back
+_MAX_INCOMING_BYTES = 4_096
+_HEARTBEAT = b": heartbeat\n\n"
+
+
+class Streams:
+    """Hands the log to any number of readers, each at its own pace."""
+
+    def __init__(self, log: EventLog, *, heartbeat_seconds: float) -> None:
+        self._log = log
+        self._heartbeat_seconds = heartbeat_seconds
+        self._open = 0
+
+    def place(self, request: web.Request, start: int) -> int:
+        """The number of the last event that the reader has: what it says, or `start`.
+
+        Raises BridgeError when it is no number, or lies beyond the log.
+        """
+        said = request.headers.get("Last-Event-ID") or request.query.get("after")
+        if said is None:
+            return start
+        if not (said.isascii() and said.isdecimal() and len(said) < 16):  # noqa: PLR2004  (digits)
+            raise BridgeError(ErrorCode.INVALID_REQUEST, "`after` has to be an event's number.")
+        if int(said) > self._log.last_seq:
+            raise BridgeError(
+                ErrorCode.INVALID_REQUEST,
+                f"There is no event {int(said)} yet; the last one is {self._log.last_seq}.",
+            )
+        return int(said)
+
+    async def send(
+        self, request: web.Request, after: int, *, task_id: str | None = None
+    ) -> web.StreamResponse:
+        """Server-sent events: all of them, or those of one task until it is finished."""
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        self._enter()
+        try:
+            with self._log.follow(after) as follower:
+                await response.prepare(request)
+                await self._send(response, follower, task_id)
+        except (ConnectionError, TimeoutError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._open -= 1
+        return response
+
+    async def send_websocket(self, request: web.Request, after: int) -> web.WebSocketResponse:
+        """The same events, one JSON object a text message; what the reader says is ignored."""
+        response = web.WebSocketResponse(
+            heartbeat=self._heartbeat_seconds, max_msg_size=_MAX_INCOMING_BYTES
+        )
+        self._enter()
+        try:
+            with self._log.follow(after) as follower:
+                await response.prepare(request)
+                async with asyncio.TaskGroup() as group:
+                    sender = group.create_task(self._send_messages(response, follower))
+                    async for _ in response:
+                        pass
+                    sender.cancel()
+        finally:
+            self._open -= 1
+        return response
+
+    def _enter(self) -> None:
+        if self._open >= _MAX_STREAMS:
+            raise BridgeError(
+                ErrorCode.INVALID_REQUEST, f"There are {_MAX_STREAMS} open streams already."
+            )
+        self._open += 1
+
+    async def _send(
+        self, response: web.StreamResponse, follower: Follower, task_id: str | None
+    ) -> None:
+        while not self._log.closed:
+            frames = await follower.next(self._heartbeat_seconds)
+            wanted = [frame for frame in frames if task_id in (None, frame.task_id)]
+            data = b"".join(map(_sse, wanted)) if frames else _HEARTBEAT
+            if data:
+                async with asyncio.timeout(_WRITE_SECONDS):
+                    await response.write(data)
+            if task_id is not None and any(frame.kind == "task_finished" for frame in wanted):
+                return
+
+    async def _send_messages(self, response: web.WebSocketResponse, follower: Follower) -> None:
+        try:
+            while not self._log.closed:
+                for frame in await follower.next(self._heartbeat_seconds):
+                    async with asyncio.timeout(_WRITE_SECONDS):
+                        await response.send_str(frame.data)
+        except (ConnectionError, TimeoutError):
+            pass
+        await response.close(code=WSCloseCode.GOING_AWAY)
+
+
+def _sse(frame: Frame) -> bytes:
+    number = f"id: {frame.seq}\n" if frame.seq else ""
+    return f"{number}event: {frame.kind}\ndata: {frame.data}\n\n".encode()

@@ -1,0 +1,23 @@
+from typing import Any
+
+from bridge.tools.base import Tool
+from bridge.tools.edit import EDIT_FILE
+from bridge.tools.files import LIST_DIRECTORY, READ_FILE, WRITE_FILE
+from bridge.tools.git import GIT_DIFF, GIT_LOG, GIT_STATUS
+from bridge.tools.search import SEARCH_FILES
+from bridge.tools.shell import RUN_COMMAND
+
+
+def default_tools() -> tuple[Tool[Any], ...]:
+    """Every tool of an agent, in the order in which the model is told of them."""
+    return (
+        READ_FILE,
+        WRITE_FILE,
+        EDIT_FILE,
+        LIST_DIRECTORY,
+        SEARCH_FILES,
+        GIT_STATUS,
+        GIT_DIFF,
+        GIT_LOG,
+        RUN_COMMAND,
+    )

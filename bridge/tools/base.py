@@ -1,0 +1,95 @@
+"""What a tool is: a value with a name, a pydantic arguments model and one async function."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bridge.errors import ToolError
+from bridge.workspace import Workspace
+
+
+class Arguments(BaseModel):
+    """Base of the arguments models: a field the tool does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool call gave. `text` goes to the model whole; `summary` is a few words for people.
+
+    `files_touched` are paths relative to the workspace.
+    """
+
+    text: str
+    summary: str
+    ok: bool = True
+    exit_code: int | None = None
+    files_touched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may use: the checkout, its base, the limits, a place for running output."""
+
+    workspace: Workspace
+    base_commit: str
+    command_timeout_seconds: float
+    command_allow: frozenset[str]
+    home: Path
+    on_output: Callable[[str], None] = lambda _text: None
+
+
+_PROBLEMS_NAMED = 10
+
+A = TypeVar("A", bound=Arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[A]):
+    """One tool. `target` names what a call is about (a file, a pattern), for display.
+
+    `run` raises ToolError for everything that the model should read and act on.
+    """
+
+    name: str
+    description: str
+    arguments: type[A]
+    run: Callable[[ToolContext, A], Awaitable[ToolResult]]
+    target: Callable[[A], str]
+
+    def schema(self) -> dict[str, Any]:
+        """The tool as the chat-completions API wants it."""
+        parameters = self.arguments.model_json_schema()
+        parameters.pop("title", None)
+        parameters.pop("description", None)
+        return {
+            "type": "function",
+            "function": {
+                "name": self.name,
+                "description": self.description,
+                "parameters": parameters,
+            },
+        }
+
+    def parse(self, text: str) -> A:
+        """Read the arguments that the model wrote; raises ToolError saying what to mend."""
+        try:
+            return self.arguments.model_validate(json.loads(text or "{}"))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ToolError(
+                f"The arguments are not valid JSON ({error}). Send them again."
+            ) from error
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, item['loc']))[:100] or 'arguments'}: {item['msg']}"
+                for item in error.errors(include_url=False, include_input=False)[:_PROBLEMS_NAMED]
+            )
+            readable = problems.encode(errors="replace").decode()
+            raise ToolError(f"The arguments do not fit {self.name}: {readable}") from error
+        except ValueError as error:
+            raise ToolError(f"The arguments cannot be read: {error}.") from error

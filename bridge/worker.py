@@ -1,0 +1,223 @@
+"""The one task at work: which message is next, its run, its interruption, its end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from bridge.conversation import Conversation, PersonMessage
+from bridge.errors import BridgeError
+from bridge.events import EventLog
+from bridge.executor import Executor, Task
+from bridge.ledger import Ledger
+from bridge.logs import current_task
+from bridge.prompts import INTERRUPTED_RESULT
+from bridge.protocol import (
+    Accepted,
+    ChatMode,
+    Disposition,
+    ErrorCode,
+    MessageTakenUp,
+    Outcome,
+    TaskFinished,
+    TaskStarted,
+    WireError,
+)
+from bridge.recovery import recover
+
+_log = logging.getLogger(__name__)
+_MAX_WAITING = 20
+_INTERRUPT_SECONDS = 5.0
+_STOPPED = "The bridge was stopped while this task was at work. Reply to go on."
+
+
+class Worker:
+    """Takes messages in and works on them, one task at a time.
+
+    `make_task` prepares the conversation for a message and says how its task is run.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        conversation: Conversation,
+        events: EventLog,
+        ledger: Ledger,
+        make_task: Callable[[PersonMessage], Task],
+    ) -> None:
+        self._executor = executor
+        self._conversation = conversation
+        self._events = events
+        self._ledger = ledger
+        self._make_task = make_task
+        self.current: PersonMessage | None = None  # at work, or about to be
+        self._work: asyncio.Task[None] | None = None  # set while cancelling it interrupts the task
+        self._interrupted = False
+        self._over = asyncio.Event()
+        self._wake = asyncio.Event()
+
+    @property
+    def queued(self) -> list[PersonMessage]:
+        """The messages that wait behind the current one, in the order of their turns."""
+        current = self.current.task_id if self.current else None
+        return [m for m in self._conversation.in_turn() if m.task_id != current]
+
+    async def run(self) -> None:
+        """Mend what a killed process left, then work on one message after the other."""
+        await recover(self._ledger, self._events, self._conversation)
+        self._start_next(after=None)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (message := self.current) is not None:
+                over = self._over
+                # A group of one: the task has an owner, and its interruption is not ours.
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._perform(message))
+                if self.current is message:
+                    self.current = None
+                over.set()
+                self._start_next(after=message)
+
+    async def accept(self, message: PersonMessage) -> Accepted:
+        """Take the message in, once: the same one again gets the same answer.
+
+        Raises BridgeError when too many wait, or when its task id names another message.
+        """
+        known = self._conversation.find(task_id=message.task_id, message_id=message.message_id)
+        if known is not None:
+            if known.message_id != message.message_id:
+                raise BridgeError(
+                    ErrorCode.INVALID_REQUEST, "This task_id belongs to another message."
+                )
+            return self._answer(known)
+        if len(self._conversation.waiting) >= _MAX_WAITING:
+            raise BridgeError(ErrorCode.QUEUE_FULL, f"{_MAX_WAITING} messages are waiting already.")
+        message = message.model_copy(update={"disposition": self._disposition(message.mode)})
+        self._conversation.accept(message)
+        if self.current is None:
+            self._start_next(after=None)
+        answer = self._answer(message)
+        await self._conversation.sync()
+        return answer
+
+    async def interrupt(self) -> None:
+        """End the task at work; returns when its tool is dead and its end is recorded.
+
+        Messages that wait are kept, and the next of them starts.
+        """
+        if self.current is None:
+            return
+        over = self._over
+        if not self._interrupted:  # a second cancel would disturb the cleaning up
+            self._interrupted = True
+            if self._work is not None:
+                self._work.cancel()
+        try:
+            async with asyncio.timeout(_INTERRUPT_SECONDS):
+                await over.wait()
+        except TimeoutError as error:
+            raise BridgeError(
+                ErrorCode.INTERNAL, f"The task did not stop within {_INTERRUPT_SECONDS:g} seconds."
+            ) from error
+
+    async def take_up(self) -> bool:
+        """Move the messages that steer into the conversation; whether there were any."""
+        task_id = self.current.task_id if self.current else None
+        steering = [m for m in self._conversation.steering() if m.task_id != task_id]
+        for message in steering:
+            message_id = message.message_id or message.task_id
+            try:
+                await self._events.record(MessageTakenUp(task_id=task_id, message_id=message_id))
+            finally:
+                if message_id in self._ledger.taken_messages:  # also when interrupted right here
+                    self._conversation.take(message)
+        return bool(steering)
+
+    def _disposition(self, mode: ChatMode) -> Disposition:
+        if self.current is None:
+            return Disposition.STARTED
+        return Disposition.STEERING if mode is ChatMode.STEER else Disposition.QUEUED
+
+    def _answer(self, message: PersonMessage) -> Accepted:
+        ids = [waiting.task_id for waiting in self.queued]
+        position = ids.index(message.task_id) + 1 if message.task_id in ids else 0
+        return Accepted(disposition=message.disposition, task_id=message.task_id, position=position)
+
+    def _start_next(self, after: PersonMessage | None) -> None:
+        if self.current is None:
+            following = next(iter(self._conversation.in_turn()), None)
+            if after is not None and following is not None and following.task_id == after.task_id:
+                return  # it could not even begin (a full disk); the next request tries again
+            self.current = following
+            self._interrupted = False
+            self._over = asyncio.Event()
+        if self.current is not None:
+            self._wake.set()
+
+    async def _perform(self, message: PersonMessage) -> None:
+        current_task.set(message.task_id)
+        began = time.monotonic()
+        outcome, error = Outcome.FAILED, None
+        stopped: asyncio.CancelledError | None = None
+        self._work = asyncio.current_task()
+        try:
+            outcome = await self._run_task(message)
+        except asyncio.CancelledError as cancelled:
+            if self._interrupted:
+                outcome = Outcome.INTERRUPTED
+            else:
+                stopped = cancelled
+                error = WireError(code=ErrorCode.INTERNAL, message=_STOPPED)
+        except BridgeError as failure:
+            error = failure.on_the_wire()
+        except Exception:  # noqa: BLE001  (boundary: a fault in one task never ends the session)
+            _log.exception("the task failed inside")
+            error = WireError(code=ErrorCode.INTERNAL, message="The agent failed inside.")
+        self._work = None
+        await self._finish(message, outcome, error, time.monotonic() - began)
+        if stopped is not None:
+            raise stopped
+
+    async def _run_task(self, message: PersonMessage) -> Outcome:
+        task = self._make_task(message)
+        started = TaskStarted(
+            task_id=message.task_id,
+            text=message.text,
+            model=message.model,
+            max_steps=message.max_steps,
+            message_id=message.message_id,
+        )
+        await self._events.record(started)
+        self._conversation.take(message)
+        _log.info("task started")
+        if self._interrupted:
+            return Outcome.INTERRUPTED
+        return await self._executor.run(task)
+
+    async def _finish(
+        self,
+        message: PersonMessage,
+        outcome: Outcome,
+        error: WireError | None,
+        duration_seconds: float,
+    ) -> None:
+        try:
+            if message.task_id in self._ledger.first_seq and message in self._conversation.waiting:
+                self._conversation.take(message)
+            self._conversation.answer_open_calls(INTERRUPTED_RESULT)
+            await self._conversation.sync()
+            if message.task_id in self._ledger.first_seq:
+                self.current = None  # who reads that it is over finds the session idle
+                await self._events.record(
+                    TaskFinished(
+                        task_id=message.task_id,
+                        outcome=outcome,
+                        steps=self._ledger.step,
+                        duration_seconds=round(duration_seconds, 3),
+                        error=error,
+                    )
+                )
+            _log.info("task finished: %s", outcome)
+        except BridgeError as failure:
+            _log.error("the end of the task could not be recorded: %s", failure.message)

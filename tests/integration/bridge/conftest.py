@@ -1,0 +1,235 @@
+"""A scripted model provider that speaks OpenRouter's dialect, and a bridge in this process."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, StreamReader, web
+from pydantic import SecretStr
+
+from bridge.config import BridgeSettings
+from bridge.llm import OpenAIChatModel
+from bridge.protocol import AgentEvent, parse_event
+from bridge.server import create_app
+from bridge.session import Session
+from bridge.tools import default_tools
+
+TOKEN = "canary-bridge-token"
+KEY = "canary-model-key"
+DONE = "data: [DONE]\n\n"
+
+Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def chunk(finish: str | None = None, **delta: Any) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return f"data: {json.dumps({'id': 'gen-1', 'choices': [choice]})}\n\n"
+
+
+def usage(**fields: Any) -> str:
+    body = {"prompt_tokens": 20, "completion_tokens": 5, "cost": 0.25} | fields
+    return f"data: {json.dumps({'id': 'gen-1', 'choices': [], 'usage': body})}\n\n"
+
+
+def streams(*parts: str, then: Callable[[web.Request], Awaitable[None]] | None = None) -> Reply:
+    """An answer made of these parts, each its own write."""
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part.encode())
+        if then is not None:
+            await then(request)
+        return response
+
+    return reply
+
+
+def says(text: str) -> Reply:
+    return streams(": OPENROUTER PROCESSING\n\n", chunk("stop", content=text), usage(), DONE)
+
+
+def calls(*wanted: tuple[str, dict[str, Any]]) -> Reply:
+    parts = []
+    for index, (name, arguments) in enumerate(wanted):
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        call = {"index": index, "id": f"call_{index}_{name}", "function": function}
+        parts.append(chunk(tool_calls=[call]))
+    return streams(*parts, chunk("tool_calls"), usage(), DONE)
+
+
+def fails(status: int, body: Any, **headers: str) -> Reply:
+    async def reply(_request: web.Request) -> web.StreamResponse:
+        if isinstance(body, str):
+            return web.Response(status=status, text=body, content_type="text/html")
+        return web.json_response(body, status=status, headers=headers)
+
+    return reply
+
+
+class Provider:
+    """Answers chat completions from a script, in order, and keeps the requests."""
+
+    def __init__(self) -> None:
+        self.script: list[Reply] = []
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(await request.json())
+        self.headers.append(dict(request.headers))
+        return await self.script.pop(0)(request)
+
+
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield "http://{}:{}".format(*runner.addresses[0][:2])
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    provider = Provider()
+    app = web.Application()
+    app.add_routes([web.post("/v1/chat/completions", provider.answer)])
+    async with serving(app) as url:
+        provider.url = f"{url}/v1"
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("remote")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-C", str(root)]
+    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
+    (root / "README.md").write_text("# Demo\n\nhello\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "first"], check=True)
+    return root
+
+
+@pytest.fixture
+def settings(tmp_path: Path, provider: Provider) -> BridgeSettings:
+    return BridgeSettings(
+        host="127.0.0.1",
+        port=0,
+        bridge_token=SecretStr(TOKEN),
+        openrouter_api_key=SecretStr(KEY),
+        openrouter_base_url=provider.url,
+        workspace_dir=tmp_path / "workspace",
+        state_dir=tmp_path / "state",
+        model_progress_timeout_seconds=0.5,
+        model_max_attempts=2,
+    )
+
+
+@pytest.fixture
+def workspace_body(remote: Path) -> dict[str, str]:
+    return {
+        "repository": "acme/demo",
+        "clone_url": f"file://{remote}",
+        "target_branch": "agent/demo",
+    }
+
+
+class Client:
+    """What a bot does, over real HTTP."""
+
+    def __init__(self, http: ClientSession, url: str) -> None:
+        self.http = http
+        self.url = url
+
+    async def post(self, path: str, body: Any = None, accept: str = "application/json") -> Any:
+        headers = {"Accept": accept}
+        async with self.http.post(self.url + path, json=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def get(self, path: str) -> Any:
+        async with self.http.get(self.url + path) as response:
+            return response.status, await response.json()
+
+    async def execute(self, task_id: str = "t1", **fields: Any) -> Any:
+        body = {"task_id": task_id, "text": "do it", "model": "acme/model"} | fields
+        return await self.post("/agent/execute", body)
+
+    async def chat(self, number: int, **fields: Any) -> Any:
+        body = {"message_id": f"m{number}", "task_id": f"r{number}", "text": f"say {number}"}
+        return await self.post("/agent/chat", body | fields)
+
+    async def frames(
+        self, until: str, path: str = "/agent/events", task_id: str | None = None, **headers: str
+    ) -> list[tuple[str | None, str, str]]:
+        """(id, event, data) of each event up to the first of the type `until` (of this task)."""
+        found = []
+        async with asyncio.timeout(15), self.http.get(self.url + path, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            async for frame in read_frames(response.content):
+                found.append(frame)
+                if frame[1] == until and task_id in (None, json.loads(frame[2])["task_id"]):
+                    return found
+        raise AssertionError(f"the stream ended before {until}")
+
+    async def events(self, until: str, path: str = "/agent/events") -> list[AgentEvent]:
+        return [parse_event(data) for _, _, data in await self.frames(until, path)]
+
+
+async def read_frames(content: StreamReader) -> AsyncIterator[tuple[str | None, str, str]]:
+    fields: dict[str, str] = {}
+    async for line in content:
+        text = line.decode().rstrip("\n")
+        if text:
+            name, _, value = text.partition(": ")
+            fields[name] = value
+        elif "data" in fields:
+            yield fields.get("id"), fields["event"], fields["data"]
+            fields = {}
+        else:
+            fields = {}
+
+
+@pytest.fixture
+def no_waiting() -> Callable[[float], Awaitable[object]]:
+    async def sleep(_seconds: float) -> None:
+        return
+
+    return sleep
+
+
+@pytest.fixture
+async def client(
+    settings: BridgeSettings,
+    workspace_body: dict[str, str],
+    no_waiting: Callable[[float], Awaitable[object]],
+) -> AsyncIterator[Client]:
+    """A bridge in this process with its workspace ready."""
+    model = OpenAIChatModel(
+        settings.openrouter_base_url,
+        settings.openrouter_api_key,
+        progress_timeout_seconds=settings.model_progress_timeout_seconds,
+    )
+    session = Session(settings, model, default_tools(), no_waiting)
+    app = create_app(session, settings.bridge_token, heartbeat_seconds=0.1)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with serving(app) as url, ClientSession(headers=headers) as http:
+        client = Client(http, url)
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(session.run())
+            status, _ = await client.post("/agent/workspace", workspace_body)
+            assert status == 200
+            yield client
+            work.cancel()
+        session.events.end_readers()
+    session.close()
+    await model.close()
