@@ -1,0 +1,205 @@
+"""A git host over HTTP: `git http-backend` under aiohttp, with tokens and private repositories."""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from playground.feed import Feed
+from playground.listening import listening
+from playground.repositories import git, git_environment, make_repository
+from playground.sample import SAMPLES
+
+ROUTE = re.compile(
+    r"/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:\.git)?"
+    r"/(info/refs|git-upload-pack|git-receive-pack)"
+)
+PIECE_BYTES = 64 * 1024
+MAX_HEADER_LINES = 64
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="playground"'}
+
+
+@dataclass(frozen=True, slots=True)
+class GitSettings:
+    """`token` opens every repository; `narrow_tokens` open only the repositories they list."""
+
+    token: str = "git-playground-canary"
+    narrow_tokens: tuple[tuple[str, frozenset[str]], ...] = ()
+    private: frozenset[str] = frozenset({"demo/private"})
+
+
+class GitServer:
+    """Serves `root/owner/name.git`. Reading public repositories needs no token, pushing does."""
+
+    def __init__(self, settings: GitSettings, root: Path, feed: Feed) -> None:
+        self.settings = settings
+        self.root = root
+        self.feed = feed
+        self.url = ""
+
+    async def add(self, name: str, files: dict[str, str]) -> Path:
+        """Make a repository with one commit on main; returns the path of the bare one."""
+        return await make_repository(self.root, name, files)
+
+    async def git(self, name: str, *arguments: str) -> str:
+        """Run git in a bare repository, to look at what was pushed."""
+        return await git(*arguments, cwd=self.root / f"{name}.git")
+
+    async def branches(self, name: str) -> list[str]:
+        out = await self.git(name, "for-each-ref", "--format=%(refname:short)", "refs/heads")
+        return out.split()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        found = ROUTE.fullmatch(request.path)
+        if found is None:
+            return web.Response(status=404, text="Not found\n")
+        name, operation = found.groups()
+        service = request.query.get("service", operation)
+        pushing = service == "git-receive-pack"
+        refusal = self._refuse(request, name, pushing=pushing)
+        self.feed.record(
+            "git_request",
+            repository=name,
+            service=service,
+            status=refusal.status if refusal else 200,
+        )
+        return refusal or await self._backend(request, name, operation)
+
+    def _refuse(self, request: web.Request, name: str, *, pushing: bool) -> web.Response | None:
+        """401 asks for a token; 404 hides what this token may not see."""
+        token = _token(request)
+        allowed = self._allowed(token, name)
+        if token is not None and allowed is None:
+            return web.Response(status=401, text="Bad credentials\n", headers=CHALLENGE)
+        exists = (self.root / f"{name}.git" / "HEAD").exists()
+        hidden = not exists or (name in self.settings.private and not allowed)
+        if hidden and token is not None:
+            return web.Response(status=404, text="Repository not found\n")
+        if hidden or (pushing and token is None):
+            return web.Response(status=401, text="Authentication required\n", headers=CHALLENGE)
+        if pushing and not allowed:
+            return web.Response(status=403, text="No permission to push\n")
+        return None
+
+    def _allowed(self, token: str | None, name: str) -> bool | None:
+        """Whether a token opens a repository; None when nobody knows the token."""
+        if token == self.settings.token:
+            return True
+        repositories = dict(self.settings.narrow_tokens).get(token or "")
+        return None if repositories is None else name in repositories
+
+    async def _backend(self, request: web.Request, name: str, operation: str) -> web.StreamResponse:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            "http-backend",
+            env=self._environment(request, name, operation),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copy_body(request, process))
+                answering = group.create_task(_answer(request, process))
+            return answering.result()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    def _environment(self, request: web.Request, name: str, operation: str) -> dict[str, str]:
+        environment = git_environment() | {
+            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": f"/{name}.git/{operation}",
+            "QUERY_STRING": request.query_string,
+            "REQUEST_METHOD": request.method,
+            "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+            "REMOTE_USER": "agent",
+            "REMOTE_ADDR": request.remote or "",
+        }
+        if request.content_length is not None:
+            environment["CONTENT_LENGTH"] = str(request.content_length)
+        for header, variable in (
+            ("Content-Encoding", "HTTP_CONTENT_ENCODING"),
+            ("Git-Protocol", "GIT_PROTOCOL"),
+        ):
+            if value := request.headers.get(header):
+                environment[variable] = value
+        return environment
+
+
+def _token(request: web.Request) -> str | None:
+    """The token of a request: Bearer, or Basic with the token as the password."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return None
+
+
+async def _copy_body(request: web.Request, process: asyncio.subprocess.Process) -> None:
+    stdin = process.stdin
+    if stdin is None:
+        return
+    try:
+        async for piece in request.content.iter_chunked(PIECE_BYTES):
+            stdin.write(piece)
+            await stdin.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        # git answered before it read everything, or the client went away.
+        return
+    finally:
+        stdin.close()
+
+
+async def _answer(request: web.Request, process: asyncio.subprocess.Process) -> web.StreamResponse:
+    """Turn the CGI answer into an HTTP answer, piece by piece."""
+    stdout = process.stdout
+    response = web.StreamResponse()
+    if stdout is None:
+        return response
+    for _ in range(MAX_HEADER_LINES):
+        line = (await stdout.readline()).decode("latin-1").strip()
+        if not line:
+            break
+        key, _, value = line.partition(": ")
+        if key.lower() == "status":
+            response.set_status(int(value.split()[0]))
+        else:
+            response.headers[key] = value
+    await response.prepare(request)
+    try:
+        while piece := await stdout.read(PIECE_BYTES):
+            await response.write(piece)
+        await response.write_eof()
+    except ConnectionError:
+        return response
+    return response
+
+
+@asynccontextmanager
+async def git_running(
+    settings: GitSettings, root: Path, feed: Feed, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[GitServer]:
+    """Serve the repositories below `root`, the samples among them; `server.url` is the base."""
+    server = GitServer(settings, root, feed)
+    async with asyncio.TaskGroup() as group:
+        for name, files in SAMPLES.items():
+            group.create_task(server.add(name, files))
+    # aiohttp must hand the body on as it came: git http-backend unpacks gzip itself.
+    app = web.Application(client_max_size=0, handler_args={"auto_decompress": False})
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    async with listening(app, host, port) as url:
+        server.url = url
+        yield server

@@ -1,0 +1,126 @@
+"""What a story gets to see: the messages of a request, read as tasks, calls and results."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+NOTE_PREFIX = "[Note from the system]"
+INTERRUPTED = "interrupted this call"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call that a turn makes."""
+
+    name: str
+    arguments: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer of the model. With calls the finish reason is `tool_calls`."""
+
+    text: str = ""
+    calls: tuple[Call, ...] = ()
+    finish: str = ""
+    reasoning: str = ""
+
+    @property
+    def finish_reason(self) -> str:
+        return self.finish or ("tool_calls" if self.calls else "stop")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A finished tool call; `text` is what the tool answered, cut down by nobody."""
+
+    name: str
+    arguments: Json
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One request: its text, what was said while it ran, and what was done for it so far.
+
+    `notes` are what the agent's own program said in between, in a person's place.
+    """
+
+    text: str
+    steering: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    turns: list[str] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    def results_of(self, name: str) -> list[Result]:
+        return [result for result in self.results if result.name == name]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The messages as tasks, oldest first. A request without a user message has one empty task."""
+
+    messages: list[Json]
+    tools: frozenset[str]
+    tasks: list[Task]
+
+    @property
+    def task(self) -> Task:
+        return self.tasks[-1]
+
+    @property
+    def turn(self) -> int:
+        """How many answers were given in this task so far."""
+        return len(self.task.turns)
+
+
+def read_conversation(messages: list[Json], tools: list[Json]) -> Conversation:
+    """Read the messages of a request; unknown roles and odd contents are passed over."""
+    tasks: list[Task] = []
+    calls: dict[str, tuple[str, Json]] = {}
+    ended = True
+    for message in messages:
+        text = content_text(message.get("content"))
+        match message.get("role"):
+            case "user" if tasks and text.startswith(NOTE_PREFIX):
+                tasks[-1].notes.append(text)
+            case "user" if ended:
+                tasks.append(Task(text))
+                ended = False
+            case "user":
+                tasks[-1].steering.append(text)
+            case "assistant" if tasks:
+                tasks[-1].turns.append(text)
+                found = _calls(message)
+                calls |= found
+                ended = not found
+            case "tool" if tasks:
+                name, arguments = calls.get(message.get("tool_call_id", ""), ("", {}))
+                tasks[-1].results.append(Result(name, arguments, text))
+                ended = ended or INTERRUPTED in text
+            case _:
+                continue
+    names = frozenset(tool.get("function", {}).get("name", "") for tool in tools)
+    return Conversation(messages, names, tasks or [Task("")])
+
+
+def content_text(content: object) -> str:
+    """The text of a message's content, which may be a string, parts or nothing."""
+    if isinstance(content, list):
+        parts = [part.get("text", "") for part in content if isinstance(part, dict)]
+        return "\n".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else ""
+
+
+def _calls(message: Json) -> dict[str, tuple[str, Json]]:
+    found: dict[str, tuple[str, Json]] = {}
+    for call in message.get("tool_calls") or []:
+        function = call.get("function", {})
+        try:
+            arguments = json.loads(function.get("arguments") or "{}")
+        except ValueError:
+            arguments = {}
+        found[call.get("id", "")] = (function.get("name", ""), arguments)
+    return found

@@ -1,0 +1,271 @@
+"""The scripted model's HTTP server, in OpenRouter's dialect of the chat-completions API."""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aiohttp import web
+
+from playground.feed import Feed
+from playground.listening import listening
+from playground.model.catalog import KEY, knows, listing, takes_tools
+from playground.model.chunks import CHARS_PER_TOKEN, COMMENT, DONE, Generation, data
+from playground.model.conversation import Conversation, Turn, read_conversation
+from playground.model.faults import FAULTS, HTML_PAGE, STATUS_FAULTS
+from playground.model.stories import Stories
+
+Json = dict[str, Any]
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+COMMENT_EVERY = 5
+MANY_COMMENTS = 400
+HANG_SECONDS = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """`chunk_delay_seconds` makes the stream look alive in a demo; 0 sends as fast as it goes."""
+
+    api_key: str = "sk-or-v1-playground-canary"
+    chunk_delay_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One request as it came in; the headers come without the key."""
+
+    body: Json
+    headers: dict[str, str]
+    conversation: Conversation
+
+    @property
+    def messages(self) -> list[Json]:
+        return self.conversation.messages
+
+
+class ApiError(Exception):
+    """An error answer with a status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"message": message, "code": status}}
+
+
+class ScriptedModel:
+    """Answers chat completions from stories; deterministic for the same messages."""
+
+    def __init__(self, settings: ModelSettings, feed: Feed) -> None:
+        self.settings = settings
+        self.feed = feed
+        self.stories = Stories()
+        self.requests: list[ModelRequest] = []
+        self.url = ""
+        self._planned: deque[str] = deque()
+        self._closing = asyncio.Event()
+
+    def fail_next(self, fault: str, times: int = 1) -> None:
+        """Let the next requests go wrong, whatever model they ask for; KeyError if unknown."""
+        if fault not in FAULTS:
+            raise KeyError(fault)
+        self._planned.extend([fault] * times)
+
+    def close(self) -> None:
+        self._closing.set()
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post("/v1/chat/completions", self._guarded_completions)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/key", self._key)
+        app.router.add_get("/v1/credits", self._credits)
+
+    async def _models(self, _request: web.Request) -> web.Response:
+        return web.json_response({"data": listing(self.stories.names(), sorted(FAULTS))})
+
+    async def _key(self, request: web.Request) -> web.Response:
+        if not self._authorized(request):
+            return _error(*STATUS_FAULTS["401"])
+        return web.json_response({"data": KEY})
+
+    async def _credits(self, request: web.Request) -> web.Response:
+        if not self._authorized(request):
+            return _error(*STATUS_FAULTS["401"])
+        return web.json_response({"data": {"total_credits": 100, "total_usage": 25.5}})
+
+    def _authorized(self, request: web.Request) -> bool:
+        return request.headers.get("Authorization") == f"Bearer {self.settings.api_key}"
+
+    async def _guarded_completions(self, request: web.Request) -> web.StreamResponse:
+        if not self._authorized(request):
+            return _error(*STATUS_FAULTS["401"])
+        try:
+            return await self._completions(request)
+        except ApiError as error:
+            return web.json_response(error.body, status=error.status)
+
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        body = await _read_body(request)
+        model = str(body.get("model", ""))
+        self._check(model, body)
+        try:
+            conversation = read_conversation(body["messages"], body.get("tools") or [])
+        except (AttributeError, TypeError) as error:
+            raise ApiError(400, "messages or tools have a wrong shape") from error
+        headers = {k: v for k, v in request.headers.items() if k.lower() != "authorization"}
+        self.requests.append(ModelRequest(body, headers, conversation))
+        fault = self._planned.popleft() if self._planned else ""
+        if not fault and model.startswith("fault/"):
+            fault = model.removeprefix("fault/")
+        self.feed.record("model_request", model=model, request=body, headers=headers, fault=fault)
+        if fault in STATUS_FAULTS:
+            return _error(*STATUS_FAULTS[fault])
+        if fault in ("html200", "html502"):
+            status = int(fault.removeprefix("html"))
+            return web.Response(text=HTML_PAGE, status=status, content_type="text/html")
+        generation = self._generation(model, body, conversation)
+        if not body.get("stream"):
+            return web.json_response(generation.body())
+        return await self._stream(request, generation, fault)
+
+    def _check(self, model: str, body: Json) -> None:
+        if not isinstance(body.get("messages"), list) or not body["messages"]:
+            raise ApiError(400, 'Input required: specify "prompt" or "messages"')
+        if not knows(model):
+            raise ApiError(400, f"{model} is not a valid model ID")
+        if model.startswith("fault/") and model.removeprefix("fault/") not in FAULTS:
+            raise ApiError(400, f"{model} is not a valid model ID")
+        if body.get("tools") and not takes_tools(model):
+            raise ApiError(404, "No endpoints found that support tool use")
+
+    def _generation(self, model: str, body: Json, conversation: Conversation) -> Generation:
+        try:
+            turn = self.stories.turn(model, conversation)
+        except KeyError as error:
+            raise ApiError(400, f"{model} is not a valid model ID") from error
+        prompt = [body["messages"], body.get("tools")]
+        return Generation(
+            id=f"gen-{len(self.requests):06d}",
+            model=model,
+            created=int(time.time()),
+            prompt_tokens=len(json.dumps(prompt)) // CHARS_PER_TOKEN,
+            cached_tokens=len(json.dumps(body["messages"][:-1])) // CHARS_PER_TOKEN,
+            turn=turn,
+        )
+
+    async def _stream(
+        self, request: web.Request, generation: Generation, fault: str
+    ) -> web.StreamResponse:
+        headers = {"Content-Type": "text/event-stream", "X-Generation-Id": generation.id}
+        response = web.StreamResponse(headers=headers | {"Cache-Control": "no-cache"})
+        await response.prepare(request)
+        try:
+            async for piece in self._pieces(generation, fault):
+                await response.write(piece)
+                if self.settings.chunk_delay_seconds:
+                    await asyncio.sleep(self.settings.chunk_delay_seconds)
+            if fault == "cut" and request.transport is not None:
+                request.transport.abort()
+            else:
+                await response.write_eof()
+        except ConnectionError:
+            # The reader went away, as it does when a task is interrupted.
+            self.feed.record("model_reader_gone", generation=generation.id)
+        return response
+
+    async def _pieces(self, generation: Generation, fault: str) -> AsyncIterator[bytes]:
+        for _ in range(MANY_COMMENTS if fault in ("comments", "hang") else 2):
+            yield COMMENT
+        match fault:
+            case "hang":
+                await self._hang()
+                return
+            case "empty":
+                yield DONE
+                return
+            case "onlyusage":
+                yield data(generation.usage_chunk())
+                yield DONE
+                return
+            case "badarguments":
+                generation = replace(generation, turn=Turn())
+                yield data(generation.chunk(_broken_call(generation)))
+                generation = replace(generation, turn=Turn(finish="tool_calls"))
+            case "cut" | "midstream" | "midstream-recorded":
+                yield data(generation.chunk({"role": "assistant", "content": "Half of an ans"}))
+                if fault != "cut":
+                    yield data(_stream_error(generation, documented=fault == "midstream"))
+                    yield DONE
+                return
+        for index, chunk in enumerate(generation.content_chunks()):
+            if index % COMMENT_EVERY == COMMENT_EVERY - 1:
+                yield COMMENT
+            yield data(chunk)
+        if fault == "nofinish":
+            return
+        if fault == "length":
+            generation = replace(generation, turn=replace(generation.turn, finish="length"))
+        yield data(generation.finish_chunk())
+        yield data(generation.usage_chunk())
+        yield DONE
+
+    async def _hang(self) -> None:
+        try:
+            async with asyncio.timeout(HANG_SECONDS):
+                await self._closing.wait()
+        except TimeoutError:
+            return
+
+
+def _broken_call(generation: Generation) -> Json:
+    function = {"name": "read_file", "arguments": '{"path": "README.md'}
+    call = {"index": 0, "id": generation.call_id(0), "type": "function", "function": function}
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+def _stream_error(generation: Generation, *, documented: bool) -> Json:
+    """An error in the middle of a stream, as documented or as it was really seen."""
+    if documented:
+        error = {"code": 502, "message": "Provider disconnected unexpectedly"}
+        return generation.chunk({"content": ""}, "error") | {"error": error}
+    error = {"code": 400, "message": "Output limit hit"}
+    return generation.chunk({"role": "assistant", "content": ""}) | {
+        "error": error,
+        "usage": generation.usage(),
+    }
+
+
+def _error(status: int, error: Json) -> web.Response:
+    headers = {"Retry-After": "1"} if status == web.HTTPTooManyRequests.status_code else {}
+    body = {"error": error, "user_id": "user_playground"}
+    return web.json_response(body, status=status, headers=headers)
+
+
+async def _read_body(request: web.Request) -> Json:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise ApiError(400, "The body is not JSON") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, "The body is not a JSON object")
+    return body
+
+
+@asynccontextmanager
+async def model_running(
+    settings: ModelSettings, feed: Feed, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[ScriptedModel]:
+    """Serve the scripted model; `model.url` ends in /v1."""
+    model = ScriptedModel(settings, feed)
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    model.add_routes(app)
+    async with listening(app, host, port) as url:
+        model.url = f"{url}/v1"
+        try:
+            yield model
+        finally:
+            model.close()

@@ -1,0 +1,201 @@
+"""Stories: what the scripted model answers, each a function from a conversation to a turn."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from playground.model.conversation import Call, Conversation, Turn
+
+Story = Callable[[Conversation], Turn]
+
+MODEL_PREFIX = "scripted/"
+LONG_STEPS = 200
+LONG_SECONDS = 20
+UNITTEST = ("python3", "-m", "unittest", "-v")
+WRONG_LINE = "item.due <= today"
+RIGHT_LINE = "item.due < today"
+SOURCE_FILE = "todo/items.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A story, its name in `scripted/<name>`, and when it is chosen by the task."""
+
+    name: str
+    story: Story
+    matches: Callable[[Conversation], bool] = lambda _conversation: False
+
+
+class Stories:
+    """The stories that a server knows. What was added last is asked first."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = list(BUILT_IN)
+
+    def add(
+        self, name: str, story: Story, matches: Callable[[Conversation], bool] | None = None
+    ) -> None:
+        """Register a story by name; with `matches` also by what the conversation says."""
+        self._rules.insert(0, Rule(name, story, matches) if matches else Rule(name, story))
+
+    def names(self) -> list[str]:
+        return [rule.name for rule in self._rules]
+
+    def turn(self, model: str, conversation: Conversation) -> Turn:
+        """The next turn; raises KeyError for `scripted/<unknown>`."""
+        turn = self._turn(model, conversation)
+        notes = conversation.task.notes
+        if turn.calls and notes and "Call no tool" in notes[-1]:
+            return _unfinished(conversation, notes[-1])
+        return turn
+
+    def _turn(self, model: str, conversation: Conversation) -> Turn:
+        if model.startswith(MODEL_PREFIX):
+            named = {rule.name: rule.story for rule in reversed(self._rules)}
+            return named[model.removeprefix(MODEL_PREFIX)](conversation)
+        for rule in self._rules:
+            if rule.matches(conversation):
+                return rule.story(conversation)
+        return echo(conversation)
+
+
+def sequence(*turns: Turn) -> Story:
+    """A story that ignores what the tools said: these turns, then the last one again."""
+    return lambda conversation: turns[min(conversation.turn, len(turns) - 1)]
+
+
+def echo(conversation: Conversation) -> Turn:
+    """Say what this is, and what was asked."""
+    task = conversation.task
+    lines = [
+        "I am the playground's scripted model, not a language model: I answer from a script.",
+        f"Your task was: {task.text or '(empty)'}",
+        *(f"While I worked you said: {text}" for text in task.steering),
+        "I have a script for: `fix the failing test`.",
+    ]
+    return Turn("\n\n".join(lines))
+
+
+def fix_failing_test(conversation: Conversation) -> Turn:
+    """Fix the sample repository's failing test: look, run, search, read, edit, run, diff, tell."""
+    task = conversation.task
+    steps = (
+        Turn(
+            "I start with the layout of the repository and its README.",
+            (Call("list_directory", {"path": "."}), Call("read_file", {"path": "README.md"})),
+        ),
+        Turn("Now the tests, to see what fails.", (_run(),)),
+        Turn(
+            "One test fails: an item due today counts as overdue. I look for the comparison.",
+            (Call("search_files", {"pattern": "overdue"}),),
+        ),
+        Turn("", (Call("read_file", {"path": SOURCE_FILE}),)),
+        Turn(
+            "The comparison includes today. An item is overdue only after its day.",
+            (
+                Call(
+                    "edit_file",
+                    {"path": SOURCE_FILE, "old_text": WRONG_LINE, "new_text": RIGHT_LINE},
+                ),
+            ),
+        ),
+        Turn("I run the tests again.", (_run(),)),
+        Turn("", (Call("git_diff", {"scope": "unstaged"}),)),
+    )
+    if conversation.turn < len(steps):
+        return steps[conversation.turn]
+    return Turn(_report(conversation) + "".join(f"\n\nNoted: {text}" for text in task.steering))
+
+
+def _run() -> Call:
+    return Call("run_command", {"command": list(UNITTEST)})
+
+
+def _report(conversation: Conversation) -> str:
+    """The final answer, with the numbers that the tools gave and no others."""
+    runs = conversation.task.results_of("run_command")
+    diffs = conversation.task.results_of("git_diff")
+    before, after = (runs[0].text, runs[-1].text) if len(runs) > 1 else ("", "")
+    ran_before, failed_before = test_counts(before)
+    ran_after, failed_after = test_counts(after)
+    if ran_after is None:
+        return f"I could not run the tests. The last command said:\n\n```\n{after[-600:]}\n```"
+    outcome = "all pass" if not failed_after else f"{failed_after} still fail"
+    diff = diffs[-1].text if diffs else ""
+    added, removed = (
+        len(re.findall(r"^\+(?!\+\+)", diff, re.MULTILINE)),
+        len(re.findall(r"^-(?!--)", diff, re.MULTILINE)),
+    )
+    return (
+        f"`is_overdue` in `{SOURCE_FILE}` counted an item that is due today as overdue: it "
+        f"compared with `<=`. I changed it to `<`.\n\n"
+        f"- before: {ran_before or 0} tests, {failed_before} failed\n"
+        f"- after: {ran_after} tests, {outcome}\n"
+        f"- diff: +{added} −{removed} lines"  # noqa: RUF001 - the minus sign of the product
+    )
+
+
+def test_counts(output: str) -> tuple[int | None, int]:
+    """How many tests ran and how many failed, read from unittest's output."""
+    ran = re.search(r"Ran (\d+) tests?", output)
+    failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
+    return (int(ran.group(1)) if ran else None), failed
+
+
+def look_back(conversation: Conversation) -> Turn:
+    """Answer a later task out of the history, after one look at the repository."""
+    if conversation.turn == 0:
+        return Turn("I check the state of the checkout first.", (Call("git_status", {}),))
+    earlier = conversation.tasks[:-1]
+    edited = [
+        r.arguments.get("path", "?") for task in earlier for r in task.results_of("edit_file")
+    ]
+    files = ", ".join(f"`{path}`" for path in dict.fromkeys(edited)) or "no file"
+    status = conversation.task.results[-1].text.strip() if conversation.task.results else ""
+    steps = sum(len(task.results) for task in earlier)
+    return Turn(
+        f"This is task {len(conversation.tasks)} of our thread. First you asked: "
+        f"“{earlier[0].text[:200]}”. I made {steps} tool calls for that and edited {files}.\n\n"
+        f"Now you say: “{conversation.task.text[:500]}”.\n\nThe checkout now:\n\n"
+        f"```\n{status[:600]}\n```"
+    )
+
+
+def long_work(conversation: Conversation) -> Turn:
+    """Work for a long time, one sleep after another, so that somebody can stop it."""
+    if conversation.turn >= LONG_STEPS:
+        return Turn("Nobody stopped me.")
+    code = f"import time; print('working', flush=True); time.sleep({LONG_SECONDS})"
+    return Turn(
+        f"Round {conversation.turn + 1}.",
+        (Call("run_command", {"command": ["python3", "-c", code]}),),
+    )
+
+
+def _unfinished(conversation: Conversation, note: str) -> Turn:
+    """The answer when the steps are used up, begun as the note asks for it."""
+    begin = re.search(r'begin your answer with "([^"]+)"', note)
+    steps = len(conversation.task.turns)
+    text = f"My script has more steps than I was given: {steps} are done, the rest is left."
+    return Turn(f"{begin.group(1)} {text}" if begin else text)
+
+
+def _says(pattern: str) -> Callable[[Conversation], bool]:
+    compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return lambda conversation: compiled.search(conversation.task.text) is not None
+
+
+def _later_task(conversation: Conversation) -> bool:
+    return len(conversation.tasks) > 1 and "git_status" in conversation.tools
+
+
+def _fixable(conversation: Conversation) -> bool:
+    return "edit_file" in conversation.tools and _says(r"\bfix\b.*\btests?\b")(conversation)
+
+
+BUILT_IN = (
+    Rule("fix", fix_failing_test, _fixable),
+    Rule("long", long_work, _says(r"\b(?:long|slow) (?:task|work|job)\b")),
+    Rule("look-back", look_back, _later_task),
+    Rule("echo", echo),
+)

@@ -1,0 +1,117 @@
+"""The whole playground in one block: workspace, scripted model and git host on free ports."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playground.feed import Feed
+from playground.git_server import GitServer, GitSettings, git_running
+from playground.model.server import ModelSettings, ScriptedModel, model_running
+from playground.slack.hub import Hub
+from playground.slack.person import Person
+from playground.slack.server import slack_running
+from playground.slack.settings import SlackSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PlaygroundSettings:
+    """Where to listen, and what each server is like. Port 0 takes a free one.
+
+    `data` keeps the git repositories; None keeps them in a folder that goes away at the end.
+    """
+
+    host: str = "127.0.0.1"
+    slack_port: int = 0
+    model_port: int = 0
+    git_port: int = 0
+    data: Path | None = None
+    slack: SlackSettings = field(default_factory=SlackSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    git: GitSettings = field(default_factory=GitSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Playground:
+    """A running playground. Everything that happens in its three servers enters `feed`."""
+
+    settings: PlaygroundSettings
+    feed: Feed
+    slack: Hub
+    model: ScriptedModel
+    git: GitServer
+
+    @property
+    def slack_url(self) -> str:
+        """What SLACK_API_URL takes, with the slash at the end."""
+        return f"{self.slack.grants.base_url}/api/"
+
+    @property
+    def model_url(self) -> str:
+        """What OPENROUTER_BASE_URL takes."""
+        return self.model.url
+
+    @property
+    def git_url(self) -> str:
+        """What GITHUB_URL takes."""
+        return self.git.url
+
+    @property
+    def bot_token(self) -> str:
+        return self.settings.slack.bot_token
+
+    @property
+    def app_token(self) -> str:
+        return self.settings.slack.app_token
+
+    @property
+    def signing_secret(self) -> str:
+        return self.settings.slack.signing_secret
+
+    @property
+    def model_key(self) -> str:
+        return self.settings.model.api_key
+
+    @property
+    def git_token(self) -> str:
+        return self.settings.git.token
+
+    def environment(self) -> dict[str, str]:
+        """The settings that point the product at this playground."""
+        return {
+            "SLACK_API_URL": self.slack_url,
+            "SLACK_BOT_TOKEN": self.bot_token,
+            "SLACK_APP_TOKEN": self.app_token,
+            "SLACK_SIGNING_SECRET": self.signing_secret,
+            "OPENROUTER_BASE_URL": self.model_url,
+            "OPENROUTER_API_KEY": self.model_key,
+            "GITHUB_URL": self.git_url,
+            "GITHUB_TOKEN": self.git_token,
+        }
+
+    def person(self, name: str) -> Person:
+        """Somebody of the workspace, by name; KeyError when there is no such person."""
+        return Person(self.slack, self.slack.workspace.user(name))
+
+
+@asynccontextmanager
+async def running(settings: PlaygroundSettings | None = None) -> AsyncIterator[Playground]:
+    """Run the three servers for the length of a block."""
+    settings = settings or PlaygroundSettings()
+    feed = Feed()
+    host = settings.host
+    async with AsyncExitStack() as stack:
+        data = settings.data
+        if data is None:
+            data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        git = await stack.enter_async_context(
+            git_running(settings.git, data / "git", feed, host, settings.git_port)
+        )
+        model = await stack.enter_async_context(
+            model_running(settings.model, feed, host, settings.model_port)
+        )
+        slack = await stack.enter_async_context(
+            slack_running(settings.slack, feed, host, settings.slack_port)
+        )
+        yield Playground(settings, feed, slack, model, git)

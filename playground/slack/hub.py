@@ -1,0 +1,186 @@
+"""What can happen in the workspace: each act changes the data, enters the feed, tells the app."""
+
+from playground.feed import Feed
+from playground.slack.block_kit import complete
+from playground.slack.delivery import Courier
+from playground.slack.events import Payloads
+from playground.slack.faults import Faults
+from playground.slack.grants import Grants
+from playground.slack.http_delivery import HttpDelivery
+from playground.slack.limits import Limits
+from playground.slack.objects import message_object, rich_text, view_object
+from playground.slack.settings import SlackSettings
+from playground.slack.socket_mode import SocketMode
+from playground.slack.state import (
+    BOT_USER_ID,
+    Ephemeral,
+    File,
+    Json,
+    Message,
+    View,
+    default_workspace,
+)
+
+
+class Hub:
+    """One workspace with its app: the data and the acts on it, for the Web API and for people."""
+
+    def __init__(self, settings: SlackSettings, feed: Feed) -> None:
+        self.settings = settings
+        self.feed = feed
+        self.workspace = default_workspace(settings.clock)
+        self.limits = Limits(
+            settings.clock, enabled=settings.limits_enabled, post_burst=settings.post_burst
+        )
+        self.faults = Faults()
+        self.grants = Grants(settings, self.workspace.next_token)
+        self.payloads = Payloads(settings, self.workspace)
+        self.socket_mode = SocketMode(settings, feed)
+        self.http: HttpDelivery | None = None
+        self.courier = Courier(self.socket_mode, feed, self.faults, settings.retry_delays_seconds)
+        if settings.request_url:
+            self.use_http(settings.request_url)
+
+    def use_http(self, request_url: str) -> None:
+        """Deliver by signed HTTP requests from now on."""
+        self.http = HttpDelivery(self.settings, request_url)
+        self.courier.transport = self.http
+
+    async def close(self) -> None:
+        await self.courier.close()
+        await self.socket_mode.close()
+        if self.http is not None:
+            await self.http.close()
+
+    def post(self, message: Message) -> Message:
+        """Store a new message; the app hears of it where it is a member."""
+        self._complete_blocks(message)
+        self.workspace.add(message)
+        self._record("message", message)
+        if self._app_is_in(message.channel):
+            self._event(self.payloads.message(message))
+            channel = self.workspace.channels[message.channel]
+            mentioned = f"<@{BOT_USER_ID}>" in message.text
+            if mentioned and channel.kind != "im" and message.user != BOT_USER_ID:
+                self._event(self.payloads.app_mention(message))
+        return message
+
+    def change(
+        self,
+        message: Message,
+        user: str,
+        *,
+        text: str | None = None,
+        blocks: list[Json] | None = None,
+        metadata: Json | None = None,
+    ) -> Message:
+        """Edit a message in place. Fields that are None stay as they are."""
+        previous = message_object(self.workspace, message)
+        at = self.workspace.next_ts()
+        if text is not None:
+            message.text = text
+            message.blocks = blocks or []
+        elif blocks is not None:
+            message.blocks = blocks
+        if metadata is not None:
+            message.metadata = metadata
+        message.edited = {"user": user, "ts": at}
+        self._complete_blocks(message)
+        self._record("message_changed", message)
+        if self._app_is_in(message.channel):
+            self._event(self.payloads.message_changed(message, previous, at))
+        return message
+
+    def delete(self, message: Message) -> None:
+        previous = message_object(self.workspace, message)
+        self.workspace.remove(message)
+        self._record("message_deleted", message)
+        if self._app_is_in(message.channel):
+            at = self.workspace.next_ts()
+            self._event(self.payloads.message_deleted(message, previous, at))
+
+    def react(self, message: Message, user: str, name: str) -> bool:
+        """Add a reaction; False when it was there already."""
+        users = message.reactions.setdefault(name, [])
+        if user in users:
+            return False
+        users.append(user)
+        self._reaction("reaction_added", message, user, name)
+        return True
+
+    def unreact(self, message: Message, user: str, name: str) -> bool:
+        users = message.reactions.get(name, [])
+        if user not in users:
+            return False
+        users.remove(user)
+        if not users:
+            del message.reactions[name]
+        self._reaction("reaction_removed", message, user, name)
+        return True
+
+    def show_ephemeral(self, ephemeral: Ephemeral) -> None:
+        """Show one person a message that nobody else sees and that history does not keep."""
+        complete(ephemeral.blocks, self.workspace.next_id)
+        self.workspace.ephemerals.append(ephemeral)
+        self.feed.record(
+            "ephemeral",
+            channel=ephemeral.channel,
+            user=ephemeral.user,
+            ts=ephemeral.ts,
+            text=ephemeral.text,
+            blocks=ephemeral.blocks,
+            thread_ts=ephemeral.thread_ts,
+            source=ephemeral.source,
+        )
+
+    def share_file(self, file: File, message: Message) -> Message:
+        """Post a message that carries a file."""
+        file.shares.append((message.channel, message.ts, message.thread_ts))
+        return self.post(message)
+
+    def show_view(self, view: View) -> View:
+        """Put a modal on top of the person's stack, or replace their home tab."""
+        self.workspace.views[view.id] = view
+        if view.kind == "home":
+            self.workspace.homes[view.user] = view
+        else:
+            stack = self.workspace.modals.setdefault(view.user, [])
+            if view.id not in stack:
+                stack.append(view.id)
+        self.feed.record("view", user=view.user, view=view_object(view))
+        return view
+
+    def close_views(self, user: str, *, all_of_them: bool = False) -> None:
+        """Take the top modal away, or the whole stack."""
+        stack = self.workspace.modals.get(user, [])
+        while stack:
+            self.workspace.views.pop(stack.pop(), None)
+            if not all_of_them:
+                break
+        self.feed.record("view_closed", user=user, open_views=list(stack))
+
+    def emit(self, payload: Json) -> None:
+        """Send an event that is not about a message, when the app subscribed to it."""
+        self._event(payload)
+
+    def _event(self, payload: Json) -> None:
+        if payload["event"]["type"] in self.settings.events:
+            self.courier.event(payload)
+
+    def _reaction(self, kind: str, message: Message, user: str, name: str) -> None:
+        self.feed.record(kind, channel=message.channel, ts=message.ts, user=user, reaction=name)
+        if self._app_is_in(message.channel):
+            at = self.workspace.next_ts()
+            self._event(self.payloads.reaction(kind, user, name, message, at))
+
+    def _app_is_in(self, channel_id: str) -> bool:
+        return BOT_USER_ID in self.workspace.channels[channel_id].members
+
+    def _complete_blocks(self, message: Message) -> None:
+        if not message.blocks and message.text:
+            message.blocks = [rich_text(message.text, self.workspace.next_id("b"))]
+        complete(message.blocks, self.workspace.next_id)
+
+    def _record(self, kind: str, message: Message) -> None:
+        shown = message_object(self.workspace, message, metadata=True)
+        self.feed.record(kind, channel=message.channel, ts=message.ts, message=shown)

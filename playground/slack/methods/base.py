@@ -1,0 +1,67 @@
+"""What a Web API method is, and the look-ups that many of them share."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from playground.slack.arguments import Arguments
+from playground.slack.errors import SlackError
+from playground.slack.hub import Hub
+from playground.slack.state import BOT_USER_ID, Channel, Json, Message
+
+Run = Callable[[Hub, Arguments], Awaitable[Json]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method: its tier of rate limits, the token it wants, the scope it needs."""
+
+    name: str
+    tier: int
+    run: Run
+    scope: str = ""
+    token: Literal["bot", "app"] = "bot"
+
+
+def visible_channel(hub: Hub, channel_id: str) -> Channel:
+    """A channel that the app may know of; private ones only as a member."""
+    channel = hub.workspace.channels.get(channel_id)
+    if channel is None or (channel.kind != "channel" and BOT_USER_ID not in channel.members):
+        raise SlackError("channel_not_found")
+    return channel
+
+
+def own_channel(hub: Hub, channel_id: str) -> Channel:
+    """A channel that the app is a member of."""
+    channel = visible_channel(hub, channel_id)
+    if BOT_USER_ID not in channel.members:
+        raise SlackError("not_in_channel")
+    return channel
+
+
+def posting_channel(hub: Hub, target: str) -> Channel:
+    """Where a post goes: a channel id, a channel's name, or a person's id for their messages."""
+    if target in hub.workspace.users:
+        if target == BOT_USER_ID:
+            raise SlackError("channel_not_found")
+        return hub.workspace.direct_channel(target)
+    if target.startswith("#"):
+        try:
+            target = hub.workspace.channel(target).id
+        except KeyError as error:
+            raise SlackError("channel_not_found") from error
+    return own_channel(hub, target)
+
+
+def message_in(channel: Channel, ts: str) -> Message:
+    if ts not in channel.messages:
+        raise SlackError("message_not_found")
+    return channel.messages[ts]
+
+
+def own_message(channel: Channel, ts: str, error: str) -> Message:
+    """A message that the app itself posted."""
+    message = message_in(channel, ts)
+    if message.user != BOT_USER_ID:
+        raise SlackError(error)
+    return message

@@ -1,0 +1,146 @@
+"""The conversations.* and reactions.* methods."""
+
+from collections.abc import Sequence
+
+from playground.slack.arguments import Arguments
+from playground.slack.errors import SlackError
+from playground.slack.hub import Hub
+from playground.slack.methods.base import Method, message_in, own_channel, visible_channel
+from playground.slack.objects import channel_object, message_object, reactions
+from playground.slack.state import BOT_USER_ID, Json, Message
+
+MAX_PAGE = 999
+DEFAULT_PAGE = 100
+
+
+def _page(
+    hub: Hub, args: Arguments, messages: Sequence[Message], default: int = DEFAULT_PAGE
+) -> Json:
+    """Cut a list of messages by oldest/latest, limit and cursor (an offset)."""
+    oldest, latest = args.text("oldest"), args.text("latest")
+    inclusive = args.flag("inclusive")
+    kept = [
+        m
+        for m in messages
+        if (not oldest or m.ts > oldest or (inclusive and m.ts == oldest))
+        and (not latest or m.ts < latest or (inclusive and m.ts == latest))
+    ]
+    limit = max(1, min(MAX_PAGE, args.number("limit", default)))
+    try:
+        start = max(0, int(args.text("cursor") or 0))
+    except ValueError as error:
+        raise SlackError("invalid_cursor") from error
+    metadata = args.flag("include_all_metadata")
+    answer: Json = {
+        "ok": True,
+        "messages": [
+            message_object(hub.workspace, m, metadata=metadata) for m in kept[start : start + limit]
+        ],
+        "has_more": start + limit < len(kept),
+    }
+    if answer["has_more"]:
+        answer["response_metadata"] = {"next_cursor": str(start + limit)}
+    return answer
+
+
+async def history(hub: Hub, args: Arguments) -> Json:
+    channel = own_channel(hub, args.required("channel", "channel_not_found"))
+    newest_first = list(reversed(channel.top_level()))
+    return _page(hub, args, newest_first) | {"pin_count": 0}
+
+
+async def replies(hub: Hub, args: Arguments) -> Json:
+    channel = own_channel(hub, args.required("channel", "channel_not_found"))
+    message = channel.messages.get(args.required("ts", "thread_not_found"))
+    if message is None:
+        raise SlackError("thread_not_found")
+    root = channel.messages.get(message.thread_ts or message.ts, message)
+    return _page(hub, args, [root, *channel.replies(root.ts)], MAX_PAGE)
+
+
+async def info(hub: Hub, args: Arguments) -> Json:
+    channel = visible_channel(hub, args.required("channel", "channel_not_found"))
+    return {"ok": True, "channel": channel_object(channel)}
+
+
+async def list_(hub: Hub, args: Arguments) -> Json:
+    kinds = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
+    wanted = {kinds.get(name) for name in args.text("types", "public_channel").split(",")}
+    channels = [
+        channel_object(channel)
+        for channel in hub.workspace.channels.values()
+        if channel.kind in wanted and (channel.kind == "channel" or BOT_USER_ID in channel.members)
+    ]
+    return {"ok": True, "channels": channels, "response_metadata": {"next_cursor": ""}}
+
+
+async def open_(hub: Hub, args: Arguments) -> Json:
+    users = [user for user in args.text("users").split(",") if user]
+    if len(users) != 1 or users[0] not in hub.workspace.users or users[0] == BOT_USER_ID:
+        raise SlackError("user_not_found" if len(users) == 1 else "not_enough_users")
+    channel = hub.workspace.direct_channel(users[0])
+    shown = channel_object(channel) if args.flag("return_im") else {"id": channel.id}
+    return {"ok": True, "channel": shown, "no_op": True, "already_open": True}
+
+
+async def join(hub: Hub, args: Arguments) -> Json:
+    channel = visible_channel(hub, args.required("channel", "channel_not_found"))
+    if channel.kind != "channel":
+        raise SlackError("method_not_supported_for_channel_type")
+    channel.members.add(BOT_USER_ID)
+    return {"ok": True, "channel": channel_object(channel)}
+
+
+async def members(hub: Hub, args: Arguments) -> Json:
+    channel = visible_channel(hub, args.required("channel", "channel_not_found"))
+    return {
+        "ok": True,
+        "members": sorted(channel.members),
+        "response_metadata": {"next_cursor": ""},
+    }
+
+
+def _reaction_target(hub: Hub, args: Arguments) -> tuple[Message, str]:
+    name = args.required("name", "no_reaction")
+    if not name.replace("_", "").replace("-", "").replace("+", "").replace(":", "").isalnum():
+        raise SlackError("invalid_name")
+    channel = own_channel(hub, args.required("channel", "no_item_specified"))
+    ts = args.required("timestamp", "no_item_specified")
+    return message_in(channel, ts), name
+
+
+async def add_reaction(hub: Hub, args: Arguments) -> Json:
+    message, name = _reaction_target(hub, args)
+    if name.startswith(":"):
+        raise SlackError("invalid_name")
+    if not hub.react(message, BOT_USER_ID, name):
+        raise SlackError("already_reacted")
+    return {"ok": True}
+
+
+async def remove_reaction(hub: Hub, args: Arguments) -> Json:
+    message, name = _reaction_target(hub, args)
+    if not hub.unreact(message, BOT_USER_ID, name):
+        raise SlackError("no_reaction")
+    return {"ok": True}
+
+
+async def get_reactions(hub: Hub, args: Arguments) -> Json:
+    channel = own_channel(hub, args.required("channel", "no_item_specified"))
+    message = message_in(channel, args.required("timestamp", "no_item_specified"))
+    shown = message_object(hub.workspace, message) | {"reactions": reactions(message)}
+    return {"ok": True, "type": "message", "channel": channel.id, "message": shown}
+
+
+METHODS = (
+    Method("conversations.history", 3, history, "channels:history"),
+    Method("conversations.replies", 3, replies, "channels:history"),
+    Method("conversations.info", 3, info, "channels:read"),
+    Method("conversations.list", 2, list_, "channels:read"),
+    Method("conversations.members", 4, members, "channels:read"),
+    Method("conversations.open", 3, open_, "im:write"),
+    Method("conversations.join", 3, join, "channels:join"),
+    Method("reactions.add", 3, add_reaction, "reactions:write"),
+    Method("reactions.remove", 2, remove_reaction, "reactions:write"),
+    Method("reactions.get", 3, get_reactions, "reactions:read"),
+)

@@ -1,0 +1,122 @@
+"""The files.* methods and the upload URL between them."""
+
+from aiohttp import web
+
+from playground.slack.arguments import Arguments
+from playground.slack.errors import SlackError, invalid_arguments
+from playground.slack.hub import Hub
+from playground.slack.methods.base import Method, own_channel
+from playground.slack.objects import file_object
+from playground.slack.rules import check_blocks
+from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, File, Json, Message
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_SNIPPET_BYTES = 1024 * 1024
+
+
+async def get_upload_url(hub: Hub, args: Arguments) -> Json:
+    name = args.required("filename")
+    size = args.number("length", 0)
+    if size <= 0:
+        raise invalid_arguments("must be a positive number [json-pointer:/length]")
+    snippet_type = args.text("snippet_type")
+    if snippet_type and size > MAX_SNIPPET_BYTES:
+        raise SlackError("snippet_too_large")
+    if size > MAX_FILE_BYTES:
+        raise SlackError("file_upload_size_restricted")
+    file = File(
+        id=hub.workspace.next_id("F0"),
+        name=name,
+        title=name,
+        user=BOT_USER_ID,
+        created=int(hub.settings.clock()),
+        snippet_type=snippet_type,
+        declared_bytes=size,
+        alt_text=args.text("alt_txt"),
+    )
+    hub.workspace.files[file.id] = file
+    url = f"{hub.grants.base_url}/upload/{file.id}/{hub.workspace.next_token('upload')}"
+    return {"ok": True, "upload_url": url, "file_id": file.id}
+
+
+async def receive_upload(hub: Hub, request: web.Request) -> web.Response:
+    """The second step: the bytes, as the body itself or as the only file of a form."""
+    file = hub.workspace.files.get(request.match_info["file_id"])
+    if file is None or file.content is not None:
+        return web.Response(status=404, text="no such upload")
+    if request.content_type == "multipart/form-data":
+        form = await request.post()
+        parts = [part for part in form.values() if isinstance(part, web.FileField)]
+        content = parts[0].file.read() if parts else b""
+    else:
+        content = await request.read()
+    if len(content) != file.declared_bytes:
+        return web.Response(status=400, text="length differs from the declared one")
+    file.content = content
+    return web.Response(text=f"OK - {len(content)}")
+
+
+def _listed_files(hub: Hub, args: Arguments) -> list[File]:
+    listed = args.json("files", "invalid_arguments")
+    if not isinstance(listed, list) or not listed:
+        raise invalid_arguments("missing required field: files")
+    files = []
+    for item in listed:
+        file = hub.workspace.files.get(item.get("id", "")) if isinstance(item, dict) else None
+        if file is None or file.content is None or file.completed:
+            raise SlackError("file_not_found")
+        file.title = str(item.get("title") or file.name)
+        files.append(file)
+    return files
+
+
+def _targets(hub: Hub, args: Arguments) -> list[Channel]:
+    named = args.text("channel_id") or args.text("channels")
+    channels = [own_channel(hub, name) for name in named.split(",") if name]
+    thread_ts = args.text("thread_ts")
+    if thread_ts:
+        if len(channels) != 1:
+            raise SlackError("invalid_arguments")
+        root = channels[0].messages.get(thread_ts)
+        if root is None or root.is_reply:
+            raise SlackError("invalid_thread_ts")
+    return channels
+
+
+async def complete_upload(hub: Hub, args: Arguments) -> Json:
+    channels = _targets(hub, args)
+    files = _listed_files(hub, args)
+    blocks = args.json("blocks", "invalid_blocks_format")
+    checked = None if blocks is None else check_blocks(blocks)
+    for file in files:
+        file.completed = True
+    for channel in channels:
+        message = Message(
+            channel=channel.id,
+            ts=hub.workspace.next_ts(),
+            user=BOT_USER_ID,
+            text=args.text("initial_comment"),
+            blocks=checked or [],
+            thread_ts=args.text("thread_ts") or None,
+            bot_id=BOT_ID,
+            subtype="file_share",
+            files=[file.id for file in files],
+        )
+        for file in files[1:]:
+            file.shares.append((channel.id, message.ts, message.thread_ts))
+        hub.share_file(files[0], message)
+    return {"ok": True, "files": [file_object(file) for file in files]}
+
+
+async def info(hub: Hub, args: Arguments) -> Json:
+    file = hub.workspace.files.get(args.required("file", "file_not_found"))
+    if file is None or not file.completed:
+        raise SlackError("file_not_found")
+    return {"ok": True, "file": file_object(file), "comments": [], "response_metadata": {}}
+
+
+METHODS = (
+    Method("files.getUploadURLExternal", 4, get_upload_url, "files:write"),
+    Method("files.completeUploadExternal", 4, complete_upload, "files:write"),
+    Method("files.info", 4, info, "files:read"),
+)

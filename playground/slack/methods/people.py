@@ -1,0 +1,108 @@
+"""The users.*, team.*, bots.*, auth.*, apps.* and agents.* methods."""
+
+from playground.slack.arguments import Arguments
+from playground.slack.errors import SlackError, invalid_arguments
+from playground.slack.hub import Hub
+from playground.slack.methods.base import Method, message_in, own_channel
+from playground.slack.objects import bot_profile, user_object
+from playground.slack.state import (
+    BOT_ID,
+    BOT_USER_ID,
+    TEAM_DOMAIN,
+    TEAM_ID,
+    TEAM_NAME,
+    Json,
+)
+
+SESSION_STATES = frozenset({"active", "processing", "suspended", "closed"})
+MAX_TITLE = 200
+
+
+async def auth_test(hub: Hub, _args: Arguments) -> Json:
+    return {
+        "ok": True,
+        "url": f"{hub.grants.base_url}/",
+        "team": TEAM_NAME,
+        "user": hub.workspace.users[BOT_USER_ID].name,
+        "team_id": TEAM_ID,
+        "user_id": BOT_USER_ID,
+        "bot_id": BOT_ID,
+        "is_enterprise_install": False,
+    }
+
+
+async def open_connection(hub: Hub, _args: Arguments) -> Json:
+    ticket = hub.socket_mode.new_ticket()
+    base = hub.grants.base_url.replace("http", "ws", 1)
+    return {"ok": True, "url": f"{base}/link/?ticket={ticket}&app_id=playground"}
+
+
+async def user_info(hub: Hub, args: Arguments) -> Json:
+    user = hub.workspace.users.get(args.required("user", "user_not_found"))
+    if user is None:
+        raise SlackError("user_not_found")
+    return {"ok": True, "user": user_object(user)}
+
+
+async def user_list(hub: Hub, _args: Arguments) -> Json:
+    return {
+        "ok": True,
+        "members": [user_object(user) for user in hub.workspace.users.values()],
+        "cache_ts": int(hub.settings.clock()),
+        "response_metadata": {"next_cursor": ""},
+    }
+
+
+async def user_by_email(hub: Hub, args: Arguments) -> Json:
+    email = args.required("email", "users_not_found")
+    for user in hub.workspace.users.values():
+        if user.email == email and not user.is_bot:
+            return {"ok": True, "user": user_object(user)}
+    raise SlackError("users_not_found")
+
+
+async def team_info(hub: Hub, _args: Arguments) -> Json:
+    team = {"id": TEAM_ID, "name": TEAM_NAME, "domain": TEAM_DOMAIN, "email_domain": ""}
+    team |= {"url": f"{hub.grants.base_url}/", "enterprise_id": "", "enterprise_name": ""}
+    return {"ok": True, "team": team | {"icon": {"image_default": True}}}
+
+
+async def bot_info(_hub: Hub, args: Arguments) -> Json:
+    if args.text("bot", BOT_ID) != BOT_ID:
+        raise SlackError("bot_not_found")
+    return {"ok": True, "bot": bot_profile()}
+
+
+async def set_session_status(hub: Hub, args: Arguments) -> Json:
+    if hub.settings.sessions_error:
+        raise SlackError(hub.settings.sessions_error)
+    channel = own_channel(hub, args.required("channel_id", "channel_not_found"))
+    status = args.required("status")
+    if status not in SESSION_STATES:
+        raise invalid_arguments("must be a valid enum value [json-pointer:/status]")
+    title = args.text("title")
+    if len(title) > MAX_TITLE:
+        raise invalid_arguments(f"must be less than {MAX_TITLE + 1} characters")
+    thread_ts = args.required("thread_ts", "invalid_thread_ts")
+    if message_in(channel, thread_ts).is_reply:
+        raise SlackError("invalid_thread_ts")
+    session = hub.workspace.sessions.setdefault((channel.id, thread_ts), {"title": title})
+    session["status"] = status
+    hub.feed.record("session", channel=channel.id, thread_ts=thread_ts, **session)
+    answer: Json = {"ok": True}
+    if "agent_session_stopped" not in hub.settings.events:
+        warning = "missing_agent_session_stopped_event_subscription"
+        answer |= {"warning": warning, "response_metadata": {"warnings": [warning]}}
+    return answer
+
+
+METHODS = (
+    Method("auth.test", 4, auth_test),
+    Method("apps.connections.open", 3, open_connection, "connections:write", token="app"),
+    Method("users.info", 4, user_info, "users:read"),
+    Method("users.list", 2, user_list, "users:read"),
+    Method("users.lookupByEmail", 3, user_by_email, "users:read.email"),
+    Method("team.info", 3, team_info, "team:read"),
+    Method("bots.info", 3, bot_info, "users:read"),
+    Method("agents.sessions.setStatus", 3, set_session_status, "chat:write"),
+)

@@ -1,0 +1,102 @@
+"""The views.* methods."""
+
+from playground.slack.arguments import Arguments
+from playground.slack.block_kit import complete
+from playground.slack.errors import SlackError
+from playground.slack.hub import Hub
+from playground.slack.methods.base import Method
+from playground.slack.objects import view_object
+from playground.slack.rules import check_view
+from playground.slack.state import BOT_USER_ID, Json, View
+
+MAX_STACK = 3
+
+
+def new_view(hub: Hub, spec: Json, user: str, previous: View | None = None) -> View:
+    """A view ready to show; its blocks get ids."""
+    complete(spec.get("blocks"), hub.workspace.next_id)
+    view_id = hub.workspace.next_id("V0")
+    return View(
+        id=view_id,
+        kind="home" if spec["type"] == "home" else "modal",
+        user=user,
+        spec=spec,
+        hash=hub.workspace.next_token("hash"),
+        root_view_id=previous.root_view_id if previous else view_id,
+        previous_view_id=previous.id if previous else None,
+    )
+
+
+def replace_view(hub: Hub, view: View, spec: Json) -> View:
+    """Show other content in an open view; what the person typed in kept blocks stays."""
+    complete(spec.get("blocks"), hub.workspace.next_id)
+    kept = {block["block_id"] for block in spec.get("blocks", [])}
+    view.spec = spec
+    view.hash = hub.workspace.next_token("hash")
+    view.values = {block: value for block, value in view.values.items() if block in kept}
+    return hub.show_view(view)
+
+
+def _spec(args: Arguments, kind: str) -> Json:
+    spec = check_view(args.json("view", "invalid_arguments"))
+    if spec["type"] != kind:
+        raise SlackError("invalid_arguments")
+    return spec
+
+
+async def open_view(hub: Hub, args: Arguments) -> Json:
+    spec = _spec(args, "modal")
+    trigger = hub.grants.take_trigger(args.required("trigger_id", "invalid_trigger_id"))
+    view = hub.show_view(new_view(hub, spec, trigger.user))
+    return {"ok": True, "view": view_object(view)}
+
+
+async def push_view(hub: Hub, args: Arguments) -> Json:
+    spec = _spec(args, "modal")
+    trigger = hub.grants.take_trigger(args.required("trigger_id", "invalid_trigger_id"))
+    previous = hub.workspace.views.get(trigger.view_id or "")
+    if previous is None:
+        raise SlackError("view_not_found")
+    if len(hub.workspace.modals.get(trigger.user, [])) >= MAX_STACK:
+        raise SlackError("push_limit_reached")
+    view = hub.show_view(new_view(hub, spec, trigger.user, previous))
+    return {"ok": True, "view": view_object(view)}
+
+
+async def update_view(hub: Hub, args: Arguments) -> Json:
+    view = hub.workspace.views.get(args.text("view_id"))
+    external_id = args.text("external_id")
+    if view is None and external_id:
+        found = [
+            v for v in hub.workspace.views.values() if v.spec.get("external_id") == external_id
+        ]
+        view = found[0] if found else None
+    if view is None:
+        raise SlackError("not_found")
+    spec = _spec(args, view.kind)
+    if args.text("hash") not in ("", view.hash):
+        raise SlackError("hash_conflict")
+    return {"ok": True, "view": view_object(replace_view(hub, view, spec))}
+
+
+async def publish_view(hub: Hub, args: Arguments) -> Json:
+    user = args.required("user_id")
+    if user not in hub.workspace.users or user == BOT_USER_ID:
+        raise SlackError("user_not_found")
+    spec = _spec(args, "home")
+    home = hub.workspace.homes.get(user)
+    if home is None:
+        home = hub.show_view(new_view(hub, spec, user))
+    elif args.text("hash") not in ("", home.hash):
+        raise SlackError("hash_conflict")
+    else:
+        home = replace_view(hub, home, spec)
+    return {"ok": True, "view": view_object(home)}
+
+
+METHODS = (
+    Method("views.open", 4, open_view),
+    Method("views.push", 4, push_view),
+    Method("views.update", 4, update_view),
+    Method("views.publish", 4, publish_view),
+)

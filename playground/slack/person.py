@@ -1,0 +1,249 @@
+"""A person in the workspace: everything that a human could do, as methods."""
+
+from dataclasses import dataclass
+
+from playground.slack.answers import show_answer
+from playground.slack.delivery import DeliveryFailed, Kind
+from playground.slack.elements import action_of, elements_of, find_element, input_value
+from playground.slack.errors import SlackError
+from playground.slack.grants import ResponseUrl
+from playground.slack.methods.views import new_view, replace_view
+from playground.slack.onlooker import CannotDo, Onlooker
+from playground.slack.rules import check_view
+from playground.slack.state import BOT_USER_ID, File, Json, Message, View
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the app took a command or an interaction. `error` is "" when it was acknowledged."""
+
+    error: str = ""
+    answer: Json | str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return not self.error
+
+
+class Person(Onlooker):
+    """Acts as one user. Channels are named by id or name; raises CannotDo."""
+
+    async def slash(
+        self, command: str, text: str = "", channel: str = "general", thread_ts: str | None = None
+    ) -> Outcome:
+        """Type a command and press return; the answer in the acknowledgement is shown."""
+        if thread_ts:
+            raise CannotDo(f"{command} is not supported in threads. Sorry!")
+        place = self.channel(channel)
+        grants = self.hub.grants.both(self.user.id, place.id)
+        payload = self.hub.payloads.slash_command(self.user, place, command, text, grants)
+        outcome = await self._ask("slash_commands", payload)
+        answer = {"text": outcome.answer} if isinstance(outcome.answer, str) else outcome.answer
+        if answer:
+            url = ResponseUrl(place.id, self.user.id, 0.0)
+            try:
+                show_answer(self.hub, url, answer, "ack")
+            except SlackError as error:
+                return Outcome(error=error.code, answer=answer)
+        return outcome
+
+    async def say(
+        self,
+        text: str,
+        channel: str = "general",
+        thread_ts: str | None = None,
+        *,
+        mention: bool = False,
+        broadcast: bool = False,
+        file: File | None = None,
+    ) -> str:
+        """Post a message; returns its ts. `mention` puts the app's mention in front."""
+        place = self.channel(channel)
+        if broadcast and not thread_ts:
+            raise CannotDo("Only a reply can be sent to the channel too.")
+        if thread_ts and self.message(channel, thread_ts).is_reply:
+            raise CannotDo("A reply has no thread of its own.")
+        subtype = "file_share" if file else "thread_broadcast" if broadcast else None
+        message = Message(
+            channel=place.id,
+            ts=self.hub.workspace.next_ts(),
+            user=self.user.id,
+            text=f"<@{BOT_USER_ID}> {text}" if mention else text,
+            thread_ts=thread_ts,
+            client_msg_id=self.hub.workspace.next_token("message"),
+            subtype=subtype,
+            files=[file.id] if file else [],
+        )
+        if file:
+            self.hub.share_file(file, message)
+        else:
+            self.hub.post(message)
+        return message.ts
+
+    async def upload(
+        self,
+        name: str,
+        content: bytes,
+        text: str = "",
+        channel: str = "general",
+        thread_ts: str | None = None,
+    ) -> str:
+        """Share a file; returns the message's ts."""
+        workspace = self.hub.workspace
+        file_id = workspace.next_id("F0")
+        file = File(file_id, name, name, self.user.id, int(workspace.clock()), content=content)
+        file.completed = True
+        workspace.files[file_id] = file
+        return await self.say(text, channel, thread_ts, file=file)
+
+    async def edit(self, channel: str, ts: str, text: str) -> None:
+        self.hub.change(self._own(channel, ts), self.user.id, text=text)
+
+    async def delete(self, channel: str, ts: str) -> None:
+        self.hub.delete(self._own(channel, ts))
+
+    async def react(self, channel: str, ts: str, name: str) -> None:
+        self.hub.react(self.message(channel, ts), self.user.id, name.strip(":"))
+
+    async def unreact(self, channel: str, ts: str, name: str) -> None:
+        self.hub.unreact(self.message(channel, ts), self.user.id, name.strip(":"))
+
+    async def stop_session(self, channel: str, thread_ts: str) -> None:
+        """Press Slack's own stop button of a thread."""
+        place = self.channel(channel)
+        self.hub.emit(self.hub.payloads.session_stopped(self.user.id, place.id, thread_ts))
+
+    async def open_home(self, tab: str = "home") -> None:
+        """Open the app's home; it hears of it and may publish a view."""
+        place = self.hub.workspace.direct_channel(self.user.id)
+        home = self.hub.workspace.homes.get(self.user.id)
+        self.hub.emit(self.hub.payloads.app_home_opened(self.user.id, place.id, tab, home))
+
+    async def click(
+        self, action_id: str, channel: str, ts: str | None = None, value: str | None = None
+    ) -> Outcome:
+        """Click a button, or choose `value` in a menu, of a message.
+
+        Without `ts` it is the newest message of the channel, threads included, that has the
+        element. Private messages are found too.
+        """
+        message, ephemeral = self._clickable(action_id, channel, ts, value)
+        found = find_element(message.blocks, action_id, value)
+        if found is None:
+            raise CannotDo(f"Nothing to click with action_id {action_id}.")
+        action = action_of(*found, value, self.hub.workspace.next_ts())
+        grants = self.hub.grants.both(
+            self.user.id,
+            message.channel,
+            message_ts=message.ts,
+            thread_ts=message.thread_ts,
+            ephemeral=ephemeral,
+        )
+        payload = self.hub.payloads.message_actions(
+            self.user, message, action, grants, ephemeral=ephemeral
+        )
+        return await self._ask("interactive", payload)
+
+    async def click_view(self, action_id: str, value: str | None = None) -> Outcome:
+        """Click in the top modal, or in the app's home when no modal is open."""
+        home = self.hub.workspace.homes.get(self.user.id)
+        view = next(iter(self.views()[-1:]), home)
+        found = find_element(view.spec.get("blocks", []), action_id, value) if view else None
+        if view is None or found is None:
+            raise CannotDo(f"No view with an element {action_id} is open.")
+        action = action_of(*found, value, self.hub.workspace.next_ts())
+        trigger_id = self.hub.grants.trigger(self.user.id, view.id)
+        payload = self.hub.payloads.view_actions(self.user, view, action, trigger_id)
+        return await self._ask("interactive", payload)
+
+    async def shortcut(self, callback_id: str, channel: str, ts: str) -> Outcome:
+        """Use a message shortcut on any message."""
+        message = self.message(channel, ts)
+        grants = self.hub.grants.both(
+            self.user.id, message.channel, message_ts=ts, thread_ts=message.thread_ts
+        )
+        payload = self.hub.payloads.message_shortcut(self.user, message, callback_id, grants)
+        return await self._ask("interactive", payload)
+
+    async def global_shortcut(self, callback_id: str) -> Outcome:
+        trigger_id = self.hub.grants.trigger(self.user.id)
+        payload = self.hub.payloads.global_shortcut(self.user, callback_id, trigger_id)
+        return await self._ask("interactive", payload)
+
+    async def submit_view(self, values: Json | None = None) -> Outcome:
+        """Fill in the top modal and submit it. `values` is by action_id; the rest stays as it is.
+
+        `outcome.answer` holds the app's `response_action`; with errors the modal stays open.
+        """
+        view = self._top_view()
+        for block, element in elements_of(view.spec.get("blocks", [])):
+            action_id = element["action_id"]
+            if action_id in (values or {}) or action_id not in view.values.get(
+                block["block_id"], {}
+            ):
+                typed = input_value(element, (values or {}).get(action_id))
+                view.values.setdefault(block["block_id"], {})[action_id] = typed
+        trigger_id = self.hub.grants.trigger(self.user.id, view.id)
+        payload = self.hub.payloads.view_submission(self.user, view, trigger_id)
+        outcome = await self._ask("interactive", payload)
+        if outcome.ok:
+            self._after_submission(view, outcome.answer)
+        return outcome
+
+    async def close_view(self) -> Outcome:
+        """Press the top modal's cancel button."""
+        view = self._top_view()
+        self.hub.close_views(self.user.id)
+        if not view.spec.get("notify_on_close"):
+            return Outcome()
+        return await self._ask("interactive", self.hub.payloads.view_closed(self.user, view))
+
+    def _after_submission(self, view: View, answer: Json | str | None) -> None:
+        action = answer.get("response_action") if isinstance(answer, dict) else None
+        match action:
+            case None:
+                self.hub.close_views(self.user.id)
+            case "clear":
+                self.hub.close_views(self.user.id, all_of_them=True)
+            case "update" if isinstance(answer, dict):
+                replace_view(self.hub, view, check_view(answer.get("view")))
+            case "push" if isinstance(answer, dict):
+                spec = check_view(answer.get("view"))
+                self.hub.show_view(new_view(self.hub, spec, self.user.id, view))
+            case _:
+                return
+
+    def _top_view(self) -> View:
+        if not (views := self.views()):
+            raise CannotDo("No modal is open.")
+        return views[-1]
+
+    def _clickable(
+        self, action_id: str, channel: str, ts: str | None, value: str | None
+    ) -> tuple[Message, bool]:
+        """The message to click in, and whether it is a private one."""
+        place = self.channel(channel)
+        private = [
+            Message(e.channel, e.ts, BOT_USER_ID, e.text, e.blocks, thread_ts=e.thread_ts)
+            for e in self.ephemerals(channel)
+        ]
+        seen = [(m, False) for m in place.messages.values()] + [(m, True) for m in private]
+        for message, ephemeral in sorted(seen, key=lambda pair: pair[0].ts, reverse=True):
+            if ts in (None, message.ts) and find_element(message.blocks, action_id, value):
+                return message, ephemeral
+        raise CannotDo(f"Nothing to click with action_id {action_id} in #{place.name}.")
+
+    def _own(self, channel: str, ts: str) -> Message:
+        message = self.message(channel, ts)
+        if message.user != self.user.id:
+            raise CannotDo("That is somebody else's message.")
+        return message
+
+    async def _ask(self, kind: Kind, payload: Json) -> Outcome:
+        try:
+            return Outcome(answer=await self.hub.courier.ask(kind, payload))
+        except DeliveryFailed as failure:
+            # What the client shows in red: the app did not answer in time.
+            error = "operation_timeout" if "timeout" in failure.reason else "dispatch_failed"
+            self.hub.feed.record("dispatch_failed", user=self.user.id, error=error)
+            return Outcome(error=error)

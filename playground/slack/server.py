@@ -1,0 +1,46 @@
+"""The workspace's HTTP server: Web API, socket, uploads, response urls, control."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from playground.feed import Feed
+from playground.listening import listening
+from playground.slack.answers import handle_response_url
+from playground.slack.arguments import BODY_BYTES
+from playground.slack.control import Control
+from playground.slack.hub import Hub
+from playground.slack.methods.files import MAX_FILE_BYTES, receive_upload
+from playground.slack.settings import SlackSettings
+from playground.slack.web_api import WebApi
+
+
+@asynccontextmanager
+async def slack_running(
+    settings: SlackSettings, feed: Feed, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Hub]:
+    """Serve a workspace; `hub.grants.base_url` is where it listens."""
+    hub = Hub(settings, feed)
+    api = WebApi(hub)
+
+    async def upload(request: web.Request) -> web.Response:
+        return await receive_upload(hub, request)
+
+    async def response_url(request: web.Request) -> web.Response:
+        return await handle_response_url(hub, request)
+
+    app = web.Application(client_max_size=max(BODY_BYTES, MAX_FILE_BYTES * 2))
+    app.router.add_route("*", "/api/{method}", api.handle)
+    app.router.add_get("/link/", hub.socket_mode.handle)
+    app.router.add_post("/upload/{file_id}/{token}", upload)
+    app.router.add_post("/response/{token}", response_url)
+    Control(hub).add_routes(app)
+    async with listening(app, host, port) as url:
+        hub.grants.base_url = url
+        try:
+            yield hub
+        finally:
+            api.close()
+            feed.close()
+            await hub.close()

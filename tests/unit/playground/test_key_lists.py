@@ -1,0 +1,155 @@
+"""Events and answers hold the keys that Slack's have, and no invented ones."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from playground.feed import Feed
+from playground.slack.arguments import Arguments
+from playground.slack.hub import Hub
+from playground.slack.settings import SlackSettings
+from playground.slack.state import Json, Message, View
+from playground.slack.web_api import METHODS
+
+LISTS = json.loads((Path(__file__).parent / "slack_keys.json").read_text())
+OPAQUE = {"blocks", "attachments", "files", "state", "shares", "metadata", "root", "reactions"}
+# Seen in Slack's documentation or in recorded traffic, absent from the sampled lists.
+ALSO_REAL = {
+    "context_team_id",
+    "context_enterprise_id",
+    "event.app_id",
+    "event.metadata",
+    "enterprise",
+    "state",
+    "message.source_team",
+    "message.user_team",
+    "event.message.source_team",
+    "event.message.user_team",
+    "is_cleared",
+    "is_enterprise_install",
+    "has_more",
+    "pin_count",
+    "view.blocks",
+    "view.state",
+    "message.blocks",
+    "user.name",
+    "user.username",
+    "api_app_id",
+}
+
+
+def flat(value: Any, prefix: str = "") -> set[str]:
+    if isinstance(value, list):
+        value = value[0] if value else None
+    found: set[str] = set()
+    if isinstance(value, dict):
+        for key, item in value.items():
+            found.add(prefix + key)
+            if key not in OPAQUE and key not in ("bot_profile", "profile"):
+                found |= flat(item, f"{prefix}{key}.")
+    return found
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    hub = Hub(SlackSettings(clock=lambda: 1_700_000_000.0), Feed())
+    hub.grants.base_url = "http://127.0.0.1:1"
+    yield hub
+    await hub.close()
+
+
+def payloads(hub: Hub) -> dict[str, Json]:
+    ana = hub.workspace.user("ana")
+    channel = hub.workspace.channel("general")
+    blocks: list[Json] = [{"type": "rich_text", "block_id": "b", "elements": []}]
+    message = Message(channel.id, "1.000100", ana.id, "hi", blocks, client_msg_id="c")
+    hub.workspace.add(message)
+    previous: Json = dict(hub.payloads.message(message)["event"])
+    previous = {k: previous[k] for k in ("type", "user", "ts", "text", "team", "blocks")}
+    text = {"type": "plain_text", "text": "Go", "emoji": True}
+    view = View("V1", "modal", ana.id, {"title": text, "submit": text, "close": text}, "h", "V1")
+    action = {"type": "button", "action_id": "a", "block_id": "b", "value": "v"}
+    action |= {"text": text, "action_ts": "1.0"}  # type: ignore[dict-item]
+    grants = hub.grants.both(ana.id, channel.id)
+    make = hub.payloads
+    made = {
+        "message": make.message(message),
+        "app_mention": make.app_mention(message),
+        "message_deleted": make.message_deleted(message, previous, "2.0"),
+        "reaction_added": make.reaction("reaction_added", ana.id, "eyes", message, "2.0"),
+        "app_home_opened": make.app_home_opened(ana.id, "D1", "home", view),
+        "slash_command": make.slash_command(ana, channel, "/agent", "x", grants),
+        "block_actions": make.message_actions(ana, message, action, grants),
+        "view_submission": make.view_submission(ana, view, "t"),
+        "view_closed": make.view_closed(ana, view),
+        "message_action": make.message_shortcut(ana, message, "stop", grants),
+        "shortcut": make.global_shortcut(ana, "stop", "t"),
+    }
+    message.edited = {"user": ana.id, "ts": "2.0"}
+    made["message_changed"] = make.message_changed(message, previous, "2.0")
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(LISTS["required"]))
+async def test_a_payload_has_every_key_of_a_real_one(hub: Hub, name: str) -> None:
+    missing = set(LISTS["required"][name].split()) - flat(payloads(hub)[name])
+    assert missing == set()
+
+
+@pytest.mark.parametrize("name", sorted(set(LISTS["required"]) - {"message_action", "shortcut"}))
+async def test_a_payload_has_no_invented_key(hub: Hub, name: str) -> None:
+    invented = flat(payloads(hub)[name]) - set(LISTS["known"][name].split()) - ALSO_REAL
+    assert invented == set()
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "auth.test": {},
+    "chat.postMessage": {"channel": "C0GENERAL0", "text": "x"},
+    "chat.update": {"channel": "C0GENERAL0", "ts": "TS", "text": "y"},
+    "chat.postEphemeral": {"channel": "C0GENERAL0", "user": "U00000ANA", "text": "x"},
+    "chat.getPermalink": {"channel": "C0GENERAL0", "message_ts": "TS"},
+    "reactions.add": {"channel": "C0GENERAL0", "timestamp": "TS", "name": "eyes"},
+    "conversations.replies": {"channel": "C0GENERAL0", "ts": "TS"},
+    "conversations.info": {"channel": "C0GENERAL0"},
+    "users.info": {"user": "U00000ANA"},
+    "views.publish": {"user_id": "U00000ANA", "view": {"type": "home", "blocks": []}},
+    "apps.connections.open": {},
+    "files.getUploadURLExternal": {"filename": "a.txt", "length": "3"},
+    "chat.delete": {"channel": "C0GENERAL0", "ts": "TS"},
+}
+NEEDED = {
+    "auth.test": "ok url team user team_id user_id bot_id is_enterprise_install",
+    "chat.postMessage": "ok channel ts message message.bot_id message.type message.text "
+    "message.user message.ts message.team message.bot_profile message.app_id message.blocks",
+    "chat.update": "ok channel ts text message message.edited message.edited.user message.bot_id",
+    "chat.postEphemeral": "ok message_ts",
+    "chat.getPermalink": "ok permalink channel",
+    "reactions.add": "ok",
+    "conversations.replies": "ok messages messages.type messages.user messages.ts messages.text "
+    "messages.team messages.bot_id messages.bot_profile has_more",
+    "conversations.info": "ok channel channel.id channel.name channel.is_channel channel.is_im "
+    "channel.is_member channel.is_private channel.is_mpim channel.is_archived channel.topic "
+    "channel.purpose channel.creator channel.created channel.is_ext_shared",
+    "users.info": "ok user user.id user.name user.real_name user.profile user.is_bot "
+    "user.is_restricted user.is_ultra_restricted user.tz user.deleted user.is_admin user.updated",
+    "views.publish": "ok view view.id view.hash view.type view.team_id view.root_view_id",
+    "apps.connections.open": "ok url",
+    "files.getUploadURLExternal": "ok upload_url file_id",
+    "chat.delete": "ok channel ts",
+}
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+async def test_an_answer_has_the_keys_of_a_real_one_and_no_invented_ones(
+    hub: Hub, name: str
+) -> None:
+    posted = await METHODS["chat.postMessage"].run(
+        hub, Arguments({"channel": "C0GENERAL0", "text": "first"})
+    )
+    filled = {k: posted["ts"] if v == "TS" else v for k, v in ANSWERS[name].items()}
+    answer = flat(await METHODS[name].run(hub, Arguments(filled)))
+    assert set(NEEDED[name].split()) - answer == set()
+    assert answer - set(LISTS["known"][name].split()) - ALSO_REAL == set()
