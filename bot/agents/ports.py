@@ -1,0 +1,239 @@
+"""What the product needs from the outside, declared by the one who uses it.
+
+Each port has one real adapter, one fake in tests/fakes.py, and one set of checks in
+tests/contracts.py that both must pass.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from bot.domain.agent import Agent, RepoRef, ThreadRef
+from bot.domain.card import TaskCard
+from bot.domain.message import Message
+from bot.domain.posts import Post
+from bridge.protocol import (
+    Accepted,
+    AgentEvent,
+    ChatRequest,
+    Diff,
+    ExecuteRequest,
+    Status,
+    WorkspaceReady,
+    WorkspaceRequest,
+)
+
+# ---- Containers ----
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """What one agent's container is made from. Sizes in bytes, CPU in billionths of a core."""
+
+    agent_id: str
+    image: str
+    memory_bytes: int
+    nano_cpus: int
+    environment: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container as the engine reports it. `endpoint` is None unless it runs."""
+
+    id: str
+    agent_id: str
+    running: bool
+    endpoint: str | None
+
+
+class Runtime(Protocol):
+    """Starts, finds and removes the containers of this deployment, and no others."""
+
+    async def start(self, spec: ContainerSpec) -> Container:
+        """Create and start the container; raises EngineError, and leaves nothing behind then."""
+
+    async def find(self, agent_id: str) -> Container | None:
+        """The agent's container, running or not; raises EngineError when the engine is silent."""
+
+    async def list(self) -> Sequence[Container]:
+        """All containers of this deployment; raises EngineError when the engine is silent."""
+
+    async def remove(self, agent_id: str) -> None:
+        """Remove the container and its volumes; one that is gone or going is a success."""
+
+
+# ---- The bridge ----
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeAddress:
+    """Where the bridge of one agent answers, and what it wants to hear."""
+
+    endpoint: str
+    token: SecretStr
+
+
+class Bridge(Protocol):
+    """The bridge's contract. Raises BridgeUnreachable or BridgeRefused."""
+
+    async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
+        """Return when the bridge answers; raises BridgeUnreachable after the timeout."""
+
+    async def prepare(self, address: BridgeAddress, request: WorkspaceRequest) -> WorkspaceReady:
+        """Clone, or find the clone already there."""
+
+    async def execute(self, address: BridgeAddress, request: ExecuteRequest) -> Accepted:
+        """Start the first task; safe to send twice."""
+
+    async def chat(self, address: BridgeAddress, request: ChatRequest) -> Accepted:
+        """Hand over the next message; safe to send twice."""
+
+    def events(self, address: BridgeAddress, after_seq: int) -> AsyncIterator[AgentEvent]:
+        """Every stored event after `after_seq`, then the new ones, across cuts of the link.
+
+        Ends by BridgeUnreachable when the bridge stays away.
+        """
+
+    async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
+        """Kill the running tool and end the task; returns when that is done."""
+
+    async def status(self, address: BridgeAddress) -> Status:
+        """What the bridge is doing."""
+
+    async def diff(self, address: BridgeAddress) -> Diff:
+        """What changed against the source branch."""
+
+    async def patch(self, address: BridgeAddress) -> bytes:
+        """The same as a patch that `git apply` accepts."""
+
+
+# ---- What lies behind the gateway ----
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one container gets instead of credentials: addresses that only its token opens."""
+
+    model_base_url: str
+    clone_url: str
+    token: SecretStr
+
+
+class Gateway(Protocol):
+    """The only door out of the sandbox; it holds the credentials."""
+
+    def access(self, agent_id: str, repo: RepoRef) -> Access:
+        """The addresses and the token of one agent; the same each time it is asked."""
+
+    def open(self, agent_id: str, repo: RepoRef) -> None:
+        """Let this agent's token through, for this repository."""
+
+    def close(self, agent_id: str) -> None:
+        """Let it through no more."""
+
+    async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
+        """The branch to start from; raises RepositoryError."""
+
+    async def check_model(self, model: str) -> None:
+        """Raise ModelUnusable when the provider is known not to serve this model with tools."""
+
+
+# ---- State ----
+
+
+class Transaction(Protocol):
+    """One write transaction: all of it or nothing."""
+
+    async def add_agent(self, agent: Agent) -> None:
+        """Store a new agent."""
+
+    async def save_agent(self, agent: Agent) -> None:
+        """Store the agent's new state."""
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """The agent as stored, read within the transaction."""
+
+    async def add_events(self, agent_id: str, events: Sequence[AgentEvent]) -> None:
+        """Store events; one whose seq is stored already is left as it is."""
+
+    async def claim_message(
+        self, team: str, channel: str, ts: str, client_msg_id: str | None = None
+    ) -> bool:
+        """Take a person's message for us; False when it is taken already (a twin, a retry).
+
+        Done in the transaction that stores what the message causes, so that a crash between
+        the two loses nothing.
+        """
+
+    async def add_message(self, message: Message) -> None:
+        """Store a message that is still to be handed to the bridge; `order` is set here."""
+
+    async def message_delivered(self, agent_id: str, message_id: str) -> None:
+        """The bridge has it; it is not handed over again."""
+
+    async def enqueue(self, agent_id: str, post: Post) -> None:
+        """Store what the thread should show; the sender is woken when this commits."""
+
+
+class Store(Protocol):
+    """The database. Reads see the last commit."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Open a write transaction; commits at the end, rolls back on an exception."""
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """One agent by its id."""
+
+    async def agent_of_thread(self, thread: ThreadRef) -> Agent | None:
+        """The agent of this thread, alive or not."""
+
+    async def agent_of_message(self, team: str, channel: str, ts: str) -> Agent | None:
+        """The agent whose thread a message of ours belongs to."""
+
+    async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
+        """Agents, newest first."""
+
+    async def undelivered(self, agent_id: str) -> Sequence[Message]:
+        """Messages still to be handed to the bridge, in order of arrival."""
+
+    async def events(self, agent_id: str, task_id: str | None = None) -> Sequence[AgentEvent]:
+        """Stored events in order, of one task or of all."""
+
+
+class Outbox(Protocol):
+    """The sender's side of the posts."""
+
+    async def sent(self, agent_id: str, key: str, timeout_seconds: float) -> str:
+        """The ts of the post, once Slack has it; raises ChannelUnavailable, or TimeoutError."""
+
+
+# ---- What people see ----
+
+
+class Voice(Protocol):
+    """Turns what happened into posts. Pure: no I/O, the same input gives the same post."""
+
+    def root(self, agent: Agent) -> Post:
+        """The message that starts the thread; it never changes."""
+
+    def card(self, agent: Agent, card: TaskCard) -> Post:
+        """The live card of a task; a line once the task has ended."""
+
+    def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
+        """The end of a task: the model's answer, a limit or a trouble; the only notification."""
+
+    def stopped(self, agent: Agent, actor: str, seconds: float, saved: Diff | None) -> Post:
+        """Who stopped the agent, what was done and what was saved."""
+
+    def trouble(self, agent: Agent, key: str, text: str) -> Post:
+        """What went wrong, in plain words, and the next step."""
+
+    def patch(self, agent: Agent, patch: bytes) -> Post:
+        """The changes as a file that `git apply` accepts."""
+
+    def mark(self, agent: Agent, message_ts: str, fate: str, *, present: bool = True) -> Post:
+        """Mark a person's message by a reaction: `received`, `queued` or `used`."""

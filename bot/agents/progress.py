@@ -1,0 +1,106 @@
+"""Stores each event of an agent together with what the thread should show because of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.agents.ports import Transaction
+from bot.agents.world import World
+from bot.domain.agent import Agent
+from bot.domain.card import TaskCard
+from bot.domain.message import FIRST
+from bot.domain.posts import Post
+from bridge.protocol import (
+    AgentEvent,
+    FilesChanged,
+    MessageTakenUp,
+    ModelRetried,
+    Outcome,
+    StepStarted,
+    TaskFinished,
+    TaskStarted,
+    ToolFinished,
+    ToolStarted,
+)
+
+_SHOWN = (TaskStarted, StepStarted, ToolStarted, ToolFinished, FilesChanged, ModelRetried)
+
+
+class Progress:
+    """The live card of one agent's newest task, and the posts that its events cause."""
+
+    def __init__(self, world: World, agent: Agent) -> None:
+        self._world = world
+        self._agent_id = agent.id
+        now = world.clock()
+        number = max(agent.task_number, 1)
+        self.card = TaskCard(agent.task_id or agent.first_task_id, number, started_at=now, now=now)
+        self._silenced = False
+
+    async def restore(self, agent: Agent) -> None:
+        """Draw the card of the task at work again from its stored events."""
+        if agent.task_id is None:
+            return
+        for event in await self._world.store.events(agent.id, agent.task_id):
+            self._fold(agent, event)
+
+    def silence(self) -> None:
+        """Say nothing about an interruption: the one who stops says it all in one message."""
+        self._silenced = True
+
+    async def phase(self, name: str | None) -> None:
+        """Show that a phase of the boot begins; None: that the last one is over."""
+        now = self._world.clock()
+        self.card = self.card.begin_phase(name, now) if name else self.card.end_phase(now)
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent and agent.alive:
+                await tx.enqueue(agent.id, self._world.voice.card(agent, self.card))
+
+    async def take(self, event: AgentEvent) -> None:
+        """Store one event, the agent after it, and its posts, in one transaction."""
+        if not event.seq:
+            return
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent is None or event.seq <= agent.last_seq:
+                return
+            after = agent.apply(event)
+            self._fold(after, event)
+            await tx.add_events(agent.id, [event])
+            await tx.save_agent(after)
+            for post in self._posts(after, event):
+                await tx.enqueue(agent.id, post)
+
+    async def close(self, tx: Transaction, agent: Agent) -> None:
+        """Within a transaction: leave no card behind that says it is still at work."""
+        if self.card.outcome is None:
+            self.card = self.card.cut_short(self._world.clock())
+            await tx.enqueue(agent.id, self._world.voice.card(agent, self.card))
+
+    def _fold(self, agent: Agent, event: AgentEvent) -> None:
+        if isinstance(event, TaskStarted) and event.task_id not in {None, self.card.task_id}:
+            self.card = TaskCard(
+                str(event.task_id), agent.task_number, started_at=event.at, now=event.at
+            )
+        self.card = replace(self.card.apply(event), number=max(agent.task_number, 1))
+
+    def _posts(self, agent: Agent, event: AgentEvent) -> Sequence[Post]:
+        voice = self._world.voice
+        match event:
+            case TaskFinished():
+                card = voice.card(agent, self.card)
+                quiet = self._silenced and event.outcome is Outcome.INTERRUPTED
+                return (card,) if quiet else (card, *voice.answer(agent, self.card))
+            case MessageTakenUp(message_id=message_id):
+                return self._used(agent, message_id)
+            case TaskStarted(message_id=message_id) if message_id:
+                return (voice.card(agent, self.card), *self._used(agent, message_id))
+            case _ if isinstance(event, _SHOWN):
+                return (voice.card(agent, self.card),)
+            case _:
+                return ()
+
+    def _used(self, agent: Agent, message_id: str) -> Sequence[Post]:
+        if message_id == FIRST:
+            return ()
+        return (self._world.voice.mark(agent, message_id, "used"),)

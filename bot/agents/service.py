@@ -1,0 +1,259 @@
+"""What people can do with agents: start, reply, interrupt, stop, look around."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.agents.explain import why_not
+from bot.agents.fleet import Fleet
+from bot.agents.ports import BridgeAddress
+from bot.agents.run import AgentRun
+from bot.agents.world import World
+from bot.domain.agent import Agent, AgentStatus, ThreadRef, branch_for, new_agent_id
+from bot.domain.commands import StartAgent, title_of
+from bot.domain.message import FIRST, Message
+from bot.errors import BotError, ChannelUnavailable, UserError
+from bridge.protocol import ChatMode, Diff
+
+logger = logging.getLogger(__name__)
+
+ROOT_SECONDS = 20.0
+INTERRUPT_SECONDS = 3.0
+SAVE_SECONDS = 5.0
+MAX_FILED_PATCH_BYTES = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a command came from.
+
+    `claim` tells this one input from all others, so that it has one effect however often it is
+    handed over: a message's ts, or what identifies a command or a form. `thread_ts` is the thread
+    that the agent lives in; None where the agent opens one.
+    """
+
+    team: str
+    channel: str
+    user: str
+    claim: str = ""
+    thread_ts: str | None = None
+    client_msg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A person's message in the thread of an agent."""
+
+    thread: ThreadRef
+    user: str
+    ts: str
+    text: str
+    mode: ChatMode = ChatMode.STEER
+    client_msg_id: str | None = None
+
+
+class AgentService:
+    """Maps each thread to an agent. Raises UserError for what the person should read."""
+
+    def __init__(self, world: World, fleet: Fleet) -> None:
+        self._world = world
+        self._fleet = fleet
+        self._stopping: set[str] = set()
+
+    # ---- start ----
+
+    async def start(self, command: StartAgent, origin: Origin) -> Agent | None:
+        """Start an agent; None when this very message has started one already.
+
+        Raises UserError, and leaves nothing behind then.
+        """
+        model = command.model or self._world.settings.agent_model
+        branch, _ = await asyncio.gather(
+            self._world.gateway.check_repository(command.repo, command.branch),
+            self._world.gateway.check_model(model),
+        )
+        agent = self._new_agent(command, origin, model, branch)
+        with self._fleet.hold(agent.id):
+            return await self._open_and_launch(agent, command, origin)
+
+    async def _open_and_launch(
+        self, agent: Agent, command: StartAgent, origin: Origin
+    ) -> Agent | None:
+        if not await self._store_start(agent, command, origin):
+            return None
+        try:
+            await self._world.outbox.sent(agent.id, "root", ROOT_SECONDS)
+        except ChannelUnavailable:
+            await self._give_up(agent.id)
+            raise
+        except TimeoutError:
+            logger.warning("the root message of %s is late; booting all the same", agent.id)
+        self._fleet.launch(agent.id, AgentRun(self._world, agent))
+        return agent
+
+    def _new_agent(self, command: StartAgent, origin: Origin, model: str, branch: str) -> Agent:
+        agent_id = new_agent_id()
+        return Agent(
+            id=agent_id,
+            team=origin.team,
+            channel=origin.channel,
+            thread_ts=origin.thread_ts,
+            repo=command.repo,
+            source_branch=branch,
+            target_branch=branch_for(agent_id, title_of(command.task)),
+            title=title_of(command.task),
+            model=model,
+            max_steps=command.max_steps or self._world.settings.agent_max_steps,
+            started_by=origin.user,
+            created_at=self._world.clock(),
+        )
+
+    async def _store_start(self, agent: Agent, command: StartAgent, origin: Origin) -> bool:
+        first = Message(FIRST, agent.id, origin.user, command.task, agent.first_task_id)
+        async with self._world.store.transaction() as tx:
+            if origin.claim and not await tx.claim_message(
+                origin.team, origin.channel, origin.claim, origin.client_msg_id
+            ):
+                return False
+            await tx.add_agent(agent)
+            await tx.add_message(first)
+            await tx.enqueue(agent.id, self._world.voice.root(agent))
+        return True
+
+    async def _give_up(self, agent_id: str) -> None:
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(agent_id)
+            if agent:
+                await tx.save_agent(agent.with_status(AgentStatus.FAILED))
+
+    # ---- reply ----
+
+    async def reply(self, reply: Reply) -> bool:
+        """Take a reply up; False when the thread is not ours.
+
+        The same message twice has one effect.
+        """
+        agent = await self._world.store.agent_of_thread(reply.thread)
+        if agent is None:
+            return False
+        if not reply.text.strip():
+            return True
+        async with self._world.store.transaction() as tx:
+            claimed = await tx.claim_message(
+                agent.team, agent.channel, reply.ts, reply.client_msg_id
+            )
+            current = await tx.agent(agent.id) if claimed else None
+            if current is None:
+                return True
+            if not current.alive:
+                text = why_not(current)
+                post = self._world.voice.trouble(current, f"late:{reply.ts}", text)
+            else:
+                task_id = f"{agent.id}-{reply.ts}"
+                await tx.add_message(
+                    Message(reply.ts, agent.id, reply.user, reply.text, task_id, reply.mode)
+                )
+                fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
+                post = self._world.voice.mark(current, reply.ts, fate)
+            await tx.enqueue(agent.id, post)
+        self._fleet.wake(agent.id)
+        return True
+
+    # ---- stop and interrupt ----
+
+    async def interrupt(self, agent_id: str) -> None:
+        """End the running task; container, workspace and conversation stay."""
+        agent = await self._alive(agent_id)
+        address = await self._address(agent)
+        if address is None:
+            raise UserError("The agent is still starting. Stop it, or wait a moment.")
+        await self._world.bridge.interrupt(address, INTERRUPT_SECONDS)
+
+    async def stop(self, agent_id: str, actor: str) -> None:
+        """Kill the running tool, save what changed, remove the container, tell the thread.
+
+        Never waits behind a task. A second stop while one is under way does nothing.
+        """
+        agent = await self._alive(agent_id)
+        if agent_id in self._stopping:
+            return
+        self._stopping.add(agent_id)
+        try:
+            with self._fleet.hold(agent_id):
+                await self._halt_and_remove(agent, actor)
+        finally:
+            self._stopping.discard(agent_id)
+
+    async def _halt_and_remove(self, agent: Agent, actor: str) -> None:
+        run = self._fleet.run_of(agent.id)
+        if run:
+            run.progress.silence()
+        saved, patch = await self._halt(agent)
+        await self._fleet.cancel(agent.id)
+        async with self._world.store.transaction() as tx:
+            current = await tx.agent(agent.id) or agent
+            await tx.save_agent(current.with_status(AgentStatus.STOPPED))
+            if run:
+                await run.progress.close(tx, current)
+            seconds = self._world.clock() - agent.created_at
+            await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, saved))
+            if patch:
+                await tx.enqueue(agent.id, self._world.voice.patch(current, patch))
+        await self._fleet.remove(agent.id)
+
+    async def _halt(self, agent: Agent) -> tuple[Diff | None, bytes]:
+        """Stop the tools, then read what there is to save; silence is no reason to wait."""
+        try:
+            address = await self._address(agent)
+            if address is None:
+                return None, b""
+            await self._world.bridge.interrupt(address, INTERRUPT_SECONDS)
+            async with asyncio.timeout(SAVE_SECONDS):
+                saved = await self._world.bridge.diff(address)
+                patch = await self._world.bridge.patch(address) if saved.files else b""
+            return saved, patch if len(patch) <= MAX_FILED_PATCH_BYTES else b""
+        except (BotError, TimeoutError) as error:
+            logger.warning("stopping %s without its changes: %s", agent.id, error)
+            return None, b""
+
+    async def _address(self, agent: Agent) -> BridgeAddress | None:
+        container = await self._world.runtime.find(agent.id)
+        if container is None or container.endpoint is None:
+            return None
+        return self._world.address(agent.id, container.endpoint)
+
+    # ---- looking around ----
+
+    async def find(self, agent_id: str) -> Agent:
+        """The agent with this id; raises UserError when there is none."""
+        agent = await self._world.store.agent(agent_id)
+        if agent is None:
+            raise UserError(f"There is no agent `{agent_id[:20]}`. `/agent list` shows them.")
+        return agent
+
+    async def of_thread(self, thread: ThreadRef) -> Agent | None:
+        """The agent of this thread, alive or not."""
+        return await self._world.store.agent_of_thread(thread)
+
+    async def of_message(self, team: str, channel: str, ts: str) -> Agent | None:
+        """The agent whose thread a message belongs to."""
+        return await self._world.store.agent_of_message(team, channel, ts)
+
+    async def running(self, channel: str | None = None) -> Sequence[Agent]:
+        """The agents that are alive, newest first."""
+        return await self._world.store.agents(alive=True, channel=channel)
+
+    async def diff(self, agent: Agent) -> Diff | None:
+        """What changed so far; None when the bridge does not say."""
+        try:
+            address = await self._address(agent)
+            return await self._world.bridge.diff(address) if address else None
+        except BotError:
+            return None
+
+    async def _alive(self, agent_id: str) -> Agent:
+        agent = await self.find(agent_id)
+        if not agent.alive:
+            raise UserError(why_not(agent))
+        return agent

@@ -1,0 +1,67 @@
+"""Owns one asyncio task per agent, so that one agent's bug never stops another."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+
+logger = logging.getLogger(__name__)
+
+OnCrash = Callable[[str, Exception], Awaitable[None]]
+
+
+class Supervisor:
+    """Starts, finds, cancels and awaits tasks by key; it knows nothing of agents.
+
+    A TaskGroup would cancel the siblings of a task that fails; here the failure is logged,
+    handed to `on_crash`, and stays with its key.
+    """
+
+    def __init__(self, on_crash: OnCrash) -> None:
+        self._on_crash = on_crash
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def spawn(self, key: str, coroutine: Coroutine[None, None, None]) -> None:
+        """Run the coroutine under this key; raises RuntimeError when one runs already."""
+        if self.running(key):
+            coroutine.close()
+            raise RuntimeError(f"{key} is running already")
+        task = asyncio.create_task(self._guard(key, coroutine), name=f"agent-{key}")
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._forget(key, done))
+
+    def running(self, key: str) -> bool:
+        """Whether a task runs under this key."""
+        return key in self._tasks
+
+    async def cancel(self, key: str) -> None:
+        """Cancel the task of this key and wait until it has ended; no task is a success."""
+        task = self._tasks.get(key)
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait until they have ended."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _forget(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+
+    async def _guard(self, key: str, coroutine: Coroutine[None, None, None]) -> None:
+        try:
+            await coroutine
+        except Exception as error:  # the last resort of the bot, see the class
+            logger.exception("the task of %s failed", key)
+            await self._report(key, error)
+
+    async def _report(self, key: str, error: Exception) -> None:
+        try:
+            await self._on_crash(key, error)
+        except Exception:  # reporting must not take the supervisor down either
+            logger.exception("the failure of %s could not be reported", key)

@@ -1,0 +1,1 @@
+from bot.bridge_client.client import HttpBridge as HttpBridge, Limits as Limits

@@ -1,0 +1,129 @@
+"""The bot's settings: the environment or `.env`, read once at start; every default is here."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """One field is one variable: `slack_bot_token` is read from `SLACK_BOT_TOKEN`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    # Slack
+    slack_bot_token: SecretStr = SecretStr("")
+    slack_app_token: SecretStr = SecretStr("")
+    slack_signing_secret: SecretStr = SecretStr("")
+    slack_api_url: str = "https://slack.com/api/"
+    slack_http_host: str = "127.0.0.1"
+    slack_http_port: int = Field(default=3000, ge=0, le=65_535)
+    slack_stop_reaction: str = "octagonal_sign"
+
+    # Model
+    openrouter_api_key: SecretStr = SecretStr("")
+    openrouter_base_url: str = "https://openrouter.ai/api/v1"
+    agent_model: str = "anthropic/claude-3.5-sonnet"
+    agent_max_steps: int = Field(default=15, ge=1, le=200)
+    agent_max_steps_limit: int = Field(default=50, ge=1, le=1_000)
+
+    # Git
+    github_token: SecretStr = SecretStr("")
+    github_url: str = "https://github.com"
+    github_api_url: str = "https://api.github.com"
+    git_user_name: str = "Threadsmith"
+    git_user_email: str = "threadsmith@localhost"
+
+    # Containers
+    bridge_image: str = "threadsmith-bridge:latest"
+    default_container_memory: int = Field(default=2_147_483_648, ge=134_217_728)
+    default_container_cpu: int = Field(default=1_000_000_000, ge=10_000_000)
+    container_runtime: str = ""
+    command_timeout_seconds: float = Field(default=30.0, gt=0, le=3_600)
+    command_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    boot_timeout_seconds: float = Field(default=60.0, gt=0)
+    clone_timeout_seconds: float = Field(default=600.0, gt=0)
+    gateway_host: str = ""
+    gateway_port: int = Field(default=0, ge=0, le=65_535)
+
+    # State and logs
+    data_dir: Path = Path("data")
+    database_url: str = ""
+    log_level: str = "INFO"
+
+    @field_validator("command_allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _with_slash(cls, value: str) -> str:
+        return value.rstrip("/") + "/"
+
+    @field_validator("openrouter_base_url", "github_url", "github_api_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the settings; raises ConfigurationError naming each wrong variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+                for item in error.errors(include_input=False)
+            )
+            raise ConfigurationError(f"Settings: {problems}") from error
+
+    def check_tokens(self) -> None:
+        """Raise ConfigurationError naming each credential that is missing or in a wrong field."""
+        kinds = (
+            ("SLACK_BOT_TOKEN", self.slack_bot_token, "xoxb-", "OAuth & Permissions"),
+            ("SLACK_APP_TOKEN", self.slack_app_token, "xapp-", "Basic Information"),
+        )
+        problems = []
+        for name, secret, prefix, page in kinds:
+            value = secret.get_secret_value()
+            if value and not value.startswith(prefix):
+                problems.append(f'{name} must begin with {prefix} (the app\'s page "{page}")')
+        if not self.slack_bot_token.get_secret_value():
+            problems.append('SLACK_BOT_TOKEN is missing (the app\'s page "OAuth & Permissions")')
+        if not self.socket_mode and not self.slack_signing_secret.get_secret_value():
+            problems.append(
+                "SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (signed HTTP) is missing"
+            )
+        if not self.openrouter_api_key.get_secret_value():
+            problems.append("OPENROUTER_API_KEY is missing (a local model takes any value)")
+        if problems:
+            raise ConfigurationError("; ".join(problems) + ". See the settings in README.md.")
+
+    @property
+    def has_slack(self) -> bool:
+        """Whether any Slack credential is set; without one, the playground stands in."""
+        tokens = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret)
+        return any(token.get_secret_value() for token in tokens)
+
+    @property
+    def socket_mode(self) -> bool:
+        """Socket Mode when there is an app-level token, signed HTTP otherwise."""
+        return bool(self.slack_app_token.get_secret_value())
+
+    @property
+    def database(self) -> str:
+        """The database's address; SQLite in the data directory unless one is set."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'threadsmith.db'}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for redaction."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        found = (v.get_secret_value() for v in values if isinstance(v, SecretStr))
+        return tuple(value for value in found if value)

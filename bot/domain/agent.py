@@ -1,0 +1,211 @@
+"""The agent as data: who it is, where it stands, and how one event changes it."""
+
+import re
+import secrets
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self, assert_never
+
+from bot.errors import InvalidCommand
+from bridge.protocol import (
+    AgentEvent,
+    FilesChanged,
+    MessageTakenUp,
+    MessageWritten,
+    ModelRetried,
+    ReasoningWritten,
+    StepStarted,
+    TaskFinished,
+    TaskStarted,
+    TextDelta,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+    UnknownEvent,
+    UsageRecorded,
+    WorkspaceCloning,
+    WorkspaceReadyEvent,
+)
+
+# GitHub's rules for account and repository names; a leading "-" or "." never gets through.
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+# The subset of git's check-ref-format that needs no quoting anywhere.
+_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}")
+
+_ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_ID_LENGTH = 6
+
+
+class AgentStatus(StrEnum):
+    """Where an agent stands: starting → working ⇄ idle ⇄ sleeping → stopped | failed | lost."""
+
+    STARTING = "starting"
+    WORKING = "working"
+    IDLE = "idle"
+    SLEEPING = "sleeping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+ALIVE = frozenset(
+    {AgentStatus.STARTING, AgentStatus.WORKING, AgentStatus.IDLE, AgentStatus.SLEEPING}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRef:
+    """A thread in Slack: team, channel and the ts of the root message."""
+
+    team: str
+    channel: str
+    thread_ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepoRef:
+    """A repository as `owner/name`."""
+
+    owner: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `owner/name`; raises InvalidCommand naming what is wrong."""
+        owner, slash, name = text.partition("/")
+        if not slash or not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
+            raise InvalidCommand(
+                f"`{text[:100]}` is not a repository. Write it as `owner/name`, for example "
+                "`acme/api`; no URL is needed."
+            )
+        return cls(owner, name.removesuffix(".git") or name)
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+def checked_branch(text: str) -> str:
+    """Return the branch name when it is one that git accepts; raises InvalidCommand."""
+    parts = text.split("/")
+    wrong = (
+        not _BRANCH.fullmatch(text)
+        or ".." in text
+        or text.endswith((".", "/"))
+        or any(part.startswith(".") or part.endswith(".lock") or not part for part in parts)
+    )
+    if wrong:
+        raise InvalidCommand(f"`{text[:100]}` is not a branch name. Write `owner/name@branch`.")
+    return text
+
+
+def new_agent_id() -> str:
+    """A short id that people can read aloud and type."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def branch_for(agent_id: str, title: str) -> str:
+    """The agent's own branch: our template, with a few plain words of the task."""
+    words = re.findall(r"[a-z0-9]+", title.lower())
+    slug = "-".join(words)[:40].strip("-")
+    return f"agent/{agent_id}-{slug}" if slug else f"agent/{agent_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent: one thread, one container, one checkout, one conversation.
+
+    `last_seq` is the newest event that is stored; `task_number` counts the tasks from 1;
+    `cost_usd` is None until a provider has named a cost. Times are seconds since the epoch, UTC.
+    """
+
+    id: str
+    team: str
+    channel: str
+    thread_ts: str | None
+    repo: RepoRef
+    source_branch: str | None
+    target_branch: str
+    title: str
+    model: str
+    max_steps: int
+    started_by: str
+    created_at: float
+    status: AgentStatus = AgentStatus.STARTING
+    container_id: str | None = None
+    task_id: str | None = None
+    task_number: int = 0
+    step: int = 0
+    last_seq: int = 0
+    cost_usd: float | None = None
+    base_commit: str | None = None
+
+    @property
+    def thread(self) -> ThreadRef | None:
+        """The thread, once its root message is posted."""
+        return ThreadRef(self.team, self.channel, self.thread_ts) if self.thread_ts else None
+
+    @property
+    def first_task_id(self) -> str:
+        """The id of the task that started the agent."""
+        return f"{self.id}-1"
+
+    @property
+    def alive(self) -> bool:
+        """Whether replies reach it: not stopped, failed or lost."""
+        return self.status in ALIVE
+
+    def with_status(self, status: AgentStatus) -> "Agent":
+        """The agent in another status."""
+        return replace(self, status=status)
+
+    def with_container(self, container_id: str) -> "Agent":
+        """The agent with its container."""
+        return replace(self, container_id=container_id)
+
+    def apply(self, event: AgentEvent) -> "Agent":
+        """The agent after this event. An event that is already stored changes nothing."""
+        if event.seq and event.seq <= self.last_seq:
+            return self
+        after = self._after(event)
+        return replace(after, last_seq=event.seq) if event.seq else after
+
+    def _after(self, event: AgentEvent) -> "Agent":
+        match event:
+            case WorkspaceReadyEvent():
+                return replace(
+                    self, source_branch=event.source_branch, base_commit=event.base_commit
+                )
+            case TaskStarted():
+                return replace(
+                    self,
+                    status=AgentStatus.WORKING if self.alive else self.status,
+                    task_id=event.task_id,
+                    task_number=self.task_number + (event.task_id != self.task_id),
+                    model=event.model,
+                    step=0,
+                )
+            case StepStarted():
+                return replace(self, step=event.step)
+            case UsageRecorded():
+                if event.cost_usd is None:
+                    return self
+                return replace(self, cost_usd=(self.cost_usd or 0.0) + event.cost_usd)
+            case TaskFinished():
+                return replace(self, status=AgentStatus.IDLE if self.alive else self.status)
+            case (
+                WorkspaceCloning()
+                | MessageTakenUp()
+                | TextDelta()
+                | ReasoningWritten()
+                | MessageWritten()
+                | ToolStarted()
+                | ToolOutput()
+                | ToolFinished()
+                | FilesChanged()
+                | ModelRetried()
+                | UnknownEvent()
+            ):
+                return self
+            case _:
+                assert_never(event)

@@ -1,0 +1,219 @@
+"""The words that people type, as values: `/agent …`, a mention, a reply. Pure parsing."""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from bot.domain.agent import RepoRef, checked_branch
+from bot.errors import InvalidCommand
+from bridge.protocol import ChatMode
+
+MAX_TASK_CHARS = 30_000
+MAX_MODEL_CHARS = 200
+MAX_TITLE_CHARS = 120
+EXAMPLE = "/agent acme/api fix the flaky test in test_orders"
+
+HELP = f"""*Start an agent*
+`/agent owner/repo[@branch] [--model M] [--steps N] task…`   for example `{EXAMPLE}`
+`/agent` alone opens a form. `@bot owner/repo task…` does the same, inside a thread too.
+*In its thread*
+Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task.
+:octagonal_sign: on any message, the button, or the word `stop` stops it.
+*Look around*
+`/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`"""
+
+
+@dataclass(frozen=True, slots=True)
+class StartAgent:
+    """Start an agent. `model` and `max_steps` are None where the default applies."""
+
+    repo: RepoRef
+    task: str
+    branch: str | None = None
+    model: str | None = None
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenForm:
+    """Bare `/agent`: ask for the details in a form."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowHelp:
+    """`help`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListAgents:
+    """`list`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStatus:
+    """`status [id]`."""
+
+    agent_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopAgent:
+    """`stop [id]`."""
+
+    agent_id: str | None
+
+
+Command = StartAgent | OpenForm | ShowHelp | ListAgents | ShowStatus | StopAgent
+
+_WORDS = ("help", "list", "status", "stop")
+# Phones and word processors turn "--" into a dash; a person means the same by it.
+_DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
+_ID = re.compile(r"[a-z0-9]{2,12}")
+
+
+def parse(text: str, *, max_steps: int) -> Command:
+    """Read what follows `/agent`. `max_steps` is the most that a task may ask for.
+
+    Raises InvalidCommand with a sentence for the person.
+    """
+    words = text.split()
+    if not words:
+        return OpenForm()
+    first = words[0].lower()
+    if first in {"help", "?", "--help", "-h"}:
+        return ShowHelp()
+    if first == "list":
+        return ListAgents()
+    if first in {"status", "stop"}:
+        agent_id = _agent_id(words[1:])
+        return ShowStatus(agent_id) if first == "status" else StopAgent(agent_id)
+    if "/" not in words[0] and not words[0].startswith("-"):
+        raise InvalidCommand(_unknown(words[0]))
+    return _start(text, max_steps)
+
+
+def _agent_id(rest: list[str]) -> str | None:
+    if not rest:
+        return None
+    found = rest[0].strip("`").lower()
+    if len(rest) > 1 or not _ID.fullmatch(found):
+        raise InvalidCommand("That is not an agent's id. `/agent list` shows them.")
+    return found
+
+
+def _unknown(word: str) -> str:
+    near = difflib.get_close_matches(word.lower(), _WORDS, n=1, cutoff=0.5)
+    if near:
+        return (
+            f"Unknown word `{word[:40]}`. Did you mean `/agent {near[0]}`? `/agent help` shows all."
+        )
+    return (
+        f"Unknown word `{word[:40]}`. Name the repository first: `{EXAMPLE}`. "
+        "`/agent help` shows all."
+    )
+
+
+def _start(text: str, max_steps: int) -> StartAgent:
+    target, options, task = _split(text)
+    if not target:
+        raise InvalidCommand(f"Name the repository first: `{EXAMPLE}`.")
+    repo_text, at, branch = target.partition("@")
+    _refuse_addresses(target)
+    repo = RepoRef.parse(repo_text)
+    if at and not branch:
+        raise InvalidCommand("The branch after `@` is missing. Write `owner/name@branch`.")
+    return StartAgent(
+        repo=repo,
+        task=checked_task(task, repo),
+        branch=checked_branch(branch) if branch else None,
+        model=checked_model(options["model"]) if "model" in options else None,
+        max_steps=checked_steps(options["steps"], max_steps) if "steps" in options else None,
+    )
+
+
+def _refuse_addresses(target: str) -> None:
+    if "://" in target or target.startswith("git@") or target.lower().startswith("github.com/"):
+        raise InvalidCommand(
+            f"Name the repository as `owner/name`, not by an address: `{EXAMPLE}`."
+        )
+
+
+def _split(text: str) -> tuple[str, dict[str, str], str]:
+    """The repository, the options that stand before the task, and the task as it was typed."""
+    rest = text.strip()
+    target = ""
+    options: dict[str, str] = {}
+    while rest:
+        word, _, after = _take(rest)
+        plain = _DASHES.sub("--", word)
+        if plain.startswith("--"):
+            name, equals, value = plain[2:].partition("=")
+            if name not in {"model", "steps"}:
+                raise InvalidCommand(
+                    f"Unknown option `--{name[:40]}`. There are `--model` and `--steps`."
+                )
+            if not equals:
+                value, _, after = _take(after)
+            if not value:
+                raise InvalidCommand(f"`--{name}` needs a value.")
+            options[name] = value
+        elif not target:
+            target = word
+        else:
+            break
+        rest = after
+    return target, options, rest
+
+
+def _take(text: str) -> tuple[str, str, str]:
+    match = re.match(r"(\S*)(\s*)", text)
+    if match is None:  # pragma: no cover  (both groups may be empty, so it always matches)
+        return "", "", ""
+    return match[1], match[2], text[match.end() :]
+
+
+def checked_task(task: str, repo: RepoRef) -> str:
+    """The task without surrounding space; raises InvalidCommand when empty or too long."""
+    task = task.strip()
+    if not task:
+        raise InvalidCommand(f"What should be done in `{repo}`? For example: `{EXAMPLE}`.")
+    if len(task) > MAX_TASK_CHARS:
+        raise InvalidCommand(
+            f"The task has {len(task):,} characters; the limit is {MAX_TASK_CHARS:,}. "
+            "Shorten it, or put the text in a file of the repository and name the file."
+        )
+    return task
+
+
+def checked_model(model: str) -> str:
+    """The model's name; raises InvalidCommand when it cannot be one."""
+    if len(model) > MAX_MODEL_CHARS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", model):
+        raise InvalidCommand(
+            f"`{model[:60]}` is not a model's name. For example `anthropic/claude-3.5-sonnet`."
+        )
+    return model
+
+
+def checked_steps(text: str, max_steps: int) -> int:
+    """The number of steps; raises InvalidCommand outside 1…max_steps."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= max_steps:
+        raise InvalidCommand(f"`--steps` takes a whole number from 1 to {max_steps}.")
+    return int(text)
+
+
+def reply_mode(text: str) -> tuple[ChatMode, str]:
+    """How a reply is meant, and its text without the word that said so."""
+    if text[:6].lower() == "queue:":
+        return ChatMode.QUEUE, text[6:].strip()
+    return ChatMode.STEER, text.strip()
+
+
+def is_stop(text: str) -> bool:
+    """Whether a reply is nothing but the word `stop`."""
+    return text.strip().strip(".!").lower() == "stop"
+
+
+def title_of(task: str) -> str:
+    """The first line of the task, short enough for a heading."""
+    line = next((line.strip() for line in task.splitlines() if line.strip()), task.strip())
+    return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rstrip() + "…"

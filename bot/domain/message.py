@@ -1,0 +1,24 @@
+"""A person's message to an agent as data: the first task and every reply are messages."""
+
+from dataclasses import dataclass
+
+from bridge.protocol import ChatMode
+
+FIRST = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `id` is FIRST for the task that started the agent, else the message's ts.
+
+    `task_id` names the task that the message becomes when no task is at work. `order` counts
+    from 1 within the agent, in the order of arrival.
+    """
+
+    id: str
+    agent_id: str
+    user: str
+    text: str
+    task_id: str
+    mode: ChatMode = ChatMode.STEER
+    order: int = 0

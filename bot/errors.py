@@ -1,0 +1,69 @@
+"""What can go wrong in the bot, with the text for users kept apart from the text for logs.
+
+BotError                    anything of ours; `str(error)` goes to the log
+    ConfigurationError      the bot cannot start with these settings
+    UserError               `user_text` is safe and useful to show to the person who acted
+        InvalidCommand      the words could not be understood
+        NotAllowed          this person may not do this
+        ChannelUnavailable  the bot cannot post there
+        RepositoryError     not found, no access, no such branch
+        ModelUnusable       unknown model, key refused, no tool calling
+        EngineError         no engine, no image, no room: a container could not be started
+    BridgeUnreachable       the bridge did not answer; says nothing about whether it is alive
+    BridgeRefused           the bridge answered with an error of the contract
+"""
+
+from bridge.protocol import WireError
+
+
+class BotError(Exception):
+    """Base of the bot's errors."""
+
+
+class ConfigurationError(BotError):
+    """The bot cannot start; the text names the setting and the next step."""
+
+
+class UserError(BotError):
+    """An error whose text a person reads: what happened, and what to do next."""
+
+    def __init__(self, user_text: str, log_text: str = "") -> None:
+        super().__init__(log_text or user_text)
+        self.user_text = user_text
+
+
+class InvalidCommand(UserError):
+    """The words of a command could not be understood."""
+
+
+class NotAllowed(UserError):
+    """This person may not do this."""
+
+
+class ChannelUnavailable(UserError):
+    """The bot cannot post in this channel."""
+
+
+class RepositoryError(UserError):
+    """The repository or branch is not there, or the token has no access."""
+
+
+class ModelUnusable(UserError):
+    """The model cannot be used: unknown, refused, or without tool calling."""
+
+
+class EngineError(UserError):
+    """A container could not be started or reached through the engine."""
+
+
+class BridgeUnreachable(BotError):
+    """The bridge did not answer in time."""
+
+
+class BridgeRefused(BotError):
+    """The bridge answered with an error."""
+
+    def __init__(self, status: int, error: WireError) -> None:
+        super().__init__(f"{status} {error.code}: {error.message}")
+        self.status = status
+        self.error = error

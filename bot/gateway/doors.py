@@ -1,0 +1,45 @@
+"""Which agents may pass, and to which repository: the check in front of every forwarded byte."""
+
+import base64
+import binascii
+
+from bot.domain.agent import RepoRef
+from bot.gateway.tokens import Tokens
+
+
+class Doors:
+    """The open doors. A token that is genuine opens nothing while its door is closed."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._open: dict[str, RepoRef] = {}
+
+    def open(self, agent_id: str, repo: RepoRef) -> None:
+        """Let the agent's token through, for this repository."""
+        self._open[agent_id] = repo
+
+    def close(self, agent_id: str) -> None:
+        """Let it through no more."""
+        self._open.pop(agent_id, None)
+
+    def admitted(self, authorization: str) -> tuple[str, RepoRef] | None:
+        """Return the agent behind an Authorization header, and its repository, if it may pass."""
+        agent_id = self._tokens.agent_of(_token_in(authorization))
+        repo = self._open.get(agent_id) if agent_id else None
+        return (agent_id, repo) if agent_id and repo else None
+
+
+def _token_in(authorization: str) -> str:
+    """Read `Bearer TOKEN`, or `Basic` with the token as the password, which git sends."""
+    scheme, _, value = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return value.strip()
+        case "basic":
+            try:
+                text = base64.b64decode(value.strip(), validate=True).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                return ""
+            return text.partition(":")[2]
+        case _:
+            return ""

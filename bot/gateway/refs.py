@@ -1,0 +1,135 @@
+"""Git's lists of references, read from the bytes of a host that may send anything."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+_HEADS = "refs/heads/"
+_LENGTH_DIGITS = 4
+_PREFERRED = ("main", "master", "trunk")
+
+
+class NotGitError(Exception):
+    """The bytes are not what a git server sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """The branches of a repository; `default` is None when its HEAD points at none of them."""
+
+    branches: tuple[str, ...] = ()
+    default: str | None = None
+
+
+@dataclass(slots=True)
+class _Collected:
+    branches: dict[str, str] = field(default_factory=dict)
+    head_commit: str | None = None
+    head_target: str | None = None
+
+    def refs(self) -> Refs:
+        target = (self.head_target or "").removeprefix(_HEADS)
+        return Refs(
+            tuple(self.branches), target if target in self.branches else self._same_commit()
+        )
+
+    def _same_commit(self) -> str | None:
+        """An old server names HEAD's commit only: take a branch that stands there."""
+        if self.head_target or not self.head_commit:
+            return None
+        at_head = [name for name, commit in self.branches.items() if commit == self.head_commit]
+        return next((name for name in _PREFERRED if name in at_head), None) or next(
+            iter(at_head), None
+        )
+
+
+def pkt_lines(data: bytes) -> Iterator[bytes | None]:
+    """Split pkt-lines; None for a flush or delimiter. Raises NotGitError."""
+    position = 0
+    while position < len(data):
+        head = data[position : position + _LENGTH_DIGITS]
+        try:
+            length = int(head, 16)
+        except ValueError:
+            raise NotGitError(f"not a pkt-line: {head!r}") from None
+        if len(head) < _LENGTH_DIGITS or position + length > len(data):
+            raise NotGitError("the answer was cut off")
+        if length < _LENGTH_DIGITS:
+            yield None
+            position += _LENGTH_DIGITS
+        else:
+            yield data[position + _LENGTH_DIGITS : position + length].rstrip(b"\n")
+            position += length
+
+
+def pkt_line(text: str) -> bytes:
+    """Write one pkt-line."""
+    return f"{len(text) + _LENGTH_DIGITS:04x}{text}".encode()
+
+
+def speaks_version_2(advertisement: bytes) -> bool:
+    """Whether the server answered with capabilities, and wants to be asked for refs."""
+    return any(line == b"version 2" for line in _payload(advertisement))
+
+
+def read_advertisement(advertisement: bytes) -> Refs:
+    """Read the refs of a server of protocol version 0 or 1. Raises NotGitError."""
+    found = _Collected()
+    for number, line in enumerate(_payload(advertisement)):
+        text, _, capabilities = line.partition(b"\0")
+        for capability in capabilities.split():
+            if capability.startswith(b"symref=HEAD:"):
+                found.head_target = capability.removeprefix(b"symref=HEAD:").decode(
+                    errors="replace"
+                )
+        commit, space, name = text.decode(errors="replace").partition(" ")
+        if not space:
+            if number == 0 and text == b"version 1":
+                continue
+            raise NotGitError("a line without a reference")
+        _collect(found, commit, name)
+    return found.refs()
+
+
+def ls_refs_request() -> bytes:
+    """Ask a server of protocol version 2 for HEAD and the branches."""
+    return b"".join(
+        (
+            pkt_line("command=ls-refs\n"),
+            pkt_line("agent=threadsmith\n"),
+            b"0001",
+            pkt_line("symrefs\n"),
+            pkt_line("ref-prefix HEAD\n"),
+            pkt_line(f"ref-prefix {_HEADS}\n"),
+            b"0000",
+        )
+    )
+
+
+def read_ls_refs(data: bytes) -> Refs:
+    """Read the answer to `ls_refs_request`. Raises NotGitError."""
+    found = _Collected()
+    for line in pkt_lines(data):
+        if line is None:
+            continue
+        commit, _, rest = line.decode(errors="replace").partition(" ")
+        name, *attributes = rest.split(" ")
+        if not name or commit == "ERR":
+            raise NotGitError("a line without a reference")
+        for attribute in attributes:
+            if name == "HEAD" and attribute.startswith("symref-target:"):
+                found.head_target = attribute.removeprefix("symref-target:")
+        _collect(found, commit, name)
+    return found.refs()
+
+
+def _collect(found: _Collected, commit: str, name: str) -> None:
+    if name == "HEAD":
+        found.head_commit = commit
+    elif name.startswith(_HEADS):
+        found.branches[name.removeprefix(_HEADS)] = commit
+
+
+def _payload(advertisement: bytes) -> Iterable[bytes]:
+    """Give the lines of a smart-HTTP advertisement without its service header."""
+    lines = (line for line in pkt_lines(advertisement) if line is not None)
+    return (line for line in lines if not line.startswith(b"# service="))

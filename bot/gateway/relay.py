@@ -1,0 +1,123 @@
+"""Passing one request on and its answer back, byte for byte, as both arrive."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+
+MAX_BODY_BYTES = 20 * 1024 * 1024
+# The bridge gives up on a silent model sooner; this only keeps dead connections from piling up.
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
+
+# Only what the upstream needs to understand the request goes out. Everything else stays here:
+# credentials, cookies, forwarding headers, and headers about the connection itself.
+_REQUEST_HEADERS = frozenset(
+    {"accept", "accept-encoding", "content-type", "content-encoding", "git-protocol"}
+)
+_DROPPED_ANSWER_HEADERS = frozenset(
+    {
+        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+        "transfer-encoding", "upgrade", "set-cookie", "www-authenticate", "alt-svc", "location",
+        "strict-transport-security",
+    }
+)  # fmt: skip
+
+_log = logging.getLogger(__name__)
+
+
+class BodyTooLargeError(Exception):
+    """The request's body is beyond MAX_BODY_BYTES."""
+
+
+class UpstreamError(Exception):
+    """The upstream could not be reached, or ended before it had answered."""
+
+
+class _BoundedBody:
+    """The request's body as it arrives; notes when it grows beyond the bound."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.too_large = (request.content_length or 0) > MAX_BODY_BYTES
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        total = 0
+        async for chunk in self._request.content.iter_any():
+            total += len(chunk)
+            if total > MAX_BODY_BYTES:
+                self.too_large = True
+                raise BodyTooLargeError
+            yield chunk
+
+
+def forwarded_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """Return the part of a container's request headers that the upstream may see."""
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() in _REQUEST_HEADERS
+    )
+
+
+async def relay(
+    request: web.Request, session: aiohttp.ClientSession, url: str, headers: CIMultiDict[str]
+) -> web.StreamResponse:
+    """Send the request to `url` with exactly `headers`, and stream the answer back.
+
+    Redirects are not followed: the headers hold a credential. Raises BodyTooLargeError and
+    UpstreamError, both only while nothing has been answered yet.
+    """
+    body = _BoundedBody(request)
+    if body.too_large:
+        raise BodyTooLargeError
+    if request.can_read_body and request.content_length is not None:
+        headers["Content-Length"] = str(request.content_length)
+    try:
+        upstream = await session.request(
+            request.method,
+            url,
+            headers=headers,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            data=body.chunks() if request.can_read_body else None,
+            allow_redirects=False,
+            auto_decompress=False,
+            timeout=TIMEOUT,
+        )
+    except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
+        if body.too_large:
+            raise BodyTooLargeError from error
+        raise UpstreamError(f"{type(error).__name__}: {error}") from error
+    async with upstream:
+        return await answer(request, upstream)
+
+
+async def answer(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Stream an upstream's answer to the container, each piece as soon as it is there.
+
+    An upstream that breaks off breaks this answer off too, so that the reader cannot take the
+    part for the whole.
+    """
+    response = web.StreamResponse(status=upstream.status)
+    for name, value in upstream.headers.items():
+        if name.lower() not in _DROPPED_ANSWER_HEADERS:
+            response.headers.add(name, value)
+    await response.prepare(request)
+    try:
+        async for chunk in upstream.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, TimeoutError) as error:
+        if request.transport is not None:
+            _log.warning("an upstream broke off: %s", type(error).__name__)
+            request.transport.abort()
+    return response
+
+
+async def read_bounded(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    """Read a whole answer; raises BodyTooLargeError beyond the limit."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise BodyTooLargeError(f"more than {limit_bytes} bytes")
+    return bytes(body)

@@ -1,0 +1,153 @@
+"""The gateway: one server on the host, the only door out of the containers."""
+
+import errno
+import json
+import logging
+import os
+import secrets
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.agents.ports import Access
+from bot.config import Settings
+from bot.domain.agent import RepoRef
+from bot.errors import ConfigurationError
+from bot.gateway.catalogue import Catalogue
+from bot.gateway.doors import Doors
+from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
+from bot.gateway.git_host import GitHost
+from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor
+from bot.gateway.repository import RepositoryCheck
+from bot.gateway.tokens import Tokens, load_tokens
+
+_SHUTDOWN_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Remembered(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    port: int = Field(ge=1, le=65_535)
+
+
+class HostGateway:
+    """Implements the Gateway port. Holds the credentials; containers hold tokens of their own.
+
+    `session` makes the calls to the provider and the git host, and stays the caller's to close.
+    Raises ConfigurationError when DATA_DIR cannot keep its secret.
+    """
+
+    def __init__(self, settings: Settings, data_dir: Path, session: aiohttp.ClientSession) -> None:
+        self.tokens: Tokens = load_tokens(data_dir)
+        self._wanted_port = settings.gateway_port
+        self._memory = data_dir / "gateway.json"
+        self._doors = Doors(self.tokens)
+        host = GitHost(session, settings.github_url, settings.github_token)
+        self._git = GitDoor(self._doors, host)
+        self._repositories = RepositoryCheck(host)
+        base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
+        self._model = ModelDoor(self._doors, session, base_url, key)
+        self._catalogue = Catalogue(session, base_url, key)
+        self._runner: web.AppRunner | None = None
+        self._address = ""
+
+    async def start(self, host: str, advertised: str | None = None) -> None:
+        """Listen on `host`; containers are told `advertised`, when they see it by another name.
+
+        The port is GATEWAY_PORT, or the one of the last time, since running containers have it in
+        their environment, or a free one. Raises ConfigurationError.
+        """
+        app = web.Application()
+        app.add_routes([*self._model.routes(), *self._git.routes()])
+        runner = web.AppRunner(
+            app,
+            access_log=None,  # it would write the addresses of private repositories to the log
+            auto_decompress=False,
+            handler_cancellation=True,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        await runner.setup()
+        port = self._wanted_port or self._remembered_port()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise _cannot_listen(host, port, error, self._memory) from error
+        self._runner = runner
+        port = runner.addresses[0][1]
+        self._remember(port)
+        name = advertised or host
+        self._address = f"http://{f'[{name}]' if ':' in name else name}:{port}"
+        _log.info("the gateway listens on %s port %d", host, port)
+
+    async def stop(self) -> None:
+        """Stop listening and cut what is under way; safe to call twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def access(self, agent_id: str, repo: RepoRef) -> Access:
+        """Return the addresses and the token of one agent; the gateway must have been started."""
+        if not self._address:
+            raise ConfigurationError("the gateway was asked for its address before it was started")
+        return Access(
+            model_base_url=self._address + MODEL_PREFIX,
+            clone_url=f"{self._address}{GIT_PREFIX}/{repo}.git",
+            token=self.tokens.gateway_token(agent_id),
+        )
+
+    def open(self, agent_id: str, repo: RepoRef) -> None:
+        """Let this agent's token through, for this repository."""
+        self._doors.open(agent_id, repo)
+
+    def close(self, agent_id: str) -> None:
+        """Let it through no more."""
+        self._doors.close(agent_id)
+
+    async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
+        """Return the branch to start from; raises RepositoryError."""
+        return await self._repositories.branch(repo, branch)
+
+    async def check_model(self, model: str) -> None:
+        """Raise ModelUnusable when the provider is known not to serve this model with tools."""
+        await self._catalogue.check(model)
+
+    def _remembered_port(self) -> int:
+        try:
+            return _Remembered.model_validate_json(self._memory.read_bytes()).port
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValidationError) as error:
+            raise ConfigurationError(
+                f"{self._memory} cannot be read. Set GATEWAY_PORT, or remove the file; agents that "
+                "run now must then be started anew."
+            ) from error
+
+    def _remember(self, port: int) -> None:
+        temporary = self._memory.with_name(f".gateway-{secrets.token_hex(8)}")
+        temporary.write_text(json.dumps({"port": port}) + "\n")
+        temporary.replace(self._memory)
+
+
+def _cannot_listen(host: str, port: int, error: OSError, memory: Path) -> ConfigurationError:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return ConfigurationError(
+                f"The gateway's port {port} on {host} is taken, perhaps by a second bot with the "
+                "same DATA_DIR. End that one; or set GATEWAY_PORT to another port, or remove "
+                f"{memory}: agents that run now must then be started anew."
+            )
+        case errno.EADDRNOTAVAIL:
+            return ConfigurationError(
+                f"The gateway cannot listen on {host}: it is no address of this machine. Set "
+                "GATEWAY_HOST to one that containers can reach."
+            )
+        case _:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            return ConfigurationError(
+                f"The gateway cannot listen on {host} port {port}: {reason}. Check GATEWAY_HOST "
+                "and GATEWAY_PORT."
+            )

@@ -1,0 +1,77 @@
+"""Structured logs: one JSON object a line, ids from the Slack event to the tool call, no secret."""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_scope: ContextVar[dict[str, str] | None] = ContextVar("scope", default=None)
+
+# Shapes of credentials that the bot may meet without knowing their value.
+_SHAPES = re.compile(
+    r"(?:sk-or-[\w-]{8,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}"
+    r"|xox[abeprs]-[\w-]{8,}|xapp-[\w-]{8,}|agt_[\w.-]{16,})"
+)
+HIDDEN = "[redacted]"
+MAX_LINE_CHARS = 8_000
+
+
+@contextmanager
+def log_scope(**ids: str | None) -> Iterator[None]:
+    """Add ids (`agent`, `event`, …) to every line logged inside."""
+    known = {name: value for name, value in ids.items() if value}
+    token = _scope.set({**(_scope.get() or {}), **known})
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+class Redactor:
+    """Replaces every secret value it knows, and what looks like one."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        values = sorted({value for value in secrets if len(value) >= 6}, key=len, reverse=True)  # noqa: PLR2004  (shorter ones would hide plain words)
+        self._known = re.compile("|".join(map(re.escape, values))) if values else None
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets."""
+        if self._known:
+            text = self._known.sub(HIDDEN, text)
+        return _SHAPES.sub(HIDDEN, text)
+
+
+class JsonFormatter(logging.Formatter):
+    """One line of JSON: time (UTC), level, logger, message, ids, the traceback if there is one."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, bounded and redacted."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "at": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage()[:MAX_LINE_CHARS],
+            **(_scope.get() or {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)[-MAX_LINE_CHARS:]
+        return self._redact(json.dumps(line, ensure_ascii=False))
+
+
+def set_up_logs(level: str, secrets: Iterable[str]) -> None:
+    """Send every log line to stderr as redacted JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(Redactor(secrets)))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # These repeat each request, with addresses that are capabilities.
+    for noisy in ("aiohttp.access", "slack_sdk", "slack_bolt", "urllib3", "docker"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

@@ -1,0 +1,145 @@
+"""The Docker runtime: blocking engine calls on a bounded set of threads, each with a deadline."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from bot.agents.ports import Container, ContainerSpec
+from bot.errors import EngineError
+from bot.runtime.spec import Deployment
+
+if TYPE_CHECKING:
+    from bot.runtime.engine import Engine
+
+T = TypeVar("T")
+
+_THREADS = 8
+QUERY_SECONDS = 15.0
+START_SECONDS = 60.0
+REMOVE_SECONDS = 60.0
+
+
+class DockerRuntime:
+    """Implements the Runtime port. Use it as an async context manager, or call `close`.
+
+    `instance` names this deployment: containers of other instances are never seen or touched.
+    `address` is the engine's (None: what `DOCKER_HOST` says, or the usual socket).
+    """
+
+    def __init__(
+        self, instance: str, *, engine_runtime: str = "", address: str | None = None
+    ) -> None:
+        self._deployment = Deployment(instance, engine_runtime)
+        self._address = address
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
+        self._connecting = asyncio.Lock()
+        self._engine: Engine | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let the running calls end and close the client."""
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    async def check(self, image: str) -> None:
+        """Raise EngineError, with the next step, unless containers of `image` could start."""
+        engine = await self._connected()
+        await self._call("check", QUERY_SECONDS, lambda: engine.check(image))
+
+    async def network_gateway(self) -> str:
+        """Return the host's address on this deployment's network, which is made when missing."""
+        engine = await self._connected()
+        return await self._call("network", QUERY_SECONDS, engine.network_gateway)
+
+    async def forget_network(self) -> None:
+        """Remove this deployment's network if no container is on it; it is made again on demand."""
+        engine = await self._connected()
+        await self._call("network", QUERY_SECONDS, engine.forget_network)
+
+    async def start(self, spec: ContainerSpec) -> Container:
+        """Create and start the container; one already running from the same spec is returned.
+
+        A leftover container of this agent is replaced, its volumes are kept. Raises EngineError.
+        A cancelled or late start removes what it makes before it raises.
+        """
+        engine = await self._connected()
+        return await self._call(
+            "start",
+            START_SECONDS,
+            lambda: engine.start(spec),
+            undo=lambda: engine.remove(spec.agent_id),
+        )
+
+    async def find(self, agent_id: str) -> Container | None:
+        """Return the agent's container, running or not; raises EngineError."""
+        engine = await self._connected()
+        found = await self._call("find", QUERY_SECONDS, lambda: engine.containers(agent_id))
+        return max(found, key=lambda container: container.running, default=None)
+
+    async def list(self) -> Sequence[Container]:
+        """Return all containers of this deployment; raises EngineError."""
+        engine = await self._connected()
+        return await self._call("list", QUERY_SECONDS, engine.containers)
+
+    async def remove(self, agent_id: str) -> None:
+        """Remove the container and its volumes; one that is gone or going is a success."""
+        engine = await self._connected()
+        await self._call("remove", REMOVE_SECONDS, lambda: engine.remove(agent_id))
+
+    async def logs(self, agent_id: str) -> str:
+        """Return the last output of the agent's container (4 kB at most), for the log."""
+        engine = await self._connected()
+        return await self._call("logs", QUERY_SECONDS, lambda: engine.logs(agent_id))
+
+    async def _connected(self) -> "Engine":
+        async with self._connecting:
+            if self._engine is None:
+                self._engine = await self._call("connect", QUERY_SECONDS, self._connect)
+            return self._engine
+
+    def _connect(self) -> "Engine":
+        # Imported on the thread: the SDK takes 0.15 s, which neither start-up nor the loop has.
+        from bot.runtime.engine import Engine
+
+        timeout = int(QUERY_SECONDS)
+        return Engine.connect(self._deployment, self._address, timeout, _THREADS)
+
+    async def _call(
+        self,
+        what: str,
+        seconds: float,
+        function: Callable[[], T],
+        undo: Callable[[], None] | None = None,
+    ) -> T:
+        """Run `function` on a thread; when nobody waits for it any more, run `undo` after it."""
+        future = self._pool.submit(function)
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.wrap_future(future)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if undo is not None and not future.cancel():
+                await self._undone(future, undo)
+            if isinstance(error, TimeoutError):
+                raise EngineError(
+                    "The container engine is too slow. Try again in a minute, or ask an admin.",
+                    f"{what}: no answer in {seconds:.0f} s",
+                ) from error
+            raise
+
+    async def _undone(self, future: Future[T], undo: Callable[[], None]) -> None:
+        """Wait for the abandoned call and its undoing, for a while, and through cancellation."""
+
+        def follow() -> None:
+            if future.exception() is None:
+                undo()
+
+        following = asyncio.wrap_future(self._pool.submit(follow))
+        await asyncio.wait([following], timeout=REMOVE_SECONDS)

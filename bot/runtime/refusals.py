@@ -1,0 +1,52 @@
+"""What the engine's SDK raises, as errors with a next step for the person who reads them."""
+
+import contextlib
+from collections.abc import Iterator
+
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from bot.errors import EngineError
+
+
+@contextlib.contextmanager
+def speaking(address: str) -> Iterator[None]:
+    """Turn what the SDK raises into EngineError; the innermost of nested uses speaks."""
+    try:
+        yield
+    except APIError as error:
+        raise EngineError(
+            "The container engine refused. Ask an admin to read the log.",
+            f"{error.status_code}: {error.explanation}",
+        ) from error
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise EngineError(
+            f"The Docker engine at `{address}` does not answer. Ask an admin to start it "
+            "(`systemctl start docker`) and to let the bot use that socket.",
+            f"{address}: {error}",
+        ) from error
+
+
+@contextlib.contextmanager
+def image_needed(image: str) -> Iterator[None]:
+    """Say which image is missing, and how it is made."""
+    try:
+        yield
+    except NotFound as error:
+        missing = "no such image" in str(error.explanation).lower()
+        if not (missing or isinstance(error, ImageNotFound)):
+            raise
+        raise EngineError(
+            f"The image `{image}` is not on this machine. Ask an admin to run `make image`.",
+            str(error),
+        ) from error
+
+
+@contextlib.contextmanager
+def conflict_allowed() -> Iterator[None]:
+    """Go on when somebody else has made the same thing first."""
+    try:
+        yield
+    except APIError as error:
+        if error.status_code != requests.codes.conflict:
+            raise

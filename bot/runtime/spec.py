@@ -1,0 +1,141 @@
+"""What a container is made of: the engine's own JSON, built from constants and checked values."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bot.agents.ports import ContainerSpec
+from bridge.protocol import PORT
+
+PRODUCT = "threadsmith"
+LABEL_PRODUCT = "threadsmith.product"
+LABEL_INSTANCE = "threadsmith.instance"
+LABEL_AGENT = "threadsmith.agent"
+LABEL_CONFIG_HASH = "threadsmith.config-hash"
+
+CONTAINER_PORT = f"{PORT}/tcp"
+LOOPBACK = "127.0.0.1"
+PIDS_LIMIT = 512
+# npm, pip and compilers run what they unpack in /tmp, so it is not noexec. What lies in a tmpfs
+# counts against the memory limit of the container.
+TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=536870912"}  # noqa: S108  (in the container)
+MOUNTS = {"workspace": "/workspace", "state": "/state"}
+# HOME lies on the tmpfs: the root file system is read-only, and the workspace is the repository's.
+ENVIRONMENT = {"HOME": "/tmp"}  # noqa: S108  (in the container)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One installation of the bot on an engine; `instance` keeps it apart from all others."""
+
+    instance: str
+    engine_runtime: str = ""
+
+    def __post_init__(self) -> None:
+        _checked(self.instance)
+
+    @property
+    def network_name(self) -> str:
+        """The bridge network that the containers of this deployment share."""
+        return f"{PRODUCT}-{self.instance}"
+
+    def labels(self, agent_id: str | None = None) -> dict[str, str]:
+        """What marks a thing as ours; with `agent_id` as that agent's."""
+        ours = {LABEL_PRODUCT: PRODUCT, LABEL_INSTANCE: self.instance}
+        return ours | ({LABEL_AGENT: _checked(agent_id)} if agent_id is not None else {})
+
+    def label_filter(self, agent_id: str | None = None) -> list[str]:
+        """The same, as the engine's list filters want it."""
+        return [f"{key}={value}" for key, value in self.labels(agent_id).items()]
+
+    def container_name(self, agent_id: str) -> str:
+        """A name that a person finds in `docker ps`; we find containers by label alone."""
+        return f"{PRODUCT}-{self.instance}-{_checked(agent_id)}"
+
+    def volume_names(self, agent_id: str) -> dict[str, str]:
+        """Volume name → mount point."""
+        base = self.container_name(agent_id)
+        return {f"{base}-{kind}": target for kind, target in MOUNTS.items()}
+
+    def network_config(self) -> Json:
+        """Arguments of the network: containers reach the host and outside, not one another."""
+        return {
+            "driver": "bridge",
+            "options": {"com.docker.network.bridge.enable_icc": "false"},
+            "check_duplicate": True,
+            "labels": self.labels(),
+        }
+
+    def container_config(self, spec: ContainerSpec) -> Json:
+        """The body of the engine's create call, config hash included."""
+        environment = ENVIRONMENT | spec.environment
+        config: Json = {
+            "Image": spec.image,
+            "Env": [f"{key}={value}" for key, value in sorted(environment.items())],
+            "ExposedPorts": {CONTAINER_PORT: {}},
+            "HostConfig": self.host_config(spec),
+        }
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
+        return config | {"Labels": self.labels(spec.agent_id) | {LABEL_CONFIG_HASH: digest}}
+
+    def host_config(self, spec: ContainerSpec) -> Json:
+        """The limits and the isolation of one container."""
+        config: Json = {
+            "NetworkMode": self.network_name,
+            "PortBindings": {CONTAINER_PORT: [{"HostIp": LOOPBACK, "HostPort": ""}]},
+            "Mounts": [
+                {"Type": "volume", "Source": name, "Target": target}
+                for name, target in self.volume_names(spec.agent_id).items()
+            ],
+            "Tmpfs": dict(TMPFS),
+            "ReadonlyRootfs": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "Privileged": False,
+            "Memory": spec.memory_bytes,
+            "MemorySwap": spec.memory_bytes,
+            "NanoCpus": spec.nano_cpus,
+            "PidsLimit": PIDS_LIMIT,
+            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
+            "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        }
+        return config | ({"Runtime": self.engine_runtime} if self.engine_runtime else {})
+
+
+# What an engine may drop with no more than a warning (no swap accounting, an older kernel), or a
+# misconfigured one may change: the promises of the sandbox, so each is read back.
+_PROMISES = (
+    "NetworkMode", "ReadonlyRootfs", "CapDrop", "Privileged", "Memory", "MemorySwap", "NanoCpus",
+    "PidsLimit", "Tmpfs", "Runtime",
+)  # fmt: skip
+
+
+def broken_promises(expected: Json, actual: Json) -> list[str]:
+    """Compare the host config that was asked for with the one read back; empty when all hold."""
+    wrong = [
+        f"{key} is {actual.get(key)!r}, not {expected[key]!r}"
+        for key in _PROMISES
+        if key in expected and actual.get(key) != expected[key]
+    ]
+    if actual.get("CapAdd"):
+        wrong.append(f"CapAdd is {actual['CapAdd']!r}")
+    if not any(str(opt).startswith("no-new-privileges") for opt in actual.get("SecurityOpt") or ()):
+        wrong.append("no-new-privileges is missing")
+    bindings = (actual.get("PortBindings") or {}).get(CONTAINER_PORT) or ()
+    if any(binding.get("HostIp") != LOOPBACK for binding in bindings):
+        wrong.append("the port is published beyond the loopback")
+    return wrong
+
+
+def _checked(name: str) -> str:
+    """Names become parts of engine names and filters, so they hold nothing but name letters."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name[:100]!r} cannot be part of a container's name")
+    return name

@@ -1,0 +1,194 @@
+"""The two engines of a database: one connection that writes, some that only read.
+
+SQLite as the driver ships it loses concurrent updates silently: BEGIN comes only before the first
+write, after the read that the write rests on. Here a write transaction takes the write lock before
+it reads, one connection writes, and readers cannot write at all. Everything that only SQLite knows
+is in this file.
+"""
+
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.errors import ConfigurationError
+
+_BUSY_TIMEOUT_MS = 15_000
+_WAIT_FOR_WRITER_SECONDS = 60
+_READERS = 4
+# Any number that no other program uses for the same purpose in the same Postgres database.
+_MIGRATION_LOCK = 7_201_530_811
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Both engines of one database; with Postgres they are the same one."""
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+
+    @classmethod
+    def of(cls, url: URL) -> Self:
+        """The engines for this address; raises ConfigurationError when there is no driver."""
+        if path_of(url) is None:
+            engine = _engine(url, pool_pre_ping=True)
+            return cls(engine, engine)
+        writer = _engine(url, pool_size=1, max_overflow=0, pool_timeout=_WAIT_FOR_WRITER_SECONDS)
+        reader = _engine(url, pool_size=_READERS, max_overflow=0)
+        _configure(writer, begin="BEGIN IMMEDIATE", foreign_keys=True, query_only=False)
+        _configure(reader, begin="BEGIN", foreign_keys=True, query_only=True)
+        return cls(writer, reader)
+
+    @asynccontextmanager
+    async def writing(self, *, durable: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A write transaction: commits at the end, rolls back on an exception.
+
+        A `durable` one is on the disk when it has committed; the others survive the death of the
+        process, but the last of them may be lost with the power.
+        """
+        async with self.writer.connect() as connection:
+            if durable:
+                connection = await connection.execution_options(durable=True)  # noqa: PLW2901  (the same object)
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent view of the last commit."""
+        async with self.reader.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.reader.dispose()
+        await self.writer.dispose()
+
+
+def parse_url(database: str) -> URL:
+    """Read the database's address; raises ConfigurationError without repeating its password."""
+    try:
+        url = make_url(database)
+    except ArgumentError as error:
+        raise ConfigurationError("DATABASE_URL is not an address of a database.") from error
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise ConfigurationError("DATABASE_URL must name a file for SQLite.")
+        return url.set(drivername="sqlite+aiosqlite")
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql+asyncpg")
+    raise ConfigurationError(f"DATABASE_URL: {url.get_backend_name()} is not supported.")
+
+
+def path_of(url: URL) -> Path | None:
+    """The file of a SQLite database; None for a server."""
+    is_file = url.get_backend_name() == "sqlite" and url.database
+    return Path(url.database) if is_file and url.database else None
+
+
+def migration_engine(url: URL) -> AsyncEngine:
+    """An engine for one upgrade: SQLite changes a table by copying it, so references must rest."""
+    engine = _engine(url, pool_size=1, max_overflow=0)
+    if path_of(url) is not None:
+        _configure(engine, begin="BEGIN IMMEDIATE", foreign_keys=False, query_only=False)
+    return engine
+
+
+async def lock_for_migration(connection: AsyncConnection) -> None:
+    """Let one process upgrade at a time; the lock goes with the transaction."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(
+            text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK}
+        )
+
+
+def create_private_folder(folder: Path) -> None:
+    """Make sure that the folder exists; one that is new is for its owner only."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def create_private_file(path: Path) -> None:
+    """Make sure that the database's file exists and that only its owner reads it.
+
+    It holds what people wrote and the addresses that answer their commands. SQLite gives the
+    files beside it the same mode.
+    """
+    create_private_folder(path.parent)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be written: {error.strerror}. Set DATA_DIR, or DATABASE_URL, to a place "
+        "that this user may write."
+    )
+
+
+def back_up(path: Path, copy: Path) -> None:
+    """Copy a SQLite database while it may be in use; the copy appears whole or not at all."""
+    unfinished = copy.with_name(copy.name + ".unfinished")
+    unfinished.unlink(missing_ok=True)
+    create_private_file(unfinished)
+    source, target = sqlite3.connect(path), sqlite3.connect(unfinished)
+    try:
+        source.backup(target)
+    finally:
+        source.close()
+        target.close()
+    unfinished.replace(copy)
+
+
+async def insert_new(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
+    """Insert a row; False, and no change, when one of its unique keys is taken."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    result = await connection.execute(insert(table).values(values).on_conflict_do_nothing())
+    return result.rowcount == 1
+
+
+def _engine(url: URL, **options: object) -> AsyncEngine:
+    try:
+        return create_async_engine(url, **options)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"DATABASE_URL needs the Python package {error.name}, which is not installed."
+        ) from error
+
+
+def _configure(engine: AsyncEngine, *, begin: str, foreign_keys: bool, query_only: bool) -> None:
+    def connected(connection: Any, _record: object) -> None:  # noqa: ANN401  (a driver's object)
+        connection.isolation_level = None  # the driver must not guess where transactions begin
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={_BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
+            f"query_only={'ON' if query_only else 'OFF'}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    def begun(connection: Connection) -> None:
+        wanted = "FULL" if connection.get_execution_options().get("durable") else "NORMAL"
+        if connection.info.get("synchronous", "NORMAL") != wanted:
+            connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+            connection.info["synchronous"] = wanted
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", connected)
+    event.listen(engine.sync_engine, "begin", begun)

@@ -1,0 +1,188 @@
+"""The outbox's rows: what a thread should show, and how much of it Slack has."""
+
+import json
+import secrets
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.outgoing import ROOT_KEY, Content, OpenRow, Outcome
+from bot.domain.posts import Post, PostKind, Priority
+from bot.store import tables
+from bot.store.engine import Engines, insert_new
+
+_OPEN = ("pending", "sending", "unknown")
+
+
+async def enqueue(connection: AsyncConnection, agent_id: str, post: Post) -> bool:
+    """Store the post's content; False when it is the content that is stored already."""
+    content = {
+        "priority": int(post.priority),
+        "payload": json.dumps(dict(post.payload), sort_keys=True),
+        "thread_ts": post.thread_ts,
+    }
+    new = content | {
+        "id": secrets.token_hex(12),
+        "agent_id": agent_id,
+        "key": post.key,
+        "kind": post.kind.value,
+        "channel": post.channel,
+        "state": "pending",
+        "created_at": time.time(),
+    }
+    if await insert_new(connection, tables.outbox, new):
+        return True
+    row = tables.outbox.c
+    ours = (row.agent_id == agent_id) & (row.key == post.key)
+    found = (await connection.execute(select(tables.outbox).where(ours).with_for_update())).one()
+    if (found.payload, found.thread_ts) == (content["payload"], content["thread_ts"]):
+        return False
+    # A row that is on its way keeps its state: the sender sees the new version afterwards.
+    reopened = case((row.state == "sent", "pending"), else_=row.state)
+    reopened = case(((row.state == "dead") & ~row.gone, "pending"), else_=reopened)
+    await connection.execute(
+        update(tables.outbox).where(ours).values(**content, version=row.version + 1, state=reopened)
+    )
+    return True
+
+
+class SqlOutboxRows:
+    """The sender's view of the outbox; every change is committed when the call returns."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def open(self) -> Sequence[OpenRow]:
+        """Every row that Slack does not agree with, the oldest key first."""
+        row, root = tables.outbox.c, tables.outbox.alias("root")
+        query = (
+            select(
+                row.id, row.agent_id, row.key, row.kind, row.channel, row.priority, row.position,
+                row.state, row.ts, case((root.c.state == "dead", root.c.error)).label("root_error"),
+                case(
+                    (row.key == ROOT_KEY, row.thread_ts),
+                    else_=func.coalesce(tables.agent.c.thread_ts, row.thread_ts),
+                ).label("thread_ts"),
+            )
+            .join(tables.agent, tables.agent.c.id == row.agent_id)
+            .outerjoin(root, (root.c.agent_id == row.agent_id) & (root.c.key == ROOT_KEY))
+            .where(row.state.in_(_OPEN))
+            .order_by(row.position)
+        )  # fmt: skip
+        async with self._engines.reading() as connection:
+            found = (await connection.execute(query)).mappings().all()
+        return [
+            OpenRow(
+                **{
+                    **item,
+                    "kind": PostKind(item["kind"]),
+                    "priority": Priority(item["priority"]),
+                }
+            )
+            for item in found
+        ]
+
+    async def begin(self, row_id: str) -> Content | None:
+        """Mark the row as on its way and return its newest content; None when it is settled."""
+        row = tables.outbox.c
+        async with self._engines.writing() as connection:
+            begun = await connection.execute(
+                update(tables.outbox)
+                .where(row.id == row_id, row.state.in_(_OPEN))
+                .values(state="sending", attempts=row.attempts + 1)
+            )
+            if begun.rowcount != 1:
+                return None
+            query = select(tables.outbox).where(row.id == row_id)
+            found = (await connection.execute(query)).one()
+        return Content(
+            found.id,
+            found.version,
+            found.sent_version,
+            found.attempts,
+            json.loads(found.payload),
+            found.file_id,
+            found.created_at,
+        )
+
+    async def note_file(self, row_id: str, file_id: str | None) -> None:
+        """Remember Slack's name of an upload before it is shared; None after that."""
+        async with self._engines.writing() as connection:
+            await connection.execute(
+                update(tables.outbox).where(tables.outbox.c.id == row_id).values(file_id=file_id)
+            )
+
+    async def sent(self, row_id: str, version: int, ts: str | None) -> None:
+        """Slack shows this version; the message's ts is noted as ours, and the root's as thread."""
+        row = tables.outbox.c
+        async with self._engines.writing() as connection:
+            await connection.execute(
+                update(tables.outbox)
+                .where(row.id == row_id)
+                .values(
+                    sent_version=version,
+                    state=case((row.version > version, "pending"), else_="sent"),
+                    ts=func.coalesce(ts, row.ts),
+                    attempts=0,
+                    error=None,
+                    file_id=None,
+                )
+            )
+            query = select(row.kind, row.key, row.channel, row.thread_ts, row.agent_id)
+            found = (await connection.execute(query.where(row.id == row_id))).one()
+            if ts is None or found.kind == PostKind.REACTION:
+                return
+            await insert_new(
+                connection,
+                tables.posted,
+                {"channel": found.channel, "ts": ts, "agent_id": found.agent_id},
+            )
+            if found.key == ROOT_KEY:
+                await connection.execute(
+                    update(tables.agent)
+                    .where(tables.agent.c.id == found.agent_id, tables.agent.c.thread_ts.is_(None))
+                    .values(thread_ts=found.thread_ts or ts)
+                )
+
+    async def put_back(self, row_id: str, *, unknown: bool, error: str) -> None:
+        """The row did not get through: not at all, or (`unknown`) nobody knows."""
+        await self._set(row_id, state="unknown" if unknown else "pending", error=error)
+
+    async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
+        """Slack refuses this version for good; when the place is `gone`, all later ones too.
+
+        A newer version that came meanwhile is tried unless the place is gone. Returns False when
+        the same error of this row was known already.
+        """
+        row = tables.outbox.c
+        async with self._engines.writing() as connection:
+            query = select(row.version, row.error).where(row.id == row_id).with_for_update()
+            found = (await connection.execute(query)).one()
+            state = "pending" if found.version > version and not gone else "dead"
+            await connection.execute(
+                update(tables.outbox)
+                .where(row.id == row_id)
+                .values(state=state, error=error, gone=gone, sent_version=version)
+            )
+        return bool(found.error != error)
+
+    async def outcome(self, agent_id: str, key: str) -> Outcome | None:
+        """What became of a post; None when there is none under this key."""
+        row = tables.outbox.c
+        query = select(row.ts, row.error, row.state, row.sent_version).where(
+            row.agent_id == agent_id, row.key == key
+        )
+        async with self._engines.reading() as connection:
+            found = (await connection.execute(query)).one_or_none()
+        if found is None:
+            return None
+        error = found.error if found.state == "dead" else None
+        return Outcome(found.ts, error, found.state in {"sent", "dead"})
+
+    async def _set(self, row_id: str, **values: object) -> None:
+        async with self._engines.writing() as connection:
+            await connection.execute(
+                update(tables.outbox).where(tables.outbox.c.id == row_id).values(**values)
+            )

@@ -1,0 +1,253 @@
+"""Agents, their events, and which messages are ours: the Store port on SQL."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, Row, Select, case, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef, ThreadRef
+from bot.domain.message import Message
+from bot.domain.posts import Post
+from bot.store import outbox_rows, tables
+from bot.store.engine import Engines, create_private_folder, insert_new, parse_url
+from bot.store.inbox_rows import SqlInboxRows
+from bot.store.outbox_rows import SqlOutboxRows
+from bot.store.upgrade import upgrade
+from bridge.protocol import AgentEvent, ChatMode, parse_event
+
+_ALIVE = tuple(sorted(status.value for status in ALIVE))
+
+
+class SqlTransaction:
+    """One write transaction: the Transaction port."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.enqueued = False
+
+    async def add_agent(self, agent: Agent) -> None:
+        """Store a new agent."""
+        await self._connection.execute(insert(tables.agent).values(_values(agent)))
+
+    async def save_agent(self, agent: Agent) -> None:
+        """Store the agent's new state; raises LookupError when it was never added.
+
+        A thread that is known stays known: it is the sender who learns it, maybe after the caller
+        has read the agent.
+        """
+        values = _values(agent)
+        values["thread_ts"] = func.coalesce(agent.thread_ts, tables.agent.c.thread_ts)
+        result = await self._connection.execute(
+            update(tables.agent).where(tables.agent.c.id == agent.id).values(values)
+        )
+        if result.rowcount != 1:
+            raise LookupError(f"agent {agent.id} is not stored")
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """The agent as stored; it cannot change before the transaction ends."""
+        query = select(tables.agent).where(tables.agent.c.id == agent_id).with_for_update()
+        return _agent((await self._connection.execute(query)).one_or_none())
+
+    async def add_events(self, agent_id: str, events: Sequence[AgentEvent]) -> None:
+        """Store the numbered events; one whose seq is stored already is left as it is."""
+        for event in events:
+            if event.seq > 0:
+                await insert_new(
+                    self._connection,
+                    tables.event,
+                    {
+                        "agent_id": agent_id,
+                        "seq": event.seq,
+                        "task_id": event.task_id,
+                        "body": event.model_dump_json(),
+                    },
+                )
+
+    async def claim_message(
+        self, team: str, channel: str, ts: str, client_msg_id: str | None = None
+    ) -> bool:
+        """Take a person's message for us; False when it is taken already (a twin, a retry)."""
+        return await insert_new(
+            self._connection,
+            tables.claim,
+            {
+                "team": team,
+                "channel": channel,
+                "ts": ts,
+                "client_msg_id": client_msg_id or None,
+                "claimed_at": time.time(),
+            },
+        )
+
+    async def add_message(self, message: Message) -> None:
+        """Store a message that is still to be handed to the bridge; `order` is set here.
+
+        One that is stored already is left as it is.
+        """
+        row = tables.message.c
+        newest = select(func.max(row.order)).where(row.agent_id == message.agent_id)
+        last = (await self._connection.execute(newest)).scalar_one()
+        values = asdict(message) | {"mode": message.mode.value, "order": (last or 0) + 1}
+        await insert_new(self._connection, tables.message, values)
+
+    async def message_delivered(self, agent_id: str, message_id: str) -> None:
+        """The bridge has it; it is not handed over again."""
+        row = tables.message.c
+        await self._connection.execute(
+            update(tables.message)
+            .where(row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
+            .values(delivered_at=time.time())
+        )
+
+    async def enqueue(self, agent_id: str, post: Post) -> None:
+        """Store what the thread should show; the sender is woken when this commits."""
+        self.enqueued |= await outbox_rows.enqueue(self._connection, agent_id, post)
+
+
+class SqlStore:
+    """The database: the Store port, and the rows of the inbox and the outbox.
+
+    `on_enqueued` is called after a commit that gave the sender something to do. It may be set
+    after the store was opened, since the sender needs the store first.
+    """
+
+    def __init__(self, engines: Engines, on_enqueued: Callable[[], None] | None = None) -> None:
+        self._engines = engines
+        self.on_enqueued = on_enqueued
+        self.outbox_rows = SqlOutboxRows(engines)
+        self.inbox_rows = SqlInboxRows(engines)
+
+    @classmethod
+    async def open(
+        cls, database: str, data_dir: Path, on_enqueued: Callable[[], None] | None = None
+    ) -> Self:
+        """Open the database at this address and bring it up to date.
+
+        Raises ConfigurationError when it cannot be used, or was written by a newer version.
+        """
+        await asyncio.to_thread(create_private_folder, data_dir)
+        url = parse_url(database)
+        await upgrade(url)
+        return cls(Engines.of(url), on_enqueued)
+
+    async def close(self) -> None:
+        """Close the connections; twice is once."""
+        await self._engines.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        """Open a write transaction; commits at the end, rolls back on an exception.
+
+        Others wait meanwhile, so nothing slow belongs inside; nor does a second one of the same
+        task, which would wait for itself.
+        """
+        async with self._engines.writing() as connection:
+            transaction = SqlTransaction(connection)
+            yield transaction
+        if transaction.enqueued and self.on_enqueued is not None:
+            self.on_enqueued()
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """One agent by its id."""
+        return await self._one(tables.agent.c.id == agent_id)
+
+    async def agent_of_thread(self, thread: ThreadRef) -> Agent | None:
+        """The agent of this thread: the one that is alive, or else the newest."""
+        return await self._one(
+            tables.agent.c.team == thread.team,
+            tables.agent.c.channel == thread.channel,
+            tables.agent.c.thread_ts == thread.thread_ts,
+        )
+
+    async def agent_of_message(self, team: str, channel: str, ts: str) -> Agent | None:
+        """The agent whose thread a message of ours, or the thread's root, belongs to."""
+        ours = select(tables.posted.c.agent_id).where(
+            tables.posted.c.channel == channel, tables.posted.c.ts == ts
+        )
+        return await self._one(
+            tables.agent.c.team == team,
+            tables.agent.c.channel == channel,
+            or_(tables.agent.c.thread_ts == ts, tables.agent.c.id.in_(ours)),
+        )
+
+    async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
+        """Agents, newest first; the ended ones too when `alive` is False."""
+        query = select(tables.agent).order_by(tables.agent.c.created_at.desc(), tables.agent.c.id)
+        if alive:
+            query = query.where(tables.agent.c.status.in_(_ALIVE))
+        if channel is not None:
+            query = query.where(tables.agent.c.channel == channel)
+        return [agent for row in await self._rows(query) if (agent := _agent(row))]
+
+    async def undelivered(self, agent_id: str) -> Sequence[Message]:
+        """Messages still to be handed to the bridge, in order of arrival."""
+        row = tables.message.c
+        query = (
+            select(tables.message)
+            .where(row.agent_id == agent_id, row.delivered_at.is_(None))
+            .order_by(row.order)
+        )
+        return [_message(row) for row in await self._rows(query)]
+
+    async def events(self, agent_id: str, task_id: str | None = None) -> Sequence[AgentEvent]:
+        """Stored events in order, of one task or of all."""
+        query = (
+            select(tables.event.c.body)
+            .where(tables.event.c.agent_id == agent_id)
+            .order_by(tables.event.c.seq)
+        )
+        if task_id is not None:
+            query = query.where(tables.event.c.task_id == task_id)
+        return [parse_event(row.body) for row in await self._rows(query)]
+
+    async def _one(self, *conditions: ColumnElement[bool]) -> Agent | None:
+        living = case((tables.agent.c.status.in_(_ALIVE), 0), else_=1)
+        query = (
+            select(tables.agent)
+            .where(*conditions)
+            .order_by(living, tables.agent.c.created_at.desc())
+            .limit(1)
+        )
+        rows = await self._rows(query)
+        return _agent(rows[0]) if rows else None
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        async with self._engines.reading() as connection:
+            result = await connection.execute(query)
+            return list(result.all())
+
+
+def _values(agent: Agent) -> dict[str, Any]:
+    values = {item.name: getattr(agent, item.name) for item in fields(agent)}
+    del values["repo"]
+    return values | {
+        "repo_owner": agent.repo.owner,
+        "repo_name": agent.repo.name,
+        "status": agent.status.value,
+    }
+
+
+def _agent(row: Row[Any] | None) -> Agent | None:
+    if row is None:
+        return None
+    values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
+    repo = RepoRef(values.pop("repo_owner"), values.pop("repo_name"))
+    return Agent(**values | {"repo": repo, "status": AgentStatus(values["status"])})
+
+
+def _message(row: Row[Any]) -> Message:
+    return Message(
+        id=row.id,
+        agent_id=row.agent_id,
+        user=row.user,
+        text=row.text,
+        task_id=row.task_id,
+        mode=ChatMode(row.mode),
+        order=row.order,
+    )

@@ -1,0 +1,163 @@
+"""The tables. Times are seconds since the epoch, UTC; a `body` or `payload` is JSON."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+# BIGINT would not count by itself in SQLite.
+_Counter = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Words(TypeDecorator[str]):
+    """Text from anywhere: what no database can hold (NUL, half a surrogate pair) is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    }
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("team", Words, nullable=False),
+    Column("channel", Words, nullable=False),
+    Column("thread_ts", Words),
+    Column("repo_owner", Words, nullable=False),
+    Column("repo_name", Words, nullable=False),
+    Column("source_branch", Words),
+    Column("target_branch", Words, nullable=False),
+    Column("title", Words, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("max_steps", Integer, nullable=False),
+    Column("started_by", Words, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("status", Words, nullable=False),
+    Column("container_id", Words),
+    Column("task_id", Words),
+    Column("task_number", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("cost_usd", Double),
+    Column("base_commit", Words),
+    Index(None, "team", "channel", "thread_ts"),
+    Index(None, "status"),
+)
+
+# One row for each numbered event of an agent's bridge.
+event = Table(
+    "event",
+    metadata,
+    Column("agent_id", Words, ForeignKey(agent.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("task_id", Words),
+    Column("body", Text, nullable=False),
+)
+
+# A person's messages to an agent, kept until the bridge has them and for the record after that.
+message = Table(
+    "message",
+    metadata,
+    Column("agent_id", Words, ForeignKey(agent.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("id", Words, primary_key=True),
+    Column("user", Words, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("task_id", Words, nullable=False),
+    Column("mode", Words, nullable=False),
+    Column("order", Integer, nullable=False),
+    Column("delivered_at", Double),
+)
+
+# What Slack sent us. The body is whole, because a restarted bot runs it again from here; so it
+# holds `response_url` and `trigger_id`, which are capabilities for half an hour.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("key", Words, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("done_at", Double),
+    UniqueConstraint("key"),
+    Index(None, "done_at"),
+)
+
+# A person's message that is ours to answer. Slack delivers a mention twice, and rarely the same
+# message under another ts; then only `client_msg_id` is the same.
+claim = Table(
+    "claim",
+    metadata,
+    Column("team", Words, primary_key=True),
+    Column("channel", Words, primary_key=True),
+    Column("ts", Words, primary_key=True),
+    Column("client_msg_id", Words),
+    Column("claimed_at", Double, nullable=False),
+    UniqueConstraint("client_msg_id"),
+)
+
+# What the threads should show. `position` keeps the order in which keys appeared; `id` travels in
+# the message's metadata, so it is unguessable and unlike the ids of any earlier database.
+# `file_id` is Slack's name of an upload that may or may not have been shared yet.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", _Counter, primary_key=True, autoincrement=True),
+    Column("id", Words, nullable=False),
+    Column("agent_id", Words, ForeignKey(agent.c.id, ondelete="CASCADE"), nullable=False),
+    Column("key", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("channel", Words, nullable=False),
+    Column("thread_ts", Words),
+    Column("priority", Integer, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("sent_version", Integer, nullable=False, server_default=text("0")),
+    Column("state", Words, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("ts", Words),
+    Column("file_id", Words),
+    Column("error", Words),
+    Column("gone", Boolean, nullable=False, server_default=false()),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("id"),
+    UniqueConstraint("agent_id", "key"),
+    Index(None, "state"),
+)
+
+# Our own messages, so that a reaction on any of them finds its agent.
+posted = Table(
+    "posted",
+    metadata,
+    Column("channel", Words, primary_key=True),
+    Column("ts", Words, primary_key=True),
+    Column("agent_id", Words, ForeignKey(agent.c.id, ondelete="CASCADE"), nullable=False),
+    Index(None, "agent_id"),
+)

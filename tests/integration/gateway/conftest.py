@@ -1,0 +1,196 @@
+"""A git host and a model provider on the loopback, and the gateway between them and a container."""
+
+import asyncio
+import base64
+import os
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from bot.config import Settings
+from bot.domain.agent import RepoRef
+from bot.gateway.server import HostGateway
+
+GIT_TOKEN = "canary-git-token"
+MODEL_KEY = "canary-model-key"
+API = RepoRef("acme", "api")
+
+
+class Serving:
+    """Starts aiohttp apps on free loopback ports; the fixture stops them."""
+
+    def __init__(self) -> None:
+        self._runners: list[web.AppRunner] = []
+
+    async def start(self, app: web.Application, *, decompress: bool = True) -> str:
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, auto_decompress=decompress
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        for runner in self._runners:
+            await runner.cleanup()
+
+
+@pytest.fixture
+async def serving() -> AsyncIterator[Serving]:
+    made = Serving()
+    yield made
+    await made.stop()
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    """Run git without the machine's own configuration."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(cwd),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@localhost",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@localhost",
+    }
+    done = subprocess.run(
+        ["git", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise subprocess.CalledProcessError(done.returncode, arguments, done.stdout, done.stderr)
+    return done.stdout.strip()
+
+
+@dataclass
+class GitServer:
+    """`git http-backend` behind a token, as a plain git host serves it."""
+
+    root: Path
+    url: str = ""
+    requests: list[web.BaseRequest] = field(default_factory=list)
+    moved: dict[str, str] = field(default_factory=dict)
+    protocol: str | None = None
+
+    def repository(self, name: str, *branches: str) -> Path:
+        """Make a bare repository; its default branch is the first one."""
+        bare = self.root / name
+        bare.parent.mkdir(parents=True, exist_ok=True)
+        first = branches[0] if branches else "main"
+        git("init", "--bare", "-b", first, str(bare), cwd=self.root)
+        if branches:
+            work = self.root / "work" / name
+            work.mkdir(parents=True)
+            git("init", "-b", first, cwd=work)
+            (work / "README").write_text("hello\n" * 5_000)
+            git("add", ".", cwd=work)
+            git("commit", "-m", "first", cwd=work)
+            for branch in branches:
+                git("push", str(bare), f"HEAD:refs/heads/{branch}", cwd=work)
+        return bare
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        for old, new in self.moved.items():
+            if request.path.startswith(old):
+                location = request.path_qs.replace(old, new, 1)
+                return web.Response(status=301, headers={"Location": location})
+        expected = base64.b64encode(f"x-access-token:{GIT_TOKEN}".encode()).decode()
+        if request.headers.get("Authorization") != f"Basic {expected}":
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="git"'})
+        protocol = request.headers.get("Git-Protocol", "")
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            "http-backend",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={
+                "PATH": os.environ["PATH"],
+                "GIT_PROJECT_ROOT": str(self.root),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "GIT_PROTOCOL": protocol if self.protocol is None else self.protocol,
+                "PATH_INFO": request.path,
+                "QUERY_STRING": request.query_string,
+                "REQUEST_METHOD": request.method,
+                "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+                "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+            },
+        )
+        output, _ = await process.communicate(await request.read())
+        head, _, body = output.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        status = int(headers.pop("Status", "200").split()[0])
+        return web.Response(status=status, headers=headers, body=body)
+
+
+@pytest.fixture
+async def git_server(tmp_path: Path, serving: Serving) -> GitServer:
+    root = tmp_path / "repositories"
+    root.mkdir()
+    server = GitServer(root)
+    app = web.Application(client_max_size=2**26)
+    app.router.add_route("*", "/{tail:.*}", server.handle)
+    server.url = await serving.start(app, decompress=False)
+    return server
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Provider:
+    """A model provider whose answers a test writes."""
+
+    url: str = ""
+    requests: list[web.BaseRequest] = field(default_factory=list)
+    chat: Handler | None = None
+    models: Handler | None = None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        handler = self.chat if request.path.endswith("/chat/completions") else self.models
+        return await handler(request) if handler else web.json_response({"data": []}, status=404)
+
+
+@pytest.fixture
+async def provider(serving: Serving) -> Provider:
+    made = Provider()
+    app = web.Application(client_max_size=2**26)
+    app.router.add_route("*", "/api/v1/{tail:.*}", made.handle)
+    made.url = await serving.start(app) + "/api/v1"
+    return made
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as made:
+        yield made
+
+
+@pytest.fixture
+def settings(provider: Provider, git_server: GitServer) -> Settings:
+    return Settings(
+        _env_file=None,
+        openrouter_api_key=SecretStr(MODEL_KEY),
+        openrouter_base_url=provider.url,
+        github_token=SecretStr(GIT_TOKEN),
+        github_url=git_server.url,
+    )
+
+
+@pytest.fixture
+async def gateway(
+    settings: Settings, tmp_path: Path, session: aiohttp.ClientSession
+) -> AsyncIterator[HostGateway]:
+    made = HostGateway(settings, tmp_path / "data", session)
+    await made.start("127.0.0.1")
+    made.open("k3f9ab", API)
+    yield made
+    await made.stop()

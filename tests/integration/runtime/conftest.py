@@ -1,0 +1,92 @@
+"""A deployment of its own per test, on the real engine, and an image that needs no token."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import docker
+import pytest
+
+from bot.agents.ports import ContainerSpec
+from bot.runtime.docker import DockerRuntime
+
+BRIDGE_IMAGE = "threadsmith-bridge:latest"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.APIClient]:
+    """The engine as a person at the machine sees it."""
+    client = docker.APIClient(version="auto")
+    yield client
+    client.close()
+
+
+def committed(engine: docker.APIClient, tag: str, entrypoint: str) -> str:
+    """The bridge's image with another entry point."""
+    made = engine.create_container(BRIDGE_IMAGE)
+    try:
+        engine.commit(
+            made["Id"], repository="threadsmith-test", tag=tag, changes=f"ENTRYPOINT {entrypoint}"
+        )
+    finally:
+        engine.remove_container(made["Id"], v=True)
+    return f"threadsmith-test:{tag}"
+
+
+@pytest.fixture(scope="session")
+def listening_image(engine: docker.APIClient) -> Iterator[str]:
+    """An image that answers HTTP on the bridge's port."""
+    tag = f"listening-{secrets.token_hex(4)}"
+    server = '["/usr/bin/tini","-s","--","python3","-m","http.server","-d","/tmp","3001"]'
+    image = committed(engine, tag, server)
+    yield image
+    engine.remove_image(image)
+
+
+@pytest.fixture(scope="session")
+def dying_image(engine: docker.APIClient) -> Iterator[str]:
+    """An image whose process says one line and ends."""
+    tag = f"dying-{secrets.token_hex(4)}"
+    image = committed(engine, tag, '["/bin/sh","-c","echo the-last-words; exit 3"]')
+    yield image
+    engine.remove_image(image)
+
+
+@pytest.fixture
+def spec(listening_image: str) -> ContainerSpec:
+    return ContainerSpec(
+        agent_id="k3f9ab",
+        image=listening_image,
+        memory_bytes=256 * 1024 * 1024,
+        nano_cpus=500_000_000,
+        environment={"BRIDGE_TOKEN": "canary-bridge-token"},
+    )
+
+
+def _clean(engine: docker.APIClient, instance: str) -> None:
+    filters = {"label": f"threadsmith.instance={instance}"}
+    for item in engine.containers(all=True, filters=filters):
+        engine.remove_container(item["Id"], v=True, force=True)
+    for volume in engine.volumes(filters=filters)["Volumes"] or ():
+        engine.remove_volume(volume["Name"])
+    for network in engine.networks(filters=filters):
+        engine.remove_network(network["Id"])
+
+
+@pytest.fixture
+def instance(engine: docker.APIClient) -> Iterator[str]:
+    name = f"test{secrets.token_hex(4)}"
+    yield name
+    _clean(engine, name)
+
+
+@pytest.fixture
+def other_instance(engine: docker.APIClient) -> Iterator[str]:
+    name = f"other{secrets.token_hex(4)}"
+    yield name
+    _clean(engine, name)
+
+
+@pytest.fixture
+async def runtime(instance: str) -> AsyncIterator[DockerRuntime]:
+    async with DockerRuntime(instance) as made:
+        yield made

@@ -1,0 +1,172 @@
+"""Upgrades: whole or not at all, with a copy first, and never downwards."""
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from bot.errors import ConfigurationError
+from bot.store.engine import Engines, parse_url
+from bot.store.store import SqlStore
+from bot.store.tables import metadata
+from bot.store.upgrade import MIGRATIONS, upgrade
+
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade() -> None:
+    op.create_table("added", sa.Column("id", sa.Integer(), primary_key=True))
+    with op.batch_alter_table("agent") as batch:
+        batch.add_column(sa.Column("colour", sa.Text(), nullable=False, server_default="red"))
+    {then}
+"""
+
+
+def address(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def execute(path: Path, statement: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(statement).fetchall()
+
+
+def later_migrations(folder: Path, then: str = "pass") -> Path:
+    migrations = folder / "later %s migrations"
+    shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
+    (migrations / "versions" / "0002_next.py").write_text(NEXT.format(then=then))
+    return migrations
+
+
+async def test_migrations_and_tables_agree(store: SqlStore) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return list(compare_metadata(context, metadata))
+
+    async with store._engines.reading() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "bot.db"
+    path.parent.mkdir()
+    path.touch(mode=0o644)
+    await (await SqlStore.open(address(path), tmp_path)).close()
+    assert execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.glob("*before*")) == []
+
+
+async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    for _ in range(2):
+        store = await SqlStore.open(address(path), tmp_path)
+        await store.close()
+        await store.close()
+    assert list(tmp_path.glob("*before*")) == []
+
+
+async def test_many_starts_at_once_upgrade_once(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    await asyncio.gather(*(upgrade(parse_url(address(path))) for _ in range(8)))
+    assert execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+
+
+async def test_a_newer_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    await upgrade(parse_url(address(path)))
+    execute(path, "UPDATE alembic_version SET version_num = 'f00d'")
+    with pytest.raises(ConfigurationError, match="newer version") as caught:
+        await SqlStore.open(address(path), tmp_path)
+    assert "f00d" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_an_existing_database_is_copied_before_its_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    await upgrade(parse_url(address(path)))
+    execute(path, "INSERT INTO claim VALUES ('T', 'C', '1', NULL, 5.0)")
+    await upgrade(parse_url(address(path)), later_migrations(tmp_path))
+    assert execute(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert execute(path, "SELECT ts FROM claim") == [("1",)]
+    copy = tmp_path / "bot.db.before-0002"
+    assert execute(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert execute(copy, "SELECT ts FROM claim") == [("1",)]
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+async def test_an_upgrade_that_fails_half_way_leaves_the_old_tables(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    await upgrade(parse_url(address(path)))
+    broken = later_migrations(tmp_path, then='op.execute("SELECT * FROM missing")')
+    with pytest.raises(ConfigurationError, match="no such table"):
+        await upgrade(parse_url(address(path)), broken)
+    assert execute(path, "SELECT name FROM sqlite_master WHERE name = 'added'") == []
+    assert execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    await (await SqlStore.open(address(path), tmp_path)).close()
+
+
+async def test_references_hold_after_an_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    await upgrade(parse_url(address(path)))
+    await upgrade(parse_url(address(path)), later_migrations(tmp_path))
+    assert execute(path, "PRAGMA foreign_key_check") == []
+
+
+@pytest.mark.parametrize(
+    ("database", "says"),
+    [
+        ("nonsense", "not an address"),
+        ("mysql://u:canary@h/d", "mysql is not supported"),
+        ("sqlite+aiosqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+    ],
+)
+def test_an_address_that_cannot_work_is_named_without_its_password(
+    database: str, says: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        parse_url(database)
+    assert "canary" not in str(caught.value)
+
+
+async def test_a_driver_that_is_not_installed_is_named() -> None:
+    pytest.importorskip("sqlalchemy")
+    try:
+        import asyncpg  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+    except ModuleNotFoundError:
+        with pytest.raises(ConfigurationError, match="asyncpg"):
+            Engines.of(parse_url("postgresql://u:canary@h/d"))
+
+
+async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    path.write_text("precious notes, not a database at all, long enough to be read\n" * 20)
+    with pytest.raises(ConfigurationError, match="not a database"):
+        await SqlStore.open(address(path), tmp_path)
+    assert path.read_text().startswith("precious")
+
+
+async def test_tables_of_another_program_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    execute(path, "CREATE TABLE agent (id TEXT)")
+    with pytest.raises(ConfigurationError, match="tables that are not"):
+        await SqlStore.open(address(path), tmp_path)
+
+
+async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="DATA_DIR"):
+        await SqlStore.open(address(tmp_path / "file" / "bot.db"), tmp_path)

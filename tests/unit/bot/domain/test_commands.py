@@ -1,0 +1,125 @@
+import contextlib
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from bot.domain.agent import RepoRef
+from bot.domain.commands import (
+    MAX_TASK_CHARS,
+    ListAgents,
+    OpenForm,
+    ShowHelp,
+    ShowStatus,
+    StartAgent,
+    StopAgent,
+    is_stop,
+    parse,
+    reply_mode,
+    title_of,
+)
+from bot.errors import InvalidCommand
+from bridge.protocol import ChatMode
+
+
+def read(text: str) -> object:
+    return parse(text, max_steps=50)
+
+
+def test_repository_and_task_start_an_agent() -> None:
+    assert read("acme/api fix the flaky test") == StartAgent(
+        RepoRef("acme", "api"), "fix the flaky test"
+    )
+
+
+def test_branch_and_options_stand_anywhere_before_the_task() -> None:
+    expected = StartAgent(RepoRef("acme", "api"), "fix it", "feature/x", "openai/gpt-5", 7)
+    assert read("acme/api@feature/x --model openai/gpt-5 --steps 7 fix it") == expected
+    assert read("--steps=7 acme/api@feature/x --model=openai/gpt-5 fix it") == expected
+
+
+def test_a_dash_that_a_phone_made_of_two_hyphens_is_an_option() -> None:
+    assert read("acme/api \u2014steps 3 go") == StartAgent(
+        RepoRef("acme", "api"), "go", None, None, 3
+    )
+
+
+def test_the_task_keeps_its_lines_and_its_later_options() -> None:
+    command = read("acme/api run\n  make --model\nthen stop")
+    assert isinstance(command, StartAgent)
+    assert command.task == "run\n  make --model\nthen stop"
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("", OpenForm()),
+        ("  ", OpenForm()),
+        ("help", ShowHelp()),
+        ("HELP me", ShowHelp()),
+        ("list", ListAgents()),
+        ("status", ShowStatus(None)),
+        ("status k3f9ab", ShowStatus("k3f9ab")),
+        ("stop `K3F9ab`", StopAgent("k3f9ab")),
+    ],
+)
+def test_the_other_words(text: str, command: object) -> None:
+    assert read(text) == command
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("lst", "/agent list"),
+        ("fix the bug", "Name the repository first"),
+        ("acme/api", "What should be done"),
+        ("acme/api@ go", "branch after `@`"),
+        ("../x go", "is not a repository"),
+        ("-x/y go", "is not a repository"),
+        ("acme/-x go", "is not a repository"),
+        ("acme/api/more go", "is not a repository"),
+        ("https://github.com/acme/api go", "not by an address"),
+        ("git@github.com:acme/api.git go", "not by an address"),
+        ("github.com/acme/api go", "not by an address"),
+        ("acme/api@../x go", "not a branch"),
+        ("acme/api@-x go", "not a branch"),
+        ("acme/api@a..b go", "not a branch"),
+        ("acme/api@x.lock go", "not a branch"),
+        ("acme/api --depth 3 go", "Unknown option"),
+        ("acme/api --model", "needs a value"),
+        ("acme/api --model ; go", "not a model"),
+        ("acme/api --steps 0 go", "1 to 50"),
+        ("acme/api --steps 51 go", "1 to 50"),
+        ("acme/api --steps -1 go", "1 to 50"),
+        ("acme/api --steps \u0663 go", "1 to 50"),
+        ("stop a b", "not an agent's id"),
+        ("--model x", "Name the repository first"),
+        ("acme/api " + "x" * (MAX_TASK_CHARS + 1), "the limit is"),
+    ],
+)
+def test_bad_input_gets_a_sentence(text: str, says: str) -> None:
+    with pytest.raises(InvalidCommand) as caught:
+        read(text)
+    assert says in caught.value.user_text
+    assert len(caught.value.user_text) < 400
+
+
+@settings(max_examples=80)
+@given(st.text(max_size=100))
+def test_any_text_is_a_command_or_a_sentence(text: str) -> None:
+    with contextlib.suppress(InvalidCommand):
+        assert read(text) is not None
+
+
+def test_queue_is_a_mode_and_not_part_of_the_text() -> None:
+    assert reply_mode("Queue: then run the tests") == (ChatMode.QUEUE, "then run the tests")
+    assert reply_mode(" also mind the docs ") == (ChatMode.STEER, "also mind the docs")
+
+
+@pytest.mark.parametrize(("text", "stops"), [("stop", True), ("Stop!", True), ("stop it", False)])
+def test_only_the_word_alone_stops(text: str, stops: bool) -> None:
+    assert is_stop(text) is stops
+
+
+def test_a_title_is_the_first_line_with_words() -> None:
+    assert title_of("\n\n fix it \nplease") == "fix it"
+    assert len(title_of("x" * 500)) == 120

@@ -1,0 +1,75 @@
+"""What a container is made of."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from bot.agents.ports import ContainerSpec
+from bot.runtime.spec import Deployment, broken_promises
+
+SPEC = ContainerSpec(
+    agent_id="k3f9ab",
+    image="image:1",
+    memory_bytes=2**31,
+    nano_cpus=10**9,
+    environment={"BRIDGE_TOKEN": "canary"},
+)
+
+
+def test_the_config_hash_follows_every_part_of_the_spec() -> None:
+    deployment = Deployment("one")
+    changed = [
+        SPEC,
+        dataclasses.replace(SPEC, image="image:2"),
+        dataclasses.replace(SPEC, memory_bytes=2**30),
+        dataclasses.replace(SPEC, environment={"BRIDGE_TOKEN": "other"}),
+    ]
+    hashes = [
+        deployment.container_config(spec)["Labels"]["threadsmith.config-hash"] for spec in changed
+    ]
+    assert len(set(hashes)) == len(changed)
+    again = deployment.container_config(dataclasses.replace(SPEC))
+    assert again["Labels"]["threadsmith.config-hash"] == hashes[0]
+
+
+def test_nothing_of_the_host_is_mounted_and_nothing_is_privileged() -> None:
+    host = Deployment("one").host_config(SPEC)
+    assert {mount["Type"] for mount in host["Mounts"]} == {"volume"}
+    assert "Binds" not in host
+    assert "CapAdd" not in host
+    assert host["CapDrop"] == ["ALL"]
+    assert host["Privileged"] is False
+
+
+def test_an_engine_runtime_is_set_only_when_asked_for() -> None:
+    assert "Runtime" not in Deployment("one").host_config(SPEC)
+    assert Deployment("one", "runsc").host_config(SPEC)["Runtime"] == "runsc"
+
+
+@pytest.mark.parametrize("name", ["", "-x", "../x", "a b", "a=b", "x" * 64, "é"])
+def test_hostile_names_never_reach_the_engine(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be part"):
+        Deployment("one").container_name(name)
+    with pytest.raises(ValueError, match="cannot be part"):
+        Deployment(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"CapDrop": None}, "CapDrop"),
+        ({"CapAdd": ["SYS_ADMIN"]}, "CapAdd"),
+        ({"SecurityOpt": None}, "no-new-privileges"),
+        ({"ReadonlyRootfs": False}, "ReadonlyRootfs"),
+        ({"MemorySwap": -1}, "MemorySwap"),
+        ({"PidsLimit": None}, "PidsLimit"),
+        ({"Privileged": True}, "Privileged"),
+        ({"PortBindings": {"3001/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}}, "loopback"),
+    ],
+)
+def test_every_promise_that_an_engine_breaks_is_named(change: dict[str, Any], word: str) -> None:
+    expected = Deployment("one").host_config(SPEC)
+    assert broken_promises(expected, dict(expected)) == []
+    [problem] = broken_promises(expected, expected | change)
+    assert word in problem
