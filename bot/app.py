@@ -1,0 +1,208 @@
+"""The composition root: the only file that knows every part and puts them together."""
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.agents.fleet import Fleet
+from bot.agents.service import AgentService
+from bot.agents.world import World
+from bot.bridge_client import HttpBridge
+from bot.config import Settings
+from bot.errors import BotError, ConfigurationError
+from bot.gateway.server import HostGateway
+from bot.runtime.docker import DockerRuntime
+from bot.slack.desk import Desk
+from bot.slack.inbox import Inbox
+from bot.slack.listeners import register_listeners
+from bot.slack.outbox import Outbox
+from bot.slack.render.voice import SlackVoice
+from bot.store.store import SqlStore
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 30.0
+DRAIN_SECONDS = 5.0
+CONNECTIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the bot is in its workspace, as Slack says."""
+
+    bot_user_id: str
+    bot_name: str
+    team: str
+    workspace_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that runs."""
+
+    app: AsyncApp
+    fleet: Fleet
+    inbox: Inbox
+    outbox: Outbox
+
+
+async def serve(settings: Settings) -> None:
+    """Run the bot until SIGINT or SIGTERM; raises ConfigurationError or EngineError at start."""
+    settings.check_tokens()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with _assembled(settings) as parts, asyncio.TaskGroup() as group:
+        sending = group.create_task(parts.outbox.run())
+        recovering = group.create_task(_reconcile_for_ever(parts.fleet))
+        async with _connected(settings, parts.app):
+            await parts.inbox.replay(parts.app)
+            logger.info("ready")
+            await stop.wait()
+            logger.info("stopping; the containers work on")
+        recovering.cancel()
+        await parts.fleet.close()
+        await parts.outbox.drain(DRAIN_SECONDS)
+        sending.cancel()
+
+
+@asynccontextmanager
+async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
+    async with AsyncExitStack() as stack:
+        data_dir = settings.data_dir.resolve()
+        store = await SqlStore.open(settings.database, data_dir)
+        stack.push_async_callback(store.close)
+        runtime = await stack.enter_async_context(
+            DockerRuntime(instance_id(data_dir), engine_runtime=settings.container_runtime)
+        )
+        await runtime.check(settings.bridge_image)
+        session = await stack.enter_async_context(_session())
+        gateway = HostGateway(settings, data_dir, session)
+        await gateway.start(settings.gateway_host or await runtime.network_gateway())
+        stack.push_async_callback(gateway.stop)
+        client = AsyncWebClient(
+            token=settings.slack_bot_token.get_secret_value(),
+            base_url=settings.slack_api_url,
+            session=session,
+            # The SDK's own retry would post a message twice; the outbox retries with care.
+            retry_handlers=[],
+        )
+        identity = await _identify(client)
+        outbox = Outbox(
+            store.outbox_rows, client, bot_name=identity.bot_name, on_dead=_undeliverable
+        )
+        store.on_enqueued = outbox.wake
+        world = World(
+            settings=settings,
+            store=store,
+            outbox=outbox,
+            runtime=runtime,
+            bridge=HttpBridge(session),
+            gateway=gateway,
+            voice=SlackVoice(settings.slack_stop_reaction),
+            bridge_token=gateway.tokens.bridge_token,
+        )
+        fleet = Fleet(world)
+        desk = Desk(
+            AgentService(world, fleet),
+            client,
+            max_steps=max(settings.agent_max_steps, settings.agent_max_steps_limit),
+            workspace_url=identity.workspace_url,
+        )
+        inbox = Inbox(store.inbox_rows)
+        app = AsyncApp(
+            client=client,
+            signing_secret=settings.slack_signing_secret.get_secret_value() or None,
+            request_verification_enabled=not settings.socket_mode,
+        )
+        app.use(inbox.middleware)
+        register_listeners(app, desk, inbox, settings.slack_stop_reaction)
+        yield Parts(app, fleet, inbox, outbox)
+
+
+@asynccontextmanager
+async def _session() -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+    async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
+        yield session
+
+
+async def _identify(client: AsyncWebClient) -> Identity:
+    """Ask Slack who we are; raises ConfigurationError when the token does not work."""
+    try:
+        answer = await client.auth_test()
+    except SlackApiError as error:
+        reason = error.response.get("error", "unknown")
+        raise ConfigurationError(
+            f"Slack refused SLACK_BOT_TOKEN ({reason}). Reinstall the app and copy the "
+            '"Bot User OAuth Token" of its page "OAuth & Permissions".'
+        ) from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise ConfigurationError(
+            f"Slack does not answer at {client.base_url} ({error}). Check the network and "
+            "SLACK_API_URL."
+        ) from error
+    logger.info("in Slack as @%s in %s", answer.get("user"), answer.get("team"))
+    return Identity(
+        str(answer["user_id"]), str(answer["user"]), str(answer["team_id"]), str(answer["url"])
+    )
+
+
+@asynccontextmanager
+async def _connected(settings: Settings, app: AsyncApp) -> AsyncIterator[None]:
+    """Receive events: over a socket that we open, or on a port that Slack calls."""
+    if settings.socket_mode:
+        handler = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
+        try:
+            await handler.connect_async()  # type: ignore[no-untyped-call]
+            logger.info("connected to Slack by Socket Mode")
+            yield
+        finally:
+            await handler.close_async()  # type: ignore[no-untyped-call]
+        return
+    server = app.server(port=settings.slack_http_port, path="/slack/events")
+    runner = aiohttp.web.AppRunner(server.web_app)
+    await runner.setup()
+    try:
+        host, port = settings.slack_http_host, settings.slack_http_port
+        await aiohttp.web.TCPSite(runner, host, port).start()
+        logger.info("listening for Slack on http://%s:%d/slack/events", host, port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _reconcile_for_ever(fleet: Fleet) -> None:
+    while True:
+        try:
+            await fleet.reconcile()
+        except BotError as error:
+            logger.warning("cannot compare agents and containers: %s", error)
+        await asyncio.sleep(RECONCILE_SECONDS)
+
+
+async def _undeliverable(agent_id: str, key: str, code: str) -> None:
+    logger.error("%s of agent %s will never be shown: %s", key, agent_id, code)
+
+
+def instance_id(data_dir: Path) -> str:
+    """The name of this deployment on its engine, made once."""
+    path = data_dir / "instance"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        made = secrets.token_hex(4)
+        path.write_text(f"{made}\n")
+        return made

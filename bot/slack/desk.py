@@ -1,0 +1,193 @@
+"""Receives what people do in Slack, calls the service, and answers them privately."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, assert_never
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.agents.service import AgentService, Origin, Reply
+from bot.domain.agent import Agent, ThreadRef
+from bot.domain.commands import (
+    HELP,
+    Command,
+    ListAgents,
+    OpenForm,
+    ShowHelp,
+    ShowStatus,
+    StartAgent,
+    StopAgent,
+    is_stop,
+    parse,
+    reply_mode,
+)
+from bot.errors import BotError, UserError
+from bot.logs import log_scope
+from bot.slack.incoming import PersonMessage
+from bot.slack.render.form import start_form
+from bot.slack.render.lists import agent_line, list_text
+from bot.slack.render.text import plain
+
+logger = logging.getLogger(__name__)
+
+Tell = Callable[[str], Awaitable[None]]
+
+
+class Desk:
+    """One method for each thing a person can do. Every error ends in a private sentence."""
+
+    def __init__(
+        self, service: AgentService, client: AsyncWebClient, *, max_steps: int, workspace_url: str
+    ) -> None:
+        self._service = service
+        self._client = client
+        self._max_steps = max_steps
+        self._workspace_url = workspace_url
+
+    async def slash(self, body: Mapping[str, Any], tell: Tell) -> None:
+        """`/agent …`, wherever it was typed."""
+        trigger_id = str(body.get("trigger_id") or "")
+        origin = Origin(body["team_id"], body["channel_id"], body["user_id"], trigger_id)
+        await self._do(plain(str(body.get("text") or "")), origin, tell, trigger_id)
+
+    async def form(self, command: StartAgent, origin: Origin) -> None:
+        """The start form was sent."""
+        tell = self._ephemeral(origin)
+        with log_scope(channel=origin.channel, user=origin.user):
+            await self._guarded(tell, self._service.start(command, origin))
+
+    async def message(self, message: PersonMessage, *, mention_event: bool) -> None:
+        """A message in a channel, a thread or a DM; silence where it is not for us.
+
+        A mention arrives twice, as `message` and as `app_mention`: outside our own threads
+        only the second counts, and inside them the message is claimed once.
+        """
+        if message.thread_ts and await self._in_thread(message, message.thread_ts):
+            return
+        if not mention_event and not message.direct:
+            return
+        if message.thread_ts and not message.mentions_bot:
+            return
+        origin = Origin(
+            message.team,
+            message.channel,
+            message.user,
+            claim=message.ts,
+            thread_ts=message.thread_ts or message.ts,
+            client_msg_id=message.client_msg_id,
+        )
+        await self._do(message.text or "help", origin, self._ephemeral(origin))
+
+    async def _in_thread(self, message: PersonMessage, thread_ts: str) -> bool:
+        thread = ThreadRef(message.team, message.channel, thread_ts)
+        if is_stop(message.text):
+            agent = await self._service.of_thread(thread)
+            if agent is not None:
+                await self.stop(agent.id, message.user, agent.channel, thread_ts)
+            return agent is not None
+        mode, text = reply_mode(message.text)
+        reply = Reply(thread, message.user, message.ts, text, mode, message.client_msg_id)
+        with log_scope(channel=message.channel, message=message.ts):
+            return await self._service.reply(reply)
+
+    async def reaction(self, team: str, channel: str, ts: str, user: str) -> None:
+        """The stop reaction, on any message of a thread of ours."""
+        agent = await self._service.of_message(team, channel, ts)
+        if agent is None:
+            root = await self._root_of(channel, ts)
+            agent = await self._service.of_thread(ThreadRef(team, channel, root)) if root else None
+        if agent is not None and agent.alive:
+            await self.stop(agent.id, user, channel, agent.thread_ts)
+
+    async def stop(
+        self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
+    ) -> None:
+        """Stop an agent, by whatever way it was asked for."""
+        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
+        with log_scope(agent=agent_id, user=user):
+            await self._guarded(tell, self._service.stop(agent_id, user))
+
+    async def interrupt(
+        self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
+    ) -> None:
+        """End the running task of an agent."""
+        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
+        with log_scope(agent=agent_id, user=user):
+            await self._guarded(tell, self._service.interrupt(agent_id))
+
+    async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
+        async def act() -> None:
+            command = parse(text, max_steps=self._max_steps)
+            await self._obey(command, origin, tell, trigger_id)
+
+        with log_scope(channel=origin.channel, user=origin.user):
+            await self._guarded(tell, act())
+
+    async def _obey(self, command: Command, origin: Origin, tell: Tell, trigger_id: str) -> None:
+        match command:
+            case StartAgent():
+                await self._service.start(command, origin)
+            case OpenForm() if trigger_id:
+                await self._client.views_open(
+                    trigger_id=trigger_id, view=start_form(origin.channel)
+                )
+            case ShowHelp() | OpenForm():
+                await tell(HELP)
+            case ListAgents():
+                agents = await self._service.running(origin.channel)
+                await tell(list_text(agents, self._workspace_url))
+            case ShowStatus(agent_id=agent_id):
+                agent = await self._named(agent_id, origin)
+                diff = await self._service.diff(agent) if agent.alive else None
+                await tell(agent_line(agent, self._workspace_url, diff))
+            case StopAgent(agent_id=agent_id):
+                agent = await self._named(agent_id, origin)
+                await self._service.stop(agent.id, origin.user)
+            case _:
+                assert_never(command)
+
+    async def _named(self, agent_id: str | None, origin: Origin) -> Agent:
+        """The agent with this id, or the only one of the channel; only of this workspace."""
+        if agent_id is not None:
+            agent = await self._service.find(agent_id)
+            if agent.team != origin.team:
+                raise UserError(f"There is no agent `{agent_id}`. `/agent list` shows them.")
+            return agent
+        agents = await self._service.running(origin.channel)
+        if len(agents) == 1:
+            return agents[0]
+        if not agents:
+            raise UserError("No agent runs in this channel. `/agent help` shows how to start one.")
+        raise UserError(f"Which one? {list_text(agents, self._workspace_url)}")
+
+    async def _guarded(self, tell: Tell, action: Awaitable[object]) -> None:
+        """Await the action; say privately what went wrong, if the person can do something."""
+        try:
+            await action
+        except UserError as error:
+            logger.info("refused: %s", error)
+            await tell(error.user_text)
+        except (BotError, SlackApiError):
+            logger.exception("a person's request failed")
+            await tell("That did not work; the log of Threadsmith says why. Try again in a moment.")
+
+    def _ephemeral(self, origin: Origin) -> Tell:
+        async def tell(text: str) -> None:
+            try:
+                await self._client.chat_postEphemeral(
+                    channel=origin.channel, user=origin.user, text=text, thread_ts=origin.thread_ts
+                )
+            except SlackApiError as error:
+                logger.warning("could not tell a person: %s", error.response.get("error"))
+
+        return tell
+
+    async def _root_of(self, channel: str, ts: str) -> str | None:
+        """The thread of a message that is not ours, asked of Slack."""
+        try:
+            found = await self._client.conversations_replies(channel=channel, ts=ts, limit=1)
+        except SlackApiError:
+            return None
+        messages = found.get("messages") or []
+        return str(messages[0].get("thread_ts") or "") or None if messages else None

@@ -1,0 +1,204 @@
+"""What Slack sends is stored before it is acknowledged, and run again when it was cut short.
+
+Bolt acknowledges an event before its listener runs, so a crash in between would lose it. The
+middleware here commits the body first; when that fails no acknowledgement goes out, and Slack
+sends the event again. The stored body holds `response_url` and `trigger_id`, because a replay
+needs them: the database is a file for its owner only, and a finished row keeps no body.
+"""
+
+import asyncio
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any, ParamSpec, Protocol
+
+from slack_bolt import BoltResponse
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncBoltRequest
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+_REPLAY = "threadsmith_replay"
+_NOT_FOUND = 404
+# One that ends the process each time it is run must not keep the bot from starting.
+_MOST_REPLAYS = 3
+_OPEN_DIALOGUE = ("errors", "update", "push")
+
+_row: ContextVar[int | None] = ContextVar("inbox_row", default=None)
+
+
+class InboxRow(Protocol):
+    """One stored input whose listener has not ended."""
+
+    @property
+    def id(self) -> int:
+        """Its number, in the order of arrival."""
+
+    @property
+    def body(self) -> Mapping[str, Any]:
+        """What Slack sent."""
+
+    @property
+    def attempts(self) -> int:
+        """How often it has been replayed."""
+
+
+class InboxRows(Protocol):
+    """The stored inputs; every change is committed when the call returns."""
+
+    async def store(self, key: str, body: Mapping[str, Any]) -> int | None:
+        """The id of the new row; None when the key is stored already."""
+
+    async def finish(self, row_id: int) -> None:
+        """Note that the listener has ended."""
+
+    async def forget(self, row_id: int) -> None:
+        """Drop the row: the same input may come again."""
+
+    async def unfinished(self) -> Sequence[InboxRow]:
+        """What was stored and not finished, in the order of arrival."""
+
+    async def count_attempt(self, row_id: int) -> None:
+        """Note that the input is about to be replayed."""
+
+
+class Inbox:
+    """Wire it up as `app.use(inbox.middleware)` and `@inbox.finishes` under each listener."""
+
+    def __init__(self, rows: InboxRows) -> None:
+        self._rows = rows
+        self._running: set[int] = set()
+        # What is stored and what is at work change together.
+        self._storing = asyncio.Lock()
+
+    async def middleware(
+        self,
+        body: dict[str, Any],
+        context: AsyncBoltContext,
+        ack: AsyncAck,
+        next: Callable[[], Awaitable[None]],  # noqa: A002  (Bolt hands it over by this name)
+    ) -> BoltResponse | None:
+        """Store the input, then go on; a duplicate is acknowledged and goes no further."""
+        replayed = context.get(_REPLAY)
+        key = key_of(body)
+        if isinstance(replayed, _Replay):
+            row_id: int | None = replayed.row_id
+        elif key is None:
+            row_id = None
+        else:
+            row_id = await self._store(key, body)
+            if row_id is None:
+                _log.info("A duplicate of %s was acknowledged", key.partition(" ")[0])
+                return await ack()
+        _row.set(row_id)
+        await next()
+        return None
+
+    def finishes(self, listener: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
+        """Mark the input as done when this listener has ended, by an error too.
+
+        A listener that is cancelled leaves it for the next start. A form that was answered with
+        errors stays open for the person, so the same submission may come again.
+        """
+
+        @functools.wraps(listener)
+        async def finishing(*args: P.args, **kwargs: P.kwargs) -> None:
+            row_id = _row.get()
+            try:
+                await listener(*args, **kwargs)
+            except asyncio.CancelledError:
+                if row_id is not None:
+                    self._running.discard(row_id)
+                raise
+            except Exception:
+                # Bolt's error handler tells the person; running it again would not help.
+                await self._finish(row_id)
+                raise
+            await self._finish(row_id, again=_keeps_form_open(kwargs.get("ack")))
+
+        return finishing
+
+    async def replay(self, app: AsyncApp) -> int:
+        """Run what an earlier life stored and did not finish; returns how much that was.
+
+        Call it once at start; what this life is at work on is left alone.
+        """
+        async with self._storing:
+            found = await self._rows.unfinished()
+            rows = [row for row in found if row.id not in self._running]
+            self._running.update(row.id for row in rows)
+        count = 0
+        for row in rows:
+            if row.attempts >= _MOST_REPLAYS:
+                _log.error("Input %d was replayed %d times; giving it up", row.id, row.attempts)
+                await self._finish(row.id)
+                continue
+            await self._rows.count_attempt(row.id)
+            request = AsyncBoltRequest(
+                mode="socket_mode", body=dict(row.body), context={_REPLAY: _Replay(row.id)}
+            )
+            response = await app.async_dispatch(request)
+            if response.status == _NOT_FOUND:
+                await self._finish(row.id)
+            count += 1
+        return count
+
+    async def _store(self, key: str, body: Mapping[str, Any]) -> int | None:
+        async with self._storing:
+            row_id = await self._rows.store(key, body)
+            if row_id is not None:
+                self._running.add(row_id)
+            return row_id
+
+    async def _finish(self, row_id: int | None, *, again: bool = False) -> None:
+        if row_id is None:
+            return
+        self._running.discard(row_id)
+        await (self._rows.forget(row_id) if again else self._rows.finish(row_id))
+
+
+class _Replay:
+    """The mark of a replay; nothing that Slack sends can be one."""
+
+    def __init__(self, row_id: int) -> None:
+        self.row_id = row_id
+
+
+def key_of(body: Mapping[str, Any]) -> str | None:
+    """What tells this input from all others, the same for each delivery of it.
+
+    None for what needs no storing: it changes nothing (options of a menu, a closed form).
+    """
+    kind = body.get("type")
+    if body.get("event_id"):
+        return f"event {body['event_id']}"
+    if kind == "event_callback":
+        return f"event {_digest(body)}"
+    if kind == "view_submission":
+        view = body.get("view") or {}
+        return f"view {view.get('id')} {view.get('hash')} {_digest(view.get('state'))}"
+    if kind in {"block_suggestion", "view_closed", "url_verification"}:
+        return None
+    if kind or body.get("command"):
+        name = str(kind or "command")
+        return f"{name} {body.get('trigger_id') or _digest(body)}"
+    return None
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _keeps_form_open(ack: object) -> bool:
+    response = ack.response if isinstance(ack, AsyncAck) else None
+    if response is None or not response.body:
+        return False
+    try:
+        answer = json.loads(response.body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("response_action") in _OPEN_DIALOGUE

@@ -1,0 +1,31 @@
+"""The buttons of the live card."""
+
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.slack.desk import Desk
+from bot.slack.inbox import Inbox
+from bot.slack.render.card import INTERRUPT, STOP
+
+
+def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
+    """Attach Interrupt and Stop; a button's value is `agent:task`."""
+
+    @app.action(INTERRUPT)
+    @inbox.finishes
+    async def on_interrupt(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await desk.interrupt(*_who(body))
+
+    @app.action(STOP)
+    @inbox.finishes
+    async def on_stop(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await desk.stop(*_who(body))
+
+
+def _who(body: dict[str, Any]) -> tuple[str, str, str, str | None]:
+    agent_id = str(body["actions"][0]["value"]).partition(":")[0]
+    thread_ts = body.get("message", {}).get("thread_ts")
+    return agent_id, body["user"]["id"], body["channel"]["id"], thread_ts

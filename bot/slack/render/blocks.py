@@ -1,0 +1,46 @@
+"""Block Kit's blocks as functions from data, each within Slack's limits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.slack.render.text import cut
+
+Block = dict[str, Any]
+
+SECTION_CHARS = 3_000
+CONTEXT_CHARS = 2_000
+BUTTON_CHARS = 75
+
+
+def section(mrkdwn: str) -> Block:
+    """A paragraph of mrkdwn; everything that is not ours in it is escaped already."""
+    return {"type": "section", "text": {"type": "mrkdwn", "text": cut(mrkdwn, SECTION_CHARS)}}
+
+
+def context(mrkdwn: str) -> Block:
+    """Small grey text."""
+    element = {"type": "mrkdwn", "text": cut(mrkdwn, CONTEXT_CHARS)}
+    return {"type": "context", "elements": [element]}
+
+
+def markdown(text: str) -> Block:
+    """A model's markdown, as Slack renders it."""
+    return {"type": "markdown", "text": text}
+
+
+def button(label: str, action_id: str, value: str, style: str | None = None) -> Block:
+    """A button; `value` comes back with the click."""
+    made: Block = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": cut(label, BUTTON_CHARS)},
+        "action_id": action_id,
+        "value": value,
+    }
+    if style:
+        made["style"] = style
+    return made
+
+
+def actions(buttons: Sequence[Block]) -> Block:
+    """A row of buttons."""
+    return {"type": "actions", "elements": list(buttons)}

@@ -1,0 +1,99 @@
+"""How the live card of a task and its summary line look."""
+
+from bot.domain.agent import Agent
+from bot.domain.card import Phase, TaskCard, ToolLine
+from bot.slack.render.blocks import Block, actions, button, context, section
+from bot.slack.render.text import code, escaped, line, money, seconds
+from bridge.protocol import FileChange, Outcome
+
+SHOWN_LINES = 5
+SHOWN_SECONDS = 0.05
+INTERRUPT, STOP = "agent_interrupt", "agent_stop"
+
+
+def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
+    """The fallback text and the blocks of a card: booting, at work, or ended."""
+    if card.outcome is not None:
+        summary = _summary(card)
+        return summary, [context(summary)]
+    if not card.running:
+        return _booting(card)
+    return _working(agent, card)
+
+
+def _booting(card: TaskCard) -> tuple[str, list[Block]]:
+    head = f"⏳ *Starting* · {seconds(card.seconds)}"
+    phases = "   ".join(_phase(phase) for phase in card.phases)
+    return head, [section(head), *([context(phases)] if phases else [])]
+
+
+def _phase(phase: Phase) -> str:
+    if phase.seconds is None:
+        return f"… {phase.name}"
+    return f"✓ {phase.name} {seconds(phase.seconds)}"
+
+
+def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
+    head = f"▶ *Working* · step {max(card.step, 1)} of {card.max_steps} · {seconds(card.seconds)}"
+    if card.cost_usd is not None:
+        head += f" · {money(card.cost_usd)}"
+    blocks = [section(head)]
+    if hidden := card.tool_count - len(card.tools[-SHOWN_LINES:]):
+        blocks.append(context(f"{hidden} earlier steps"))
+    if card.tools:
+        blocks.append(section("\n".join(map(tool_line, card.tools[-SHOWN_LINES:]))))
+    if card.waiting:
+        blocks.append(context(f"⏳ {line(card.waiting, 300)}"))
+    value = f"{agent.id}:{card.task_id}"
+    buttons = [
+        button("Interrupt", INTERRUPT, value),
+        button("Stop", STOP, value, "danger"),
+    ]
+    return head, [*blocks, actions(buttons)]
+
+
+def tool_line(tool: ToolLine) -> str:
+    """One tool call on one line: mark, name, target, result in a few words, duration."""
+    mark = "⋯" if tool.ok is None else "✓" if tool.ok else "✗"
+    parts = [f"{mark} {escaped(tool.tool)}"]
+    if tool.target:
+        parts[0] += f" {code(tool.target)}"
+    if tool.ok is not None:
+        parts += [line(tool.summary, 120)] if tool.summary else []
+        parts += [seconds(tool.seconds)] if tool.seconds >= SHOWN_SECONDS else []
+    return " · ".join(parts)
+
+
+_MARKS = {
+    Outcome.COMPLETED: "✓",
+    Outcome.STEP_LIMIT: "⏸",
+    Outcome.INTERRUPTED: "⏹",
+    Outcome.FAILED: "⚠",
+}
+_WORDS = {
+    Outcome.COMPLETED: "",
+    Outcome.STEP_LIMIT: "step limit",
+    Outcome.INTERRUPTED: "interrupted",
+    Outcome.FAILED: "failed",
+}
+
+
+def _summary(card: TaskCard) -> str:
+    outcome = card.outcome or Outcome.INTERRUPTED
+    word = _WORDS[outcome]
+    parts = [f"{_MARKS[outcome]} *Task {card.number}*{' ' + word if word else ''}"]
+    if card.step:
+        parts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
+    parts.append(seconds(card.seconds))
+    if card.cost_usd is not None:
+        parts.append(money(card.cost_usd))
+    if card.files:
+        parts.append(changed(card.files))
+    return " · ".join(parts)
+
+
+def changed(files: tuple[FileChange, ...]) -> str:
+    """`2 files, +14 -6`, with a real minus sign."""
+    added, removed = sum(f.added for f in files), sum(f.removed for f in files)
+    noun = "file" if len(files) == 1 else "files"
+    return f"{len(files)} {noun}, +{added} \u2212{removed}"

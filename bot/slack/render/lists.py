@@ -1,0 +1,43 @@
+"""How agents look in a list: one line each."""
+
+from collections.abc import Sequence
+
+from bot.domain.agent import Agent, AgentStatus
+from bot.slack.render.card import changed
+from bot.slack.render.text import code, escaped, line, money
+from bridge.protocol import Diff
+
+_MARKS = {
+    AgentStatus.STARTING: "⏳ starting",
+    AgentStatus.WORKING: "▶ working",
+    AgentStatus.IDLE: "✓ idle",
+    AgentStatus.SLEEPING: "💤 asleep",
+    AgentStatus.STOPPED: "⏹ stopped",
+    AgentStatus.FAILED: "⚠ failed",
+    AgentStatus.LOST: "⚠ lost",
+}
+
+
+def agent_line(agent: Agent, workspace_url: str, diff: Diff | None = None) -> str:
+    """One agent on one line of mrkdwn, with a link to its thread."""
+    facts = [f"{_MARKS[agent.status]} {code(agent.id)} {line(agent.title, 80)}"]
+    facts.append(escaped(str(agent.repo)))
+    if agent.status is AgentStatus.WORKING:
+        facts.append(f"step {agent.step}")
+    if agent.cost_usd is not None:
+        facts.append(money(agent.cost_usd))
+    if diff is not None:
+        facts.append(changed(diff.files) if diff.files else "no file changed")
+    facts.append(f"<@{agent.started_by}>")
+    if agent.thread_ts:
+        link = f"{workspace_url}archives/{agent.channel}/p{agent.thread_ts.replace('.', '')}"
+        facts.append(f"<{link}|thread>")
+    return " · ".join(facts)
+
+
+def list_text(agents: Sequence[Agent], workspace_url: str) -> str:
+    """The agents of a channel."""
+    if not agents:
+        return "No agent runs in this channel. `/agent help` shows how to start one."
+    head = "*1 agent runs here*" if len(agents) == 1 else f"*{len(agents)} agents run here*"
+    return "\n".join([head, *(agent_line(agent, workspace_url) for agent in agents)])

@@ -1,0 +1,149 @@
+"""What Threadsmith says in a thread: each thing that happened becomes a post. Pure."""
+
+import base64
+from collections.abc import Sequence
+
+from bot.domain.agent import Agent
+from bot.domain.card import TaskCard
+from bot.domain.posts import Post, PostKind, Priority
+from bot.slack.render.blocks import Block, context, markdown, section
+from bot.slack.render.card import card_blocks, changed
+from bot.slack.render.text import (
+    MAX_FALLBACK_CHARS,
+    code,
+    cut,
+    escaped,
+    line,
+    model_markdown,
+    money,
+    seconds,
+    split_markdown,
+)
+from bridge.protocol import Diff, Outcome
+
+REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
+
+
+class SlackVoice:
+    """The posts of an agent; `stop_reaction` is the emoji's name without colons."""
+
+    def __init__(self, stop_reaction: str) -> None:
+        self._stop_reaction = stop_reaction
+
+    def root(self, agent: Agent) -> Post:
+        """The message that starts the thread; in a thread that exists it is a reply."""
+        facts = [code(str(agent.repo))]
+        if agent.source_branch:
+            facts.append(f"from {code(agent.source_branch)}")
+        facts += [
+            f"branch {code(agent.target_branch)}",
+            escaped(agent.model.rpartition("/")[2]),
+            f"started by <@{agent.started_by}>",
+        ]
+        hint = f"_Reply in the thread to steer or continue. :{self._stop_reaction}: stops it._"
+        head = f"🤖 *{line(agent.title, 150)}*"
+        blocks = [section(f"{head}\n{' · '.join(facts)}"), context(f"{hint}   {code(agent.id)}")]
+        return _message(agent, "root", f"🤖 {line(agent.title, 150)}", blocks, Priority.NOTICE)
+
+    def card(self, agent: Agent, card: TaskCard) -> Post:
+        """The live card of a task; a line once the task has ended."""
+        text, blocks = card_blocks(agent, card)
+        return _message(agent, f"card:{card.task_id}", text, blocks, Priority.PROGRESS)
+
+    def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
+        """The end of a task, in as many messages as its length needs."""
+        heading, body = _ending(agent, card)
+        parts = split_markdown(model_markdown(body)) if body else []
+        messages: list[list[Block]] = [[markdown(part)] for part in parts] or [[]]
+        if heading:
+            messages[0].insert(0, section(heading))
+        messages[-1].append(context(_footer(agent, card)))
+        posts = []
+        for index, blocks in enumerate(messages):
+            fallback = heading if index == 0 and heading else ""
+            text = fallback or escaped(cut(parts[index], MAX_FALLBACK_CHARS))
+            key = f"answer:{card.task_id}:{index}"
+            posts.append(_message(agent, key, text, blocks, Priority.ANSWER))
+        return posts
+
+    def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Diff | None) -> Post:
+        """Who stopped the agent, what was changed, and what is left of it."""
+        head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
+        if saved is None:
+            kept = "Its changes could not be read."
+        elif saved.files:
+            names = ", ".join(code(change.path, 60) for change in saved.files[:8])
+            more = f" and {len(saved.files) - 8} more" if len(saved.files) > 8 else ""  # noqa: PLR2004  (names shown)
+            kept = f"Changed: {changed(saved.files)} ({names}{more}). The patch follows as a file."
+        else:
+            kept = "No file was changed."
+        tail = f"_The container is gone. `/agent {escaped(str(agent.repo))} task…` starts anew._"
+        blocks = [section(f"{head} {kept}"), context(tail)]
+        return _message(agent, "stopped", f"{head} {kept}", blocks, Priority.ANSWER)
+
+    def trouble(self, agent: Agent, key: str, text: str) -> Post:
+        """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""
+        said = f"⚠ {text}"
+        blocks = [section(said), context(code(agent.id))]
+        return _message(agent, f"trouble:{key}", said, blocks, Priority.ANSWER)
+
+    def patch(self, agent: Agent, patch: bytes) -> Post:
+        """The changes as a file. The content travels as base64: a patch may hold any bytes."""
+        payload = {
+            "name": f"{agent.id}.patch",
+            "title": f"Changes of {agent.id} against {agent.source_branch or 'the source branch'}",
+            "content_base64": base64.b64encode(patch).decode("ascii"),
+            "comment": "",
+        }
+        return Post(
+            "patch", PostKind.FILE, agent.channel, agent.thread_ts, Priority.ANSWER, payload
+        )
+
+    def mark(self, agent: Agent, message_ts: str, fate: str, *, present: bool = True) -> Post:
+        """A reaction on a person's message that says what became of it."""
+        name = REACTIONS[fate]
+        payload = {"ts": message_ts, "name": name, "present": present}
+        return Post(
+            f"mark:{message_ts}:{name}",
+            PostKind.REACTION,
+            agent.channel,
+            agent.thread_ts,
+            Priority.REACTION,
+            payload,
+        )
+
+
+def _message(agent: Agent, key: str, text: str, blocks: list[Block], priority: Priority) -> Post:
+    payload = {"text": cut(text, MAX_FALLBACK_CHARS), "blocks": blocks}
+    return Post(key, PostKind.MESSAGE, agent.channel, agent.thread_ts, priority, payload)
+
+
+def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
+    """Our own heading (mrkdwn, may be empty) and the model's text (markdown, may be empty)."""
+    match card.outcome:
+        case Outcome.COMPLETED | None:
+            if card.answer.strip():
+                return "", card.answer
+            return "✓ *Done.* The model wrote no closing message.", ""
+        case Outcome.STEP_LIMIT:
+            return f"⏸ *Step limit reached* ({card.max_steps}). Reply to continue.", card.answer
+        case Outcome.INTERRUPTED:
+            kept = "Files and conversation are kept; reply to go on."
+            return f"⏹ *Interrupted* after {seconds(card.seconds)}. {kept}", card.answer
+        case Outcome.FAILED:
+            reason = card.error.message if card.error else "The task failed."
+            said = line(reason, 600)
+            again = 'Nothing is lost; reply "go on" to try again.'
+            return f"⚠ {said} {again} {code(agent.id)}", card.answer
+
+
+def _footer(agent: Agent, card: TaskCard) -> str:
+    facts = [code(agent.target_branch)]
+    if card.files:
+        facts.append(changed(card.files))
+    facts.append(escaped((card.model or agent.model).rpartition("/")[2]))
+    facts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
+    facts.append(seconds(card.seconds))
+    if card.cost_usd is not None:
+        facts.append(money(card.cost_usd))
+    return " · ".join(facts)
