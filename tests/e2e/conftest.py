@@ -1,0 +1,182 @@
+"""The real parts for the end-to-end tests: a playground in this process, a bot beside it."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from playground.server import Playground, PlaygroundSettings, running
+from playground.slack.person import Person
+
+IMAGE = "threadsmith-bridge:latest"
+ROOT = Path(__file__).parents[2]
+READY_SECONDS = 30.0
+
+Json = dict[str, Any]
+
+
+def docker(*arguments: str) -> str:
+    """Run the engine's client; fails the test with its words."""
+    result = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"docker {' '.join(arguments)}: {result.stderr}"
+    return result.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A missing engine or image is a failure, never a skip."""
+    images = docker("images", "--quiet", IMAGE)
+    assert images, f"There is no image {IMAGE}. Run `make image`."
+
+
+@dataclass
+class Bot:
+    """A bot in a process of its own. `log` grows while it lives."""
+
+    environment: dict[str, str]
+    data_dir: Path
+    process: asyncio.subprocess.Process | None = None
+    log: list[Json] = field(default_factory=list)
+    _reading: asyncio.Task[None] | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def instance(self) -> str:
+        return (self.data_dir / "instance").read_text().strip()
+
+    async def start(self) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "OPENROUTER"))}
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot",
+            env={**clean, "PYTHONPATH": str(ROOT), **self.environment},
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self.data_dir,
+        )
+        self.log.clear()
+        self._reading = asyncio.create_task(self._read())
+        await self.says("ready", READY_SECONDS)
+
+    async def _read(self) -> None:
+        assert self.process is not None
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            try:
+                self.log.append(json.loads(line))
+            except json.JSONDecodeError:
+                self.log.append({"message": line.decode().rstrip(), "level": "raw"})
+            self._changed.set()
+        self.log.append({"message": "(ended)", "level": "raw"})
+        self._changed.set()
+
+    async def says(self, message: str, seconds: float = 10.0) -> None:
+        """Wait for a line of the log."""
+        async with asyncio.timeout(seconds):
+            while not any(message in line["message"] for line in self.log):
+                assert self.log[-1:] != [{"message": "(ended)", "level": "raw"}], self.log
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def end(self, number: int = signal.SIGTERM) -> None:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(20):
+            await self.process.wait()
+            if self._reading:
+                await self._reading
+
+    def containers(self) -> list[str]:
+        """The ids of this bot's containers, running or not."""
+        label = f"label=threadsmith.instance={self.instance}"
+        return docker("ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
+
+    def volumes(self) -> list[str]:
+        label = f"label=threadsmith.instance={self.instance}"
+        return docker("volume", "ls", "--quiet", "--filter", label).split()
+
+    def clean_up(self) -> None:
+        """Remove what this bot made, and nothing else."""
+        if containers := self.containers():
+            docker("rm", "--force", "--volumes", *containers)
+        if volumes := self.volumes():
+            docker("volume", "rm", *volumes)
+        label = f"label=threadsmith.instance={self.instance}"
+        if networks := docker("network", "ls", "--quiet", "--filter", label).split():
+            docker("network", "rm", *networks)
+
+
+@dataclass
+class Stage:
+    """Everything that an end-to-end test needs."""
+
+    playground: Playground
+    bot: Bot
+
+    def person(self, name: str = "ana") -> Person:
+        return self.playground.person(name)
+
+    async def root(self, contains: str, channel: str = "general", who: str = "ana") -> Json:
+        """The root message of an agent; waits for it."""
+        return await self.person(who).wait_for_message(contains, channel, timeout_seconds=20)
+
+    async def said(
+        self,
+        contains: str,
+        thread: str,
+        channel: str = "general",
+        *,
+        after: str = "",
+        seconds: float = 40.0,
+    ) -> Json:
+        """Wait until the bot has said something in a thread."""
+        return await self.person().wait_for_message(
+            contains, channel, thread, after=after, timeout_seconds=seconds
+        )
+
+    async def no_containers(self, seconds: float = 15.0) -> None:
+        """Wait until the engine has no container of this bot."""
+        async with asyncio.timeout(seconds):
+            while await asyncio.to_thread(self.bot.containers):
+                await asyncio.sleep(0.1)  # the engine has no event that this client could await
+
+
+def environment_of(playground: Playground, data_dir: Path) -> dict[str, str]:
+    return {
+        **playground.environment(),
+        "GITHUB_API_URL": f"{playground.git_url}/api/v3",
+        "DATA_DIR": str(data_dir),
+        "LOG_LEVEL": "DEBUG",
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """One playground and one bot for the tests of a module."""
+    async with running(PlaygroundSettings()) as playground:
+        data_dir = tmp_path_factory.mktemp("data")
+        bot = Bot(environment_of(playground, data_dir), data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+@pytest.fixture
+def leftovers(stage: Stage) -> Iterator[None]:
+    """Nothing may be left in the engine after the test."""
+    yield
+    assert stage.bot.containers() == []
+    assert stage.bot.volumes() == []

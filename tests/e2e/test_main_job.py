@@ -1,0 +1,141 @@
+"""The main job on real parts: Slack's protocol, a container, git over HTTP, a model, a thread."""
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.e2e.conftest import Stage, docker
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+
+def bridge_port(container: str) -> int:
+    return int(docker("port", container, "3001/tcp").splitlines()[0].rpartition(":")[2])
+
+
+async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_it(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    # Start: the command is acknowledged, the root message names repository and branch.
+    assert (await ana.slash("/agent", "demo/todo fix the failing test")).ok
+    root = await stage.root("fix the failing test")
+    thread = root["ts"]
+    assert "demo/todo" in root["blocks"][0]["text"]["text"]
+
+    # The work: the answer is a message of its own, and the file really changed.
+    answer = await stage.said("is_overdue", thread)
+    assert [block["type"] for block in answer["blocks"]] == ["markdown", "context"]
+    assert "all pass" in answer["blocks"][0]["text"]
+    [container] = stage.bot.containers()
+    diff = docker("exec", container, "git", "-C", "/workspace", "diff")
+    assert "+    return not item.done and item.due is not None and item.due < today" in diff
+    port = bridge_port(container)
+    assert docker("exec", container, "id", "-u") == "10001"
+
+    # The card ended as one line, edited in place: root, card, answer and no more.
+    texts = [message["text"] for message in ana.thread("general", thread)]
+    assert len(texts) == 3
+    assert texts[1].startswith("✓ *Task 1* · 8 steps")
+
+    # A reply, with no mention, is the next task of the same container and conversation.
+    reply = await ana.say("what did you change?", "general", thread)
+    second = await stage.said("This is task 2", thread)
+    assert "fix the failing test" in second["blocks"][0]["text"]
+    assert stage.bot.containers() == [container]
+    told = [message["content"] for message in stage.playground.model.requests[-1].messages]
+    assert any("fix the failing test" in str(content) for content in told)
+    marks = {
+        reaction["name"]
+        for message in ana.thread("general", thread)
+        if message["ts"] == reply
+        for reaction in message.get("reactions", [])
+    }
+    assert marks == {"eyes", "white_check_mark"}
+
+    # The reaction, by somebody else, on any message of the thread.
+    await stage.person("ben").react("general", answer["ts"], "octagonal_sign")
+    stopped = await stage.said("Stopped by", thread)
+    assert "1 file, +1 \u22121" in stopped["blocks"][0]["text"]["text"]
+    await stage.no_containers()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    patch = await stage.playground.feed.until(
+        lambda: next((m for m in ana.thread("general", thread) if m.get("files")), None)
+    )
+    assert patch["files"][0]["name"].endswith(".patch")
+
+
+async def test_stop_ends_a_running_command_within_five_seconds(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "demo/todo --model scripted/long take your time", "dev")
+    root = await stage.root("take your time", "dev")
+    card = await stage.said("⋯ run", root["ts"], "dev")
+    [container] = stage.bot.containers()
+    assert "time.sleep" in docker("top", container)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await ana.react("dev", card["ts"], "octagonal_sign")
+    while container in await asyncio.to_thread(stage.bot.containers) and "time.sleep" in (
+        await asyncio.to_thread(_processes, container)
+    ):
+        await asyncio.sleep(0.05)  # what we wait for is a process's end inside the container
+        assert loop.time() - began < 5
+    await stage.said("Stopped by", root["ts"], "dev")
+    await stage.no_containers()
+
+
+def _processes(container: str) -> str:
+    import subprocess
+
+    result = subprocess.run(
+        ["docker", "top", container], capture_output=True, text=True, check=False
+    )
+    return result.stdout
+
+
+async def test_a_reply_while_it_works_is_taken_up_before_the_next_model_call(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "demo/todo --model scripted/long --steps 50 patience", "dev")
+    root = await stage.root("patience", "dev")
+    await stage.said("⋯ run", root["ts"], "dev")
+    reply = await ana.say("and mind the docs", "dev", root["ts"])
+    await stage.playground.feed.until(
+        lambda: (
+            any(
+                r["name"] == "eyes"
+                for m in ana.thread("dev", root["ts"])
+                if m["ts"] == reply
+                for r in m.get("reactions", [])
+            )
+            or None
+        ),
+        timeout_seconds=10,
+    )
+    # The running command takes 20 s; an interrupt ends the task, and the reply starts the next.
+    card = await stage.said("⋯ run", root["ts"], "dev")
+    await ana.click("agent_interrupt", "dev", card["ts"])
+    seen = await stage.playground.feed.until(
+        lambda: next(
+            (
+                r
+                for r in stage.playground.model.requests
+                if "and mind the docs" in str(r.messages[-1].get("content"))
+            ),
+            None,
+        ),
+        timeout_seconds=15,
+    )
+    assert "patience" in str(seen.messages)
+    await ana.say("stop", "dev", root["ts"])
+    await stage.said("Stopped by", root["ts"], "dev")
+    await stage.no_containers()
