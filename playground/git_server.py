@@ -103,13 +103,17 @@ class GitServer:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
+        finished = False
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_copy_body(request, process))
                 answering = group.create_task(_answer(request, process))
+            finished = True
             return answering.result()
         finally:
-            if process.returncode is None:
+            # A process that has told everything ends by itself; killing it then would reap it
+            # under the eyes of the loop's own watcher.
+            if not finished and process.returncode is None:
                 process.kill()
             await process.wait()
 

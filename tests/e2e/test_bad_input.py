@@ -1,0 +1,133 @@
+"""Bad input on real parts: a clear, private sentence, and nothing left behind."""
+
+import pytest
+
+from playground.slack.state import BOT_USER_ID, Message
+from tests.e2e.conftest import Json, Stage
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+
+def roots(stage: Stage, channel: str = "general") -> list[Json]:
+    shown = stage.person().channel_messages(channel)
+    return [message for message in shown if message["user"] == BOT_USER_ID]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("fix the bug", "Name the repository first"),
+        ("lst", "/agent list"),
+        ("demo/todo", "What should be done"),
+        ("../x go", "is not a repository"),
+        ("-x/y go", "is not a repository"),
+        ("https://example.test/demo/todo go", "not by an address"),
+        ("git@example.test:demo/todo.git go", "not by an address"),
+        ("demo/nothing go", "Could not clone `demo/nothing`"),
+        ("demo/todo@missing go", "no branch"),
+        ("demo/todo --model nobody/knows go", "nobody/knows"),
+        ("demo/todo --model example/no-tools go", "tool"),
+        ("demo/todo --steps 0 go", "1 to 50"),
+        ("demo/todo " + "x" * 40_000, "the limit is"),
+        ("stop zzzzzz", "There is no agent"),
+        ("status", "No agent runs in this channel"),
+    ],
+    ids=lambda value: value[:24],
+)
+async def test_a_command_that_cannot_be_obeyed(
+    stage: Stage, leftovers: None, text: str, says: str
+) -> None:
+    ana = stage.person("ana")
+    before, seen = len(roots(stage)), len(ana.ephemerals())
+    assert (await ana.slash("/agent", text)).ok
+    await stage.playground.feed.until(lambda: len(ana.ephemerals()) > seen or None)
+    assert says in ana.ephemerals()[-1].text
+    assert len(roots(stage)) == before
+
+
+async def test_a_channel_without_the_bot_gets_the_exact_invitation(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "demo/todo fix the failing test", "random")
+    told = await ana.wait_for_ephemeral("/invite @threadsmith", timeout_seconds=20)
+    assert told.channel == "C000RANDOM"
+
+
+async def test_a_bare_command_opens_a_form_that_checks_what_is_typed(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "")
+    await ana.wait_for_view("Start an agent")
+    refused = await ana.submit_view({"repo": "not a repository", "task": "go"})
+    assert isinstance(refused.answer, dict)
+    assert "owner/name" in refused.answer["errors"]["repo"]
+    assert len(ana.views()) == 1
+    await ana.submit_view({"repo": "demo/todo", "task": "say something from the form"})
+    root = await stage.root("say something from the form")
+    await stage.said("scripted model", root["ts"])
+    await ana.react("general", root["ts"], "octagonal_sign")
+    await stage.said("Stopped by", root["ts"])
+    await stage.no_containers()
+
+
+async def test_one_command_delivered_twice_starts_one_agent(stage: Stage, leftovers: None) -> None:
+    ana, hub = stage.person("ana"), stage.playground.slack
+    place = ana.channel("dev")
+    grants = hub.grants.both(ana.user.id, place.id)
+    payload = hub.payloads.slash_command(ana.user, place, "/agent", "demo/todo only once", grants)
+    await hub.courier.ask("slash_commands", payload)
+    await hub.courier.ask("slash_commands", payload)
+    root = await stage.root("only once", "dev")
+    await stage.said("scripted model", root["ts"], "dev")
+    assert len([r for r in roots(stage, "dev") if "only once" in r["text"]]) == 1
+    assert len(stage.bot.containers()) == 1
+    await ana.say("stop", "dev", root["ts"])
+    await stage.no_containers()
+
+
+async def test_a_mention_arrives_as_two_events_and_a_reply_twice_and_each_has_one_effect(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    stage.playground.slack.faults.event("app_mention", "twice")
+    thread = await ana.say("demo/todo say hello", "dev", mention=True)
+    await stage.said("scripted model", thread, "dev")
+    stage.playground.slack.faults.event("message", "twice")
+    await ana.say("and again", "dev", thread)
+    await stage.said("task 2", thread, "dev")
+    await ana.say("stop", "dev", thread)
+    await stage.said("Stopped by", thread, "dev")
+    answers = [m for m in ana.thread("dev", thread) if "task 2 of" in str(m.get("blocks"))]
+    assert len(answers) == 1
+    assert not [m for m in ana.thread("dev", thread) if "Task 3" in m["text"]]
+    await stage.no_containers()
+
+
+async def test_what_is_not_for_us_meets_silence(stage: Stage, leftovers: None) -> None:
+    ana, hub = stage.person("ana"), stage.playground.slack
+    place = ana.channel("general")
+    before = len(roots(stage))
+    seen = len(ana.ephemerals())
+    topic = await ana.say("lunch?", "general")
+    await ana.say("yes", "general", topic)
+    await ana.edit("general", topic, f"<@{BOT_USER_ID}> demo/todo go")
+    await ana.say("demo/todo go", "general", topic)
+    other = Message(
+        ts=hub.workspace.next_ts(), channel=place.id, user="U0OTHERBOT", text="demo/todo go",
+        bot_id="B0OTHERBOT", thread_ts=topic,
+    )  # fmt: skip
+    hub.workspace.add(other)
+    hub.courier.event(hub.payloads.message(other))
+    await ana.delete("general", topic)
+    await hub.courier.idle()
+    # Everything above is acknowledged; a command after it is answered, and nothing else was.
+    await ana.slash("/agent", "help")
+    await ana.wait_for_ephemeral("Start an agent")
+    assert len(roots(stage)) == before
+    assert len(ana.ephemerals()) == seen + 1

@@ -1,0 +1,163 @@
+"""Other ways in: a mention in a thread, a direct message, signed HTTP; and starts that fail."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from playground.server import PlaygroundSettings, running
+from tests.e2e.conftest import ROOT, Bot, Stage, environment_of
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+
+async def test_a_mention_inside_a_thread_starts_an_agent_there(
+    stage: Stage, leftovers: None
+) -> None:
+    ana, ben = stage.person("ana"), stage.person("ben")
+    thread = await ben.say("the test fails since monday", "general")
+    await ana.say("demo/todo fix the failing test", "general", thread, mention=True)
+    await stage.said("Reply in the thread to steer", thread)
+    await stage.said("all pass", thread)
+    reply = await ben.say("and what changed?", "general", thread)
+    await stage.said("task 2", thread)
+    # The reaction works on a person's message, too: any message of the thread.
+    await ana.react("general", reply, "octagonal_sign")
+    await stage.said("Stopped by", thread)
+    await stage.no_containers()
+
+
+async def test_a_direct_message_needs_no_mention(stage: Stage, leftovers: None) -> None:
+    ana = stage.person("ana")
+    thread = await ana.say("demo/private say hello", "@")
+    await stage.said("scripted model", thread, "@")
+    shown = await ana.shortcut("stop_agent", "@", thread)
+    assert shown.ok
+    await stage.said("Stopped by", thread, "@")
+    await stage.no_containers()
+
+
+async def test_help_by_mention_and_by_direct_message(stage: Stage, leftovers: None) -> None:
+    ana = stage.person("ana")
+    await ana.say("help", "general", mention=True)
+    await ana.wait_for_ephemeral("Start an agent")
+    assert len([e for e in ana.ephemerals("general") if "Start an agent" in e.text]) == 1
+
+
+async def test_list_and_status_name_the_agent(stage: Stage, leftovers: None) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "demo/todo say hello", "dev")
+    root = await stage.root("say hello", "dev")
+    await stage.said("scripted model", root["ts"], "dev")
+    await ana.slash("/agent", "list", "dev")
+    listed = await ana.wait_for_ephemeral("1 agent runs here")
+    agent_id = re.findall(r"`([a-z0-9]{6})`", listed.text)[0]
+    await ana.slash("/agent", f"status {agent_id}", "dev")
+    await ana.wait_for_ephemeral("no file changed")
+    await ana.slash("/agent", f"stop {agent_id}", "dev")
+    await stage.said("Stopped by", root["ts"], "dev")
+    await stage.no_containers()
+
+
+async def test_the_model_key_and_the_git_token_never_enter_the_container(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "demo/private keep a secret", "dev")
+    root = await stage.root("keep a secret", "dev")
+    await stage.said("scripted model", root["ts"], "dev")
+    [container] = stage.bot.containers()
+    inside = subprocess.run(
+        ["docker", "inspect", container], capture_output=True, text=True, check=True
+    ).stdout
+    files = subprocess.run(
+        ["docker", "exec", container, "cat", "/workspace/.git/config", "/state/events.jsonl"],
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    logged = "\n".join(str(line) for line in stage.bot.log)
+    for secret in (stage.playground.model_key, stage.playground.git_token):
+        assert secret not in inside + files + logged
+    await ana.say("stop", "dev", root["ts"])
+    await stage.no_containers()
+
+
+async def test_the_same_job_by_signed_http(engine: None, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with running(PlaygroundSettings()) as playground:
+        environment = environment_of(playground, tmp_path) | {"SLACK_HTTP_PORT": str(port)}
+        del environment["SLACK_APP_TOKEN"]
+        bot = Bot(environment, tmp_path)
+        await bot.start()
+        playground.slack.use_http(f"http://127.0.0.1:{port}/slack/events")
+        stage = Stage(playground, bot)
+        try:
+            ana = stage.person("ana")
+            assert (await ana.slash("/agent", "demo/todo fix the failing test")).ok
+            root = await stage.root("fix the failing test")
+            await stage.said("all pass", root["ts"])
+            await ana.react("general", root["ts"], "octagonal_sign")
+            await stage.said("Stopped by", root["ts"])
+            await stage.no_containers()
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-wrong-canary"}, "Slack refused SLACK_BOT_TOKEN (invalid_auth)"),
+        ({"SLACK_BOT_TOKEN": "xapp-wrong-canary"}, "SLACK_BOT_TOKEN must begin with xoxb-"),
+        ({"SLACK_APP_TOKEN": "", "SLACK_SIGNING_SECRET": ""}, "SLACK_SIGNING_SECRET"),
+        ({"OPENROUTER_API_KEY": ""}, "OPENROUTER_API_KEY is missing"),
+        ({"AGENT_MAX_STEPS": "many"}, "AGENT_MAX_STEPS"),
+        ({"BRIDGE_IMAGE": "threadsmith-bridge:never"}, "make image"),
+        ({"DOCKER_HOST": "unix:///nowhere/docker.sock"}, "engine"),
+        ({"SLACK_API_URL": "http://127.0.0.1:9/api/"}, "Slack does not answer"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_start_that_cannot_work_ends_with_one_clear_line(
+    engine: None, tmp_path: Path, changes: dict[str, str], says: str
+) -> None:
+    async with running(PlaygroundSettings()) as playground:
+        environment = environment_of(playground, tmp_path) | changes
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot",
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
+        )  # fmt: skip
+        async with asyncio.timeout(30):
+            _, stderr = await process.communicate()
+    last = stderr.decode().splitlines()[-1]
+    assert process.returncode == 1
+    assert last.startswith("threadsmith: ")
+    assert says in last
+    assert "canary" not in stderr.decode()
+    assert "Traceback" not in stderr.decode()
+
+
+async def test_a_refused_model_key_is_told_in_the_thread_and_the_agent_stays_usable(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    stage.playground.model.fail_next("401")
+    await ana.slash("/agent", "demo/todo fix the failing test", "dev")
+    root = await stage.root("fix the failing test", "dev")
+    failed = await stage.said("Nothing is lost", root["ts"], "dev")
+    assert "key" in failed["blocks"][0]["text"]["text"]
+    await ana.say("fix the failing test", "dev", root["ts"])
+    await stage.said("all pass", root["ts"], "dev")
+    await ana.say("stop", "dev", root["ts"])
+    await stage.no_containers()
