@@ -232,8 +232,8 @@ class Voice(Protocol):
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong, in plain words, and the next step."""
 
-    def patch(self, agent: Agent, patch: bytes) -> Post:
-        """The changes as a file that `git apply` accepts."""
+    def patch(self, agent: Agent, key: str, patch: bytes) -> Post:
+        """The changes as a file that `git apply` accepts; one for each key."""
 
     def mark(self, agent: Agent, message_ts: str, fate: str, *, present: bool = True) -> Post:
         """Mark a person's message by a reaction: `received`, `queued` or `used`."""

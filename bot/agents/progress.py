@@ -34,14 +34,19 @@ class Progress:
         now = world.clock()
         number = max(agent.task_number, 1)
         self.card = TaskCard(agent.task_id or agent.first_task_id, number, started_at=now, now=now)
+        self._stored_card = self.card
         self._silenced = False
 
     async def restore(self, agent: Agent) -> None:
         """Draw the card of the task at work again from its stored events."""
         if agent.task_id is None:
             return
-        for event in await self._world.store.events(agent.id, agent.task_id):
+        events = await self._world.store.events(agent.id, agent.task_id)
+        if events:
+            self.card = replace(self.card, started_at=events[0].at, now=events[0].at)
+        for event in events:
             self._fold(agent, event)
+        self._stored_card = self.card
 
     def silence(self) -> None:
         """Say nothing about an interruption: the one who stops says it all in one message."""
@@ -70,11 +75,14 @@ class Progress:
             await tx.save_agent(after)
             for post in self._posts(after, event):
                 await tx.enqueue(agent.id, post)
+        self._stored_card = self.card
 
     async def close(self, tx: Transaction, agent: Agent) -> None:
         """Within a transaction: leave no card behind that says it is still at work."""
         if self.card.outcome is None:
             self.card = self.card.cut_short(self._world.clock())
+        # An event whose transaction was cut off has changed the card here and not there.
+        if self.card is not self._stored_card:
             await tx.enqueue(agent.id, self._world.voice.card(agent, self.card))
 
     def _fold(self, agent: Agent, event: AgentEvent) -> None:

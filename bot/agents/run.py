@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from bot.agents.ports import BridgeAddress, ContainerSpec
+from bot.agents.ports import BridgeAddress, Container, ContainerSpec
 from bot.agents.progress import Progress
 from bot.agents.world import World
 from bot.domain.agent import Agent
@@ -38,8 +38,11 @@ class AgentRun:
 
         Raises EngineError, BridgeRefused, BridgeUnreachable or ContainerGone when it cannot.
         """
+        stored = await self._world.store.agent(self._agent.id)
+        if stored is None or not stored.alive:
+            return
         await self.progress.restore(self._agent)
-        address = await self._boot()
+        address = await (self._boot() if self._agent.base_commit is None else self._resume())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(address))
@@ -52,19 +55,31 @@ class AgentRun:
         agent, world = self._agent, self._world
         world.gateway.open(agent.id, agent.repo)
         container = await world.runtime.find(agent.id)
-        if container is None and agent.base_commit is None:
+        if container is None:
             await self.progress.phase("container")
             container = await world.runtime.start(self._spec(agent))
             await self._remember_container(container.id)
-        if container is None or not container.running or container.endpoint is None:
-            raise ContainerGone(f"no running container of {agent.id}")
-        address = world.address(agent.id, container.endpoint)
+        address = self._address(container)
         await world.bridge.wait_ready(address, world.settings.boot_timeout_seconds)
-        if agent.base_commit is None:
-            await self.progress.phase("clone")
-            await world.bridge.prepare(address, self._workspace(agent))
-            await self.progress.phase("agent")
+        await self.progress.phase("clone")
+        await world.bridge.prepare(address, self._workspace(agent))
+        await self.progress.phase("agent")
         return address
+
+    async def _resume(self) -> BridgeAddress:
+        """Find the container of a workspace that exists; silence is no proof that it is gone."""
+        self._world.gateway.open(self._agent.id, self._agent.repo)
+        while True:
+            try:
+                return self._address(await self._world.runtime.find(self._agent.id))
+            except EngineError as error:
+                logger.warning("the engine did not answer about %s: %s", self._agent.id, error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _address(self, container: Container | None) -> BridgeAddress:
+        if container is None or not container.running or container.endpoint is None:
+            raise ContainerGone(f"no running container of {self._agent.id}")
+        return self._world.address(self._agent.id, container.endpoint)
 
     def _spec(self, agent: Agent) -> ContainerSpec:
         settings, access = self._world.settings, self._world.gateway.access(agent.id, agent.repo)

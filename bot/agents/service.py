@@ -14,7 +14,7 @@ from bot.domain.agent import Agent, AgentStatus, ThreadRef, branch_for, new_agen
 from bot.domain.commands import StartAgent, title_of
 from bot.domain.message import FIRST, Message
 from bot.errors import BotError, ChannelUnavailable, UserError
-from bridge.protocol import ChatMode, Diff
+from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,10 @@ ROOT_SECONDS = 20.0
 INTERRUPT_SECONDS = 3.0
 SAVE_SECONDS = 5.0
 MAX_FILED_PATCH_BYTES = 20_000_000
+TOO_LONG = (
+    f"That message is longer than {MAX_TASK_CHARS:,} characters, so the agent did not get it. "
+    "Shorten it, or send it in parts."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,10 @@ class AgentService:
             raise
         except TimeoutError:
             logger.warning("the root message of %s is late; booting all the same", agent.id)
-        self._fleet.launch(agent.id, AgentRun(self._world, agent))
+        # Somebody may have stopped it while its root message was on the way.
+        stored = await self._world.store.agent(agent.id)
+        if stored and stored.alive and agent.id not in self._stopping:
+            self._fleet.launch(agent.id, AgentRun(self._world, agent))
         return agent
 
     def _new_agent(self, command: StartAgent, origin: Origin, model: str, branch: str) -> Agent:
@@ -149,6 +156,8 @@ class AgentService:
             if not current.alive:
                 text = why_not(current)
                 post = self._world.voice.trouble(current, f"late:{reply.ts}", text)
+            elif len(reply.text) > MAX_TASK_CHARS:
+                post = self._world.voice.trouble(current, f"long:{reply.ts}", TOO_LONG)
             else:
                 task_id = f"{agent.id}-{reply.ts}"
                 await tx.add_message(
@@ -199,7 +208,7 @@ class AgentService:
             seconds = self._world.clock() - agent.created_at
             await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, saved))
             if patch:
-                await tx.enqueue(agent.id, self._world.voice.patch(current, patch))
+                await tx.enqueue(agent.id, self._world.voice.patch(current, "stopped", patch))
         await self._fleet.remove(agent.id)
 
     async def _halt(self, agent: Agent) -> tuple[Diff | None, bytes]:
@@ -222,6 +231,28 @@ class AgentService:
         if container is None or container.endpoint is None:
             return None
         return self._world.address(agent.id, container.endpoint)
+
+    async def file_patch(self, agent_id: str, request: str) -> None:
+        """Put the changes so far into the thread as a file; `request` tells one wish from another.
+
+        Raises UserError when there is nothing, or the bridge does not say.
+        """
+        agent = await self._alive(agent_id)
+        address = await self._address(agent)
+        try:
+            patch = await self._world.bridge.patch(address) if address else b""
+        except BotError as error:
+            raise UserError(
+                "The agent did not answer. Try again in a moment.", str(error)
+            ) from error
+        if not patch:
+            raise UserError("No file is changed against the source branch.")
+        if len(patch) > MAX_FILED_PATCH_BYTES:
+            raise UserError(
+                "The patch is larger than 20 MB, which is more than a thread should hold."
+            )
+        async with self._world.store.transaction() as tx:
+            await tx.enqueue(agent.id, self._world.voice.patch(agent, request, patch))
 
     # ---- looking around ----
 

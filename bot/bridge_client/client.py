@@ -59,7 +59,8 @@ class Limits:
     longest_pause_seconds: float = 0.2
     # The bridge sends a comment every 15 s.
     silence_seconds: float = 45.0
-    away_seconds: float = 20.0
+    # After this the caller asks the engine whether the container still runs, and comes back.
+    away_seconds: float = 5.0
     first_backoff_seconds: float = 0.1
     longest_backoff_seconds: float = 3.0
     invalid_frames: int = 20

@@ -116,6 +116,14 @@ class Desk:
         with log_scope(agent=agent_id, user=user):
             await self._guarded(tell, self._service.interrupt(agent_id))
 
+    async def patch(
+        self, agent_id: str, user: str, channel: str, thread_ts: str | None, request: str
+    ) -> None:
+        """Put the changes of an agent into its thread."""
+        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
+        with log_scope(agent=agent_id, user=user):
+            await self._guarded(tell, self._service.file_patch(agent_id, request))
+
     async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
         async def act() -> None:
             command = parse(text, max_steps=self._max_steps)

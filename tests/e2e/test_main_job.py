@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -18,8 +20,20 @@ def bridge_port(container: str) -> int:
     return int(docker("port", container, "3001/tcp").splitlines()[0].rpartition(":")[2])
 
 
+def filed_patch(stage: Stage, thread: str) -> bytes | None:
+    """The newest patch in the thread, once it is shared."""
+    files = [f for f in stage.playground.slack.workspace.files.values() if f.shares]
+    mine = [f for f in files if any(thread in share for share in f.shares)]
+    return mine[-1].content if mine else None
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_it(
-    stage: Stage, leftovers: None
+    stage: Stage, leftovers: None, tmp_path: Path
 ) -> None:
     ana = stage.person("ana")
     # Start: the command is acknowledged, the root message names repository and branch.
@@ -30,7 +44,7 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
 
     # The work: the answer is a message of its own, and the file really changed.
     answer = await stage.said("is_overdue", thread)
-    assert [block["type"] for block in answer["blocks"]] == ["markdown", "context"]
+    assert [block["type"] for block in answer["blocks"]] == ["markdown", "context", "actions"]
     assert "all pass" in answer["blocks"][0]["text"]
     [container] = stage.bot.containers()
     diff = docker("exec", container, "git", "-C", "/workspace", "diff")
@@ -39,9 +53,18 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     assert docker("exec", container, "id", "-u") == "10001"
 
     # The card ended as one line, edited in place: root, card, answer and no more.
+    await stage.said("✓ *Task 1*", thread)
     texts = [message["text"] for message in ana.thread("general", thread)]
     assert len(texts) == 3
     assert texts[1].startswith("✓ *Task 1* · 8 steps")
+
+    # The changes so far, as a file that git accepts on the source branch.
+    await ana.click("agent_patch", "general", answer["ts"])
+    patch = await stage.playground.feed.until(lambda: filed_patch(stage, thread))
+    git("clone", "--quiet", str(stage.playground.git.root / "demo/todo.git"), "c", cwd=tmp_path)
+    (tmp_path / "a.patch").write_bytes(patch)
+    git("apply", "../a.patch", cwd=tmp_path / "c")
+    assert git("diff", "--numstat", cwd=tmp_path / "c") == "1\t1\ttodo/items.py\n"
 
     # A reply, with no mention, is the next task of the same container and conversation.
     reply = await ana.say("what did you change?", "general", thread)
@@ -65,10 +88,9 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     await stage.no_containers()
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-    patch = await stage.playground.feed.until(
-        lambda: next((m for m in ana.thread("general", thread) if m.get("files")), None)
+    await stage.playground.feed.until(
+        lambda: len([m for m in ana.thread("general", thread) if m.get("files")]) == 2 or None
     )
-    assert patch["files"][0]["name"].endswith(".patch")
 
 
 async def test_stop_ends_a_running_command_within_five_seconds(
@@ -93,8 +115,6 @@ async def test_stop_ends_a_running_command_within_five_seconds(
 
 
 def _processes(container: str) -> str:
-    import subprocess
-
     result = subprocess.run(
         ["docker", "top", container], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The buttons of the live card."""
+"""The buttons of the live card and of the answer."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
-from bot.slack.render.card import INTERRUPT, STOP
+from bot.slack.render.card import INTERRUPT, PATCH, STOP
 
 
 def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
-    """Attach Interrupt and Stop; a button's value is `agent:task`."""
+    """Attach Interrupt, Stop and Patch; a button's value is `agent:task`."""
 
     @app.action(INTERRUPT)
     @inbox.finishes
@@ -23,6 +23,12 @@ def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
     async def on_stop(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         await desk.stop(*_who(body))
+
+    @app.action(PATCH)
+    @inbox.finishes
+    async def on_patch(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await desk.patch(*_who(body), request=str(body["trigger_id"]))
 
 
 def _who(body: dict[str, Any]) -> tuple[str, str, str, str | None]:

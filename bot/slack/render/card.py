@@ -8,7 +8,7 @@ from bridge.protocol import FileChange, Outcome
 
 SHOWN_LINES = 5
 SHOWN_SECONDS = 0.05
-INTERRUPT, STOP = "agent_interrupt", "agent_stop"
+INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
 
 
 def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
 from bot.domain.posts import Post, PostKind, Priority
-from bot.slack.render.blocks import Block, context, markdown, section
-from bot.slack.render.card import card_blocks, changed
+from bot.slack.render.blocks import Block, actions, button, context, markdown, section
+from bot.slack.render.card import PATCH, card_blocks, changed
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -58,6 +58,9 @@ class SlackVoice:
         if heading:
             messages[0].insert(0, section(heading))
         messages[-1].append(context(_footer(agent, card)))
+        if card.files:
+            value = f"{agent.id}:{card.task_id}"
+            messages[-1].append(actions([button("Patch", PATCH, value)]))
         posts = []
         for index, blocks in enumerate(messages):
             fallback = heading if index == 0 and heading else ""
@@ -87,7 +90,7 @@ class SlackVoice:
         blocks = [section(said), context(code(agent.id))]
         return _message(agent, f"trouble:{key}", said, blocks, Priority.ANSWER)
 
-    def patch(self, agent: Agent, patch: bytes) -> Post:
+    def patch(self, agent: Agent, key: str, patch: bytes) -> Post:
         """The changes as a file. The content travels as base64: a patch may hold any bytes."""
         payload = {
             "name": f"{agent.id}.patch",
@@ -96,7 +99,12 @@ class SlackVoice:
             "comment": "",
         }
         return Post(
-            "patch", PostKind.FILE, agent.channel, agent.thread_ts, Priority.ANSWER, payload
+            f"patch:{key}",
+            PostKind.FILE,
+            agent.channel,
+            agent.thread_ts,
+            Priority.ANSWER,
+            payload,
         )
 
     def mark(self, agent: Agent, message_ts: str, fate: str, *, present: bool = True) -> Post:
