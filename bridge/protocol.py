@@ -72,7 +72,8 @@ class Request(BaseModel):
 class WorkspaceRequest(Request):
     """Clone `clone_url` at `source_branch` (the remote's default when None).
 
-    `target_branch` is created at that commit. `clone_url` holds no credential: the bridge adds
+    `target_branch` is created at that commit, or at `base_commit` where an earlier container of
+    the agent began. `clone_url` holds no credential: the bridge adds
     the token of its own environment, for the clone only.
     """
 
@@ -80,6 +81,7 @@ class WorkspaceRequest(Request):
     clone_url: str = Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s]+$")
     source_branch: str | None = Field(default=None, min_length=1, max_length=250)
     target_branch: str = Field(min_length=1, max_length=250)
+    base_commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")
     author_name: str = Field(default="Threadsmith", min_length=1, max_length=200)
     author_email: str = Field(default="threadsmith@localhost", min_length=3, max_length=250)
 
@@ -115,6 +117,26 @@ class ChatRequest(Request):
     model: str | None = Field(default=None, min_length=1, max_length=200)
     max_steps: Steps | None = None
     author: Line = ""
+
+
+class Revision(Request):
+    """PUT /agent/messages/{id}: the person edited a message that may still wait."""
+
+    text: TaskText
+
+
+class SavedConversation(Request):
+    """GET and PUT /agent/conversation: what lets a fresh container go on.
+
+    `messages` are chat-completions messages, the standing instructions included; `waiting` are
+    the messages that no task has taken up. A bridge takes it only before its first event, and
+    numbers its events from `last_seq` + 1.
+    """
+
+    protocol: int
+    last_seq: int = Field(ge=0)
+    messages: tuple[dict[str, Any], ...] = ()
+    waiting: tuple[ChatRequest, ...] = ()
 
 
 # ---- Answers ----
@@ -162,6 +184,12 @@ class Accepted(Answer):
     disposition: Disposition
     task_id: Identifier
     position: int = 0
+
+
+class Revised(Answer):
+    """PUT or DELETE /agent/messages/{id}. `revised` is False when a task has it already."""
+
+    revised: bool
 
 
 class SessionStatus(StrEnum):

@@ -95,7 +95,7 @@ class Fleet:
             agent: Agent | None = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 return
-            await tx.save_agent(agent.with_status(status))
+            await tx.save_agent(agent.with_status(status, self._world.clock()))
             if run:
                 await run.progress.close(tx, agent)
             text = explain(agent, error)

@@ -41,13 +41,25 @@ class ContainerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended: its exit code, and whether anything in it ran out of memory."""
+
+    code: int
+    out_of_memory: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
-    """One container as the engine reports it. `endpoint` is None unless it runs."""
+    """One container as the engine reports it.
+
+    `endpoint` is None unless it runs; `exit` is None while it runs or before it ever did.
+    """
 
     id: str
     agent_id: str
     running: bool
     endpoint: str | None
+    exit: Exit | None = None
 
 
 class Runtime(Protocol):
@@ -62,8 +74,20 @@ class Runtime(Protocol):
     async def list(self) -> Sequence[Container]:
         """All containers of this deployment; raises EngineError when the engine is silent."""
 
-    async def remove(self, agent_id: str) -> None:
-        """Remove the container and its volumes; one that is gone or going is a success."""
+    async def stop(self, agent_id: str) -> None:
+        """Stop the container and keep it; one that is stopped or gone is a success."""
+
+    async def resume(self, agent_id: str) -> Container:
+        """Start a stopped container again, its files as they were; raises EngineError."""
+
+    async def has_files(self, agent_id: str) -> bool:
+        """Whether the volumes of the agent are still there, with or without a container."""
+
+    async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
+        """Remove the container, and its volumes unless they are kept for a later one.
+
+        What is gone or going is a success.
+        """
 
 
 # ---- The bridge ----
@@ -100,6 +124,18 @@ class Bridge(Protocol):
 
     async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
         """Kill the running tool and end the task; returns when that is done."""
+
+    async def revise(self, address: BridgeAddress, message_id: str, text: str | None) -> bool:
+        """Change a message that still waits, or withdraw it (None); False when it is too late."""
+
+    async def export(self, address: BridgeAddress) -> bytes:
+        """The conversation as `restore` takes it."""
+
+    async def restore(self, address: BridgeAddress, conversation: bytes) -> None:
+        """Give a fresh bridge the conversation of an earlier one, before anything else."""
+
+    async def apply(self, address: BridgeAddress, patch: bytes) -> None:
+        """Apply a patch to a fresh workspace."""
 
     async def status(self, address: BridgeAddress) -> Status:
         """What the bridge is doing."""
@@ -145,6 +181,19 @@ class Gateway(Protocol):
 # ---- State ----
 
 
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """What the host keeps of an agent's container after each task, to go on without it.
+
+    `at` is in seconds since the epoch, `last_seq` the newest event that it includes.
+    """
+
+    conversation: bytes
+    patch: bytes
+    last_seq: int
+    at: float
+
+
 class Transaction(Protocol):
     """One write transaction: all of it or nothing."""
 
@@ -175,6 +224,12 @@ class Transaction(Protocol):
     async def message_delivered(self, agent_id: str, message_id: str) -> None:
         """The bridge has it; it is not handed over again."""
 
+    async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
+        """Change a message that is not handed over yet, or drop it (None); False: too late."""
+
+    async def save_state(self, agent_id: str, state: SavedState) -> None:
+        """Keep the newest state of the agent's container; it replaces the one before."""
+
     async def enqueue(self, agent_id: str, post: Post) -> None:
         """Store what the thread should show; the sender is woken when this commits."""
 
@@ -199,6 +254,9 @@ class Store(Protocol):
 
     async def undelivered(self, agent_id: str) -> Sequence[Message]:
         """Messages still to be handed to the bridge, in order of arrival."""
+
+    async def saved_state(self, agent_id: str) -> SavedState | None:
+        """What was kept of the agent's container."""
 
     async def events(self, agent_id: str, task_id: str | None = None) -> Sequence[AgentEvent]:
         """Stored events in order, of one task or of all."""

@@ -132,7 +132,7 @@ class AgentService:
         async with self._world.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent:
-                await tx.save_agent(agent.with_status(AgentStatus.FAILED))
+                await tx.save_agent(agent.with_status(AgentStatus.FAILED, self._world.clock()))
 
     # ---- reply ----
 
@@ -202,7 +202,7 @@ class AgentService:
         await self._fleet.cancel(agent.id)
         async with self._world.store.transaction() as tx:
             current = await tx.agent(agent.id) or agent
-            await tx.save_agent(current.with_status(AgentStatus.STOPPED))
+            await tx.save_agent(current.with_status(AgentStatus.STOPPED, self._world.clock()))
             if run:
                 await run.progress.close(tx, current)
             seconds = self._world.clock() - agent.created_at

@@ -116,7 +116,9 @@ class Agent:
     """One agent: one thread, one container, one checkout, one conversation.
 
     `last_seq` is the newest event that is stored; `task_number` counts the tasks from 1;
-    `cost_usd` is None until a provider has named a cost. Times are seconds since the epoch, UTC.
+    `cost_usd` is None until a provider has named a cost. `revived_at` is when its container last
+    had to be started again after an end that nobody asked for; `read_ts` is the newest message of
+    its thread that we have read. Times are seconds since the epoch, UTC.
     """
 
     id: str
@@ -139,6 +141,9 @@ class Agent:
     last_seq: int = 0
     cost_usd: float | None = None
     base_commit: str | None = None
+    status_since: float = 0.0
+    revived_at: float = 0.0
+    read_ts: str = ""
 
     @property
     def thread(self) -> ThreadRef | None:
@@ -155,9 +160,11 @@ class Agent:
         """Whether replies reach it: not stopped, failed or lost."""
         return self.status in ALIVE
 
-    def with_status(self, status: AgentStatus) -> "Agent":
-        """The agent in another status."""
-        return replace(self, status=status)
+    def with_status(self, status: AgentStatus, now: float) -> "Agent":
+        """The agent in another status since `now`; in the same one, it is the same agent."""
+        if status is self.status:
+            return self
+        return replace(self, status=status, status_since=now)
 
     def with_container(self, container_id: str) -> "Agent":
         """The agent with its container."""
@@ -180,6 +187,7 @@ class Agent:
                 return replace(
                     self,
                     status=AgentStatus.WORKING if self.alive else self.status,
+                    status_since=event.at,
                     task_id=event.task_id,
                     task_number=self.task_number + (event.task_id != self.task_id),
                     model=event.model,
@@ -192,7 +200,8 @@ class Agent:
                     return self
                 return replace(self, cost_usd=(self.cost_usd or 0.0) + event.cost_usd)
             case TaskFinished():
-                return replace(self, status=AgentStatus.IDLE if self.alive else self.status)
+                ended = AgentStatus.IDLE if self.alive else self.status
+                return replace(self, status=ended, status_since=event.at)
             case (
                 WorkspaceCloning()
                 | MessageTakenUp()

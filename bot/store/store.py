@@ -8,9 +8,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bot.agents.ports import SavedState
 from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef, ThreadRef
 from bot.domain.message import Message
 from bot.domain.posts import Post
@@ -105,6 +106,26 @@ class SqlTransaction:
             .values(delivered_at=time.time())
         )
 
+    async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
+        """Change a message that is not handed over yet, or drop it (None); False: too late."""
+        row = tables.message.c
+        waiting = (row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
+        if text is None:
+            result = await self._connection.execute(delete(tables.message).where(*waiting))
+        else:
+            result = await self._connection.execute(
+                update(tables.message).where(*waiting).values(text=text)
+            )
+        return result.rowcount == 1
+
+    async def save_state(self, agent_id: str, state: SavedState) -> None:
+        """Keep the newest state of the agent's container; it replaces the one before."""
+        await self._connection.execute(
+            delete(tables.saved).where(tables.saved.c.agent_id == agent_id)
+        )
+        values = {"agent_id": agent_id} | {f.name: getattr(state, f.name) for f in fields(state)}
+        await self._connection.execute(insert(tables.saved).values(values))
+
     async def enqueue(self, agent_id: str, post: Post) -> None:
         """Store what the thread should show; the sender is woken when this commits."""
         self.enqueued |= await outbox_rows.enqueue(self._connection, agent_id, post)
@@ -194,6 +215,14 @@ class SqlStore:
             .order_by(row.order)
         )
         return [_message(row) for row in await self._rows(query)]
+
+    async def saved_state(self, agent_id: str) -> SavedState | None:
+        """What was kept of the agent's container."""
+        query = select(tables.saved).where(tables.saved.c.agent_id == agent_id)
+        rows = await self._rows(query)
+        if not rows:
+            return None
+        return SavedState(rows[0].conversation, rows[0].patch, rows[0].last_seq, rows[0].at)
 
     async def events(self, agent_id: str, task_id: str | None = None) -> Sequence[AgentEvent]:
         """Stored events in order, of one task or of all."""

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -67,6 +68,9 @@ agent = Table(
     Column("last_seq", BigInteger, nullable=False),
     Column("cost_usd", Double),
     Column("base_commit", Words),
+    Column("status_since", Double, nullable=False),
+    Column("revived_at", Double, nullable=False),
+    Column("read_ts", Words, nullable=False),
     Index(None, "team", "channel", "thread_ts"),
     Index(None, "status"),
 )
@@ -93,6 +97,17 @@ message = Table(
     Column("mode", Words, nullable=False),
     Column("order", Integer, nullable=False),
     Column("delivered_at", Double),
+)
+
+# What the host keeps of an agent's container, to go on without it.
+saved = Table(
+    "saved",
+    metadata,
+    Column("agent_id", Words, ForeignKey(agent.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("conversation", LargeBinary, nullable=False),
+    Column("patch", LargeBinary, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 # What Slack sent us. The body is whole, because a restarted bot runs it again from here; so it

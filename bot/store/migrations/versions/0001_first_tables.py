@@ -36,6 +36,9 @@ def upgrade() -> None:
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("cost_usd", sa.Double()),
         sa.Column("base_commit", sa.Text()),
+        sa.Column("status_since", sa.Double(), nullable=False),
+        sa.Column("revived_at", sa.Double(), nullable=False),
+        sa.Column("read_ts", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_agent"),
     )
     op.create_index("ix_agent_status", "agent", ["status"])
@@ -49,6 +52,18 @@ def upgrade() -> None:
         sa.Column("claimed_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("team", "channel", "ts", name="pk_claim"),
         sa.UniqueConstraint("client_msg_id", name="uq_claim_client_msg_id"),
+    )
+    op.create_table(
+        "saved",
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("conversation", sa.LargeBinary(), nullable=False),
+        sa.Column("patch", sa.LargeBinary(), nullable=False),
+        sa.Column("last_seq", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agent_id"], ["agent.id"], name="fk_saved_agent_id_agent", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("agent_id", name="pk_saved"),
     )
     op.create_table(
         "inbox",

@@ -1,0 +1,75 @@
+"""The playground's scripted model as a process of its own, with a story of mixed tool steps.
+
+It is not in the process that measures, because that one also reads events and makes the floor's
+requests: they would wait for each other on one loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from benchmarks.floor import serve
+from playground.feed import Feed
+from playground.model.conversation import Call, Conversation, Turn
+from playground.model.server import MAX_BODY_BYTES, ModelSettings, ScriptedModel
+
+KEY = "canary-benchmark-key"
+QUIET = "scripted/mixed-steps"
+TALKING = "scripted/mixed-steps-with-text"
+# In 20 files of 200, a line each.
+PATTERN = r"def function_7_of_3\b"
+KINDS = ("read", "list", "status", "write", "search")
+
+
+def call_of(step: int) -> Call:
+    """The tool call of one step, counted from 0: the five kinds in turn."""
+    match KINDS[step % len(KINDS)]:
+        case "read":
+            return Call("read_file", {"path": "README.md"})
+        case "list":
+            return Call("list_directory", {"path": "src"})
+        case "status":
+            return Call("git_status", {})
+        case "write":
+            content = f"# note {step}\n" + "a line of text\n" * 20
+            return Call("write_file", {"path": f"notes/note_{step}.md", "content": content})
+        case _:
+            return Call("search_files", {"pattern": PATTERN})
+
+
+def _story(arrivals: list[float], *, talks: bool) -> Callable[[Conversation], Turn]:
+    """As many tool steps as the task's text says, then an answer; notes when it was asked."""
+
+    def turn(conversation: Conversation) -> Turn:
+        arrivals.append(time.monotonic())
+        if conversation.turn >= int(conversation.task.text.split()[0]):
+            return Turn("All steps are done.")
+        text = f"Step {conversation.turn + 1}: I go on with the next file." if talks else ""
+        return Turn(text, (call_of(conversation.turn),))
+
+    return turn
+
+
+def main() -> None:
+    model = ScriptedModel(ModelSettings(api_key=KEY), Feed(kept_entries=1))
+    arrivals: list[float] = []
+    for name, talks in ((QUIET, False), (TALKING, True)):
+        model.stories.add(name.removeprefix("scripted/"), _story(arrivals, talks=talks))
+
+    async def take(_request: web.Request) -> web.Response:
+        """What was asked since the last call, and when (CLOCK_MONOTONIC, one for the machine)."""
+        taken = {"arrivals": list(arrivals), "bodies": [made.body for made in model.requests]}
+        arrivals.clear()
+        model.requests.clear()
+        return web.json_response(taken)
+
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    model.add_routes(app)
+    app.router.add_post("/take", take)
+    asyncio.run(serve(app))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What a tool step costs when the model takes no time, and whether it grows with the history."""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks.model import KEY, KINDS, PATTERN
+from benchmarks.processes import BenchmarkError, Server, model_running
+from benchmarks.report import Row, Sample
+from benchmarks.tasks import agent_at_work
+
+_SHORT, _SHORT_RUNS = 15, 6
+_LONG, _LONG_RUNS = 100, 4
+_FSYNCS = 60
+_PROGRAM_RUNS = 20
+_PROGRAMS = {
+    "status": ("git", "status", "--porcelain=v2", "--branch"),
+    "search": ("rg", "--line-number", "--sort=path", PATTERN, "."),
+}
+_RAW = "raw aiohttp request, same body"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Seconds of each step: the whole of it, and a bare request with the same body."""
+
+    steps: tuple[float, ...]
+    requests: tuple[float, ...]
+
+    @property
+    def overheads(self) -> tuple[float, ...]:
+        """What is left of each step without the model's answer."""
+        return tuple(a - b for a, b in zip(self.steps, self.requests, strict=True))
+
+    def fifth(self, index: int) -> "_Run":
+        size = len(self.steps) // 5
+        part = slice(index * size, (index + 1) * size)
+        return _Run(self.steps[part], self.requests[part])
+
+
+async def measure(scratch: Path) -> list[Row]:
+    """A step is the time from one request of the bridge, as the model sees it, to the next."""
+    async with aiohttp.ClientSession() as session, model_running() as model:
+        short = [await _run(scratch, model, session, _SHORT) for _ in range(_SHORT_RUNS)]
+        long = [await _run(scratch, model, session, _LONG) for _ in range(_LONG_RUNS)]
+    programs = {
+        kind: await _bare_program(scratch / "sample", argv) for kind, argv in _PROGRAMS.items()
+    }
+    disk = Sample.milliseconds(_appends_on_disk(scratch))
+    return [
+        Row(
+            f"a step, {_SHORT} mixed steps", _means(short, "steps"), _means(short, "requests"), _RAW
+        ),
+        Row("  of it without the model's answer", _means(short, "overheads")),
+        *(_kind_row(kind, short, programs.get(kind)) for kind in KINDS),
+        *_growth(long),
+        Row("one line made durable on this disk", disk),
+    ]
+
+
+def _kind_row(kind: str, runs: Sequence[_Run], program: Sample | None) -> Row:
+    ours = _ms(_of_kind(runs, kind))
+    if program is None:
+        return Row(f"  of it in a {kind} step", ours)
+    return Row(f"  of it in a {kind} step", ours, program, f"{_PROGRAMS[kind][0]} alone")
+
+
+def _growth(long: Sequence[_Run]) -> list[Row]:
+    first, last = [run.fifth(0) for run in long], [run.fifth(4) for run in long]
+
+    def row(name: str, part: str) -> Row:
+        return Row(name, _means(last, part), _means(first, part), "the same in the first fifth")
+
+    return [
+        row(f"a step, last fifth of {_LONG}", "steps"),
+        row("  of it without the model's answer", "overheads"),
+        row("  raw requests alone", "requests"),
+    ]
+
+
+async def _run(scratch: Path, model: Server, session: aiohttp.ClientSession, steps: int) -> _Run:
+    async with agent_at_work(scratch, model, session) as agent:
+        await _take(model, session)
+        await agent.perform(steps)
+        arrivals, bodies = await _take(model, session)
+    if len(arrivals) != steps + 1:
+        raise BenchmarkError(f"{steps} steps made {len(arrivals)} requests.")
+    requests = [await _raw(model, session, body) for body in [bodies[0], *bodies]][1:]
+    await _take(model, session)
+    walls = tuple(after - before for before, after in pairwise(arrivals))
+    return _Run(walls, tuple(requests[:steps]))
+
+
+async def _take(
+    model: Server, session: aiohttp.ClientSession
+) -> tuple[list[float], list[dict[str, Any]]]:
+    async with session.post(f"{model.url}/take") as response:
+        taken = await response.json()
+    return taken["arrivals"], taken["bodies"]
+
+
+async def _raw(model: Server, session: aiohttp.ClientSession, body: dict[str, Any]) -> float:
+    began = time.monotonic()
+    async with session.post(
+        f"{model.url}/v1/chat/completions",
+        json=body,
+        headers={"Authorization": f"Bearer {KEY}"},
+    ) as response:
+        response.raise_for_status()
+        await response.read()
+    return time.monotonic() - began
+
+
+async def _bare_program(directory: Path, argv: Sequence[str]) -> Sample:
+    """The program below a tool, started by asyncio and nothing around it."""
+    times = []
+    for _ in range(_PROGRAM_RUNS):
+        began = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *argv, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        await process.communicate()
+        times.append(time.monotonic() - began)
+    return _ms(times)
+
+
+def _appends_on_disk(scratch: Path) -> list[float]:
+    """The bridge makes each step durable, so the disk is the floor below it."""
+    times = []
+    descriptor = os.open(scratch / "fsync", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        for _ in range(_FSYNCS):
+            began = time.monotonic()
+            os.write(descriptor, b"x" * 400 + b"\n")
+            os.fdatasync(descriptor)
+            times.append(time.monotonic() - began)
+    finally:
+        os.close(descriptor)
+    return times
+
+
+def _of_kind(runs: Sequence[_Run], kind: str) -> tuple[float, ...]:
+    start = KINDS.index(kind)
+    return tuple(value for run in runs for value in run.overheads[start :: len(KINDS)])
+
+
+def _means(runs: Sequence[_Run], part: str) -> Sample:
+    """The mean step of each run: a median over kinds so different would be that of one kind."""
+    return _ms([statistics.fmean(getattr(run, part)) for run in runs])
+
+
+def _ms(seconds: Sequence[float]) -> Sample:
+    return Sample.milliseconds(seconds)
