@@ -4,13 +4,13 @@ import asyncio
 import logging
 import secrets
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -20,11 +20,15 @@ from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
+from bot.crashpoints import CrashPoints
 from bot.errors import BotError, ConfigurationError
 from bot.gateway.server import HostGateway
 from bot.runtime.docker import DockerRuntime
+from bot.slack.catch_up import CatchUp
+from bot.slack.connection import SocketConnection
 from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
+from bot.slack.incoming import is_urgent
 from bot.slack.listeners import register_listeners
 from bot.slack.outbox import Outbox
 from bot.slack.render.voice import SlackVoice
@@ -32,7 +36,7 @@ from bot.store.store import SqlStore
 
 logger = logging.getLogger(__name__)
 
-RECONCILE_SECONDS = 30.0
+PRUNE_SECONDS = 3_600.0
 DRAIN_SECONDS = 5.0
 CONNECTIONS = 100
 
@@ -52,9 +56,12 @@ class Parts:
     """Everything that runs."""
 
     app: AsyncApp
+    store: SqlStore
+    service: AgentService
     fleet: Fleet
     inbox: Inbox
     outbox: Outbox
+    catch_up: CatchUp
 
 
 async def serve(settings: Settings) -> None:
@@ -66,13 +73,18 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with _assembled(settings) as parts, asyncio.TaskGroup() as group:
         sending = group.create_task(parts.outbox.run())
-        recovering = group.create_task(_reconcile_for_ever(parts.fleet))
-        async with _connected(settings, parts.app):
-            await parts.inbox.replay(parts.app)
+        recovering = group.create_task(_reconcile_for_ever(parts, settings.reconcile_seconds))
+        pruning = group.create_task(_prune_for_ever(parts.store))
+        catching_up = group.create_task(parts.catch_up.serve())
+        # What was stored is older than anything that is about to arrive.
+        await parts.inbox.replay(parts.app)
+        async with _connected(settings, parts):
+            parts.catch_up.missed()
             logger.info("ready")
             await stop.wait()
             logger.info("stopping; the containers work on")
-        recovering.cancel()
+        for task in (recovering, pruning, catching_up):
+            task.cancel()
         await parts.fleet.close()
         await parts.outbox.drain(DRAIN_SECONDS)
         sending.cancel()
@@ -100,36 +112,50 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
             retry_handlers=[],
         )
         identity = await _identify(client)
+        points = CrashPoints(settings.crash_at)
         outbox = Outbox(
-            store.outbox_rows, client, bot_name=identity.bot_name, on_dead=_undeliverable
+            points.around("outbox", store.outbox_rows),
+            points.around("slack", client),
+            bot_name=identity.bot_name,
+            on_dead=_undeliverable,
         )
         store.on_enqueued = outbox.wake
         world = World(
             settings=settings,
-            store=store,
+            store=points.around("store", store),
             outbox=outbox,
-            runtime=runtime,
-            bridge=HttpBridge(session),
+            runtime=points.around("runtime", runtime),
+            bridge=points.around("bridge", HttpBridge(session)),
             gateway=gateway,
             voice=SlackVoice(settings.slack_stop_reaction),
             bridge_token=gateway.tokens.bridge_token,
         )
         fleet = Fleet(world)
+        service = AgentService(world, fleet)
         desk = Desk(
-            AgentService(world, fleet),
+            service,
             client,
             max_steps=max(settings.agent_max_steps, settings.agent_max_steps_limit),
             workspace_url=identity.workspace_url,
         )
-        inbox = Inbox(store.inbox_rows)
+        stop_reaction = settings.slack_stop_reaction
+        inbox = Inbox(store.inbox_rows, lambda body: is_urgent(body, stop_reaction))
+        catch_up = CatchUp(
+            store.thread_rows,
+            desk,
+            client,
+            bot_user_id=identity.bot_user_id,
+            stop_reaction=stop_reaction,
+        )
+        store.retention.keep_days = settings.retention_days
         app = AsyncApp(
             client=client,
             signing_secret=settings.slack_signing_secret.get_secret_value() or None,
             request_verification_enabled=not settings.socket_mode,
         )
         app.use(inbox.middleware)
-        register_listeners(app, desk, inbox, settings.slack_stop_reaction)
-        yield Parts(app, fleet, inbox, outbox)
+        register_listeners(app, desk, inbox, stop_reaction)
+        yield Parts(app, store, service, fleet, inbox, outbox, catch_up)
 
 
 @asynccontextmanager
@@ -161,18 +187,16 @@ async def _identify(client: AsyncWebClient) -> Identity:
 
 
 @asynccontextmanager
-async def _connected(settings: Settings, app: AsyncApp) -> AsyncIterator[None]:
+async def _connected(settings: Settings, parts: Parts) -> AsyncIterator[None]:
     """Receive events: over a socket that we open, or on a port that Slack calls."""
     if settings.socket_mode:
-        handler = AsyncSocketModeHandler(app, settings.slack_app_token.get_secret_value())
-        try:
-            await handler.connect_async()  # type: ignore[no-untyped-call]
+        app_token = settings.slack_app_token.get_secret_value()
+        connection = SocketConnection(parts.app, app_token, parts.catch_up.missed)
+        async with connection.running():
             logger.info("connected to Slack by Socket Mode")
             yield
-        finally:
-            await handler.close_async()  # type: ignore[no-untyped-call]
         return
-    server = app.server(port=settings.slack_http_port, path="/slack/events")
+    server = parts.app.server(port=settings.slack_http_port, path="/slack/events")
     runner = aiohttp.web.AppRunner(server.web_app)
     await runner.setup()
     try:
@@ -184,13 +208,25 @@ async def _connected(settings: Settings, app: AsyncApp) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-async def _reconcile_for_ever(fleet: Fleet) -> None:
+async def _prune_for_ever(store: SqlStore) -> None:
     while True:
         try:
-            await fleet.reconcile()
+            pruned = await store.retention.prune(time.time())
+            logger.info("%d rows were of no more use", pruned.total)
+        except BotError as error:
+            logger.warning("cannot tidy the database: %s", error)
+        await asyncio.sleep(PRUNE_SECONDS)
+
+
+async def _reconcile_for_ever(parts: Parts, seconds: float) -> None:
+    while True:
+        try:
+            await parts.service.settle()
+            await parts.fleet.reconcile()
+            await parts.fleet.rest()
         except BotError as error:
             logger.warning("cannot compare agents and containers: %s", error)
-        await asyncio.sleep(RECONCILE_SECONDS)
+        await asyncio.sleep(seconds)
 
 
 async def _undeliverable(agent_id: str, key: str, code: str) -> None:

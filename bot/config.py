@@ -48,13 +48,17 @@ class Settings(BaseSettings):
     command_allow: Annotated[tuple[str, ...], NoDecode] = ()
     boot_timeout_seconds: float = Field(default=60.0, gt=0)
     clone_timeout_seconds: float = Field(default=600.0, gt=0)
+    sleep_after_seconds: float = Field(default=1_800.0, gt=0)
+    reconcile_seconds: float = Field(default=30.0, gt=0)
     gateway_host: str = ""
     gateway_port: int = Field(default=0, ge=0, le=65_535)
 
     # State and logs
     data_dir: Path = Path("data")
     database_url: str = ""
+    retention_days: float = Field(default=30.0, ge=1, le=36_500)
     log_level: str = "INFO"
+    crash_at: str = ""
 
     @field_validator("command_allow", mode="before")
     @classmethod

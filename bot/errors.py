@@ -9,6 +9,7 @@ BotError                    anything of ours; `str(error)` goes to the log
         RepositoryError     not found, no access, no such branch
         ModelUnusable       unknown model, key refused, no tool calling
         EngineError         no engine, no image, no room: a container could not be started
+        StoreUnavailable    the database cannot be used now: disk full, locked, out of reach
     BridgeUnreachable       the bridge did not answer; says nothing about whether it is alive
     BridgeRefused           the bridge answered with an error of the contract
 """
@@ -54,6 +55,10 @@ class ModelUnusable(UserError):
 
 class EngineError(UserError):
     """A container could not be started or reached through the engine."""
+
+
+class StoreUnavailable(UserError):
+    """The database cannot be used at the moment; nothing of the transaction was kept."""
 
 
 class BridgeUnreachable(BotError):

@@ -16,6 +16,11 @@ _SHAPES = re.compile(
     r"(?:sk-or-[\w-]{8,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}"
     r"|xox[abeprs]-[\w-]{8,}|xapp-[\w-]{8,}|agt_[\w.-]{16,})"
 )
+# These repeat each call, some with addresses that are capabilities.
+_NOISY = (
+    "aiohttp.access", "aiosqlite", "alembic", "docker", "slack_bolt", "slack_sdk", "sqlalchemy",
+    "urllib3",
+)  # fmt: skip
 HIDDEN = "[redacted]"
 MAX_LINE_CHARS = 8_000
 
@@ -72,6 +77,5 @@ def set_up_logs(level: str, secrets: Iterable[str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(Redactor(secrets)))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # These repeat each request, with addresses that are capabilities.
-    for noisy in ("aiohttp.access", "slack_sdk", "slack_bolt", "urllib3", "docker"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

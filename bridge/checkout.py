@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,12 +11,14 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from bridge.branches import base_of, check_names, commit, set_up
 from bridge.comparison import changes, diff, patch
 from bridge.errors import WorkspaceError
-from bridge.git import authorisation, git, git_at, without_token
+from bridge.git import authorisation, failure_code, git, git_at, without_token
+from bridge.patching import SavedPatch
 from bridge.process import Finished, StartError
 from bridge.protocol import ErrorCode, WorkspaceReady, WorkspaceRequest
-from bridge.workspace import TEMPORARY_PREFIX, Workspace
+from bridge.workspace import Workspace
 
 __all__ = ["changes", "clone", "diff", "patch"]
 
@@ -29,16 +30,6 @@ _PROTOCOLS = (
 )
 _UNFINISHED = ".threadsmith-clone"
 _NOT_OURS = frozenset({"lost+found"})
-_NOT_FOUND = (
-    r"repository .*not found|does not exist|does not appear to be a git repository"
-    r"|authentication failed|could not read (username|password)|invalid credentials"
-    r"|returned error: (401|403|404)|access denied|permission .*denied"
-)
-_FAILURES = (
-    (ErrorCode.NO_SPACE, r"no space left|disk quota exceeded|unable to write file"),
-    (ErrorCode.BRANCH_NOT_FOUND, r"remote branch .* not found"),
-    (ErrorCode.REPOSITORY_NOT_FOUND, _NOT_FOUND),
-)
 
 
 async def clone(
@@ -47,18 +38,22 @@ async def clone(
     *,
     git_token: SecretStr | None,
     timeout_seconds: float,
+    saved_patch: SavedPatch | None = None,
 ) -> WorkspaceReady:
     """Make the checkout, or find it there.
 
     The work happens in a directory of its own inside the workspace, and moves up when it is whole:
-    what a killed clone left is recognised by that directory, removed and done again.
+    what a killed clone left is recognised by that directory, removed and done again. A saved patch
+    is part of the whole.
     Raises WorkspaceError.
     """
     began = time.monotonic()
-    _check_branch(request.source_branch, request.target_branch)
+    check_names(request.source_branch, request.target_branch)
     with _claimed(workspace.root):
         names = set(os.listdir(workspace.root)) - _NOT_OURS  # noqa: PTH208  (names only)
         if ".git" in names:
+            if saved_patch is not None:
+                await saved_patch.put_on(workspace)
             return await _already_there(request, workspace, began)
         if _UNFINISHED in names:
             await asyncio.to_thread(_empty, workspace.root)
@@ -66,7 +61,9 @@ async def clone(
             raise WorkspaceError(
                 ErrorCode.WORKSPACE_CONFLICT, "The workspace holds files that are no checkout."
             )
-        source, base = await _clone_whole(request, workspace, git_token, timeout_seconds)
+        source, base = await _clone_whole(
+            request, workspace, git_token, timeout_seconds, saved_patch
+        )
     return WorkspaceReady(
         repository=request.repository,
         source_branch=source,
@@ -77,13 +74,22 @@ async def clone(
 
 
 async def _clone_whole(
-    request: WorkspaceRequest, workspace: Workspace, token: SecretStr | None, timeout_seconds: float
+    request: WorkspaceRequest,
+    workspace: Workspace,
+    token: SecretStr | None,
+    timeout_seconds: float,
+    saved_patch: SavedPatch | None,
 ) -> tuple[str, str]:
     unfinished = workspace.root / _UNFINISHED
     try:
         unfinished.mkdir()
         await _fetch(request, unfinished, token, timeout_seconds)
-        found = await _set_up(request, Workspace(unfinished))
+        checkout = Workspace(unfinished)
+        if request.base_commit is not None and not await commit(checkout, request.base_commit):
+            await _fetch_base(request.base_commit, request, checkout, token, timeout_seconds)
+        found = await set_up(request, checkout)
+        if saved_patch is not None:
+            await saved_patch.put_into_new(checkout)
         _move_up(unfinished, workspace.root)
         return found
     except OSError as error:
@@ -120,11 +126,33 @@ async def _fetch(
         raise _failure(request, finished, token)
 
 
+async def _fetch_base(
+    base: str,
+    request: WorkspaceRequest,
+    checkout: Workspace,
+    token: SecretStr | None,
+    timeout_seconds: float,
+) -> None:
+    """Ask for the commit by its id: a rewritten branch or a shallow clone does not bring it."""
+    await git_at(
+        checkout.root,
+        *_PROTOCOLS,
+        *("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "origin", base),
+        extra_environment=authorisation(token),
+        timeout_seconds=timeout_seconds,
+    )
+    if await commit(checkout, base) is None:
+        raise WorkspaceError(
+            ErrorCode.CLONE_FAILED,
+            f"{request.repository} no longer has the commit {base[:12]} that the work began from.",
+        )
+
+
 def _failure(
     request: WorkspaceRequest, finished: Finished, token: SecretStr | None
 ) -> WorkspaceError:
     said = finished.stderr.text
-    code = _code_of(said)
+    code = failure_code(said)
     match code:
         case ErrorCode.NO_SPACE:
             message = f"No space is left for a clone of {request.repository}."
@@ -136,39 +164,6 @@ def _failure(
             last = [line for line in said.strip().splitlines() if line][-3:]
             message = f"git could not clone {request.repository}: {' '.join(last)[:500]}"
     return WorkspaceError(code, without_token(message, token))
-
-
-def _code_of(said: str) -> ErrorCode:
-    for code, pattern in _FAILURES:
-        if re.search(pattern, said, re.IGNORECASE):
-            return code
-    return ErrorCode.CLONE_FAILED
-
-
-async def _set_up(request: WorkspaceRequest, checkout: Workspace) -> tuple[str, str]:
-    """Create the target branch and set who commits; gives the source branch and the base."""
-    source = request.source_branch or await _default_branch(request, checkout)
-    remote_source = await _commit(checkout, f"refs/remotes/origin/{source}")
-    if remote_source is None:
-        raise WorkspaceError(
-            ErrorCode.BRANCH_NOT_FOUND, f"{request.repository} has no branch {source}."
-        )
-    target = request.target_branch
-    start = await _commit(checkout, f"refs/remotes/origin/{target}") or remote_source
-    await _must(checkout, "checkout", "--quiet", "--no-track", "-B", target, start)
-    for key, value in (
-        ("user.name", request.author_name),
-        ("user.email", request.author_email),
-        ("threadsmith.repository", request.repository),
-        ("threadsmith.source", source),
-        ("threadsmith.target", target),
-    ):
-        await _must(checkout, "config", "--local", "--", key, value)
-    info = checkout.root / ".git" / "info"
-    info.mkdir(exist_ok=True)
-    with (info / "exclude").open("a") as exclude:
-        exclude.write(f"{TEMPORARY_PREFIX}*\n")
-    return source, await _base(checkout, source, target) or start
 
 
 async def _already_there(
@@ -190,7 +185,9 @@ async def _already_there(
             f"The workspace already holds {repository or 'another repository'}"
             f" (branch {target or 'unknown'}).",
         )
-    base = await _base(workspace, source, request.target_branch)
+    base = settings.get("threadsmith.base")
+    if base is None or await commit(workspace, base) is None:
+        base = await base_of(workspace, source, request.target_branch)
     if base is None:
         raise WorkspaceError(
             ErrorCode.CLONE_FAILED, f"The checkout has lost its commit of {source} to compare with."
@@ -203,43 +200,6 @@ async def _already_there(
         duration_seconds=time.monotonic() - began,
         already_there=True,
     )
-
-
-async def _base(checkout: Workspace, source: str, target: str) -> str | None:
-    """Where the target branch left the source branch; its tip where they share no history."""
-    remote = f"refs/remotes/origin/{source}"
-    merged = await git(checkout, "merge-base", f"refs/heads/{target}", remote)
-    return merged.stdout.text.strip() or await _commit(checkout, remote)
-
-
-async def _default_branch(request: WorkspaceRequest, checkout: Workspace) -> str:
-    head = await git(checkout, "symbolic-ref", "--quiet", "--short", "HEAD")
-    name = head.stdout.text.strip()
-    if not name or await _commit(checkout, "HEAD") is None:
-        raise WorkspaceError(
-            ErrorCode.BRANCH_NOT_FOUND,
-            f"{request.repository} has no commit on its default branch to start from.",
-        )
-    return name
-
-
-async def _commit(checkout: Workspace, name: str) -> str | None:
-    finished = await git(checkout, "rev-parse", "--quiet", "--verify", f"{name}^{{commit}}")
-    return finished.stdout.text.strip() or None
-
-
-async def _must(checkout: Workspace, *arguments: str) -> None:
-    finished = await git(checkout, *arguments)
-    if finished.exit_code != 0:
-        said = finished.stderr.text.strip()[-500:]
-        raise WorkspaceError(_code_of(said), f"git {arguments[0]} failed: {said}")
-
-
-def _check_branch(*names: str | None) -> None:
-    bad = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(/|$)|[/.]$|^@$")
-    for name in names:
-        if name is not None and bad.search(name):
-            raise WorkspaceError(ErrorCode.INVALID_REQUEST, f"{name[:100]!r} is no branch name.")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Both lie in one file, so that a message leaves the queue and enters the conversa
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,28 @@ class PersonMessage(BaseModel):
     author: str = ""
     disposition: Disposition = Disposition.STARTED
 
+    @property
+    def id(self) -> str:
+        """What the sender calls it: the first task has no other name than its own."""
+        return self.message_id or self.task_id
+
 
 class Conversation:
     """What the model has been told and has said. Every tool call in it has a result, or is about
     to get one."""
 
+    messages: list[ChatMessage]
+    waiting: list[PersonMessage]
+    withdrawn: set[str]  # the task ids that withdrawn messages would have become
+    last_accepted: PersonMessage | None
+    base_seq: int  # where the events of an earlier bridge ended
+    restored_digest: str | None
+    _by_task: dict[str, PersonMessage]
+    _by_message: dict[str, PersonMessage]
+
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
-        self.messages: list[ChatMessage] = []
-        self.waiting: list[PersonMessage] = []
-        self.last_accepted: PersonMessage | None = None
-        self._by_task: dict[str, PersonMessage] = {}
-        self._by_message: dict[str, PersonMessage] = {}
+        self._forget()
         position = 0
         while lines := self._journal.read(position):
             for line in lines:
@@ -50,6 +60,30 @@ class Conversation:
     def accept(self, message: PersonMessage) -> None:
         """Let the message wait; call `sync` before promising so."""
         self._write({"accepted": message.model_dump(mode="json")})
+
+    def revise(self, message: PersonMessage, text: str) -> None:
+        """A waiting message says something else; call `sync` before promising so."""
+        self._write({"revised": message.task_id, "text": text})
+
+    def withdraw(self, message: PersonMessage) -> None:
+        """A waiting message leaves the queue for good; call `sync` before promising so."""
+        self._write({"withdrawn": message.task_id})
+
+    def restore(
+        self,
+        messages: Sequence[ChatMessage],
+        waiting: Sequence[PersonMessage],
+        last_seq: int,
+        digest: str,
+    ) -> None:
+        """Begin with an earlier conversation instead of whatever is here.
+
+        It is one line of the file, so that a kill leaves all of it or nothing; call `sync` before
+        promising it. `last_seq` is where the earlier events ended.
+        """
+        said = [message.model_dump(mode="json") for message in waiting]
+        record = {"messages": messages, "waiting": said, "last_seq": last_seq, "digest": digest}
+        self._write({"restored": record})
 
     def take(self, message: PersonMessage) -> None:
         """The message stops waiting and becomes part of the conversation."""
@@ -62,7 +96,7 @@ class Conversation:
 
     def answer_open_calls(self, text: str) -> int:
         """Give every tool call that has no result the result `text`; returns how many had none."""
-        missing = self._open_calls()
+        missing = open_calls(self.messages)[1]
         for call_id in missing:
             self.append({"role": "tool", "tool_call_id": call_id, "content": text})
         return len(missing)
@@ -94,23 +128,60 @@ class Conversation:
         self._apply(record)
 
     def _apply(self, record: dict[str, Any]) -> None:
-        if "accepted" in record:
-            message = PersonMessage.model_validate(record["accepted"])
-            self.waiting.append(message)
-            self.last_accepted = message
-            self._by_task[message.task_id] = message
-            if message.message_id is not None:
-                self._by_message[message.message_id] = message
-            return
-        self.messages.append(record["message"])
-        if taken := record.get("takes"):
-            self.waiting = [message for message in self.waiting if message.task_id != taken]
+        match record:
+            case {"accepted": fields}:
+                self._enter(PersonMessage.model_validate(fields))
+            case {"revised": task_id, "text": text}:
+                self.waiting = [
+                    m.model_copy(update={"text": text}) if m.task_id == task_id else m
+                    for m in self.waiting
+                ]
+            case {"withdrawn": task_id}:
+                self._leave(task_id)
+                self.withdrawn.add(task_id)
+            case {"restored": fields}:
+                self._forget()
+                self.messages = list(fields["messages"])
+                self.base_seq, self.restored_digest = fields["last_seq"], fields["digest"]
+                for waiting in fields["waiting"]:
+                    self._enter(PersonMessage.model_validate(waiting))
+            case _:
+                self.messages.append(record["message"])
+                if taken := record.get("takes"):
+                    self._leave(taken)
 
-    def _open_calls(self) -> list[str]:
-        answered: set[str] = set()
-        for message in reversed(self.messages):
-            if message["role"] == "tool":
-                answered.add(message["tool_call_id"])
-            elif calls := message.get("tool_calls"):
-                return [call["id"] for call in calls if call["id"] not in answered]
-        return []
+    def _forget(self) -> None:
+        self.messages = []
+        self.waiting = []
+        self.withdrawn = set()
+        self.last_accepted = None
+        self.base_seq = 0
+        self.restored_digest = None
+        self._by_task = {}
+        self._by_message = {}
+
+    def _enter(self, message: PersonMessage) -> None:
+        self.waiting.append(message)
+        self.last_accepted = message
+        self._by_task[message.task_id] = message
+        if message.message_id is not None:
+            self._by_message[message.message_id] = message
+
+    def _leave(self, task_id: str) -> None:
+        self.waiting = [message for message in self.waiting if message.task_id != task_id]
+
+
+def open_calls(messages: Sequence[ChatMessage]) -> tuple[int, list[str]]:
+    """The calls that have no result yet, and the position of the message that makes them.
+
+    Without such calls the position is the end. Only the newest message with calls can have some.
+    """
+    answered: set[str] = set()
+    for position in range(len(messages) - 1, -1, -1):
+        message = messages[position]
+        if message["role"] == "tool":
+            answered.add(message["tool_call_id"])
+        elif calls := message.get("tool_calls"):
+            missing = [call["id"] for call in calls if call["id"] not in answered]
+            return (position if missing else len(messages)), missing
+    return len(messages), []

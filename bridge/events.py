@@ -57,12 +57,20 @@ class _Passing:
 
 
 class EventLog:
-    """Numbers events gaplessly from 1 and keeps them in one file.
+    """Numbers events gaplessly from `base_seq` + 1 and keeps them in one file.
 
+    What lies at or before `base_seq` was told by an earlier bridge and is not here.
     `observe` sees every stored event once, in order: those of the file first.
     """
 
-    def __init__(self, path: Path, observe: Callable[[Event], None] = lambda _event: None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        observe: Callable[[Event], None] = lambda _event: None,
+        *,
+        base_seq: int = 0,
+    ) -> None:
+        self.base_seq = base_seq
         self._journal = Journal(path)
         self._observe = observe
         self._passing: deque[_Passing] = deque()
@@ -76,8 +84,19 @@ class EventLog:
 
     @property
     def last_seq(self) -> int:
-        """The number of the newest stored event; 0 when there is none."""
-        return len(self._journal)
+        """The number of the newest event, here or before the base; 0 when there is none."""
+        return self.base_seq + len(self._journal)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever stored here."""
+        return not len(self._journal)
+
+    def start_after(self, seq: int) -> None:
+        """Number from `seq` + 1; only for a log that is empty."""
+        if not self.is_empty:
+            raise ValueError("the log has numbers already")
+        self.base_seq = seq
 
     async def record(self, event: Event) -> Event:
         """Number and store the event, and return it numbered.
@@ -161,7 +180,8 @@ class Follower:
 
     def _take(self) -> list[Frame]:
         log = self._log
-        stored = log._journal.read(self._seq, _BATCH_BYTES)  # noqa: SLF001  (as above)
+        self._seq = max(self._seq, log.base_seq)
+        stored = log._journal.read(self._seq - log.base_seq, _BATCH_BYTES)  # noqa: SLF001  (as above)
         newer = takewhile(lambda item: item.number > self._passed, reversed(log._passing))  # noqa: SLF001  (as above)
         passing = list(newer)
         frames: list[Frame] = []

@@ -6,12 +6,14 @@ own `.git/config` cannot be switched off as a whole: git must be treated as runn
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from bridge.process import Finished, Limit, environment, run
+from bridge.protocol import ErrorCode
 from bridge.workspace import Workspace
 
 SAFE_CONFIG = (
@@ -42,6 +44,16 @@ DIFF_OPTIONS = (
 GIT_TIMEOUT_SECONDS = 60.0
 _LIMIT = Limit(1_048_576, 65_536)
 _NO_HOME = Path("/nonexistent")
+_NOT_FOUND = (
+    r"repository .*not found|does not exist|does not appear to be a git repository"
+    r"|authentication failed|could not read (username|password)|invalid credentials"
+    r"|returned error: (401|403|404)|access denied|permission .*denied"
+)
+_FAILURES = (
+    (ErrorCode.NO_SPACE, r"no space left|disk quota exceeded|unable to write file"),
+    (ErrorCode.BRANCH_NOT_FOUND, r"remote branch .* not found"),
+    (ErrorCode.REPOSITORY_NOT_FOUND, _NOT_FOUND),
+)
 
 
 def git_environment() -> dict[str, str]:
@@ -90,6 +102,14 @@ async def git(
         **(extra_environment or {}),
     }
     return await git_at(workspace.root, *arguments, extra_environment=located, limit=limit)
+
+
+def failure_code(said: str) -> ErrorCode:
+    """What went wrong, by the words of a git that was to get something from a remote."""
+    for code, pattern in _FAILURES:
+        if re.search(pattern, said, re.IGNORECASE):
+            return code
+    return ErrorCode.CLONE_FAILED
 
 
 def authorisation(token: SecretStr | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import json
 import os
+import threading
 from array import array
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._ends = array("Q")  # the offset behind each line
+        self._syncing = threading.Lock()
         self._torn = False  # whether a line may have been written in part
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,13 +77,20 @@ class Journal:
 
     async def sync(self) -> None:
         """Return when everything written so far is on the disk."""
-        await asyncio.to_thread(os.fdatasync, self._fd)
+        await asyncio.to_thread(self._sync_now)
 
     def close(self) -> None:
         """Close the file; once is enough, twice does no harm."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        with self._syncing:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+    def _sync_now(self) -> None:
+        # A sync that outlives its caller keeps the file, and so its lock, from being given up.
+        with self._syncing:
+            if self._fd >= 0:
+                os.fdatasync(self._fd)
 
     def _end(self, number: int) -> int:
         return self._ends[number - 1] if number else 0

@@ -35,7 +35,7 @@ async def recover(ledger: Ledger, events: EventLog, conversation: Conversation) 
 def _settle_taken(ledger: Ledger, conversation: Conversation) -> None:
     """A message that the log calls started or taken up waits no longer."""
     for message in tuple(conversation.waiting):
-        if message.task_id in ledger.first_seq or message.message_id in ledger.taken_messages:
+        if message.task_id in ledger.first_seq or message.id in ledger.taken_messages:
             conversation.take(message)
 
 

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from bridge.errors import BridgeError
+from bridge.patching import MAX_PATCH_BYTES
 from bridge.protocol import (
     PROTOCOL_VERSION,
     Accepted,
@@ -19,9 +20,12 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     Health,
+    Revision,
+    SavedConversation,
     WireError,
     WorkspaceRequest,
 )
+from bridge.saved import MAX_SAVED_BYTES
 from bridge.session import Session
 from bridge.streams import Streams
 
@@ -59,19 +63,24 @@ def create_app(
 ) -> web.Application:
     """The routes over one session. `on_request` hears of each request, once it is answered."""
     routes = _Routes(session, Streams(session.events, heartbeat_seconds=heartbeat_seconds))
-    app = web.Application(middlewares=[_guard(token, on_request)], client_max_size=_BODY_BYTES)
+    app = web.Application(middlewares=[_guard(token, on_request)])
     app.add_routes(
         [
             web.get("/health", routes.health),
             web.post("/agent/workspace", routes.workspace),
             web.post("/agent/execute", routes.execute),
             web.post("/agent/chat", routes.chat),
+            web.put("/agent/messages/{id}", routes.revise),
+            web.delete("/agent/messages/{id}", routes.withdraw),
+            web.get("/agent/conversation", routes.export),
+            web.put("/agent/conversation", routes.restore),
             web.get("/agent/status", routes.status),
             web.get("/agent/events", routes.events),
             web.get("/agent/ws", routes.websocket),
             web.post("/agent/interrupt", routes.interrupt),
             web.get("/agent/diff", routes.diff),
             web.get("/agent/patch", routes.patch),
+            web.put("/agent/patch", routes.apply),
         ]
     )
     return app
@@ -116,6 +125,23 @@ class _Routes:
     async def patch(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(body=await self._session.patch(), content_type="text/x-patch")
 
+    async def apply(self, request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.apply(await _body(request, MAX_PATCH_BYTES)))
+
+    async def revise(self, request: web.Request) -> web.StreamResponse:
+        revision = await _read(request, Revision)
+        return _json(await self._session.revise(request.match_info["id"], revision.text))
+
+    async def withdraw(self, request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.revise(request.match_info["id"], None))
+
+    async def export(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(body=await self._session.export(), content_type="application/json")
+
+    async def restore(self, request: web.Request) -> web.StreamResponse:
+        saved = await _read(request, SavedConversation, MAX_SAVED_BYTES)
+        return _json(await self._session.restore(saved))
+
     async def _answer(self, request: web.Request, accepted: Accepted) -> web.StreamResponse:
         if "application/json" in request.headers.get("Accept", ""):
             return _json(accepted, status=202)
@@ -151,13 +177,23 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
     return guard
 
 
-async def _read(request: web.Request, shape: type[R]) -> R:
+async def _body(request: web.Request, limit_bytes: int) -> bytes:
+    body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            body = await request.read()
-        return shape.model_validate_json(body)
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise web.HTTPRequestEntityTooLarge(limit_bytes, len(body))
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
+    return bytes(body)
+
+
+async def _read(request: web.Request, shape: type[R], limit_bytes: int = _BODY_BYTES) -> R:
+    body = await _body(request, limit_bytes)
+    try:
+        return shape.model_validate_json(body)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, item['loc']))[:100] or 'body'}: {item['msg']}"

@@ -1,13 +1,14 @@
 """The agent's session: everything the bridge does, without HTTP."""
 
 import asyncio
+import logging
 import tempfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge import checkout
+from bridge import checkout, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError, WorkspaceError
@@ -16,6 +17,7 @@ from bridge.executor import Executor, Task
 from bridge.ledger import Ledger
 from bridge.llm import ChatModel
 from bridge.model_calls import ModelCalls, Sleep
+from bridge.patching import SavedPatch, is_applied
 from bridge.prompts import Checkout, system_prompt
 from bridge.protocol import (
     Accepted,
@@ -25,6 +27,9 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     FileChange,
+    FilesChanged,
+    Revised,
+    SavedConversation,
     SessionStatus,
     Status,
     WorkspaceCloning,
@@ -37,6 +42,7 @@ from bridge.tools.base import Tool, ToolContext
 from bridge.worker import Worker
 from bridge.workspace import Workspace
 
+_log = logging.getLogger(__name__)
 _DIFF_BYTES = 400_000
 _DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
 
@@ -60,8 +66,13 @@ class Session:
         self._workspace = Workspace(settings.workspace_dir)
         self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
         self._ledger = Ledger()
-        self.events = EventLog(settings.state_dir / "events.jsonl", self._ledger.enter)
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
+        self.events = EventLog(
+            settings.state_dir / "events.jsonl",
+            self._ledger.enter,
+            base_seq=self._conversation.base_seq,
+        )
+        self._saved_patch = SavedPatch(settings.state_dir)
         attempts = settings.model_max_attempts
         calls = ModelCalls(
             model, self._conversation, self.events, max_attempts=attempts, sleep=sleep
@@ -70,10 +81,13 @@ class Session:
         self._worker = Worker(
             executor, self._conversation, self.events, self._ledger, self._make_task
         )
-        self._cloning = asyncio.Lock()
+        self._at_checkout = asyncio.Lock()  # a clone, or a patch
 
     async def run(self) -> None:
         """Work on what comes in, until cancelled."""
+        if self._ledger.workspace is not None and self._saved_patch.is_there:
+            async with self._at_checkout:
+                await self._saved_patch.finish(self._workspace)
         await self._worker.run()
 
     def close(self) -> None:
@@ -83,8 +97,9 @@ class Session:
 
     async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
-        async with self._cloning:
+        async with self._at_checkout:
             is_new = self._ledger.workspace is None
+            is_patched = self._saved_patch.is_there
             if is_new:
                 await self.events.record(
                     WorkspaceCloning(
@@ -96,11 +111,62 @@ class Session:
                 self._workspace,
                 git_token=self._settings.git_token,
                 timeout_seconds=self._settings.clone_timeout_seconds,
+                saved_patch=self._saved_patch,
             )
+            self._saved_patch.drop()
             if is_new:
                 fields = ready.model_dump(exclude={"already_there"})
                 await self.events.record(WorkspaceReadyEvent(**fields))
+            self._worker.start()
+            if is_patched:
+                await self._show_changes(ready.base_commit)
             return ready
+
+    async def apply(self, patch: bytes) -> Status:
+        """Put the changes of an earlier container into the workspace, once.
+
+        Before there is a workspace the patch is kept, and becomes a part of the next one; an empty
+        one takes that back. Later it goes into a workspace that no task has worked in.
+        """
+        async with self._at_checkout:
+            ready = self._ledger.workspace
+            if not patch:
+                self._saved_patch.drop()
+            elif ready is None:
+                await self._saved_patch.keep(patch)
+            elif not await is_applied(self._workspace, patch):
+                if self._worker.current is not None or self._ledger.first_seq:
+                    raise WorkspaceError(
+                        ErrorCode.WORKSPACE_CONFLICT,
+                        "A task has worked in this workspace; a patch goes onto a fresh one only.",
+                    )
+                with self._worker.hold():
+                    await self._saved_patch.put_now(self._workspace, patch)
+                await self._show_changes(ready.base_commit)
+        return self.status()
+
+    async def export(self) -> bytes:
+        """The conversation as `restore` takes it, as JSON."""
+        return await saved.exported(self._conversation, self.events.last_seq)
+
+    async def restore(self, conversation: SavedConversation) -> Status:
+        """Go on with the conversation of an earlier bridge, before anything has happened here.
+
+        All of it is on the disk when this returns, and nothing of it when it raises BridgeError.
+        """
+        if self._conversation.restored_digest != saved.digest_of(conversation):
+            if not self.events.is_empty:
+                raise BridgeError(
+                    ErrorCode.WORKSPACE_CONFLICT, "This bridge has a history of its own already."
+                )
+            saved.restore(self._conversation, conversation)
+            self.events.start_after(conversation.last_seq)
+        await self._conversation.sync()
+        return self.status()
+
+    async def revise(self, message_id: str, text: str | None) -> Revised:
+        """Change a message that waits, or withdraw it (None)."""
+        return Revised(revised=await self._worker.revise(message_id, text))
 
     async def execute(self, request: ExecuteRequest) -> Accepted:
         """Start the task, or let it wait while another one is at work."""
@@ -145,7 +211,7 @@ class Session:
         ledger, current = self._ledger, self._worker.current
         if current is not None:
             status = SessionStatus.WORKING
-        elif self._cloning.locked():
+        elif self._at_checkout.locked():
             status = SessionStatus.CLONING
         else:
             status = SessionStatus.EMPTY if ledger.workspace is None else SessionStatus.IDLE
@@ -176,6 +242,14 @@ class Session:
         """The number of the event before the task's first; the newest when it has not begun."""
         first = self._ledger.first_seq.get(task_id)
         return self.events.last_seq if first is None else first - 1
+
+    async def _show_changes(self, base_commit: str) -> None:
+        try:
+            files = await checkout.changes(self._workspace, base_commit)
+        except WorkspaceError as error:
+            _log.warning("the changes could not be read: %s", error.message)
+        else:
+            await self.events.record(FilesChanged(files=files))
 
     def _ready(self) -> WorkspaceReadyEvent:
         if self._ledger.workspace is None:

@@ -1,6 +1,7 @@
 """The event log as HTTP: server-sent events and WebSocket frames, the same JSON in both."""
 
 import asyncio
+import time
 
 from aiohttp import WSCloseCode, web
 
@@ -10,6 +11,7 @@ from bridge.protocol import ErrorCode
 
 _MAX_STREAMS = 64
 _WRITE_SECONDS = 120.0  # a reader that takes nothing for so long is gone; it may come back
+_LOOK_SECONDS = 0.5  # nothing tells a handler that waits that its connection is gone
 _MAX_INCOMING_BYTES = 4_096
 _HEARTBEAT = b": heartbeat\n\n"
 
@@ -50,7 +52,7 @@ class Streams:
         try:
             with self._log.follow(after) as follower:
                 await response.prepare(request)
-                await self._send(response, follower, task_id)
+                await self._send(request, response, follower, task_id)
         except (ConnectionError, TimeoutError):
             if request.transport is not None:
                 request.transport.abort()
@@ -78,19 +80,26 @@ class Streams:
 
     def _enter(self) -> None:
         if self._open >= _MAX_STREAMS:
-            raise BridgeError(
-                ErrorCode.INVALID_REQUEST, f"There are {_MAX_STREAMS} open streams already."
-            )
+            # Not an error of the contract: it passes, and whoever asks again gets in.
+            raise web.HTTPServiceUnavailable(reason=f"There are {_MAX_STREAMS} streams already")
         self._open += 1
 
     async def _send(
-        self, response: web.StreamResponse, follower: Follower, task_id: str | None
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        follower: Follower,
+        task_id: str | None,
     ) -> None:
-        while not self._log.closed:
-            frames = await follower.next(self._heartbeat_seconds)
+        heard = time.monotonic()
+        while not self._log.closed and request.transport is not None:
+            frames = await follower.next(min(_LOOK_SECONDS, self._heartbeat_seconds))
             wanted = [frame for frame in frames if task_id in (None, frame.task_id)]
-            data = b"".join(map(_sse, wanted)) if frames else _HEARTBEAT
+            data = b"".join(map(_sse, wanted))
+            if not data and time.monotonic() - heard >= self._heartbeat_seconds:
+                data = _HEARTBEAT
             if data:
+                heard = time.monotonic()
                 async with asyncio.timeout(_WRITE_SECONDS):
                     await response.write(data)
             if task_id is not None and any(frame.kind == "task_finished" for frame in wanted):

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError
@@ -50,6 +51,7 @@ class Worker:
         self._events = events
         self._ledger = ledger
         self._make_task = make_task
+        self._held = False
         self.current: PersonMessage | None = None  # at work, or about to be
         self._work: asyncio.Task[None] | None = None  # set while cancelling it interrupts the task
         self._interrupted = False
@@ -86,7 +88,7 @@ class Worker:
         """
         known = self._conversation.find(task_id=message.task_id, message_id=message.message_id)
         if known is not None:
-            if known.message_id != message.message_id:
+            if known.id != message.id:
                 raise BridgeError(
                     ErrorCode.INVALID_REQUEST, "This task_id belongs to another message."
                 )
@@ -95,11 +97,45 @@ class Worker:
             raise BridgeError(ErrorCode.QUEUE_FULL, f"{_MAX_WAITING} messages are waiting already.")
         message = message.model_copy(update={"disposition": self._disposition(message.mode)})
         self._conversation.accept(message)
-        if self.current is None:
-            self._start_next(after=None)
+        self.start()
         answer = self._answer(message)
         await self._conversation.sync()
         return answer
+
+    async def revise(self, message_id: str, text: str | None) -> bool:
+        """Change a message that waits, or withdraw it (None); False when a task has it already.
+
+        Raises BridgeError when there never was such a message.
+        """
+        known = self._conversation.find(task_id=message_id, message_id=message_id)
+        if known is None:
+            raise BridgeError(ErrorCode.NOT_FOUND, "There is no such message.")
+        conversation, task_id = self._conversation, known.task_id
+        waits = task_id in [message.task_id for message in self.queued]
+        if waits and known.id not in self._ledger.taken_messages:
+            if text is None:
+                conversation.withdraw(known)
+            else:
+                conversation.revise(known, text)
+        elif text is not None or task_id not in conversation.withdrawn:
+            return False
+        await conversation.sync()
+        return True
+
+    def start(self) -> None:
+        """Begin with the next message, if one may."""
+        if self.current is None:
+            self._start_next(after=None)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let no task begin within this context; what comes in waits."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            self.start()
 
     async def interrupt(self) -> None:
         """End the task at work; returns when its tool is dead and its end is recorded.
@@ -124,15 +160,19 @@ class Worker:
     async def take_up(self) -> bool:
         """Move the messages that steer into the conversation; whether there were any."""
         task_id = self.current.task_id if self.current else None
-        steering = [m for m in self._conversation.steering() if m.task_id != task_id]
-        for message in steering:
-            message_id = message.message_id or message.task_id
+        found = False
+        # Asked anew for each one: the next may be revised while the log takes this one in.
+        while message := next(self._steering(task_id), None):
+            found = True
             try:
-                await self._events.record(MessageTakenUp(task_id=task_id, message_id=message_id))
+                await self._events.record(MessageTakenUp(task_id=task_id, message_id=message.id))
             finally:
-                if message_id in self._ledger.taken_messages:  # also when interrupted right here
+                if message.id in self._ledger.taken_messages:  # also when interrupted right here
                     self._conversation.take(message)
-        return bool(steering)
+        return found
+
+    def _steering(self, task_id: str | None) -> Iterator[PersonMessage]:
+        return (m for m in self._conversation.steering() if m.task_id != task_id)
 
     def _disposition(self, mode: ChatMode) -> Disposition:
         if self.current is None:
@@ -145,6 +185,8 @@ class Worker:
         return Accepted(disposition=message.disposition, task_id=message.task_id, position=position)
 
     def _start_next(self, after: PersonMessage | None) -> None:
+        if self._held or self._ledger.workspace is None:
+            return
         if self.current is None:
             following = next(iter(self._conversation.in_turn()), None)
             if after is not None and following is not None and following.task_id == after.task_id:

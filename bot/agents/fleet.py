@@ -1,65 +1,68 @@
-"""The agents that this process drives: launching, waking, cancelling, and what a failure means."""
+"""The agents that this process drives: launching, waking, resting, and what a failure means."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bot.agents.explain import explain
-from bot.agents.run import AgentRun, ContainerGone
+from bot.agents.boot import ContainerGone
+from bot.agents.explain import explain, gone, lost_files
+from bot.agents.run import AgentRun
 from bot.agents.supervisor import Supervisor
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
-from bot.errors import BotError
+from bot.errors import BotError, StoreUnavailable, UserError
 
 logger = logging.getLogger(__name__)
 
 
 class Fleet:
-    """One run per living agent. Rows and containers are brought together by `reconcile`."""
+    """One run per agent that is awake. `reconcile` brings rows and containers together."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._supervisor = Supervisor(self._crashed)
         self._runs: dict[str, AgentRun] = {}
-        self._held: set[str] = set()
+        self._held: Counter[str] = Counter()
 
     @contextmanager
     def hold(self, agent_id: str) -> Iterator[None]:
-        """While one agent is being started or stopped, `reconcile` leaves it alone."""
-        self._held.add(agent_id)
+        """While one agent is being started or stopped, nothing else launches or removes it."""
+        self._held[agent_id] += 1
         try:
             yield
         finally:
-            self._held.discard(agent_id)
+            self._held[agent_id] -= 1
+            if not self._held[agent_id]:
+                del self._held[agent_id]
 
-    def held(self, agent_id: str) -> bool:
-        """Whether the agent is being started or stopped just now."""
-        return agent_id in self._held
-
-    def launch(self, agent_id: str, run: AgentRun) -> None:
+    def launch(self, agent: Agent, *, fresh: bool = False) -> None:
         """Drive an agent from now on."""
-        self._supervisor.spawn(agent_id, run.run())
-        self._runs[agent_id] = run
+        run = AgentRun(self._world, agent, fresh=fresh)
+        self._supervisor.spawn(agent.id, run.run())
+        self._runs[agent.id] = run
 
     def run_of(self, agent_id: str) -> AgentRun | None:
         """The run of this agent, if this process drives it."""
-        return self._runs.get(agent_id)
+        return self._runs.get(agent_id) if self._supervisor.running(agent_id) else None
 
-    def wake(self, agent_id: str) -> None:
-        """There is a message for this agent."""
-        if run := self._runs.get(agent_id):
+    def wake(self, agent: Agent) -> None:
+        """There is a message for this agent; one that sleeps is woken."""
+        if run := self.run_of(agent.id):
             run.wake()
+        elif agent.alive and agent.id not in self._held:
+            self.launch(agent)
 
     async def cancel(self, agent_id: str) -> None:
         """Drive it no more; its container is left as it is."""
         await self._supervisor.cancel(agent_id)
         self._runs.pop(agent_id, None)
 
-    async def remove(self, agent_id: str) -> None:
+    async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Close the gateway to this agent and remove its container."""
         self._world.gateway.close(agent_id)
         try:
-            await self._world.runtime.remove(agent_id)
+            await self._world.runtime.remove(agent_id, keep_files=keep_files)
         except BotError as error:
             # `reconcile` removes it as soon as the engine answers again.
             logger.warning("the container of %s is still there: %s", agent_id, error)
@@ -74,13 +77,48 @@ class Fleet:
         containers = await self._world.runtime.list()
         alive = {agent.id: agent for agent in await self._world.store.agents(alive=True)}
         for container in containers:
-            if container.agent_id not in alive and not self.held(container.agent_id):
+            if container.agent_id not in alive and container.agent_id not in self._held:
                 logger.info("removing the container of %s, which is over", container.agent_id)
-                await self.remove(container.agent_id)
+                await self.remove(container.agent_id, keep_files=True)
         for agent in alive.values():
-            if not self._supervisor.running(agent.id) and not self.held(agent.id):
+            if self._supervisor.running(agent.id) or agent.id in self._held:
+                continue
+            asleep = agent.status is AgentStatus.SLEEPING
+            if not asleep or await self._world.store.undelivered(agent.id):
                 logger.info("going on with %s (%s)", agent.id, agent.status)
-                self.launch(agent.id, AgentRun(self._world, agent))
+                self.launch(agent)
+
+    async def rest(self) -> None:
+        """Put agents to sleep that have been idle for long; a reply wakes them."""
+        limit = self._world.clock() - self._world.settings.sleep_after_seconds
+        for agent in await self._world.store.agents(alive=True):
+            idle = agent.status is AgentStatus.IDLE and agent.status_since < limit
+            if idle and agent.id not in self._held:
+                with self.hold(agent.id):
+                    await self._put_to_sleep(agent)
+                # A reply that came meanwhile found nobody to wake.
+                if await self._world.store.undelivered(agent.id):
+                    await self._wake_stored(agent.id)
+
+    async def _put_to_sleep(self, agent: Agent) -> None:
+        if await self._world.store.undelivered(agent.id):
+            return
+        logger.info("%s goes to sleep", agent.id)
+        await self.cancel(agent.id)
+        async with self._world.store.transaction() as tx:
+            current = await tx.agent(agent.id)
+            if current is None or current.status is not AgentStatus.IDLE:
+                return
+            await tx.save_agent(current.with_status(AgentStatus.SLEEPING, self._world.clock()))
+        try:
+            await self._world.runtime.stop(agent.id)
+        except BotError as error:
+            logger.warning("the container of %s does not sleep: %s", agent.id, error)
+
+    async def _wake_stored(self, agent_id: str) -> None:
+        agent = await self._world.store.agent(agent_id)
+        if agent:
+            self.wake(agent)
 
     async def close(self) -> None:
         """Let go of the agents; their containers work on."""
@@ -90,14 +128,33 @@ class Fleet:
     async def _crashed(self, agent_id: str, error: Exception) -> None:
         """A run ended by an error: say so in its thread, and leave no container behind."""
         run = self._runs.pop(agent_id, None)
-        status = AgentStatus.LOST if isinstance(error, ContainerGone) else AgentStatus.FAILED
+        if isinstance(error, StoreUnavailable):
+            return  # It works on in its container; `reconcile` follows it again.
+        lost = isinstance(error, ContainerGone)
+        said = await self._what_to_say(agent_id, error)
         async with self._world.store.transaction() as tx:
-            agent: Agent | None = await tx.agent(agent_id)
+            agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 return
+            status = AgentStatus.LOST if lost else AgentStatus.FAILED
             await tx.save_agent(agent.with_status(status, self._world.clock()))
             if run:
                 await run.progress.close(tx, agent)
-            text = explain(agent, error)
-            await tx.enqueue(agent_id, self._world.voice.trouble(agent, "failed", text))
-        await self.remove(agent_id)
+            key = f"ended:{agent.last_seq}:{int(agent.status_since)}"
+            await tx.enqueue(agent_id, self._world.voice.trouble(agent, key, said))
+        # An agent that never had a workspace has nothing to keep.
+        await self.remove(agent_id, keep_files=agent.base_commit is not None)
+
+    async def _what_to_say(self, agent_id: str, error: Exception) -> str:
+        agent = await self._world.store.agent(agent_id)
+        if agent is None:
+            return str(error)
+        if not isinstance(error, ContainerGone):
+            return explain(agent, error)
+        events = await self._world.store.events(agent_id)
+        saved = await self._world.store.saved_state(agent_id)
+        try:
+            has_files = await self._world.runtime.has_files(agent_id)
+        except UserError:
+            has_files = False
+        return gone(has_files=has_files, lost=lost_files(events, saved))

@@ -218,11 +218,17 @@ class Transaction(Protocol):
         the two loses nothing.
         """
 
+    async def note_read(self, agent_id: str, ts: str) -> None:
+        """The agent's thread is read up to this message; an earlier one changes nothing."""
+
     async def add_message(self, message: Message) -> None:
         """Store a message that is still to be handed to the bridge; `order` is set here."""
 
     async def message_delivered(self, agent_id: str, message_id: str) -> None:
         """The bridge has it; it is not handed over again."""
+
+    async def hand_over_again(self, agent_id: str, since: float) -> None:
+        """Let messages that were handed over after `since` be handed over once more."""
 
     async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
         """Change a message that is not handed over yet, or drop it (None); False: too late."""
@@ -252,6 +258,9 @@ class Store(Protocol):
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
         """Agents, newest first."""
 
+    async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
+        """Whether a person's message was taken for us already."""
+
     async def undelivered(self, agent_id: str) -> Sequence[Message]:
         """Messages still to be handed to the bridge, in order of arrival."""
 
@@ -272,6 +281,15 @@ class Outbox(Protocol):
 # ---- What people see ----
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What is left of a stopped agent. `diff` is None when its bridge did not answer; then
+    `patch` is of the end of its last task."""
+
+    diff: Diff | None
+    patch: bytes
+
+
 class Voice(Protocol):
     """Turns what happened into posts. Pure: no I/O, the same input gives the same post."""
 
@@ -284,8 +302,11 @@ class Voice(Protocol):
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task: the model's answer, a limit or a trouble; the only notification."""
 
-    def stopped(self, agent: Agent, actor: str, seconds: float, saved: Diff | None) -> Post:
+    def stopped(self, agent: Agent, actor: str, seconds: float, saved: Saved) -> Post:
         """Who stopped the agent, what was done and what was saved."""
+
+    def notice(self, agent: Agent, key: str, text: str) -> Post:
+        """Something that happened and is no trouble; `text` is mrkdwn of ours."""
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong, in plain words, and the next step."""

@@ -36,6 +36,7 @@ class Progress:
         self.card = TaskCard(agent.task_id or agent.first_task_id, number, started_at=now, now=now)
         self._stored_card = self.card
         self._silenced = False
+        self._because = ""
 
     async def restore(self, agent: Agent) -> None:
         """Draw the card of the task at work again from its stored events."""
@@ -52,10 +53,20 @@ class Progress:
         """Say nothing about an interruption: the one who stops says it all in one message."""
         self._silenced = True
 
-    async def phase(self, name: str | None) -> None:
-        """Show that a phase of the boot begins; None: that the last one is over."""
+    def because(self, text: str) -> None:
+        """Why the task at work is about to fail: said in place of what the bridge knows."""
+        self._because = text
+
+    def begin(self, agent: Agent, task_id: str) -> None:
+        """Draw what comes now on the card of the next task."""
         now = self._world.clock()
-        self.card = self.card.begin_phase(name, now) if name else self.card.end_phase(now)
+        self.card = TaskCard(task_id, agent.task_number + 1, started_at=now, now=now)
+
+    async def phase(self, name: str) -> None:
+        """Show that a phase of the boot begins; a task that is at work or over shows none."""
+        if self.card.running or self.card.outcome is not None:
+            return
+        self.card = self.card.begin_phase(name, self._world.clock())
         async with self._world.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent and agent.alive:
@@ -97,8 +108,13 @@ class Progress:
         match event:
             case TaskFinished():
                 card = voice.card(agent, self.card)
-                quiet = self._silenced and event.outcome is Outcome.INTERRUPTED
-                return (card,) if quiet else (card, *voice.answer(agent, self.card))
+                if self._silenced and event.outcome is Outcome.INTERRUPTED:
+                    return (card,)
+                if self._because and event.outcome is Outcome.FAILED:
+                    text = f'{self._because} Its files are as they were; reply "go on" to go on.'
+                    self._because = ""
+                    return (card, voice.trouble(agent, f"revived:{event.seq}", text))
+                return (card, *voice.answer(agent, self.card))
             case MessageTakenUp(message_id=message_id):
                 return self._used(agent, message_id)
             case TaskStarted(message_id=message_id) if message_id:

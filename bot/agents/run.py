@@ -1,202 +1,171 @@
-"""The life of one agent while the bot runs: boot, then follow its events and hand over messages."""
+"""The life of one agent while the bot runs: boot, follow its events, hand over its messages."""
 
 import asyncio
 import logging
 
-from bot.agents.ports import BridgeAddress, Container, ContainerSpec
+from bot.agents.boot import Boot, ContainerEnded, ContainerGone, NoAnswer
+from bot.agents.courier import RETRY_SECONDS, Courier
+from bot.agents.explain import how_it_ended
+from bot.agents.ports import BridgeAddress, SavedState
 from bot.agents.progress import Progress
 from bot.agents.world import World
-from bot.domain.agent import Agent
-from bot.domain.message import FIRST, Message
+from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
-from bridge.protocol import ChatRequest, ErrorCode, ExecuteRequest, WorkspaceRequest
+from bridge.protocol import TaskFinished
 
 logger = logging.getLogger(__name__)
 
-RETRY_SECONDS = 1.0
-
-
-class ContainerGone(BotError):
-    """The container of an agent that was at work is not there, or does not run."""
+# A container that ends twice within this time is not started a third time.
+CRASH_LOOP_SECONDS = 60.0
 
 
 class AgentRun:
-    """Drives one agent. Everything it does can be done again after a restart of the bot."""
+    """Drives one agent. Everything it does can be done again after a restart of the bot.
 
-    def __init__(self, world: World, agent: Agent) -> None:
+    `fresh`: a person asked for a new container in place of one that is lost.
+    """
+
+    def __init__(self, world: World, agent: Agent, *, fresh: bool = False) -> None:
         self._world = world
-        self._agent = agent
+        self._agent_id = agent.id
+        self._asleep = agent.status is AgentStatus.SLEEPING
+        self._fresh = fresh
         self.progress = Progress(world, agent)
-        self._new_message = asyncio.Event()
+        self._boot = Boot(world, self.progress, fresh=fresh)
+        self._courier = Courier(world, agent.id)
 
     def wake(self) -> None:
         """There is a message to hand over."""
-        self._new_message.set()
+        self._courier.wake()
 
     async def run(self) -> None:
-        """Boot or find the container, then follow and deliver until cancelled.
+        """Drive the agent until cancelled, or until it sleeps.
 
-        Raises EngineError, BridgeRefused, BridgeUnreachable or ContainerGone when it cannot.
+        Raises ContainerGone, ContainerEnded, EngineError, BridgeRefused or BridgeUnreachable.
         """
-        stored = await self._world.store.agent(self._agent.id)
-        if stored is None or not stored.alive:
+        agent = await self._stored()
+        if not agent.alive:
             return
-        await self.progress.restore(self._agent)
-        address = await (self._boot() if self._agent.base_commit is None else self._resume())
+        await self.progress.restore(agent)
+        if self._asleep or self._fresh:
+            await self._announce_next(agent)
+        resume = self._asleep
+        while True:
+            try:
+                await self._live(resume=resume)
+            except ContainerEnded as ended:
+                if not await self._revive(ended):
+                    return
+                resume = True
+            except NoAnswer as error:
+                logger.warning("asking again about %s: %s", self._agent_id, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _live(self, *, resume: bool) -> None:
+        address = await self._boot.address(await self._stored(), resume=resume)
+        await self._came_up()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(address))
-                group.create_task(self._deliver(address))
+                group.create_task(self._courier.deliver(address, self._check_container))
         except ExceptionGroup as group_error:
             # Both halves watch the same bridge: the first reason is the reason.
             raise group_error.exceptions[0] from group_error
 
-    async def _boot(self) -> BridgeAddress:
-        agent, world = self._agent, self._world
-        world.gateway.open(agent.id, agent.repo)
-        container = await world.runtime.find(agent.id)
-        if container is None:
-            await self.progress.phase("container")
-            container = await world.runtime.start(self._spec(agent))
-            await self._remember_container(container.id)
-        address = self._address(container)
-        await world.bridge.wait_ready(address, world.settings.boot_timeout_seconds)
-        await self.progress.phase("clone")
-        await world.bridge.prepare(address, self._workspace(agent))
-        await self.progress.phase("agent")
-        return address
+    async def _announce_next(self, agent: Agent) -> None:
+        """Show the boot on the card of the task that comes next, if one waits."""
+        waiting = await self._world.store.undelivered(agent.id)
+        if waiting:
+            self.progress.begin(agent, waiting[0].task_id)
 
-    async def _resume(self) -> BridgeAddress:
-        """Find the container of a workspace that exists; silence is no proof that it is gone."""
-        self._world.gateway.open(self._agent.id, self._agent.repo)
-        while True:
-            try:
-                return self._address(await self._world.runtime.find(self._agent.id))
-            except EngineError as error:
-                logger.warning("the engine did not answer about %s: %s", self._agent.id, error)
-            await asyncio.sleep(RETRY_SECONDS)
-
-    def _address(self, container: Container | None) -> BridgeAddress:
-        if container is None or not container.running or container.endpoint is None:
-            raise ContainerGone(f"no running container of {self._agent.id}")
-        return self._world.address(self._agent.id, container.endpoint)
-
-    def _spec(self, agent: Agent) -> ContainerSpec:
-        settings, access = self._world.settings, self._world.gateway.access(agent.id, agent.repo)
-        token = access.token.get_secret_value()
-        return ContainerSpec(
-            agent_id=agent.id,
-            image=settings.bridge_image,
-            memory_bytes=settings.default_container_memory,
-            nano_cpus=settings.default_container_cpu,
-            environment={
-                "BRIDGE_TOKEN": self._world.bridge_token(agent.id).get_secret_value(),
-                "OPENROUTER_API_KEY": token,
-                "OPENROUTER_BASE_URL": access.model_base_url,
-                "GIT_TOKEN": token,
-                "COMMAND_TIMEOUT_SECONDS": str(settings.command_timeout_seconds),
-                "COMMAND_ALLOW": ",".join(settings.command_allow),
-                "CLONE_TIMEOUT_SECONDS": str(settings.clone_timeout_seconds),
-            },
-        )
-
-    def _workspace(self, agent: Agent) -> WorkspaceRequest:
-        settings = self._world.settings
-        return WorkspaceRequest(
-            repository=str(agent.repo),
-            clone_url=self._world.gateway.access(agent.id, agent.repo).clone_url,
-            source_branch=agent.source_branch,
-            target_branch=agent.target_branch,
-            author_name=settings.git_user_name,
-            author_email=settings.git_user_email,
-        )
-
-    async def _remember_container(self, container_id: str) -> None:
+    async def _came_up(self) -> None:
+        """The container is there: an agent that slept is idle, a fresh one says so."""
         async with self._world.store.transaction() as tx:
-            agent = await tx.agent(self._agent.id)
-            if agent:
-                await tx.save_agent(agent.with_container(container_id))
+            agent = await tx.agent(self._agent_id)
+            if agent is None:
+                return
+            booting = agent.status is AgentStatus.STARTING and agent.base_commit is not None
+            if agent.status is AgentStatus.SLEEPING or booting:
+                await tx.save_agent(agent.with_status(AgentStatus.IDLE, self._world.clock()))
+            if self._fresh and booting:
+                text = "▶ *Restarted.* Files and conversation are back; reply to go on."
+                key = f"restarted:{agent.last_seq}"
+                await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
+        self._asleep = self._fresh = False
+
+    async def _revive(self, ended: ContainerEnded) -> bool:
+        """What to do about a container that ended by itself; False: it may stay as it is.
+
+        One at work is started again, once a minute at most; an idle one sleeps until a reply.
+        Raises the same error when it ends too often.
+        """
+        now = self._world.clock()
+        waiting = await self._world.store.undelivered(self._agent_id)
+        logger.warning("%s", ended)
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent is None or not agent.alive:
+                return False
+            resting = agent.status in {AgentStatus.IDLE, AgentStatus.SLEEPING}
+            if resting and not waiting:
+                await tx.save_agent(agent.with_status(AgentStatus.SLEEPING, now))
+                text = f"💤 {how_it_ended(ended.how)} while it was idle. A reply wakes it."
+                key = f"asleep:{agent.last_seq}"
+                await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
+                return False
+            if now - agent.revived_at < CRASH_LOOP_SECONDS:
+                raise ended
+            await tx.save_agent(agent.revived(now))
+        self.progress.because(f"{how_it_ended(ended.how)} and was started again.")
+        return True
 
     async def _follow(self, address: BridgeAddress) -> None:
         while True:
             try:
-                stored = await self._world.store.agent(self._agent.id)
-                after = stored.last_seq if stored else 0
+                after = (await self._stored()).last_seq
                 async for event in self._world.bridge.events(address, after):
                     await self.progress.take(event)
+                    if isinstance(event, TaskFinished):
+                        await self._keep_state(address)
             except BridgeUnreachable as error:
-                logger.warning("the event stream of %s is gone: %s", self._agent.id, error)
+                logger.warning("the event stream of %s is gone: %s", self._agent_id, error)
+            except BridgeRefused as error:
+                # Its log ends before ours: these are not the files that we knew.
+                raise ContainerGone(f"the log of {self._agent_id} is another one") from error
             await self._check_container()
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _check_container(self) -> None:
-        """Raise ContainerGone when the engine says so; a silent engine says nothing."""
+    async def _keep_state(self, address: BridgeAddress) -> None:
+        """Keep on the host what a fresh container would need."""
+        # What is handed over from now on may be missing in it, and is handed over again then.
+        now = self._world.clock()
         try:
-            container = await self._world.runtime.find(self._agent.id)
-        except EngineError as error:
-            logger.warning("the engine did not answer about %s: %s", self._agent.id, error)
+            conversation = await self._world.bridge.export(address)
+            patch = await self._world.bridge.patch(address)
+        except BotError as error:
+            logger.warning("the state of %s was not kept: %s", self._agent_id, error)
             return
-        if container is None or not container.running:
-            raise ContainerGone(f"the container of {self._agent.id} is gone")
-
-    async def _deliver(self, address: BridgeAddress) -> None:
-        while True:
-            self._new_message.clear()
-            for message in await self._world.store.undelivered(self._agent.id):
-                await self._hand_over(address, message)
-            await self._new_message.wait()
-
-    async def _hand_over(self, address: BridgeAddress, message: Message) -> None:
-        while True:
-            try:
-                await self._send(address, message)
-            except BridgeUnreachable as error:
-                logger.warning("message %s waits: %s", message.id, error)
-                await self._check_container()
-            except BridgeRefused as error:
-                if error.error.code != ErrorCode.QUEUE_FULL:
-                    await self._report_refusal(message, error)
-                    return
-                # Nothing is lost: it stays stored, and the queue shortens as tasks end.
-            else:
-                return
-            await asyncio.sleep(RETRY_SECONDS)
-
-    async def _send(self, address: BridgeAddress, message: Message) -> None:
-        agent = await self._world.store.agent(self._agent.id) or self._agent
-        if message.id == FIRST:
-            await self._world.bridge.execute(
-                address,
-                ExecuteRequest(
-                    task_id=message.task_id,
-                    text=message.text,
-                    model=agent.model,
-                    max_steps=agent.max_steps,
-                    author=message.user,
-                ),
-            )
-        else:
-            await self._world.bridge.chat(
-                address,
-                ChatRequest(
-                    message_id=message.id,
-                    task_id=message.task_id,
-                    text=message.text,
-                    mode=message.mode,
-                    model=agent.model,
-                    max_steps=agent.max_steps,
-                    author=message.user,
-                ),
-            )
         async with self._world.store.transaction() as tx:
-            await tx.message_delivered(agent.id, message.id)
-
-    async def _report_refusal(self, message: Message, error: BridgeRefused) -> None:
-        logger.error("message %s was refused: %s", message.id, error)
-        text = f"The agent could not take this message: {error.error.message}"
-        async with self._world.store.transaction() as tx:
-            agent = await tx.agent(self._agent.id)
-            await tx.message_delivered(self._agent.id, message.id)
+            agent = await tx.agent(self._agent_id)
             if agent:
-                post = self._world.voice.trouble(agent, f"refused:{message.id}", text)
-                await tx.enqueue(agent.id, post)
+                state = SavedState(conversation, patch, agent.last_seq, now)
+                await tx.save_state(agent.id, state)
+        logger.debug("state kept of %s", self._agent_id)
+
+    async def _check_container(self) -> None:
+        """Raise ContainerGone or ContainerEnded; a silent engine says nothing."""
+        try:
+            container = await self._world.runtime.find(self._agent_id)
+        except EngineError as error:
+            logger.warning("the engine did not answer about %s: %s", self._agent_id, error)
+            return
+        if container is None:
+            raise ContainerGone(f"the container of {self._agent_id} is gone")
+        if not container.running:
+            raise ContainerEnded(self._agent_id, container.exit)
+
+    async def _stored(self) -> Agent:
+        agent = await self._world.store.agent(self._agent_id)
+        if agent is None:
+            raise LookupError(f"agent {self._agent_id} is not stored")
+        return agent

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
-from bot.agents.ports import BridgeAddress
-from bot.agents.run import AgentRun
+from bot.agents.ports import BridgeAddress, Transaction
+from bot.agents.reading import Reading
+from bot.agents.revision import Revision
+from bot.agents.stopper import INTERRUPT_SECONDS, MAX_FILED_PATCH_BYTES, Stopper
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef, branch_for, new_agent_id
-from bot.domain.commands import StartAgent, title_of
+from bot.domain.commands import StartAgent, is_restart, title_of
 from bot.domain.message import FIRST, Message
 from bot.errors import BotError, ChannelUnavailable, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
@@ -19,9 +21,6 @@ from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 logger = logging.getLogger(__name__)
 
 ROOT_SECONDS = 20.0
-INTERRUPT_SECONDS = 3.0
-SAVE_SECONDS = 5.0
-MAX_FILED_PATCH_BYTES = 20_000_000
 TOO_LONG = (
     f"That message is longer than {MAX_TASK_CHARS:,} characters, so the agent did not get it. "
     "Shorten it, or send it in parts."
@@ -63,7 +62,9 @@ class AgentService:
     def __init__(self, world: World, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
-        self._stopping: set[str] = set()
+        self._stopper = Stopper(world, fleet)
+        self.reading = Reading(world)
+        self.revision = Revision(world)
 
     # ---- start ----
 
@@ -95,8 +96,8 @@ class AgentService:
             logger.warning("the root message of %s is late; booting all the same", agent.id)
         # Somebody may have stopped it while its root message was on the way.
         stored = await self._world.store.agent(agent.id)
-        if stored and stored.alive and agent.id not in self._stopping:
-            self._fleet.launch(agent.id, AgentRun(self._world, agent))
+        if stored and stored.alive and not self._stopper.stopping(agent.id):
+            self._fleet.launch(agent)
         return agent
 
     def _new_agent(self, command: StartAgent, origin: Origin, model: str, branch: str) -> Agent:
@@ -153,7 +154,12 @@ class AgentService:
             current = await tx.agent(agent.id) if claimed else None
             if current is None:
                 return True
-            if not current.alive:
+            await tx.note_read(agent.id, reply.ts)
+            restarts = not current.alive and is_restart(reply.text)
+            if restarts:
+                current = await self._revive(tx, current)
+                post = self._world.voice.mark(current, reply.ts, "received")
+            elif not current.alive:
                 text = why_not(current)
                 post = self._world.voice.trouble(current, f"late:{reply.ts}", text)
             elif len(reply.text) > MAX_TASK_CHARS:
@@ -166,8 +172,22 @@ class AgentService:
                 fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
                 post = self._world.voice.mark(current, reply.ts, fate)
             await tx.enqueue(agent.id, post)
-        self._fleet.wake(agent.id)
+        if restarts:
+            self._fleet.launch(current, fresh=True)
+        else:
+            self._fleet.wake(current)
         return True
+
+    async def _revive(self, tx: Transaction, agent: Agent) -> Agent:
+        """A person wants an agent that has ended back: with what was kept, in a new container.
+
+        What it was told after that was kept is handed over once more.
+        """
+        saved = await self._world.store.saved_state(agent.id)
+        await tx.hand_over_again(agent.id, saved.at if saved else 0.0)
+        starting = agent.with_status(AgentStatus.STARTING, self._world.clock())
+        await tx.save_agent(starting)
+        return starting
 
     # ---- stop and interrupt ----
 
@@ -180,51 +200,23 @@ class AgentService:
         await self._world.bridge.interrupt(address, INTERRUPT_SECONDS)
 
     async def stop(self, agent_id: str, actor: str) -> None:
-        """Kill the running tool, save what changed, remove the container, tell the thread.
+        """Kill the running tool, save what changed, remove the container, tell the thread."""
+        await self._stopper.stop(await self._alive(agent_id), actor)
 
-        Never waits behind a task. A second stop while one is under way does nothing.
-        """
-        agent = await self._alive(agent_id)
-        if agent_id in self._stopping:
+    async def stop_by_word(self, agent: Agent, word: Reply) -> None:
+        """Stop as a message in the thread asks; the same message stops once, ever."""
+        if await self.reading.done(agent, word.ts):
             return
-        self._stopping.add(agent_id)
         try:
-            with self._fleet.hold(agent_id):
-                await self._halt_and_remove(agent, actor)
-        finally:
-            self._stopping.discard(agent_id)
+            await self.stop(agent.id, word.user)
+        except UserError:
+            await self.reading.note(agent, word.ts, word.client_msg_id)
+            raise
+        await self.reading.note(agent, word.ts, word.client_msg_id)
 
-    async def _halt_and_remove(self, agent: Agent, actor: str) -> None:
-        run = self._fleet.run_of(agent.id)
-        if run:
-            run.progress.silence()
-        saved, patch = await self._halt(agent)
-        await self._fleet.cancel(agent.id)
-        async with self._world.store.transaction() as tx:
-            current = await tx.agent(agent.id) or agent
-            await tx.save_agent(current.with_status(AgentStatus.STOPPED, self._world.clock()))
-            if run:
-                await run.progress.close(tx, current)
-            seconds = self._world.clock() - agent.created_at
-            await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, saved))
-            if patch:
-                await tx.enqueue(agent.id, self._world.voice.patch(current, "stopped", patch))
-        await self._fleet.remove(agent.id)
-
-    async def _halt(self, agent: Agent) -> tuple[Diff | None, bytes]:
-        """Stop the tools, then read what there is to save; silence is no reason to wait."""
-        try:
-            address = await self._address(agent)
-            if address is None:
-                return None, b""
-            await self._world.bridge.interrupt(address, INTERRUPT_SECONDS)
-            async with asyncio.timeout(SAVE_SECONDS):
-                saved = await self._world.bridge.diff(address)
-                patch = await self._world.bridge.patch(address) if saved.files else b""
-            return saved, patch if len(patch) <= MAX_FILED_PATCH_BYTES else b""
-        except (BotError, TimeoutError) as error:
-            logger.warning("stopping %s without its changes: %s", agent.id, error)
-            return None, b""
+    async def settle(self) -> None:
+        """Store what a full disk kept from being stored; raises StoreUnavailable."""
+        await self._stopper.settle()
 
     async def _address(self, agent: Agent) -> BridgeAddress | None:
         container = await self._world.runtime.find(agent.id)

@@ -8,13 +8,20 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TypeVar
+from urllib.parse import quote
 
 import aiohttp
-from pydantic import BaseModel, ValidationError
 
 from bot.agents.ports import BridgeAddress
+from bot.bridge_client.requests import (
+    SMALL_BYTES,
+    Limits,
+    Requests,
+    authorization,
+    bounded,
+    read,
+    refusal,
+)
 from bot.bridge_client.sequence import GapError, Sequence
 from bot.bridge_client.sse import Frame, Frames
 from bot.errors import BridgeRefused, BridgeUnreachable
@@ -28,6 +35,8 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     Health,
+    Revised,
+    Revision,
     Status,
     WireError,
     WorkspaceReady,
@@ -36,35 +45,11 @@ from bridge.protocol import (
 
 _log = logging.getLogger(__name__)
 
-_Answer = TypeVar("_Answer", bound=BaseModel)
-
-_SMALL_BYTES = 256 * 1024
 _MAX_DIFF_CHARS = 2 * 1024 * 1024
 # JSON may write one character as six.
-_DIFF_BODY_BYTES = 6 * _MAX_DIFF_CHARS + _SMALL_BYTES
+_DIFF_BODY_BYTES = 6 * _MAX_DIFF_CHARS + SMALL_BYTES
 _MAX_PATCH_BYTES = 20 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long the bot waits for a bridge, and how much nonsense it takes from one."""
-
-    connect_seconds: float = 5.0
-    answer_seconds: float = 15.0
-    diff_seconds: float = 60.0
-    # The bridge has a deadline of its own for the clone; this is for a bridge without one.
-    prepare_seconds: float = 3_700.0
-    health_seconds: float = 1.0
-    first_pause_seconds: float = 0.02
-    longest_pause_seconds: float = 0.2
-    # The bridge sends a comment every 15 s.
-    silence_seconds: float = 45.0
-    # After this the caller asks the engine whether the container still runs, and comes back.
-    away_seconds: float = 5.0
-    first_backoff_seconds: float = 0.1
-    longest_backoff_seconds: float = 3.0
-    invalid_frames: int = 20
-    fruitless_gaps: int = 3
+_MAX_CONVERSATION_BYTES = 32 * 1024 * 1024
 
 
 class HttpBridge:
@@ -78,6 +63,7 @@ class HttpBridge:
     ) -> None:
         self._session = session
         self._limits = limits or Limits()
+        self._requests = Requests(session, self._limits)
         self._clock = clock
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
@@ -92,7 +78,9 @@ class HttpBridge:
             pause = self._limits.first_pause_seconds
             while True:
                 try:
-                    return await self._bytes(address, "GET", "/health", self._limits.health_seconds)
+                    return await self._requests.send(
+                        address, "GET", "/health", self._limits.health_seconds
+                    )
                 except BridgeUnreachable as error:
                     reason = str(error)
                 # Nothing can tell us that a port opens: the one place that has to ask again.
@@ -104,7 +92,7 @@ class HttpBridge:
                 body = await ask_until_it_answers()
         except TimeoutError as error:
             raise BridgeUnreachable(f"not ready in {timeout_seconds:g} s: {reason}") from error
-        health = _read(Health, body)
+        health = read(Health, body)
         if health.protocol > PROTOCOL_VERSION:
             message = (
                 f"The container speaks protocol {health.protocol} and this bot {PROTOCOL_VERSION}: "
@@ -114,10 +102,10 @@ class HttpBridge:
 
     async def prepare(self, address: BridgeAddress, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
-        body = await self._bytes(
+        body = await self._requests.send(
             address, "POST", "/agent/workspace", self._limits.prepare_seconds, body=request
         )
-        return _read(WorkspaceReady, body)
+        return read(WorkspaceReady, body)
 
     async def execute(self, address: BridgeAddress, request: ExecuteRequest) -> Accepted:
         """Start the first task; safe to send twice."""
@@ -129,18 +117,59 @@ class HttpBridge:
 
     async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
         """Kill the running tool and end the task; returns when that is done."""
-        await self._bytes(address, "POST", "/agent/interrupt", timeout_seconds)
+        await self._requests.send(address, "POST", "/agent/interrupt", timeout_seconds)
+
+    async def revise(self, address: BridgeAddress, message_id: str, text: str | None) -> bool:
+        """Change a message that still waits, or withdraw it (None); False when it is too late.
+
+        Raises BridgeRefused (`not_found`) when the bridge never had such a message.
+        """
+        path = f"/agent/messages/{quote(message_id, safe='')}"
+        method, body = ("DELETE", None) if text is None else ("PUT", Revision(text=text))
+        seconds = self._limits.answer_seconds
+        return read(
+            Revised, await self._requests.send(address, method, path, seconds, body=body)
+        ).revised
+
+    async def export(self, address: BridgeAddress) -> bytes:
+        """The conversation as `restore` takes it, at most 32 MiB; its content is not looked at."""
+        return await self._requests.send(
+            address,
+            "GET",
+            "/agent/conversation",
+            self._limits.conversation_seconds,
+            _MAX_CONVERSATION_BYTES,
+        )
+
+    async def restore(self, address: BridgeAddress, conversation: bytes) -> None:
+        """Give a fresh bridge the conversation of an earlier one, before anything else.
+
+        Safe to send twice. Refused beyond 32 MiB, before it is sent.
+        """
+        _check_size("conversation", conversation, _MAX_CONVERSATION_BYTES)
+        seconds = self._limits.conversation_seconds
+        path = "/agent/conversation"
+        await self._requests.send(address, "PUT", path, seconds, body=conversation)
+
+    async def apply(self, address: BridgeAddress, patch: bytes) -> None:
+        """Put a patch into a fresh workspace; before there is one, it becomes a part of the next.
+
+        Safe to send twice. Refused beyond 20 MiB, before it is sent.
+        """
+        _check_size("patch", patch, _MAX_PATCH_BYTES)
+        seconds = self._limits.apply_seconds
+        await self._requests.send(address, "PUT", "/agent/patch", seconds, body=patch)
 
     async def status(self, address: BridgeAddress) -> Status:
         """Ask what the bridge is doing."""
         seconds = self._limits.answer_seconds
-        return _read(Status, await self._bytes(address, "GET", "/agent/status", seconds))
+        return read(Status, await self._requests.send(address, "GET", "/agent/status", seconds))
 
     async def diff(self, address: BridgeAddress) -> Diff:
         """Return what changed against the source branch; its text is at most 2 Mi characters."""
         seconds = self._limits.diff_seconds
-        body = await self._bytes(address, "GET", "/agent/diff", seconds, _DIFF_BODY_BYTES)
-        diff = _read(Diff, body)
+        body = await self._requests.send(address, "GET", "/agent/diff", seconds, _DIFF_BODY_BYTES)
+        diff = read(Diff, body)
         if len(diff.text) <= _MAX_DIFF_CHARS:
             return diff
         return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})
@@ -148,7 +177,7 @@ class HttpBridge:
     async def patch(self, address: BridgeAddress) -> bytes:
         """Return the same as a patch that `git apply` accepts, at most 20 MiB."""
         seconds = self._limits.diff_seconds
-        return await self._bytes(address, "GET", "/agent/patch", seconds, _MAX_PATCH_BYTES)
+        return await self._requests.send(address, "GET", "/agent/patch", seconds, _MAX_PATCH_BYTES)
 
     async def events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
         """Every stored event after `after_seq`, then the new ones, across cuts of the link.
@@ -193,7 +222,7 @@ class HttpBridge:
             f"{address.endpoint}/agent/events",
             params={"after": str(after_seq)},
             headers={
-                **_authorization(address),
+                **authorization(address),
                 "Accept": "text/event-stream",
                 "Accept-Encoding": "identity",
                 "Last-Event-ID": str(after_seq),
@@ -202,10 +231,10 @@ class HttpBridge:
             timeout=timeout,
         ) as response:
             if response.status != 200:  # noqa: PLR2004
-                refusal = _refusal(response.status, await _bounded(response, _SMALL_BYTES))
+                refused = refusal(response.status, await bounded(response, SMALL_BYTES))
                 if response.status < 500:  # noqa: PLR2004
-                    raise refusal
-                raise aiohttp.ClientError(str(refusal))
+                    raise refused
+                raise aiohttp.ClientError(str(refused))
             frames = Frames(MAX_FRAME_BYTES)
             async for chunk in response.content.iter_any():
                 yield None
@@ -216,78 +245,12 @@ class HttpBridge:
         self, address: BridgeAddress, path: str, request: ExecuteRequest | ChatRequest
     ) -> Accepted:
         seconds = self._limits.answer_seconds
-        return _read(Accepted, await self._bytes(address, "POST", path, seconds, body=request))
-
-    async def _bytes(
-        self,
-        address: BridgeAddress,
-        method: str,
-        path: str,
-        seconds: float,
-        limit_bytes: int = _SMALL_BYTES,
-        *,
-        body: BaseModel | None = None,
-    ) -> bytes:
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if path != "/health":
-            headers |= _authorization(address)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self._limits.connect_seconds)
-        try:
-            async with self._session.request(
-                method,
-                address.endpoint + path,
-                data=body.model_dump_json().encode() if body is not None else None,
-                headers=headers,
-                allow_redirects=False,
-                timeout=timeout,
-            ) as response:
-                content = await _bounded(response, limit_bytes)
-                if not 200 <= response.status < 300:  # noqa: PLR2004
-                    raise _refusal(response.status, content)
-                return content
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise BridgeUnreachable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        return read(
+            Accepted, await self._requests.send(address, "POST", path, seconds, body=request)
+        )
 
 
-class _TooLargeError(aiohttp.ClientError):
-    """An answer beyond its bound."""
-
-
-async def _bounded(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit_bytes:
-            raise _TooLargeError(f"an answer of more than {limit_bytes} bytes")
-    return bytes(body)
-
-
-def _authorization(address: BridgeAddress) -> dict[str, str]:
-    return {"Authorization": f"Bearer {address.token.get_secret_value()}"}
-
-
-def _read(model: type[_Answer], body: bytes) -> _Answer:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        text = f"not a {model.__name__}: {first['type']} at {first['loc']}"
-        raise BridgeUnreachable(text[:300]) from error
-
-
-def _refusal(status: int, body: bytes) -> BridgeRefused:
-    """Read an error of the contract; anything else, from whatever answered, is `internal`."""
-    for shape in (_Wrapped, WireError):
-        try:
-            found = shape.model_validate_json(body)
-        except ValidationError:
-            continue
-        return BridgeRefused(status, found.error if isinstance(found, _Wrapped) else found)
-    message = f"the bridge answered with status {status}"
-    return BridgeRefused(status, WireError(code=ErrorCode.INTERNAL, message=message))
-
-
-class _Wrapped(BaseModel):
-    error: WireError
+def _check_size(what: str, data: bytes, limit_bytes: int) -> None:
+    if len(data) > limit_bytes:
+        message = f"A {what} of {len(data)} bytes is more than a bridge takes."
+        raise BridgeRefused(413, WireError(code=ErrorCode.INVALID_REQUEST, message=message))

@@ -170,6 +170,10 @@ class Agent:
         """The agent with its container."""
         return replace(self, container_id=container_id)
 
+    def revived(self, now: float) -> "Agent":
+        """The agent whose container is started again after an end that nobody asked for."""
+        return replace(self, revived_at=now)
+
     def apply(self, event: AgentEvent) -> "Agent":
         """The agent after this event. An event that is already stored changes nothing."""
         if event.seq and event.seq <= self.last_seq:

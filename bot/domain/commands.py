@@ -213,6 +213,11 @@ def is_stop(text: str) -> bool:
     return text.strip().strip(".!").lower() == "stop"
 
 
+def is_restart(text: str) -> bool:
+    """Whether a reply asks for an agent that has ended to go on."""
+    return text.strip().strip('.!"').lower() in {"restart", "go on", "continue"}
+
+
 def title_of(task: str) -> str:
     """The first line of the task, short enough for a heading."""
     line = next((line.strip() for line in task.splitlines() if line.strip()), task.strip())

@@ -36,7 +36,7 @@ class Content:
     """What is being sent: one version of a post.
 
     `file_id` is Slack's name of an upload that may have been shared; `created_at` is in seconds
-    since the epoch, UTC.
+    since the epoch, UTC. `failing_seconds` is how long it has been tried in vain.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Content:
     payload: Mapping[str, Any]
     file_id: str | None
     created_at: float
+    failing_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """The Docker runtime: blocking engine calls on a bounded set of threads, each with a deadline."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -11,12 +13,14 @@ from bot.runtime.spec import Deployment
 
 if TYPE_CHECKING:
     from bot.runtime.engine import Engine
+    from bot.runtime.watch import Watch
 
 T = TypeVar("T")
 
 _THREADS = 8
 QUERY_SECONDS = 15.0
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 REMOVE_SECONDS = 60.0
 
 
@@ -35,6 +39,7 @@ class DockerRuntime:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
         self._connecting = asyncio.Lock()
         self._engine: Engine | None = None
+        self._watches: set[Watch] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -43,7 +48,9 @@ class DockerRuntime:
         await self.close()
 
     async def close(self) -> None:
-        """Let the running calls end and close the client."""
+        """Let the running calls end, end the watches and close the client."""
+        for watch in tuple(self._watches):
+            watch.close()
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         if self._engine is not None:
             self._engine.close()
@@ -68,31 +75,72 @@ class DockerRuntime:
         """Create and start the container; one already running from the same spec is returned.
 
         A leftover container of this agent is replaced, its volumes are kept. Raises EngineError.
-        A cancelled or late start removes what it makes before it raises.
+        A cancelled or late start removes what it makes, and no more, before it raises.
         """
         engine = await self._connected()
-        return await self._call(
-            "start",
-            START_SECONDS,
-            lambda: engine.start(spec),
-            undo=lambda: engine.remove(spec.agent_id),
+        started = await self._call(
+            "start", START_SECONDS, lambda: engine.start(spec), undo=engine.undo
         )
+        return started.container
 
     async def find(self, agent_id: str) -> Container | None:
         """Return the agent's container, running or not; raises EngineError."""
         engine = await self._connected()
-        found = await self._call("find", QUERY_SECONDS, lambda: engine.containers(agent_id))
-        return max(found, key=lambda container: container.running, default=None)
+        return await self._call("find", QUERY_SECONDS, lambda: engine.find(agent_id))
 
     async def list(self) -> Sequence[Container]:
         """Return all containers of this deployment; raises EngineError."""
         engine = await self._connected()
         return await self._call("list", QUERY_SECONDS, engine.containers)
 
-    async def remove(self, agent_id: str) -> None:
-        """Remove the container and its volumes; one that is gone or going is a success."""
+    async def stop(self, agent_id: str) -> None:
+        """Stop the container, killing it after 5 s, and keep it and its volumes.
+
+        One that is stopped or gone is a success. Raises EngineError.
+        """
         engine = await self._connected()
-        await self._call("remove", REMOVE_SECONDS, lambda: engine.remove(agent_id))
+        await self._call("stop", STOP_SECONDS, lambda: engine.stop(agent_id))
+
+    async def resume(self, agent_id: str) -> Container:
+        """Start the stopped container again: files, environment and limits as before, a new port.
+
+        One that runs is returned. Raises EngineError when it is gone, misses its network, or ends
+        at once; it is left as it is then. Cancelled or late, it may come to run all the same.
+        """
+        engine = await self._connected()
+        return await self._call("resume", START_SECONDS, lambda: engine.resume(agent_id))
+
+    async def has_files(self, agent_id: str) -> bool:
+        """Whether all volumes of the agent are there; raises EngineError."""
+        engine = await self._connected()
+        return await self._call("files", QUERY_SECONDS, lambda: engine.has_files(agent_id))
+
+    async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
+        """Remove the container, and its volumes unless they are kept; gone is a success."""
+        engine = await self._connected()
+        await self._call(
+            "remove", REMOVE_SECONDS, lambda: engine.remove(agent_id, keep_files=keep_files)
+        )
+
+    def watch(self) -> AsyncGenerator[str, None]:
+        """Yield ids of agents whose container ended, was removed or ran out of memory.
+
+        A hint to look at once, never the truth: ids may repeat, and are missed while nobody
+        watches. Covers what happens after the call. Ends, or raises EngineError, when the engine
+        goes away; ends when the runtime is closed.
+        """
+        return self._watch(int(time.time()))
+
+    async def _watch(self, since: int) -> AsyncGenerator[str, None]:
+        engine = await self._connected()
+        watch = engine.watch(since)
+        self._watches.add(watch)
+        try:
+            async with contextlib.aclosing(watch.agent_ids()) as agent_ids:
+                async for agent_id in agent_ids:
+                    yield agent_id
+        finally:
+            self._watches.discard(watch)
 
     async def logs(self, agent_id: str) -> str:
         """Return the last output of the agent's container (4 kB at most), for the log."""
@@ -117,9 +165,9 @@ class DockerRuntime:
         what: str,
         seconds: float,
         function: Callable[[], T],
-        undo: Callable[[], None] | None = None,
+        undo: Callable[[T], None] | None = None,
     ) -> T:
-        """Run `function` on a thread; when nobody waits for it any more, run `undo` after it."""
+        """Run `function` on a thread; when nobody waits for it any more, `undo` its result."""
         future = self._pool.submit(function)
         try:
             async with asyncio.timeout(seconds):
@@ -134,12 +182,12 @@ class DockerRuntime:
                 ) from error
             raise
 
-    async def _undone(self, future: Future[T], undo: Callable[[], None]) -> None:
+    async def _undone(self, future: Future[T], undo: Callable[[T], None]) -> None:
         """Wait for the abandoned call and its undoing, for a while, and through cancellation."""
 
         def follow() -> None:
             if future.exception() is None:
-                undo()
+                undo(future.result())
 
         following = asyncio.wrap_future(self._pool.submit(follow))
         await asyncio.wait([following], timeout=REMOVE_SECONDS)

@@ -3,66 +3,64 @@
 import contextlib
 import logging
 import secrets
-import socket
-import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
-from docker.utils import kwargs_from_env
 
 from bot.agents.ports import Container, ContainerSpec
 from bot.errors import EngineError
-from bot.runtime.refusals import conflict_allowed, image_needed, speaking
-from bot.runtime.spec import (
-    CONTAINER_PORT,
-    LABEL_AGENT,
-    LABEL_CONFIG_HASH,
-    LOOPBACK,
-    Deployment,
-    broken_promises,
-)
+from bot.runtime.connection import answering, opened
+from bot.runtime.facts import inspected_container, is_running, running_container
+from bot.runtime.network import Network
+from bot.runtime.refusals import image_needed, startable
+from bot.runtime.spec import LABEL_CONFIG_HASH, Deployment, broken_promises
+from bot.runtime.watch import Stream, Watch
 
-DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 41)
 _ATTEMPTS = 5
 # A process that dies while it starts (wrong architecture, missing module) is noticed here; the
 # bridge needs longer than this to boot, so the wait costs a good start nothing.
 _SETTLE_SECONDS = 0.15
 _REMOVAL_SECONDS = 20
+# From the polite signal to the kill; the bridge needs 2 s at most.
+GRACE_SECONDS = 5
 _LOG_TAIL_BYTES = 4_000
+# The engine's own pick of a port can be somebody else's by the time it is bound.
+_PORT_TROUBLE = ("port is already allocated", "address already in use")
 
 _log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a start has come to, and what it made for that: the container, these volumes."""
+
+    container: Container
+    fresh: bool
+    volumes: tuple[str, ...] = ()
+
+
 class Engine:
-    """The few calls that the runtime needs. Every method blocks and raises EngineError."""
+    """The few calls that the runtime needs; all but `watch` block and raise EngineError."""
 
     def __init__(self, api: docker.APIClient, address: str, deployment: Deployment) -> None:
         self._api = api
         self._address = address
         self._deployment = deployment
-        self._network_lock = threading.Lock()
+        self._network = Network(api, deployment)
 
     @classmethod
     def connect(
         cls, deployment: Deployment, address: str | None, timeout_seconds: int, connections: int
     ) -> Self:
         """Open a client; `address` None means what the environment says, as for the CLI."""
-        options = {} if address else kwargs_from_env()
-        address = str(options.pop("base_url", address or DEFAULT_SOCKET))
-        with speaking(address):
-            _knock(address)
-            api = docker.APIClient(
-                address,
-                "auto",
-                timeout_seconds,
-                tls=options.get("tls", False),
-                max_pool_size=connections,
-            )
+        api, address = opened(address, timeout_seconds, connections)
         return cls(api, address, deployment)
 
     def close(self) -> None:
@@ -71,7 +69,7 @@ class Engine:
 
     def check(self, image: str) -> None:
         """Raise EngineError, with the next step, unless containers of `image` could start."""
-        with speaking(self._address):
+        with answering(self._address):
             self._api.ping()
             version = self._api.version()["ApiVersion"]
             if tuple(int(part) for part in version.split(".")) < OLDEST_API:
@@ -90,77 +88,101 @@ class Engine:
 
     def network_gateway(self) -> str:
         """Return the host's IPv4 address on our network, which is made when missing."""
-        name = self._deployment.network_name
-        with speaking(self._address), self._network_lock:
-            network = self._our_network() or self._make_network()
-        if network is None:
-            raise EngineError(
-                "The container network could not be made. Ask an admin.",
-                f"a network named {name} exists, and it is not ours",
-            )
-        for entry in network["IPAM"]["Config"] or ():
-            gateway = str(entry.get("Gateway", "")).partition("/")[0]
-            if "." in gateway:
-                return gateway
-        raise EngineError(
-            "The container network has no address of the host. Ask an admin.",
-            f"network {name} has no IPv4 gateway: {network['IPAM']}",
-        )
-
-    def _our_network(self) -> Json | None:
-        found = self._api.networks(filters={"label": self._deployment.label_filter()})
-        ours = [item for item in found if item["Name"] == self._deployment.network_name]
-        # The engine lets two processes make the same name at once; the older one counts.
-        ours.sort(key=lambda item: str(item["Created"]))
-        network: Json | None = self._api.inspect_network(ours[0]["Id"]) if ours else None
-        return network
-
-    def _make_network(self) -> Json | None:
-        made = None
-        with conflict_allowed():
-            name, config = self._deployment.network_name, self._deployment.network_config()
-            made = self._api.create_network(name, **config)["Id"]
-        network = self._our_network()
-        if made and network and network["Id"] != made:
-            self._api.remove_network(made)
-        return network
+        with answering(self._address):
+            return self._network.gateway()
 
     def forget_network(self) -> None:
-        """Remove our network; one that is gone, or still used by a container, is left alone."""
-        with speaking(self._address), self._network_lock:
-            network = self._our_network()
-            if network and not network["Containers"]:
-                with contextlib.suppress(NotFound):
-                    self._api.remove_network(network["Id"])
+        """Remove our network; one that is gone, or that a container needs, is left alone."""
+        with answering(self._address):
+            self._network.forget()
 
     def containers(self, agent_id: str | None = None) -> list[Container]:
         """Return our containers in any state; with `agent_id` that agent's only."""
-        with speaking(self._address):
-            return [_container(item) for item in self._listed(agent_id)]
+        with answering(self._address):
+            found = []
+            for item in self._listed(agent_id):
+                if is_running(item):
+                    found.append(running_container(item))
+                else:
+                    # It may go while we look.
+                    with contextlib.suppress(NotFound):
+                        found.append(inspected_container(self._api.inspect_container(item["Id"])))
+            return found
+
+    def find(self, agent_id: str) -> Container | None:
+        """Return the agent's container: the one that runs, or the newest."""
+        return max(self.containers(agent_id), key=lambda one: one.running, default=None)
+
+    def watch(self, since: int) -> Watch:
+        """Return a watch of our containers' ends and memory kills from `since` (epoch seconds)."""
+        filters = {
+            "type": "container",
+            "event": ["die", "destroy", "oom"],
+            "label": self._deployment.label_filter(),
+        }
+
+        def events() -> Stream:
+            with answering(self._address):
+                return self._api.events(since=since, filters=filters, decode=True)
+
+        return Watch(events, self._address)
 
     def _listed(self, agent_id: str | None) -> list[Json]:
         filters = {"label": self._deployment.label_filter(agent_id)}
         return list(self._api.containers(all=True, filters=filters))
 
-    def start(self, spec: ContainerSpec) -> Container:
+    def start(self, spec: ContainerSpec) -> Started:
         """Start the agent's container, or find the same one running; on failure undo our part."""
         config = self._deployment.container_config(spec)
         self.network_gateway()
-        with speaking(self._address), image_needed(spec.image):
+        with answering(self._address), image_needed(spec.image):
             for item in self._listed(spec.agent_id):
                 same = item["Labels"].get(LABEL_CONFIG_HASH) == config["Labels"][LABEL_CONFIG_HASH]
                 if same and item["State"] == "running":
-                    return _container(item)
+                    return Started(running_container(item), fresh=False)
                 self._remove_container(item["Id"])
             made = self._make_volumes(spec.agent_id)
             container_id: str | None = None
             try:
                 container_id = self._create(spec.agent_id, config)
                 self._start(container_id)
-                return self._verified(container_id, config)
+                container = self._verified(container_id, config["HostConfig"])
+                return Started(container, fresh=True, volumes=tuple(made))
             except BaseException:
                 self._undo(container_id, made)
                 raise
+
+    def undo(self, started: Started) -> None:
+        """Remove what a start has made that nobody waits for any more, and nothing older."""
+        with answering(self._address):
+            self._undo(started.container.id if started.fresh else None, started.volumes)
+
+    def stop(self, agent_id: str) -> None:
+        """Stop the agent's container and keep it; one that is stopped or gone is a success."""
+        with answering(self._address):
+            for item in self._listed(agent_id):
+                with contextlib.suppress(NotFound):
+                    self._api.stop(item["Id"], timeout=GRACE_SECONDS)
+
+    def resume(self, agent_id: str) -> Container:
+        """Start the agent's stopped container again; one that runs is returned."""
+        with answering(self._address):
+            found = self.find(agent_id)
+            with startable():
+                if found is None:
+                    raise NotFound(f"agent {agent_id} has no container")
+                facts = self._api.inspect_container(found.id)
+                if facts["State"]["Paused"]:
+                    self._api.unpause(found.id)
+                else:
+                    self._start(found.id)
+                return self._verified(found.id, facts["HostConfig"])
+
+    def has_files(self, agent_id: str) -> bool:
+        """Tell whether every volume of the agent is there."""
+        with answering(self._address):
+            there = {volume["Name"] for volume in self._volumes(agent_id)}
+            return there.issuperset(self._deployment.volume_names(agent_id))
 
     def _make_volumes(self, agent_id: str) -> list[str]:
         """Return the volumes that were not there before: a leftover holds somebody's work."""
@@ -194,12 +216,12 @@ class Engine:
                 return
             except APIError as error:
                 text = str(error.explanation)
-                if not ("port is already allocated" in text or "address already in use" in text):
+                if not any(sign in text for sign in _PORT_TROUBLE):
                     raise
                 _log.warning("attempt %d: the engine picked a port in use", attempt + 1)
         raise EngineError("No port was free for the container. Try again.", "ports are taken")
 
-    def _verified(self, container_id: str, config: Json) -> Container:
+    def _verified(self, container_id: str, promised: Json) -> Container:
         # A timeout is the good case: the process is still there.
         with contextlib.suppress(requests.exceptions.Timeout, requests.exceptions.ConnectionError):
             self._api.wait(container_id, timeout=_SETTLE_SECONDS, condition="not-running")  # type: ignore[arg-type]  # the stub knows whole seconds only
@@ -210,22 +232,21 @@ class Engine:
                 f"exit code {facts['State'].get('ExitCode')}, {facts['State'].get('Error')!r}; "
                 f"last output: {self._tail(container_id)!r}",
             )
-        if broken := broken_promises(config["HostConfig"], facts["HostConfig"]):
+        if broken := broken_promises(promised, facts["HostConfig"]):
             raise EngineError(
                 "The engine did not apply the sandbox's limits, so nothing was started. Ask an "
                 "admin to read the log.",
                 "; ".join(broken),
             )
-        ports = (facts["NetworkSettings"]["Ports"] or {}).get(CONTAINER_PORT) or ()
-        published = [str(port["HostPort"]) for port in ports if port["HostIp"] == LOOPBACK]
-        if not published:
+        container = inspected_container(facts)
+        if container.endpoint is None:
+            ports = facts["NetworkSettings"]["Ports"]
             raise EngineError("The container got no port. Try again.", f"ports: {ports!r}")
-        agent_id = config["Labels"][LABEL_AGENT]
-        return Container(container_id, agent_id, True, f"http://{LOOPBACK}:{published[0]}")
+        return container
 
     def logs(self, agent_id: str) -> str:
         """Return the last output of the agent's container, at most 4 kB; empty when it is gone."""
-        with speaking(self._address):
+        with answering(self._address):
             return "".join(self._tail(item["Id"]) for item in self._listed(agent_id)[:1])
 
     def _tail(self, container_id: str) -> str:
@@ -235,7 +256,7 @@ class Engine:
             return ""
         return output[-_LOG_TAIL_BYTES:].decode(errors="replace")
 
-    def _undo(self, container_id: str | None, volumes: list[str]) -> None:
+    def _undo(self, container_id: str | None, volumes: Iterable[str]) -> None:
         """Remove what a failed start has made; its own failure must not hide the first one."""
         try:
             if container_id is not None:
@@ -245,12 +266,12 @@ class Engine:
         except (DockerException, requests.RequestException, EngineError) as error:
             _log.warning("a failed start left something behind: %s", error)
 
-    def remove(self, agent_id: str) -> None:
-        """Remove the agent's containers and volumes; what is gone or going is a success."""
-        with speaking(self._address):
+    def remove(self, agent_id: str, *, keep_files: bool) -> None:
+        """Remove the agent's containers, and its volumes too; gone or going is a success."""
+        with answering(self._address):
             for item in self._listed(agent_id):
                 self._remove_container(item["Id"])
-            for volume in self._volumes(agent_id):
+            for volume in () if keep_files else self._volumes(agent_id):
                 self._remove_volume(volume["Name"])
 
     def _remove_container(self, container_id: str) -> None:
@@ -266,25 +287,3 @@ class Engine:
     def _remove_volume(self, name: str) -> None:
         with contextlib.suppress(NotFound):
             self._api.remove_volume(name, force=True)
-
-
-def _container(item: Json) -> Container:
-    ports = item.get("Ports") or ()
-    published = [
-        port["PublicPort"]
-        for port in ports
-        if f"{port.get('PrivatePort')}/{port.get('Type')}" == CONTAINER_PORT
-        and port.get("IP") == LOOPBACK
-        and port.get("PublicPort")
-    ]
-    running = item["State"] == "running"
-    endpoint = f"http://{LOOPBACK}:{published[0]}" if running and published else None
-    return Container(item["Id"], item["Labels"].get(LABEL_AGENT, ""), running, endpoint)
-
-
-def _knock(address: str) -> None:
-    """Fail on a dead socket before the SDK does, which would leave its own sockets open."""
-    if address.startswith("unix://"):
-        path = "/" + address.removeprefix("unix://").lstrip("/")
-        with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
-            probe.connect(path)

@@ -50,3 +50,18 @@ def conflict_allowed() -> Iterator[None]:
     except APIError as error:
         if error.status_code != requests.codes.conflict:
             raise
+
+
+@contextlib.contextmanager
+def startable() -> Iterator[None]:
+    """Say that a stopped container cannot be started again, whatever it misses."""
+    try:
+        yield
+    except APIError as error:
+        going = error.status_code == requests.codes.conflict
+        if not (going or isinstance(error, NotFound)):
+            raise
+        raise EngineError(
+            "The agent's container, or its network, is gone: it cannot be woken as it was.",
+            str(error),
+        ) from error

@@ -103,7 +103,7 @@ class Delivery:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._perform(call, row, content)
         except SlackApiError as error:
-            return _meaning(error)
+            return meaning(error)
         except aiohttp.ClientConnectorError:
             return Failed("not_connected", unknown=False)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -175,7 +175,8 @@ class Delivery:
         try:
             await change(channel=row.channel, timestamp=ts, name=name)
         except SlackApiError as error:
-            if _code(error) not in _AS_WANTED:
+            gone_with_it = not present and _code(error) == "message_not_found"
+            if _code(error) not in _AS_WANTED and not gone_with_it:
                 raise
         return Shown(content.version, ts)
 
@@ -215,7 +216,7 @@ class Delivery:
                 elif (version := _version(message, content.id)) is not None:
                     return Shown(version, str(message["ts"]))
         except SlackApiError as error:
-            verdict = _meaning(error)
+            verdict = meaning(error)
             if isinstance(verdict, Refused) and verdict.code == "missing_scope":
                 _log.warning("The thread cannot be read, so a post may appear twice")
                 return Absent()
@@ -269,7 +270,8 @@ def _code(error: SlackApiError) -> str:
     return str(data.get("error", "")) if isinstance(data, dict) else ""
 
 
-def _meaning(error: SlackApiError) -> Verdict:
+def meaning(error: SlackApiError) -> Verdict:
+    """What a refusal of Slack means for the one who called."""
     response, code = error.response, _code(error)
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:

@@ -24,7 +24,7 @@ from bot.domain.commands import (
 )
 from bot.errors import BotError, UserError
 from bot.logs import log_scope
-from bot.slack.incoming import PersonMessage
+from bot.slack.incoming import PersonMessage, RevisedMessage
 from bot.slack.render.form import start_form
 from bot.slack.render.lists import agent_line, list_text
 from bot.slack.render.text import plain
@@ -81,15 +81,28 @@ class Desk:
 
     async def _in_thread(self, message: PersonMessage, thread_ts: str) -> bool:
         thread = ThreadRef(message.team, message.channel, thread_ts)
+        mode, text = reply_mode(message.text)
+        reply = Reply(thread, message.user, message.ts, text, mode, message.client_msg_id)
         if is_stop(message.text):
             agent = await self._service.of_thread(thread)
             if agent is not None:
-                await self.stop(agent.id, message.user, agent.channel, thread_ts)
+                tell = self._ephemeral(Origin("", agent.channel, reply.user, thread_ts=thread_ts))
+                with log_scope(agent=agent.id, user=reply.user):
+                    await self._guarded(tell, self._service.stop_by_word(agent, reply))
             return agent is not None
-        mode, text = reply_mode(message.text)
-        reply = Reply(thread, message.user, message.ts, text, mode, message.client_msg_id)
         with log_scope(channel=message.channel, message=message.ts):
             return await self._service.reply(reply)
+
+    async def revised(self, revised: RevisedMessage) -> None:
+        """A message in a thread was edited or deleted. No edit is a command: not even "stop"."""
+        text = None if revised.text is None else reply_mode(revised.text)[1]
+        if text is not None and is_stop(text):
+            text = None
+        thread = ThreadRef(revised.team, revised.channel, revised.thread_ts)
+        origin = Origin("", revised.channel, revised.user, thread_ts=revised.thread_ts)
+        with log_scope(channel=revised.channel, message=revised.ts):
+            change = self._service.revision.revise(thread, revised.ts, text)
+            await self._guarded(self._ephemeral(origin), change)
 
     async def reaction(self, team: str, channel: str, ts: str, user: str) -> None:
         """The stop reaction, on any message of a thread of ours."""

@@ -18,6 +18,8 @@ from typing import Any, ParamSpec, Protocol
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncBoltRequest
 
+from bot.errors import StoreUnavailable
+
 _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
@@ -67,13 +69,23 @@ class InboxRows(Protocol):
 
 
 class Inbox:
-    """Wire it up as `app.use(inbox.middleware)` and `@inbox.finishes` under each listener."""
+    """Wire it up as `app.use(inbox.middleware)` and `@inbox.finishes` under each listener.
 
-    def __init__(self, rows: InboxRows) -> None:
+    When nothing can be stored, an event is not acknowledged, so that Slack sends it again. What
+    Slack sends only once (a command, a button) and what is `urgent` (a stop) goes on unstored:
+    its listener refuses what needs the database, and tells the person.
+    """
+
+    def __init__(
+        self, rows: InboxRows, urgent: Callable[[Mapping[str, Any]], bool] = lambda _: False
+    ) -> None:
         self._rows = rows
+        self._urgent = urgent
         self._running: set[int] = set()
-        # What is stored and what is at work change together.
-        self._storing = asyncio.Lock()
+        # Inputs that are being stored may go on together; a replay waits for them and keeps new
+        # ones out, since what is stored and what is at work must agree while it looks.
+        self._storing = 0
+        self._changed = asyncio.Condition()
 
     async def middleware(
         self,
@@ -90,10 +102,17 @@ class Inbox:
         elif key is None:
             row_id = None
         else:
-            row_id = await self._store(key, body)
-            if row_id is None:
-                _log.info("A duplicate of %s was acknowledged", key.partition(" ")[0])
-                return await ack()
+            try:
+                row_id = await self._store(key, body)
+            except StoreUnavailable as error:
+                if body.get("type") == "event_callback" and not self._urgent(body):
+                    raise
+                _log.warning("An input is worked off without being stored: %s", error)
+                row_id = None
+            else:
+                if row_id is None:
+                    _log.info("A duplicate of %s was acknowledged", key.partition(" ")[0])
+                    return await ack()
         _row.set(row_id)
         await next()
         return None
@@ -127,7 +146,8 @@ class Inbox:
 
         Call it once at start; what this life is at work on is left alone.
         """
-        async with self._storing:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._storing == 0)
             found = await self._rows.unfinished()
             rows = [row for row in found if row.id not in self._running]
             self._running.update(row.id for row in rows)
@@ -148,17 +168,27 @@ class Inbox:
         return count
 
     async def _store(self, key: str, body: Mapping[str, Any]) -> int | None:
-        async with self._storing:
+        async with self._changed:
+            self._storing += 1
+        try:
             row_id = await self._rows.store(key, body)
             if row_id is not None:
                 self._running.add(row_id)
             return row_id
+        finally:
+            async with self._changed:
+                self._storing -= 1
+                self._changed.notify_all()
 
     async def _finish(self, row_id: int | None, *, again: bool = False) -> None:
         if row_id is None:
             return
         self._running.discard(row_id)
-        await (self._rows.forget(row_id) if again else self._rows.finish(row_id))
+        try:
+            await (self._rows.forget(row_id) if again else self._rows.finish(row_id))
+        except StoreUnavailable as error:
+            # It stays unfinished and is replayed at the next start, where claims make it a twin.
+            _log.warning("Input %d is not noted as finished: %s", row_id, error)
 
 
 class _Replay:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.domain.commands import is_stop
 from bot.slack.render.text import plain
 
 # A person's own words; every other subtype is housekeeping (joins, edits, deletions, bots).
@@ -52,6 +53,51 @@ def person_message(
         direct=event.get("channel_type") == "im",
         client_msg_id=event.get("client_msg_id"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RevisedMessage:
+    """A person's message in a thread with its new text; None when it was deleted."""
+
+    team: str
+    channel: str
+    user: str
+    ts: str
+    thread_ts: str
+    text: str | None
+
+
+def revised_message(
+    body: Mapping[str, Any], event: Mapping[str, Any], bot_user_id: str
+) -> RevisedMessage | None:
+    """Read a `message_changed` or `message_deleted`; None for anything else.
+
+    Slack reports a change too when it adds a preview or a reply count: the text is the same then.
+    """
+    before = event.get("previous_message") or {}
+    deleted = event.get("subtype") == "message_deleted"
+    if not deleted and event.get("subtype") != "message_changed":
+        return None
+    now = before if deleted else event.get("message") or {}
+    if not now.get("ts") or not event.get("channel"):
+        return None
+    where = {"channel": event["channel"], "hidden": False}
+    read = person_message(body, {**now, **where}, bot_user_id)
+    if read is None or read.thread_ts is None:
+        return None
+    if not deleted and before.get("text") == now.get("text"):
+        return None
+    text = None if deleted else read.text
+    return RevisedMessage(read.team, read.channel, read.user, read.ts, read.thread_ts, text)
+
+
+def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
+    """Whether this input may stop an agent, so that it must not wait for anything."""
+    event = body.get("event") or {}
+    if event.get("type") == "reaction_added":
+        return reaction_name(str(event.get("reaction") or "")) == stop_reaction
+    words = re.sub(r"<@[^>]*>", "", str(event.get("text") or ""))
+    return event.get("type") in {"message", "app_mention"} and is_stop(words)
 
 
 def reaction_name(name: str) -> str:

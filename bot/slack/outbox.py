@@ -26,6 +26,8 @@ OnDead = Callable[[str, str, str], Awaitable[None]]
 _MOST_AT_ONCE = 16
 _LONGEST_BACKOFF_SECONDS = 60.0
 _AFTER_TROUBLE_SECONDS = 5.0
+# What could not be shown for so long is parked: nobody waits for it any more.
+_LONGEST_FAILURE_SECONDS = 86_400.0
 
 
 class OutboxRows(Protocol):
@@ -43,8 +45,13 @@ class OutboxRows(Protocol):
     async def sent(self, row_id: str, version: int, ts: str | None) -> None:
         """Slack shows this version; a message's ts is ours from now on."""
 
-    async def put_back(self, row_id: str, *, unknown: bool, error: str) -> None:
-        """The row did not get through: not at all, or (`unknown`) nobody knows."""
+    async def put_back(
+        self, row_id: str, *, unknown: bool, error: str, failing: bool = False
+    ) -> None:
+        """The row did not get through: not at all, or (`unknown`) nobody knows.
+
+        `failing` says that Slack or the way to it is in trouble, and not just busy.
+        """
 
     async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
         """Slack refuses this version for good, or (`gone`) the place; False when that is known."""
@@ -202,11 +209,15 @@ class Outbox:
                 if call is not None:
                     self._pace.hold(call, verdict.seconds, now)
                 await self._rows.put_back(row.id, unknown=doubtful, error="ratelimited")
+            case Failed() if content.failing_seconds > _LONGEST_FAILURE_SECONDS:
+                await self._bury(
+                    row, content, Refused(f"given_up_after_{verdict.code}", gone=False)
+                )
             case Failed():
                 self._backoff[row.id] = now + _backoff_seconds(content.attempts)
                 unknown = doubtful or verdict.unknown
                 _log.warning("Post %s of agent %s: %s", row.key, row.agent_id, verdict.code)
-                await self._rows.put_back(row.id, unknown=unknown, error=verdict.code)
+                await self._rows.put_back(row.id, unknown=unknown, error=verdict.code, failing=True)
             case Refused():
                 await self._bury(row, content, verdict)
             case _:

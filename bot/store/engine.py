@@ -8,8 +8,8 @@ is in this file.
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,10 +17,10 @@ from typing import Any, Self
 from sqlalchemy import Connection, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError, TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from bot.errors import ConfigurationError
+from bot.errors import ConfigurationError, StoreUnavailable
 
 _BUSY_TIMEOUT_MS = 15_000
 _WAIT_FOR_WRITER_SECONDS = 60
@@ -53,24 +53,69 @@ class Engines:
         """A write transaction: commits at the end, rolls back on an exception.
 
         A `durable` one is on the disk when it has committed; the others survive the death of the
-        process, but the last of them may be lost with the power.
+        process, but the last of them may be lost with the power. Raises StoreUnavailable when the
+        disk is full or the database stays locked.
         """
-        async with self.writer.connect() as connection:
-            if durable:
-                connection = await connection.execution_options(durable=True)  # noqa: PLW2901  (the same object)
-            async with connection.begin():
-                yield connection
+        with _explained():
+            async with self.writer.connect() as connection:
+                if durable:
+                    connection = await connection.execution_options(durable=True)  # noqa: PLW2901  (the same object)
+                async with connection.begin():
+                    yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent view of the last commit."""
-        async with self.reader.connect() as connection:
-            yield connection
+        """A consistent view of the last commit; raises StoreUnavailable."""
+        with _explained():
+            async with self.reader.connect() as connection:
+                yield connection
+
+    async def checkpoint(self) -> None:
+        """Move the write-ahead log of SQLite into its database and empty it, if nobody reads it."""
+        if self.writer.dialect.name != "sqlite":
+            return
+        with _explained():
+            async with self.writer.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                if driver is not None:
+                    # Outside any transaction, which SQLAlchemy would begin.
+                    await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
         """Close every connection."""
         await self.reader.dispose()
         await self.writer.dispose()
+
+
+_FULL = (
+    "The bot's disk is full, so it takes nothing new. What runs goes on, and stop works. "
+    "Ask whoever runs the bot to make room; it recovers by itself."
+)
+_BUSY = "The bot's database is busy. Nothing was changed; try again in a moment."
+_BROKEN = "The bot's database cannot be used now. Nothing was changed; the log says why."
+_TROUBLES = {
+    "database or disk is full": _FULL,
+    "database is locked": _BUSY,
+    "database table is locked": _BUSY,
+    "disk i/o error": _BROKEN,
+    "attempt to write a readonly database": _BROKEN,
+    "unable to open database file": _BROKEN,
+}
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a trouble of the place, which may pass, into StoreUnavailable; a bug stays a bug."""
+    try:
+        yield
+    except NoConnection as error:
+        raise StoreUnavailable(_BUSY, f"no connection to the database: {error}") from error
+    except (OperationalError, sqlite3.OperationalError) as error:
+        cause = str(error.orig if isinstance(error, OperationalError) else error)
+        text = next((said for sign, said in _TROUBLES.items() if sign in cause.lower()), None)
+        if text is None:
+            raise
+        raise StoreUnavailable(text, f"the database: {cause}") from error
 
 
 def parse_url(database: str) -> URL:
@@ -162,7 +207,8 @@ async def insert_new(connection: AsyncConnection, table: Table, values: Mapping[
 
 def _engine(url: URL, **options: object) -> AsyncEngine:
     try:
-        return create_async_engine(url, **options)
+        # What people wrote, and the addresses that answer them, must not get into the log.
+        return create_async_engine(url, hide_parameters=True, **options)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"DATABASE_URL needs the Python package {error.name}, which is not installed."

@@ -3,7 +3,8 @@
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -51,8 +52,9 @@ async def enqueue(connection: AsyncConnection, agent_id: str, post: Post) -> boo
 class SqlOutboxRows:
     """The sender's view of the outbox; every change is committed when the call returns."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, clock: Callable[[], float] = time.time) -> None:
         self._engines = engines
+        self.clock = clock
 
     async def open(self) -> Sequence[OpenRow]:
         """Every row that Slack does not agree with, the oldest key first."""
@@ -105,6 +107,7 @@ class SqlOutboxRows:
             json.loads(found.payload),
             found.file_id,
             found.created_at,
+            max(0.0, self.clock() - found.failing_since) if found.failing_since else 0.0,
         )
 
     async def note_file(self, row_id: str, file_id: str | None) -> None:
@@ -127,6 +130,7 @@ class SqlOutboxRows:
                     ts=func.coalesce(ts, row.ts),
                     attempts=0,
                     error=None,
+                    failing_since=None,
                     file_id=None,
                 )
             )
@@ -146,9 +150,17 @@ class SqlOutboxRows:
                     .values(thread_ts=found.thread_ts or ts)
                 )
 
-    async def put_back(self, row_id: str, *, unknown: bool, error: str) -> None:
-        """The row did not get through: not at all, or (`unknown`) nobody knows."""
-        await self._set(row_id, state="unknown" if unknown else "pending", error=error)
+    async def put_back(
+        self, row_id: str, *, unknown: bool, error: str, failing: bool = False
+    ) -> None:
+        """The row did not get through: not at all, or (`unknown`) nobody knows.
+
+        `failing` says that Slack or the way to it is in trouble, and not just busy.
+        """
+        values: dict[str, Any] = {"state": "unknown" if unknown else "pending", "error": error}
+        if failing:
+            values["failing_since"] = func.coalesce(tables.outbox.c.failing_since, self.clock())
+        await self._set(row_id, **values)
 
     async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
         """Slack refuses this version for good; when the place is `gone`, all later ones too.
@@ -164,7 +176,9 @@ class SqlOutboxRows:
             await connection.execute(
                 update(tables.outbox)
                 .where(row.id == row_id)
-                .values(state=state, error=error, gone=gone, sent_version=version)
+                .values(
+                    state=state, error=error, gone=gone, sent_version=version, failing_since=None
+                )
             )
         return bool(found.error != error)
 

@@ -12,17 +12,18 @@ from sqlalchemy import ColumnElement, Row, Select, case, delete, func, insert, o
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.agents.ports import SavedState
-from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef, ThreadRef
+from bot.domain.agent import Agent, ThreadRef
 from bot.domain.message import Message
 from bot.domain.posts import Post
 from bot.store import outbox_rows, tables
 from bot.store.engine import Engines, create_private_folder, insert_new, parse_url
 from bot.store.inbox_rows import SqlInboxRows
 from bot.store.outbox_rows import SqlOutboxRows
+from bot.store.retention import Retention
+from bot.store.thread_rows import SqlThreadRows
 from bot.store.upgrade import upgrade
-from bridge.protocol import AgentEvent, ChatMode, parse_event
-
-_ALIVE = tuple(sorted(status.value for status in ALIVE))
+from bot.store.values import ALIVE_STATUSES, agent_of, agent_values, later, message_of
+from bridge.protocol import AgentEvent, parse_event
 
 
 class SqlTransaction:
@@ -34,7 +35,7 @@ class SqlTransaction:
 
     async def add_agent(self, agent: Agent) -> None:
         """Store a new agent."""
-        await self._connection.execute(insert(tables.agent).values(_values(agent)))
+        await self._connection.execute(insert(tables.agent).values(agent_values(agent)))
 
     async def save_agent(self, agent: Agent) -> None:
         """Store the agent's new state; raises LookupError when it was never added.
@@ -42,8 +43,9 @@ class SqlTransaction:
         A thread that is known stays known: it is the sender who learns it, maybe after the caller
         has read the agent.
         """
-        values = _values(agent)
+        values = agent_values(agent)
         values["thread_ts"] = func.coalesce(agent.thread_ts, tables.agent.c.thread_ts)
+        values["read_ts"] = later(tables.agent.c.read_ts, agent.read_ts)
         result = await self._connection.execute(
             update(tables.agent).where(tables.agent.c.id == agent.id).values(values)
         )
@@ -53,7 +55,7 @@ class SqlTransaction:
     async def agent(self, agent_id: str) -> Agent | None:
         """The agent as stored; it cannot change before the transaction ends."""
         query = select(tables.agent).where(tables.agent.c.id == agent_id).with_for_update()
-        return _agent((await self._connection.execute(query)).one_or_none())
+        return agent_of((await self._connection.execute(query)).one_or_none())
 
     async def add_events(self, agent_id: str, events: Sequence[AgentEvent]) -> None:
         """Store the numbered events; one whose seq is stored already is left as it is."""
@@ -86,6 +88,14 @@ class SqlTransaction:
             },
         )
 
+    async def note_read(self, agent_id: str, ts: str) -> None:
+        """The thread is read up to this message; it never goes back."""
+        await self._connection.execute(
+            update(tables.agent)
+            .where(tables.agent.c.id == agent_id)
+            .values(read_ts=later(tables.agent.c.read_ts, ts))
+        )
+
     async def add_message(self, message: Message) -> None:
         """Store a message that is still to be handed to the bridge; `order` is set here.
 
@@ -104,6 +114,15 @@ class SqlTransaction:
             update(tables.message)
             .where(row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
             .values(delivered_at=time.time())
+        )
+
+    async def hand_over_again(self, agent_id: str, since: float) -> None:
+        """Let messages that were handed over after `since` be handed over once more."""
+        row = tables.message.c
+        await self._connection.execute(
+            update(tables.message)
+            .where(row.agent_id == agent_id, row.delivered_at > since)
+            .values(delivered_at=None)
         )
 
     async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
@@ -143,6 +162,8 @@ class SqlStore:
         self.on_enqueued = on_enqueued
         self.outbox_rows = SqlOutboxRows(engines)
         self.inbox_rows = SqlInboxRows(engines)
+        self.thread_rows = SqlThreadRows(engines)
+        self.retention = Retention(engines)
 
     @classmethod
     async def open(
@@ -201,10 +222,16 @@ class SqlStore:
         """Agents, newest first; the ended ones too when `alive` is False."""
         query = select(tables.agent).order_by(tables.agent.c.created_at.desc(), tables.agent.c.id)
         if alive:
-            query = query.where(tables.agent.c.status.in_(_ALIVE))
+            query = query.where(tables.agent.c.status.in_(ALIVE_STATUSES))
         if channel is not None:
             query = query.where(tables.agent.c.channel == channel)
-        return [agent for row in await self._rows(query) if (agent := _agent(row))]
+        return [agent for row in await self._rows(query) if (agent := agent_of(row))]
+
+    async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
+        """Whether a person's message was taken for us already."""
+        row = tables.claim.c
+        query = select(row.ts).where(row.team == team, row.channel == channel, row.ts == ts)
+        return bool(await self._rows(query))
 
     async def undelivered(self, agent_id: str) -> Sequence[Message]:
         """Messages still to be handed to the bridge, in order of arrival."""
@@ -214,7 +241,7 @@ class SqlStore:
             .where(row.agent_id == agent_id, row.delivered_at.is_(None))
             .order_by(row.order)
         )
-        return [_message(row) for row in await self._rows(query)]
+        return [message_of(row) for row in await self._rows(query)]
 
     async def saved_state(self, agent_id: str) -> SavedState | None:
         """What was kept of the agent's container."""
@@ -236,7 +263,7 @@ class SqlStore:
         return [parse_event(row.body) for row in await self._rows(query)]
 
     async def _one(self, *conditions: ColumnElement[bool]) -> Agent | None:
-        living = case((tables.agent.c.status.in_(_ALIVE), 0), else_=1)
+        living = case((tables.agent.c.status.in_(ALIVE_STATUSES), 0), else_=1)
         query = (
             select(tables.agent)
             .where(*conditions)
@@ -244,39 +271,9 @@ class SqlStore:
             .limit(1)
         )
         rows = await self._rows(query)
-        return _agent(rows[0]) if rows else None
+        return agent_of(rows[0]) if rows else None
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with self._engines.reading() as connection:
             result = await connection.execute(query)
             return list(result.all())
-
-
-def _values(agent: Agent) -> dict[str, Any]:
-    values = {item.name: getattr(agent, item.name) for item in fields(agent)}
-    del values["repo"]
-    return values | {
-        "repo_owner": agent.repo.owner,
-        "repo_name": agent.repo.name,
-        "status": agent.status.value,
-    }
-
-
-def _agent(row: Row[Any] | None) -> Agent | None:
-    if row is None:
-        return None
-    values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
-    repo = RepoRef(values.pop("repo_owner"), values.pop("repo_name"))
-    return Agent(**values | {"repo": repo, "status": AgentStatus(values["status"])})
-
-
-def _message(row: Row[Any]) -> Message:
-    return Message(
-        id=row.id,
-        agent_id=row.agent_id,
-        user=row.user,
-        text=row.text,
-        task_id=row.task_id,
-        mode=ChatMode(row.mode),
-        order=row.order,
-    )

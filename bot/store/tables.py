@@ -161,6 +161,7 @@ outbox = Table(
     Column("file_id", Words),
     Column("error", Words),
     Column("gone", Boolean, nullable=False, server_default=false()),
+    Column("failing_since", Double),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("id"),
     UniqueConstraint("agent_id", "key"),

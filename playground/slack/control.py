@@ -130,7 +130,7 @@ class Control:
         return web.json_response({"result": "planned"})
 
     async def _socket(self, request: web.Request) -> web.Response:
-        """{action: "refresh" | "warning" | "drop"}."""
+        """{action: "refresh" | "warning" | "drop" | "deafen"}."""
         match (await _body(request)).get("action"):
             case "refresh":
                 await self._hub.socket_mode.disconnect()
@@ -138,6 +138,8 @@ class Control:
                 await self._hub.socket_mode.disconnect("warning")
             case "drop":
                 self._hub.socket_mode.drop()
+            case "deafen":
+                self._hub.socket_mode.deafen()
             case other:
                 raise CannotDo(f"No such action: {other}.")
         return web.json_response({"result": "done"})

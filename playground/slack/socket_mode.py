@@ -19,12 +19,16 @@ ANSWERABLE: frozenset[Kind] = frozenset({"slash_commands", "interactive"})
 
 @dataclass(eq=False, slots=True)
 class Connection:
-    """One open socket; `draining` after a disconnect frame: it gets no new envelopes."""
+    """One open socket; `draining` after a disconnect frame: it gets no new envelopes.
+
+    A `deaf` one stays open and answers pings, and what is sent to it never arrives.
+    """
 
     id: str
     socket: web.WebSocketResponse
     request: web.Request
     draining: bool = False
+    deaf: bool = False
     envelopes: list[str] = field(default_factory=list)
 
 
@@ -67,6 +71,12 @@ class SocketMode:
             if connection.request.transport is not None:
                 connection.request.transport.abort()
 
+    def deafen(self) -> None:
+        """Let the open connections deliver nothing any more; later ones are not affected."""
+        for connection in self._open():
+            connection.deaf = True
+            self._feed.record("socket_deaf", connection=connection.id)
+
     async def close(self) -> None:
         for connection in list(self._connections):
             connection.draining = True
@@ -104,7 +114,8 @@ class SocketMode:
         self._waiting[envelope_id] = answer
         try:
             connection.envelopes.append(envelope_id)
-            await connection.socket.send_str(json.dumps(_envelope(parcel, envelope_id)))
+            if not connection.deaf:
+                await connection.socket.send_str(json.dumps(_envelope(parcel, envelope_id)))
             async with asyncio.timeout(self._settings.ack_timeout_seconds):
                 return await answer
         except TimeoutError as error:

@@ -107,13 +107,17 @@ class Bot:
 
     def clean_up(self) -> None:
         """Remove what this bot made, and nothing else."""
+        self.remove_agents()
+        label = f"label=threadsmith.instance={self.instance}"
+        if networks := docker("network", "ls", "--quiet", "--filter", label).split():
+            docker("network", "rm", *networks)
+
+    def remove_agents(self) -> None:
+        """Remove the containers and volumes; the bot may be alive."""
         if containers := self.containers():
             docker("rm", "--force", "--volumes", *containers)
         if volumes := self.volumes():
             docker("volume", "rm", *volumes)
-        label = f"label=threadsmith.instance={self.instance}"
-        if networks := docker("network", "ls", "--quiet", "--filter", label).split():
-            docker("network", "rm", *networks)
 
 
 @dataclass
@@ -140,9 +144,15 @@ class Stage:
         seconds: float = 40.0,
     ) -> Json:
         """Wait until the bot has said something in a thread."""
-        return await self.person().wait_for_message(
-            contains, channel, thread, after=after, timeout_seconds=seconds
-        )
+        ana = self.person()
+        try:
+            return await ana.wait_for_message(
+                contains, channel, thread, after=after, timeout_seconds=seconds
+            )
+        except TimeoutError:
+            shown = "\n".join(message["text"] for message in ana.thread(channel, thread))
+            logged = "\n".join(str(line) for line in self.bot.log[-15:])
+            pytest.fail(f"{contains!r} was never said. The thread:\n{shown}\nThe log:\n{logged}")
 
     async def no_containers(self, seconds: float = 15.0) -> None:
         """Wait until the engine has no container of this bot."""
@@ -180,5 +190,5 @@ def leftovers(stage: Stage) -> Iterator[None]:
     yield
     left = [*stage.bot.containers(), *stage.bot.volumes()]
     if left:
-        stage.bot.clean_up()  # the next test starts with nothing all the same
+        stage.bot.remove_agents()  # the next test starts with nothing all the same
     assert left == []

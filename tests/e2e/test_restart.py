@@ -71,7 +71,8 @@ async def test_a_container_removed_by_hand_is_reported_in_its_thread(
     docker("rm", "--force", container)
     await stage.said("container of this agent is gone", root["ts"], "dev")
     await ana.say("hello?", "dev", root["ts"])
-    await stage.said("starts a new one", root["ts"], "dev")
+    await stage.said('Reply "restart"', root["ts"], "dev")
+    stage.bot.remove_agents()
 
 
 async def test_a_bot_that_ends_politely_leaves_its_containers_at_work(

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 
+from bot.agents.ports import Saved
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
 from bot.domain.posts import Post, PostKind, Priority
@@ -19,8 +20,9 @@ from bot.slack.render.text import (
     seconds,
     split_markdown,
 )
-from bridge.protocol import Diff, Outcome
+from bridge.protocol import Outcome
 
+SHOWN_FILES = 8
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 
 
@@ -69,20 +71,17 @@ class SlackVoice:
             posts.append(_message(agent, key, text, blocks, Priority.ANSWER))
         return posts
 
-    def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Diff | None) -> Post:
+    def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Saved) -> Post:
         """Who stopped the agent, what was changed, and what is left of it."""
         head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
-        if saved is None:
-            kept = "Its changes could not be read."
-        elif saved.files:
-            names = ", ".join(code(change.path, 60) for change in saved.files[:8])
-            more = f" and {len(saved.files) - 8} more" if len(saved.files) > 8 else ""  # noqa: PLR2004  (names shown)
-            kept = f"Changed: {changed(saved.files)} ({names}{more}). The patch follows as a file."
-        else:
-            kept = "No file was changed."
-        tail = f"_The container is gone. `/agent {escaped(str(agent.repo))} task…` starts anew._"
-        blocks = [section(f"{head} {kept}"), context(tail)]
-        return _message(agent, "stopped", f"{head} {kept}", blocks, Priority.ANSWER)
+        tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
+        said = f"{head} {_kept(saved)}"
+        blocks = [section(said), context(tail)]
+        return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
+
+    def notice(self, agent: Agent, key: str, text: str) -> Post:
+        """Something that happened and is no trouble; `text` is mrkdwn of ours."""
+        return _message(agent, f"notice:{key}", text, [section(text)], Priority.NOTICE)
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""
@@ -143,6 +142,18 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
             said = line(reason, 600)
             again = 'Nothing is lost; reply "go on" to try again.'
             return f"⚠ {said} {again} {code(agent.id)}", card.answer
+
+
+def _kept(saved: Saved) -> str:
+    follows = "The patch follows as a file."
+    if saved.diff is None:
+        return f"Its changes as of its last task are kept. {follows}" if saved.patch else ""
+    files = saved.diff.files
+    if not files:
+        return "No file was changed."
+    names = ", ".join(code(change.path, 60) for change in files[:SHOWN_FILES])
+    more = f" and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else ""
+    return f"Changed: {changed(files)} ({names}{more}). {follows}"
 
 
 def _footer(agent: Agent, card: TaskCard) -> str:

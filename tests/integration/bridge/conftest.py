@@ -1,8 +1,12 @@
 """A scripted model provider that speaks OpenRouter's dialect, and a bridge in this process."""
 
 import asyncio
+import io
 import json
+import os
+import re
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -102,7 +106,7 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     provider = Provider()
-    app = web.Application()
+    app = web.Application(client_max_size=64 * 2**20)
     app.add_routes([web.post("/v1/chat/completions", provider.answer)])
     async with serving(app) as url:
         provider.url = f"{url}/v1"
@@ -154,6 +158,14 @@ class Client:
     async def post(self, path: str, body: Any = None, accept: str = "application/json") -> Any:
         headers = {"Accept": accept}
         async with self.http.post(self.url + path, json=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def put(self, path: str, data: bytes) -> Any:
+        async with self.http.put(self.url + path, data=io.BytesIO(data)) as response:
+            return response.status, await response.json()
+
+    async def delete(self, path: str) -> Any:
+        async with self.http.delete(self.url + path) as response:
             return response.status, await response.json()
 
     async def get(self, path: str) -> Any:
@@ -233,3 +245,48 @@ async def client(
         session.events.end_readers()
     session.close()
     await model.close()
+
+
+@pytest.fixture
+def environment(settings: BridgeSettings) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        "BRIDGE_TOKEN": TOKEN,
+        "OPENROUTER_API_KEY": KEY,
+        "OPENROUTER_BASE_URL": settings.openrouter_base_url,
+        "WORKSPACE_DIR": str(settings.workspace_dir),
+        "STATE_DIR": str(settings.state_dir),
+    }
+
+
+async def spawn(
+    environment: dict[str, str], *arguments: str, program: tuple[str, ...] = ("-m", "bridge")
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *program, *arguments,
+        env=environment,
+        cwd=Path(__file__).parents[3],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def running(
+    environment: dict[str, str], *, program: tuple[str, ...] = ("-m", "bridge")
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Client]]:
+    process = await spawn(environment, program=program)
+    assert process.stderr is not None
+    try:
+        line = json.loads(await process.stderr.readline())
+        found = re.search(r"listening on (\S+):(\d+)", line["message"])
+        assert found, line
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with ClientSession(headers=headers) as http:
+            yield process, Client(http, f"http://{found[1]}:{found[2]}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()

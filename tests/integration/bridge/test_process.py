@@ -1,64 +1,13 @@
 import asyncio
 import json
-import os
-import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
 
-from bridge.config import BridgeSettings
 from bridge.protocol import Outcome, TaskFinished
-from tests.integration.bridge.conftest import KEY, TOKEN, Client, Provider, calls, says
-
-Start = Callable[[], Awaitable[tuple[asyncio.subprocess.Process, Client]]]
-
-
-@pytest.fixture
-def environment(settings: BridgeSettings) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOST": "127.0.0.1",
-        "PORT": "0",
-        "BRIDGE_TOKEN": TOKEN,
-        "OPENROUTER_API_KEY": KEY,
-        "OPENROUTER_BASE_URL": settings.openrouter_base_url,
-        "WORKSPACE_DIR": str(settings.workspace_dir),
-        "STATE_DIR": str(settings.state_dir),
-    }
-
-
-async def spawn(environment: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge", *arguments,
-        env=environment,
-        cwd=Path(__file__).parents[3],
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-
-@asynccontextmanager
-async def running(
-    environment: dict[str, str],
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, Client]]:
-    process = await spawn(environment)
-    assert process.stderr is not None
-    try:
-        line = json.loads(await process.stderr.readline())
-        found = re.search(r"listening on (\S+):(\d+)", line["message"])
-        assert found, line
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with ClientSession(headers=headers) as http:
-            yield process, Client(http, f"http://{found[1]}:{found[2]}")
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+from tests.integration.bridge.conftest import KEY, TOKEN, Provider, calls, running, says, spawn
 
 
 async def test_a_killed_bridge_goes_on_with_its_conversation(

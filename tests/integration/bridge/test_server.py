@@ -24,15 +24,11 @@ from tests.integration.bridge.conftest import (
 )
 
 ROUTES = [
-    ("POST", "/agent/workspace"),
-    ("POST", "/agent/execute"),
-    ("POST", "/agent/chat"),
-    ("GET", "/agent/status"),
-    ("GET", "/agent/events"),
-    ("GET", "/agent/ws"),
-    ("POST", "/agent/interrupt"),
-    ("GET", "/agent/diff"),
-    ("GET", "/agent/patch"),
+    *(("POST", f"/agent/{name}") for name in ("workspace", "execute", "chat", "interrupt")),
+    *(("GET", f"/agent/{name}") for name in ("status", "events", "ws", "diff", "patch")),
+    *(("PUT", f"/agent/{name}") for name in ("patch", "conversation", "messages/m1")),
+    ("GET", "/agent/conversation"),
+    ("DELETE", "/agent/messages/m1"),
     ("GET", "/nothing/here"),
 ]
 
@@ -51,7 +47,9 @@ class Held:
         return await self._answer(request)
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES, ids=[path for _, path in ROUTES])
+@pytest.mark.parametrize(
+    ("method", "path"), ROUTES, ids=[f"{method} {path}" for method, path in ROUTES]
+)
 async def test_every_route_wants_the_token(client: Client, method: str, path: str) -> None:
     wrong = ["", "Bearer", "Bearer wrong", f"bearer {TOKEN}", f"Basic {TOKEN}", "Bearer \u00fc"]
     offered = [{}, *({"Authorization": value} for value in wrong)]

@@ -16,6 +16,8 @@ from bridge.protocol import StepStarted
 TOKEN = "canary-bridge-token"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 QUICK = Limits(
+    conversation_seconds=2,
+    apply_seconds=2,
     connect_seconds=1,
     answer_seconds=0.5,
     diff_seconds=1,

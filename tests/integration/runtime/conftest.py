@@ -1,5 +1,6 @@
 """A deployment of its own per test, on the real engine, and an image that needs no token."""
 
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -62,7 +63,8 @@ def spec(listening_image: str) -> ContainerSpec:
     )
 
 
-def _clean(engine: docker.APIClient, instance: str) -> None:
+def clean(engine: docker.APIClient, instance: str) -> None:
+    """Remove all that one deployment has on the engine."""
     filters = {"label": f"threadsmith.instance={instance}"}
     for item in engine.containers(all=True, filters=filters):
         engine.remove_container(item["Id"], v=True, force=True)
@@ -76,17 +78,44 @@ def _clean(engine: docker.APIClient, instance: str) -> None:
 def instance(engine: docker.APIClient) -> Iterator[str]:
     name = f"test{secrets.token_hex(4)}"
     yield name
-    _clean(engine, name)
+    clean(engine, name)
 
 
 @pytest.fixture
 def other_instance(engine: docker.APIClient) -> Iterator[str]:
     name = f"other{secrets.token_hex(4)}"
     yield name
-    _clean(engine, name)
+    clean(engine, name)
 
 
 @pytest.fixture
 async def runtime(instance: str) -> AsyncIterator[DockerRuntime]:
     async with DockerRuntime(instance) as made:
         yield made
+
+
+@contextlib.contextmanager
+def shell_image(engine: docker.APIClient, name: str, script: str) -> Iterator[str]:
+    argv = f'["/usr/bin/tini","-s","--","/bin/sh","-c","{script}"]'
+    image = committed(engine, f"{name}-{secrets.token_hex(4)}", argv)
+    try:
+        yield image
+    finally:
+        engine.remove_image(image)
+
+
+@pytest.fixture
+def once_image(engine: docker.APIClient, instance: str) -> Iterator[str]:
+    """An image whose process runs the first time only."""
+    script = "test -e /state/once && { echo the-last-words; exit 3; }; touch /state/once; sleep 99"
+    with shell_image(engine, "once", script) as image:
+        yield image
+        clean(engine, instance)
+
+
+@pytest.fixture
+def deaf_image(engine: docker.APIClient, instance: str) -> Iterator[str]:
+    """An image whose process ignores the polite signal."""
+    with shell_image(engine, "deaf", "trap : TERM; while :; do sleep 1; done") as image:
+        yield image
+        clean(engine, instance)

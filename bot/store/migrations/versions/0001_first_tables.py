@@ -122,6 +122,7 @@ def upgrade() -> None:
         sa.Column("file_id", sa.Text()),
         sa.Column("error", sa.Text()),
         sa.Column("gone", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("failing_since", sa.Double()),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("position", name="pk_outbox"),
         sa.UniqueConstraint("agent_id", "key", name="uq_outbox_agent_id_key"),

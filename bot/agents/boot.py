@@ -1,0 +1,160 @@
+"""Brings an agent's container to the point where its bridge can work, from whatever is there."""
+
+import logging
+
+from pydantic import ValidationError
+
+from bot.agents.ports import BridgeAddress, Container, ContainerSpec, Exit
+from bot.agents.progress import Progress
+from bot.agents.world import World
+from bot.domain.agent import Agent
+from bot.errors import BotError, BridgeUnreachable, EngineError
+from bridge.protocol import (
+    PROTOCOL_VERSION,
+    SavedConversation,
+    SessionStatus,
+    WorkspaceRequest,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class ContainerGone(BotError):
+    """The container of an agent is not there any more, or has lost its workspace."""
+
+
+class ContainerEnded(BotError):
+    """The container of an agent is there and does not run, though nobody stopped it."""
+
+    def __init__(self, agent_id: str, how: Exit | None) -> None:
+        super().__init__(f"the container of {agent_id} ended: {how}")
+        self.how = how
+
+
+class NoAnswer(BotError):
+    """The engine or the bridge is silent, which says nothing about the agent: ask again."""
+
+
+class Boot:
+    """One agent's container. `fresh`: a person asked for a new one, the old one is lost."""
+
+    def __init__(self, world: World, progress: Progress, *, fresh: bool) -> None:
+        self._world = world
+        self._progress = progress
+        self._fresh = fresh
+
+    async def address(self, agent: Agent, *, resume: bool) -> BridgeAddress:
+        """Start or find the container and its workspace.
+
+        `resume`: a stopped container is started again; otherwise it raises ContainerEnded.
+        Raises ContainerGone, NoAnswer, EngineError (no container could be started),
+        BridgeRefused or BridgeUnreachable (it never came up).
+        """
+        self._world.gateway.open(agent.id, agent.repo)
+        container = await self._container(agent, resume=resume)
+        if container.endpoint is None:
+            raise ContainerEnded(agent.id, container.exit)
+        address = self._world.address(agent.id, container.endpoint)
+        await self._answers(agent, address)
+        await self._furnish(agent, address)
+        self._fresh = False
+        return address
+
+    async def _container(self, agent: Agent, *, resume: bool) -> Container:
+        runtime = self._world.runtime
+        found = await self._find(agent)
+        if found is not None and found.running:
+            return found
+        if found is not None:
+            if not resume:
+                raise ContainerEnded(agent.id, found.exit)
+            await self._progress.phase("waking")
+            return await runtime.resume(agent.id)
+        if agent.base_commit is not None and not self._fresh:
+            raise ContainerGone(f"no container of {agent.id}")
+        await self._progress.phase("container")
+        container = await runtime.start(self._spec(agent))
+        async with self._world.store.transaction() as tx:
+            current = await tx.agent(agent.id)
+            if current:
+                await tx.save_agent(current.with_container(container.id))
+        return container
+
+    async def _find(self, agent: Agent) -> Container | None:
+        try:
+            return await self._world.runtime.find(agent.id)
+        except EngineError as error:
+            raise NoAnswer(str(error)) from error
+
+    async def _answers(self, agent: Agent, address: BridgeAddress) -> None:
+        try:
+            seconds = self._world.settings.boot_timeout_seconds
+            await self._world.bridge.wait_ready(address, seconds)
+        except BridgeUnreachable as error:
+            found = await self._find(agent)
+            if found is not None and not found.running:
+                raise ContainerEnded(agent.id, found.exit) from error
+            if agent.base_commit is not None:
+                raise NoAnswer(str(error)) from error
+            raise
+
+    async def _furnish(self, agent: Agent, address: BridgeAddress) -> None:
+        """Make the workspace where there is none: by a clone, or from what the host has kept."""
+        bridge = self._world.bridge
+        status = await bridge.status(address)
+        if status.status is not SessionStatus.EMPTY:
+            return
+        if agent.base_commit is not None and not self._fresh:
+            raise ContainerGone(f"the workspace of {agent.id} is empty")
+        saved = await self._world.store.saved_state(agent.id)
+        if agent.base_commit is not None and status.last_seq == 0:
+            conversation = _from_here(saved.conversation if saved else b"", agent.last_seq)
+            await bridge.restore(address, conversation)
+            # Before the clone: the bridge makes the patch a part of it, and starts nothing earlier.
+            await bridge.apply(address, saved.patch if saved else b"")
+        await self._progress.phase("clone")
+        await bridge.prepare(address, self._workspace(agent))
+        await self._progress.phase("agent")
+
+    def _spec(self, agent: Agent) -> ContainerSpec:
+        settings, access = self._world.settings, self._world.gateway.access(agent.id, agent.repo)
+        token = access.token.get_secret_value()
+        return ContainerSpec(
+            agent_id=agent.id,
+            image=settings.bridge_image,
+            memory_bytes=settings.default_container_memory,
+            nano_cpus=settings.default_container_cpu,
+            environment={
+                "BRIDGE_TOKEN": self._world.bridge_token(agent.id).get_secret_value(),
+                "OPENROUTER_API_KEY": token,
+                "OPENROUTER_BASE_URL": access.model_base_url,
+                "GIT_TOKEN": token,
+                "COMMAND_TIMEOUT_SECONDS": str(settings.command_timeout_seconds),
+                "COMMAND_ALLOW": ",".join(settings.command_allow),
+                "CLONE_TIMEOUT_SECONDS": str(settings.clone_timeout_seconds),
+            },
+        )
+
+    def _workspace(self, agent: Agent) -> WorkspaceRequest:
+        settings = self._world.settings
+        return WorkspaceRequest(
+            repository=str(agent.repo),
+            clone_url=self._world.gateway.access(agent.id, agent.repo).clone_url,
+            source_branch=agent.source_branch,
+            target_branch=agent.target_branch,
+            base_commit=agent.base_commit,
+            author_name=settings.git_user_name,
+            author_email=settings.git_user_email,
+        )
+
+
+def _from_here(conversation: bytes, last_seq: int) -> bytes:
+    """The kept conversation, with the numbering going on after the newest event that we have."""
+    kept = SavedConversation(protocol=PROTOCOL_VERSION, last_seq=0)
+    if conversation:
+        try:
+            kept = SavedConversation.model_validate_json(conversation)
+        except ValidationError:
+            # What a container wrote; the files are worth having without it.
+            logger.exception("a kept conversation cannot be read")
+    return kept.model_copy(update={"last_seq": last_seq}).model_dump_json().encode()

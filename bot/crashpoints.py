@@ -1,0 +1,75 @@
+"""Lets the process die before or after a chosen outside call or durable write; for tests only.
+
+`CRASH_AT=runtime.start.after:2` kills the process by SIGKILL when that point is passed for the
+second time. `CRASH_AT=?PATH` kills nothing and appends the name of each point passed to a file.
+"""
+
+import functools
+import inspect
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+
+class CrashPoints:
+    """The points of this process. Without a wish, everything is handed back as it is."""
+
+    def __init__(self, wish: str) -> None:
+        self._record = Path(wish[1:]) if wish.startswith("?") else None
+        name, _, count = wish.partition(":")
+        self._name = name
+        self._count = int(count or 1)
+        self._passed: Counter[str] = Counter()
+        self._active = bool(wish)
+
+    def reach(self, name: str) -> None:
+        """Pass the point; may not return."""
+        self._passed[name] += 1
+        if self._record is not None:
+            with self._record.open("a") as file:
+                file.write(f"{name}\n")
+        elif name == self._name and self._passed[name] == self._count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, label: str, part: T) -> T:
+        """The part, with a point before and after each of its asynchronous calls."""
+        return cast("T", _Watched(self, label, part)) if self._active else part
+
+
+class _Watched:
+    """Stands in for a part; what is not asynchronous goes straight through."""
+
+    def __init__(self, points: CrashPoints, label: str, part: object) -> None:
+        self._points = points
+        self._label = label
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (whatever the part has)
+        found = getattr(self._part, name)
+        label = f"{self._label}.{name}"
+        if name == "transaction":
+            return functools.partial(self._transaction, found, label)
+        if inspect.iscoroutinefunction(found):
+            return functools.partial(self._call, found, label)
+        return found
+
+    async def _call(self, function: Callable[..., Any], label: str, *a: Any, **k: Any) -> Any:  # noqa: ANN401
+        self._points.reach(f"{label}.before")
+        result = await function(*a, **k)
+        self._points.reach(f"{label}.after")
+        return result
+
+    @asynccontextmanager
+    async def _transaction(
+        self, function: Callable[[], AbstractAsyncContextManager[Any]], label: str
+    ) -> AsyncIterator[Any]:
+        async with function() as transaction:
+            yield transaction
+            self._points.reach(f"{label}.before")
+        self._points.reach(f"{label}.after")

@@ -1,0 +1,44 @@
+"""What the engine reports about a container, as our own data."""
+
+from typing import Any
+
+from bot.agents.ports import Container, Exit
+from bot.runtime.spec import CONTAINER_PORT, LABEL_AGENT, LOOPBACK
+
+Json = dict[str, Any]
+
+
+def is_running(item: Json) -> bool:
+    """Tell it of one entry of a list; a paused container runs, it only does not answer."""
+    return item["State"] in ("running", "paused")
+
+
+def running_container(item: Json) -> Container:
+    """Read one entry of a list; only for those that run, as a list knows no exit."""
+    ports = [
+        port["PublicPort"]
+        for port in item.get("Ports") or ()
+        if f"{port.get('PrivatePort')}/{port.get('Type')}" == CONTAINER_PORT
+        and port.get("IP") == LOOPBACK
+        and port.get("PublicPort")
+    ]
+    return Container(item["Id"], item["Labels"].get(LABEL_AGENT, ""), True, _endpoint(ports))
+
+
+def inspected_container(facts: Json) -> Container:
+    """Read the long form, of a container in any state."""
+    agent_id = (facts["Config"]["Labels"] or {}).get(LABEL_AGENT, "")
+    state = facts["State"]
+    if not state["Running"]:
+        # The engine forgets OOMKilled at the next start, and sets it as well when only a child
+        # was killed: it says that memory ran out, not that this ended the container.
+        ran = state["Status"] != "created"
+        ended = Exit(int(state["ExitCode"]), bool(state["OOMKilled"])) if ran else None
+        return Container(facts["Id"], agent_id, False, None, ended)
+    published = (facts["NetworkSettings"]["Ports"] or {}).get(CONTAINER_PORT) or ()
+    ports = [port["HostPort"] for port in published if port["HostIp"] == LOOPBACK]
+    return Container(facts["Id"], agent_id, True, _endpoint(ports))
+
+
+def _endpoint(ports: list[str] | list[int]) -> str | None:
+    return f"http://{LOOPBACK}:{ports[0]}" if ports else None

@@ -1,0 +1,74 @@
+"""The bridge network of one deployment: found by label, made on demand."""
+
+import contextlib
+import threading
+from typing import Any
+
+import docker
+from docker.errors import NotFound
+
+from bot.errors import EngineError
+from bot.runtime.refusals import conflict_allowed
+from bot.runtime.spec import Deployment
+
+Json = dict[str, Any]
+
+
+class Network:
+    """Blocking calls; raises EngineError and what the SDK raises."""
+
+    def __init__(self, api: docker.APIClient, deployment: Deployment) -> None:
+        self._api = api
+        self._deployment = deployment
+        self._lock = threading.Lock()
+
+    def gateway(self) -> str:
+        """Return the host's IPv4 address on the network, which is made when missing."""
+        name = self._deployment.network_name
+        with self._lock:
+            network = self._found() or self._made()
+        if network is None:
+            raise EngineError(
+                "The container network could not be made. Ask an admin.",
+                f"a network named {name} exists, and it is not ours",
+            )
+        for entry in network["IPAM"]["Config"] or ():
+            gateway = str(entry.get("Gateway", "")).partition("/")[0]
+            if "." in gateway:
+                return gateway
+        raise EngineError(
+            "The container network has no address of the host. Ask an admin.",
+            f"network {name} has no IPv4 gateway: {network['IPAM']}",
+        )
+
+    def forget(self) -> None:
+        """Remove the network unless a container needs it; one that is gone is a success.
+
+        A stopped container needs it too: it is bound to this very network, not to its name.
+        """
+        with self._lock:
+            network = self._found()
+            if network is None or network["Containers"]:
+                return
+            filters = {"label": self._deployment.label_filter()}
+            if not self._api.containers(all=True, quiet=True, filters=filters):
+                with contextlib.suppress(NotFound):
+                    self._api.remove_network(network["Id"])
+
+    def _found(self) -> Json | None:
+        found = self._api.networks(filters={"label": self._deployment.label_filter()})
+        ours = [item for item in found if item["Name"] == self._deployment.network_name]
+        # The engine lets two processes make the same name at once; the older one counts.
+        ours.sort(key=lambda item: str(item["Created"]))
+        network: Json | None = self._api.inspect_network(ours[0]["Id"]) if ours else None
+        return network
+
+    def _made(self) -> Json | None:
+        made = None
+        with conflict_allowed():
+            name, config = self._deployment.network_name, self._deployment.network_config()
+            made = self._api.create_network(name, **config)["Id"]
+        network = self._found()
+        if made and network and network["Id"] != made:
+            self._api.remove_network(made)
+        return network

@@ -1,0 +1,51 @@
+"""How the product's values become rows, and rows become values."""
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Case, Column, Row, case
+
+from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef
+from bot.domain.message import Message
+from bridge.protocol import ChatMode
+
+ALIVE_STATUSES = tuple(sorted(status.value for status in ALIVE))
+
+
+def agent_values(agent: Agent) -> dict[str, Any]:
+    """The columns of an agent."""
+    values = {item.name: getattr(agent, item.name) for item in fields(agent)}
+    del values["repo"]
+    return values | {
+        "repo_owner": agent.repo.owner,
+        "repo_name": agent.repo.name,
+        "status": agent.status.value,
+    }
+
+
+def agent_of(row: Row[Any] | None) -> Agent | None:
+    """The agent in a row that has the columns of its table, and maybe others."""
+    if row is None:
+        return None
+    values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
+    repo = RepoRef(values.pop("repo_owner"), values.pop("repo_name"))
+    known = {item.name: values[item.name] for item in fields(Agent) if item.name in values}
+    return Agent(**known | {"repo": repo, "status": AgentStatus(values["status"])})
+
+
+def message_of(row: Row[Any]) -> Message:
+    """The message in a row."""
+    return Message(
+        id=row.id,
+        agent_id=row.agent_id,
+        user=row.user,
+        text=row.text,
+        task_id=row.task_id,
+        mode=ChatMode(row.mode),
+        order=row.order,
+    )
+
+
+def later(column: Column[str], ts: str) -> Case[str]:
+    """The later of a stored ts and this one; Slack writes them all with as many digits."""
+    return case((column > ts, column), else_=ts)

@@ -1,0 +1,33 @@
+"""The same real parts as in the end-to-end tests, with a bot that is quick to notice things."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from playground.model.server import ModelSettings
+from playground.server import PlaygroundSettings, running
+from playground.slack.settings import SlackSettings
+from tests.e2e.conftest import Bot, Stage, engine, environment_of, leftovers
+
+__all__ = ["engine", "leftovers"]
+
+QUICK = {"RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A model that takes its time, so that there is a middle in which things can break."""
+    settings = PlaygroundSettings(
+        model=ModelSettings(chunk_delay_seconds=0.03), slack=SlackSettings(limits_enabled=False)
+    )
+    async with running(settings) as playground:
+        data_dir: Path = tmp_path_factory.mktemp("data")
+        bot = Bot(environment_of(playground, data_dir) | QUICK, data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()

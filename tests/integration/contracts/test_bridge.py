@@ -1,0 +1,74 @@
+"""The HTTP client against the real bridge, in this process, keeps the contract of its port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, web
+
+from bot.agents.ports import BridgeAddress
+from bot.bridge_client import HttpBridge
+from bridge.config import BridgeSettings
+from bridge.llm import OpenAIChatModel
+from bridge.protocol import WorkspaceRequest
+from bridge.server import create_app
+from bridge.session import Session
+from bridge.tools import default_tools
+from tests.contracts import AWAY, BridgeBench, BridgeContract
+from tests.integration.bridge.conftest import (
+    Provider,
+    no_waiting,
+    provider,
+    remote,
+    says,
+    serving,
+    settings,
+    workspace_body,
+)
+from tests.integration.bridge_client.conftest import QUICK
+
+__all__ = ["no_waiting", "provider", "remote", "settings", "workspace_body"]
+
+
+class TestHttpBridge(BridgeContract):
+    @pytest.fixture
+    async def bench(
+        self,
+        settings: BridgeSettings,
+        provider: Provider,
+        remote: Path,
+        no_waiting: Callable[[float], Awaitable[object]],
+    ) -> AsyncIterator[BridgeBench]:
+        answering = asyncio.Event()
+
+        async def held(request: web.Request) -> web.StreamResponse:
+            await answering.wait()
+            return await says("Done.")(request)
+
+        provider.script = [held] * 5
+        model = OpenAIChatModel(
+            settings.openrouter_base_url, settings.openrouter_api_key, progress_timeout_seconds=30
+        )
+        session = Session(settings, model, default_tools(), no_waiting)
+        app = create_app(session, settings.bridge_token, heartbeat_seconds=0.1)
+
+        async def finish() -> None:
+            answering.set()
+
+        async with serving(app) as url, ClientSession() as http, asyncio.TaskGroup() as group:
+            work = group.create_task(session.run())
+            address = BridgeAddress(url, settings.bridge_token)
+            request = WorkspaceRequest(
+                repository="acme/demo", clone_url=f"file://{remote}", target_branch="agent/demo"
+            )
+            yield BridgeBench(HttpBridge(http, QUICK), address, request, finish)
+            answering.set()
+            work.cancel()
+            session.events.end_readers()
+        session.close()
+        await model.close()
+
+    @pytest.fixture
+    def away(self) -> BridgeAddress:
+        return AWAY

@@ -1,0 +1,110 @@
+"""What the database forgets: bounded over months, and nothing that somebody still needs."""
+
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from bot.domain.agent import Agent, AgentStatus, RepoRef
+from bot.domain.message import Message
+from bot.domain.posts import Post, PostKind, Priority
+from bot.store import tables
+from bot.store.store import SqlStore
+from bridge.protocol import MessageWritten
+
+DAY = 86_400.0
+START = 1_700_000_000.0
+AGENT = Agent("a", "T", "C", None, RepoRef("o", "n"), None, "b", "t", "m", 15, "U", START)
+
+
+async def live(store: SqlStore, agent_id: str, now: float, status: AgentStatus) -> None:
+    """An agent as a day leaves it, with a row of everything."""
+    agent = replace(AGENT, id=agent_id, status=status, created_at=now, status_since=now)
+    root = Post("root", PostKind.MESSAGE, "C", None, Priority.NOTICE, {"text": "root"})
+    async with store.transaction() as tx:
+        await tx.add_agent(agent)
+        await tx.add_message(Message("start", agent_id, "U", "fix", f"{agent_id}-1"))
+        text = MessageWritten(at=now, seq=1, task_id="t", text="done", final=True)
+        await tx.add_events(agent_id, [text])
+        await tx.enqueue(agent_id, root)
+        await tx.claim_message("T", "C", agent_id)
+    row_id = await store.inbox_rows.store(f"event {agent_id}", {"n": 1})
+    assert row_id
+    async with store._engines.writing() as connection:
+        await connection.execute(
+            tables.claim.update().values(claimed_at=now).where(tables.claim.c.ts == agent_id)
+        )
+        done = tables.inbox.update().values(done_at=now, received_at=now)
+        await connection.execute(done.where(tables.inbox.c.id == row_id))
+
+
+async def counts(store: SqlStore) -> Counter[str]:
+    found: Counter[str] = Counter()
+    async with store._engines.reading() as connection:
+        for name in ("inbox", "claim", "event", "outbox", "message", "agent"):
+            rows = await connection.exec_driver_sql(f"SELECT count(*) FROM {name}")
+            found[name] = rows.scalar_one()
+    return found
+
+
+async def test_ninety_days_stay_bounded_and_living_agents_whole(store: SqlStore) -> None:
+    await live(store, "old-and-alive", START, AgentStatus.SLEEPING)
+    most: Counter[str] = Counter()
+    for day in range(1, 91):
+        now = START + day * DAY
+        await live(store, f"day-{day}", now - 60, AgentStatus.STOPPED)
+        await store.retention.prune(now)
+        most |= await counts(store)
+    assert most["inbox"] <= 2
+    assert most["claim"] <= 2
+    for name in ("event", "outbox", "message"):
+        assert most[name] <= 31 + 1, name
+    assert len(await store.events("old-and-alive")) == 1
+    assert len(await store.undelivered("old-and-alive")) == 1
+    assert len(await store.agents(alive=False)) == 91
+
+
+async def test_an_unfinished_input_is_kept_however_old(store: SqlStore) -> None:
+    await store.inbox_rows.store("event 1", {"n": 1})
+    pruned = await store.retention.prune(time.time() + 400 * DAY)
+    assert pruned.inputs == 0
+    assert len(await store.inbox_rows.unfinished()) == 1
+
+
+async def test_a_claim_holds_for_a_day(store: SqlStore) -> None:
+    async with store.transaction() as tx:
+        assert await tx.claim_message("T", "C", "1.1")
+    await store.retention.prune(time.time() + DAY - 60)
+    assert await store.is_claimed("T", "C", "1.1")
+    await store.retention.prune(time.time() + DAY + 60)
+    assert not await store.is_claimed("T", "C", "1.1")
+
+
+async def test_more_rows_than_one_transaction_takes_all_go(store: SqlStore) -> None:
+    async with store.transaction() as tx:
+        for number in range(2_500):
+            await tx.claim_message("T", "C", str(number))
+    pruned = await store.retention.prune(time.time() + 2 * DAY)
+    assert (pruned.claims, pruned.total) == (2_500, 2_500)
+
+
+async def test_pruning_empties_the_write_ahead_log(store: SqlStore) -> None:
+    async with store.transaction() as tx:
+        await tx.add_agent(AGENT)
+    path = store._engines.writer.url.database
+    assert path
+    log = Path(f"{path}-wal")
+    assert log.stat().st_size > 0
+    await store.retention.prune(START)
+    assert log.stat().st_size == 0
+
+
+async def test_a_cursor_never_goes_back(store: SqlStore) -> None:
+    async with store.transaction() as tx:
+        await tx.add_agent(AGENT)
+        await tx.note_read("a", "1700000002.000100")
+        await tx.note_read("a", "1700000001.000100")
+        await tx.save_agent(replace(AGENT, step=3))
+    found = await store.agent("a")
+    assert found
+    assert (found.read_ts, found.step) == ("1700000002.000100", 3)
