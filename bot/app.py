@@ -113,9 +113,10 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
         )
         identity = await _identify(client)
         points = CrashPoints(settings.crash_at)
+        slack = points.around("slack", client)
         outbox = Outbox(
             points.around("outbox", store.outbox_rows),
-            points.around("slack", client),
+            slack,
             bot_name=identity.bot_name,
             on_dead=_undeliverable,
         )
@@ -134,16 +135,17 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
         service = AgentService(world, fleet)
         desk = Desk(
             service,
-            client,
+            slack,
             max_steps=max(settings.agent_max_steps, settings.agent_max_steps_limit),
             workspace_url=identity.workspace_url,
         )
         stop_reaction = settings.slack_stop_reaction
-        inbox = Inbox(store.inbox_rows, lambda body: is_urgent(body, stop_reaction))
+        inbox_rows = points.around("inbox", store.inbox_rows)
+        inbox = Inbox(inbox_rows, lambda body: is_urgent(body, stop_reaction))
         catch_up = CatchUp(
             store.thread_rows,
             desk,
-            client,
+            slack,
             bot_user_id=identity.bot_user_id,
             stop_reaction=stop_reaction,
         )

@@ -69,7 +69,12 @@ class Boot:
             if not resume:
                 raise ContainerEnded(agent.id, found.exit)
             await self._progress.phase("waking")
-            return await runtime.resume(agent.id)
+            try:
+                return await runtime.resume(agent.id)
+            except EngineError as error:
+                # A new container with the same files does as well, and knows today's addresses.
+                logger.warning("%s is not resumed: %s", agent.id, error)
+                return await runtime.start(self._spec(agent))
         if agent.base_commit is not None and not self._fresh:
             raise ContainerGone(f"no container of {agent.id}")
         await self._progress.phase("container")

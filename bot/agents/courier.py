@@ -43,9 +43,10 @@ class Courier:
         message: Message,
         check_container: Callable[[], Awaitable[None]],
     ) -> None:
-        while True:
+        current: Message | None = message
+        while current is not None:
             try:
-                await self._send(address, message)
+                await self._send(address, current)
             except BridgeUnreachable as error:
                 logger.warning("message %s waits: %s", message.id, error)
                 await check_container()
@@ -57,6 +58,9 @@ class Courier:
             else:
                 return
             await asyncio.sleep(RETRY_SECONDS)
+            # The person may have edited or deleted it meanwhile.
+            waiting = await self._world.store.undelivered(self._agent_id)
+            current = next((one for one in waiting if one.id == message.id), None)
 
     async def _send(self, address: BridgeAddress, message: Message) -> None:
         agent = await self._world.store.agent(self._agent_id)

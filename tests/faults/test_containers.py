@@ -1,5 +1,7 @@
 """Containers killed, removed, emptied, put to sleep: the thread is told, nothing is lost."""
 
+import asyncio
+
 import pytest
 
 from tests.e2e.conftest import Json, Stage, docker
@@ -110,7 +112,7 @@ async def test_a_stopped_agent_goes_on_from_the_middle_of_its_task(
     await stage.person("ana").say("restart", "dev", thread)
     await stage.said("Restarted", thread, "dev")
     await stage.person("ana").say("go on", "dev", thread)
-    answer = await stage.said("This is task 2", thread, "dev")
+    answer = await stage.said("✓ *Task 2*", thread, "dev")
     [container] = stage.bot.containers()
     assert "due < today" in docker("exec", container, "git", "-C", "/workspace", "diff")
     await stage.person("ana").react("dev", answer["ts"], "octagonal_sign")
@@ -139,7 +141,7 @@ async def test_an_idle_agent_sleeps_and_a_reply_wakes_the_same_container(
     try:
         thread, container = await started(stage, "all pass")
         await stage.bot.says("goes to sleep")
-        await stage.playground.feed.until(lambda: _asleep(container))
+        await asyncio.to_thread(docker, "wait", container)
         await looked_back(stage, thread)
         assert stage.bot.containers() == [container]
         await ended(stage, thread)
@@ -147,7 +149,3 @@ async def test_an_idle_agent_sleeps_and_a_reply_wakes_the_same_container(
         await stage.bot.end()
         stage.bot.environment["SLEEP_AFTER_SECONDS"] = "3600"
         await stage.bot.start()
-
-
-def _asleep(container: str) -> bool | None:
-    return docker("inspect", "--format", "{{.State.Running}}", container) == "false" or None
