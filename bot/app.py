@@ -100,6 +100,7 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
             DockerRuntime(instance_id(data_dir), engine_runtime=settings.container_runtime)
         )
         await runtime.check(settings.bridge_image)
+        stack.push_async_callback(_tidy, runtime)
         session = await stack.enter_async_context(_session())
         gateway = HostGateway(settings, data_dir, session)
         await gateway.start(settings.gateway_host or await runtime.network_gateway())
@@ -229,6 +230,14 @@ async def _reconcile_for_ever(parts: Parts, seconds: float) -> None:
         except BotError as error:
             logger.warning("cannot compare agents and containers: %s", error)
         await asyncio.sleep(seconds)
+
+
+async def _tidy(runtime: DockerRuntime) -> None:
+    """Take the network away when no agent needs it; the next start makes it again."""
+    try:
+        await runtime.forget_network()
+    except BotError as error:
+        logger.warning("the network of this deployment is still there: %s", error)
 
 
 async def _undeliverable(agent_id: str, key: str, code: str) -> None:

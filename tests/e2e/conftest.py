@@ -54,6 +54,11 @@ class Bot:
         return (self.data_dir / "instance").read_text().strip()
 
     async def start(self) -> None:
+        await self.spawn()
+        await self.says("ready", READY_SECONDS)
+
+    async def spawn(self) -> None:
+        """Start the process, and do not wait for it to be ready."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "OPENROUTER"))}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -65,7 +70,6 @@ class Bot:
         )
         self.log.clear()
         self._reading = asyncio.create_task(self._read())
-        await self.says("ready", READY_SECONDS)
 
     async def _read(self) -> None:
         assert self.process is not None
@@ -110,7 +114,7 @@ class Bot:
         self.remove_agents()
         label = f"label=threadsmith.instance={self.instance}"
         if networks := docker("network", "ls", "--quiet", "--filter", label).split():
-            docker("network", "rm", *networks)
+            docker("network", "rm", *networks)  # a bot that was killed could not do it
 
     def remove_agents(self) -> None:
         """Remove the containers and volumes; the bot may be alive."""
