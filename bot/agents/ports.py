@@ -26,8 +26,6 @@ from bridge.protocol import (
     WorkspaceRequest,
 )
 
-# ---- Containers ----
-
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
@@ -90,9 +88,6 @@ class Runtime(Protocol):
         """
 
 
-# ---- The bridge ----
-
-
 @dataclass(frozen=True, slots=True)
 class BridgeAddress:
     """Where the bridge of one agent answers, and what it wants to hear."""
@@ -147,9 +142,6 @@ class Bridge(Protocol):
         """The same as a patch that `git apply` accepts."""
 
 
-# ---- What lies behind the gateway ----
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """What one container gets instead of credentials: addresses that only its token opens."""
@@ -176,9 +168,6 @@ class Gateway(Protocol):
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
-
-
-# ---- State ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +265,6 @@ class Outbox(Protocol):
 
     async def sent(self, agent_id: str, key: str, timeout_seconds: float) -> str:
         """The ts of the post, once Slack has it; raises ChannelUnavailable, or TimeoutError."""
-
-
-# ---- What people see ----
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,6 @@ class AgentService:
         self.reading = Reading(world)
         self.revision = Revision(world)
 
-    # ---- start ----
-
     async def start(self, command: StartAgent, origin: Origin) -> Agent | None:
         """Start an agent; None when this very message has started one already.
 
@@ -135,8 +133,6 @@ class AgentService:
             if agent:
                 await tx.save_agent(agent.with_status(AgentStatus.FAILED, self._world.clock()))
 
-    # ---- reply ----
-
     async def reply(self, reply: Reply) -> bool:
         """Take a reply up; False when the thread is not ours.
 
@@ -188,8 +184,6 @@ class AgentService:
         starting = agent.with_status(AgentStatus.STARTING, self._world.clock())
         await tx.save_agent(starting)
         return starting
-
-    # ---- stop and interrupt ----
 
     async def interrupt(self, agent_id: str) -> None:
         """End the running task; container, workspace and conversation stay."""
@@ -245,8 +239,6 @@ class AgentService:
             )
         async with self._world.store.transaction() as tx:
             await tx.enqueue(agent.id, self._world.voice.patch(agent, request, patch))
-
-    # ---- looking around ----
 
     async def find(self, agent_id: str) -> Agent:
         """The agent with this id; raises UserError when there is none."""
