@@ -103,6 +103,9 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(_tidy, runtime)
         session = await stack.enter_async_context(_session())
         gateway = HostGateway(settings, data_dir, session)
+        # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
+        for agent in await store.agents():
+            gateway.open(agent.id, agent.repo)
         await gateway.start(settings.gateway_host or await runtime.network_gateway())
         stack.push_async_callback(gateway.stop)
         client = AsyncWebClient(
@@ -215,7 +218,8 @@ async def _prune_for_ever(store: SqlStore) -> None:
     while True:
         try:
             pruned = await store.retention.prune(time.time())
-            logger.info("%d rows were of no more use", pruned.total)
+            if pruned.total:
+                logger.info("%d rows were of no more use", pruned.total)
         except BotError as error:
             logger.warning("cannot tidy the database: %s", error)
         await asyncio.sleep(PRUNE_SECONDS)
