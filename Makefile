@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run check test test-unit test-e2e bench image format clean
+.PHONY: help setup venv run check test test-unit test-parts test-containers test-e2e bench image format clean
 
 # One target at a time: each is a script with an order of its own.
 .NOTPARALLEL:
@@ -7,7 +7,7 @@
 PY := .venv/bin
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 setup: ## install everything: .venv, host tools, a Docker engine, the image of the bridge
 	@scripts/setup.sh
@@ -24,12 +24,16 @@ check: venv ## format, lint, types and import rules; needs no engine
 	$(PY)/mypy
 	$(PY)/lint-imports
 
-test: setup ## every test: unit first, then those with containers
-	$(PY)/pytest tests/unit
-	$(PY)/pytest tests --ignore=tests/unit
+test: setup test-unit test-parts test-containers ## every test, in these three stages
 
-test-unit: venv ## the unit tests only; needs no engine
-	$(PY)/pytest tests/unit
+test-unit: venv ## the unit tests: pure code, some seconds
+	$(PY)/pytest tests/unit -n 2
+
+test-parts: venv ## the tests with real parts; needs no engine
+	$(PY)/pytest tests --ignore=tests/unit -m "not docker" -n 2 --dist loadscope
+
+test-containers: setup ## the tests with containers, one after the other
+	$(PY)/pytest tests --ignore=tests/unit -m docker
 
 test-e2e: setup ## the end-to-end tests only
 	$(PY)/pytest tests/e2e

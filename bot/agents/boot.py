@@ -57,6 +57,7 @@ class Boot:
         address = self._world.address(agent.id, container.endpoint)
         await self._answers(agent, address)
         await self._furnish(agent, address)
+        await self._note(agent, container)
         self._fresh = False
         return address
 
@@ -78,12 +79,16 @@ class Boot:
         if agent.base_commit is not None and not self._fresh:
             raise ContainerGone(f"no container of {agent.id}")
         await self._progress.phase("container")
-        container = await runtime.start(self._spec(agent))
+        return await runtime.start(self._spec(agent))
+
+    async def _note(self, agent: Agent, container: Container) -> None:
+        """Store whose container it is, once it is furnished: until then the boot starts over."""
+        if agent.container_id == container.id:
+            return
         async with self._world.store.transaction() as tx:
             current = await tx.agent(agent.id)
             if current:
                 await tx.save_agent(current.with_container(container.id))
-        return container
 
     async def _find(self, agent: Agent) -> Container | None:
         try:
@@ -112,7 +117,8 @@ class Boot:
         if agent.base_commit is not None and not self._fresh:
             raise ContainerGone(f"the workspace of {agent.id} is empty")
         saved = await self._world.store.saved_state(agent.id)
-        if agent.base_commit is not None and status.last_seq == 0:
+        # Both may be given twice, as long as the clone has not begun: a crash may lie between them.
+        if agent.base_commit is not None and status.last_seq <= agent.last_seq:
             conversation = _from_here(saved.conversation if saved else b"", agent.last_seq)
             await bridge.restore(address, conversation)
             # Before the clone: the bridge makes the patch a part of it, and starts nothing earlier.

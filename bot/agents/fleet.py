@@ -36,9 +36,9 @@ class Fleet:
             if not self._held[agent_id]:
                 del self._held[agent_id]
 
-    def launch(self, agent: Agent, *, fresh: bool = False) -> None:
+    def launch(self, agent: Agent) -> None:
         """Drive an agent from now on."""
-        run = AgentRun(self._world, agent, fresh=fresh)
+        run = AgentRun(self._world, agent)
         self._supervisor.spawn(agent.id, run.run())
         self._runs[agent.id] = run
 
@@ -47,11 +47,17 @@ class Fleet:
         return self._runs.get(agent_id) if self._supervisor.running(agent_id) else None
 
     def wake(self, agent: Agent) -> None:
-        """There is a message for this agent; one that sleeps is woken."""
+        """There is a message for this agent; one that sleeps is woken.
+
+        One that is just being ended is left to `reconcile`: its old container goes first.
+        """
         if run := self.run_of(agent.id):
             run.wake()
-        elif agent.alive and agent.id not in self._held:
+        elif agent.alive and not self._busy(agent.id):
             self.launch(agent)
+
+    def _busy(self, agent_id: str) -> bool:
+        return agent_id in self._held or self._supervisor.running(agent_id)
 
     async def cancel(self, agent_id: str) -> None:
         """Drive it no more; its container is left as it is."""
@@ -81,7 +87,7 @@ class Fleet:
                 logger.info("removing the container of %s, which is over", container.agent_id)
                 await self.remove(container.agent_id, keep_files=True)
         for agent in alive.values():
-            if self._supervisor.running(agent.id) or agent.id in self._held:
+            if self._busy(agent.id):
                 continue
             asleep = agent.status is AgentStatus.SLEEPING
             if not asleep or await self._world.store.undelivered(agent.id):

@@ -20,18 +20,20 @@ CRASH_LOOP_SECONDS = 60.0
 
 
 class AgentRun:
-    """Drives one agent. Everything it does can be done again after a restart of the bot.
+    """Drives one agent. Everything it does can be done again after a restart of the bot."""
 
-    `fresh`: a person asked for a new container in place of one that is lost.
-    """
-
-    def __init__(self, world: World, agent: Agent, *, fresh: bool = False) -> None:
+    def __init__(self, world: World, agent: Agent) -> None:
         self._world = world
         self._agent_id = agent.id
         self._asleep = agent.status is AgentStatus.SLEEPING
-        self._fresh = fresh
+        # A person asked for a new container in place of one that is lost.
+        self._fresh = (
+            agent.status is AgentStatus.STARTING
+            and agent.base_commit is not None
+            and agent.container_id is None
+        )
         self.progress = Progress(world, agent)
-        self._boot = Boot(world, self.progress, fresh=fresh)
+        self._boot = Boot(world, self.progress, fresh=self._fresh)
         self._courier = Courier(world, agent.id)
 
     def wake(self) -> None:

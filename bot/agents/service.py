@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
@@ -168,10 +168,7 @@ class AgentService:
                 fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
                 post = self._world.voice.mark(current, reply.ts, fate)
             await tx.enqueue(agent.id, post)
-        if restarts:
-            self._fleet.launch(current, fresh=True)
-        else:
-            self._fleet.wake(current)
+        self._fleet.wake(current)
         return True
 
     async def _revive(self, tx: Transaction, agent: Agent) -> Agent:
@@ -182,6 +179,8 @@ class AgentService:
         saved = await self._world.store.saved_state(agent.id)
         await tx.hand_over_again(agent.id, saved.at if saved else 0.0)
         starting = agent.with_status(AgentStatus.STARTING, self._world.clock())
+        # Without a container it is this restart that goes on, even in the bot's next process.
+        starting = replace(starting, container_id=None)
         await tx.save_agent(starting)
         return starting
 

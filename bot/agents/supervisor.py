@@ -28,6 +28,8 @@ class Supervisor:
         task = asyncio.create_task(self._guard(key, coroutine), name=f"agent-{key}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._forget(key, done))
+        # A task that is cancelled before its first step never gets to its coroutine.
+        task.add_done_callback(lambda _: coroutine.close())
 
     def running(self, key: str) -> bool:
         """Whether a task runs under this key."""

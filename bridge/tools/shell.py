@@ -69,6 +69,10 @@ def _own_programs(root: Path) -> tuple[Path, ...]:
 
 
 def _split(command: str | list[str]) -> list[str]:
+    try:
+        "".join(command).encode()
+    except UnicodeEncodeError as error:
+        raise ToolError("The command holds a lone surrogate; write it as plain text.") from error
     if isinstance(command, list):
         return command
     _refuse_operators(command)

@@ -46,8 +46,8 @@ async def test_a_killed_container_is_started_again_and_the_thread_says_why(
     assert stage.bot.containers() == [container]
     await stage.person("ana").say("go on", "dev", thread)
     await stage.said("all pass", thread, "dev")
-    told = [m["content"] for m in stage.playground.model.requests[-1].messages]
-    assert any("fix the failing test" in str(content) for content in told)
+    heard = [m["content"] for m in stage.playground.model.requests[-1].messages]
+    assert any("fix the failing test" in str(content) for content in heard)
     await ended(stage, thread)
 
 

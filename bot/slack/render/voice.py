@@ -147,7 +147,9 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
 def _kept(saved: Saved) -> str:
     follows = "The patch follows as a file."
     if saved.diff is None:
-        return f"Its changes as of its last task are kept. {follows}" if saved.patch else ""
+        if not saved.patch:
+            return "Its changes could not be read."
+        return f"Its changes as of its last task are kept. {follows}"
     files = saved.diff.files
     if not files:
         return "No file was changed."

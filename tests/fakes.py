@@ -1,0 +1,202 @@
+"""Stand-ins for the ports of bot/agents/ports.py; each passes the checks of tests/contracts.py."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import SecretStr
+
+from bot.agents.ports import Access, Container, ContainerSpec, Exit
+from bot.domain.agent import RepoRef
+from bot.domain.outgoing import ROOT_KEY
+from bot.domain.posts import PostKind
+from bot.errors import ChannelUnavailable, EngineError, ModelUnusable, RepositoryError
+from bot.store.store import SqlStore
+from tests.scripted_bridge import ScriptedBridge
+from tests.waiting import Changes
+
+__all__ = ["FakeGateway", "FakeOutbox", "FakeRuntime", "ScriptedBridge", "Shown"]
+
+
+class FakeRuntime:
+    """An engine that starts containers at once. `silent`: it does not answer at all.
+
+    `refusal` is raised by `start` after it has left nothing behind; `gate` holds `start` up,
+    `removal` holds `remove` up.
+    """
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self.containers: dict[str, Container] = {}
+        self.specs: list[ContainerSpec] = []
+        self.removed: list[str] = []
+        self.files: set[str] = set()
+        self.silent = False
+        self.unanswered = 0
+        self.refusal: EngineError | None = None
+        self.gate: asyncio.Event | None = None
+        self.removal: asyncio.Event | None = None
+
+    async def start(self, spec: ContainerSpec) -> Container:
+        """Start it at an endpoint named after the agent."""
+        self._answer()
+        self.specs.append(spec)
+        self._changes.tell()
+        if self.gate:
+            await self.gate.wait()
+        if self.refusal:
+            raise self.refusal
+        if (running := self.containers.get(spec.agent_id)) and running.running:
+            return running
+        endpoint = f"http://{spec.agent_id}.invalid"
+        made = Container(f"c{len(self.specs)}-{spec.agent_id}", spec.agent_id, True, endpoint)
+        self.containers[spec.agent_id] = made
+        self.files.add(spec.agent_id)
+        self._changes.tell()
+        return made
+
+    async def find(self, agent_id: str) -> Container | None:
+        """The container, running or not."""
+        self._answer()
+        return self.containers.get(agent_id)
+
+    async def list(self) -> Sequence[Container]:
+        """All containers."""
+        self._answer()
+        return list(self.containers.values())
+
+    async def stop(self, agent_id: str) -> None:
+        """Stop it and keep it."""
+        self._answer()
+        if agent_id in self.containers:
+            self.die(agent_id, Exit(0, out_of_memory=False))
+
+    async def resume(self, agent_id: str) -> Container:
+        """Start a stopped one again."""
+        self._answer()
+        if agent_id not in self.containers:
+            raise EngineError("There is no container to start again.")
+        endpoint = f"http://{agent_id}.invalid"
+        again = replace(self.containers[agent_id], running=True, endpoint=endpoint, exit=None)
+        self.containers[agent_id] = again
+        self._changes.tell()
+        return again
+
+    async def has_files(self, agent_id: str) -> bool:
+        """Whether its volumes are there."""
+        self._answer()
+        return agent_id in self.files
+
+    async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
+        """Remove it; gone is a success."""
+        self._answer()
+        if self.removal:
+            await self.removal.wait()
+        self.removed.append(agent_id)
+        self.containers.pop(agent_id, None)
+        if not keep_files:
+            self.files.discard(agent_id)
+        self._changes.tell()
+
+    def die(self, agent_id: str, how: Exit | None = None) -> None:
+        """The container's process ends; the container stays, stopped."""
+        ended = how or Exit(137, out_of_memory=True)
+        dead = replace(self.containers[agent_id], running=False, endpoint=None, exit=ended)
+        self.containers[agent_id] = dead
+        self._changes.tell()
+
+    def _answer(self) -> None:
+        if self.silent:
+            self.unanswered += 1
+            self._changes.tell()
+            raise EngineError("The Docker engine does not answer.")
+
+
+class FakeGateway:
+    """Lets every repository and model through, unless the test sets an error for the check."""
+
+    def __init__(self) -> None:
+        self.opened: dict[str, RepoRef] = {}
+        self.repository_error: RepositoryError | None = None
+        self.model_error: ModelUnusable | None = None
+
+    def access(self, agent_id: str, repo: RepoRef) -> Access:
+        """Addresses of nowhere and a canary."""
+        base = "http://gateway.invalid"
+        return Access(f"{base}/v1", f"{base}/git/{repo}.git", SecretStr(f"canary-{agent_id}"))
+
+    def open(self, agent_id: str, repo: RepoRef) -> None:
+        """Note that the agent may pass."""
+        self.opened[agent_id] = repo
+
+    def close(self, agent_id: str) -> None:
+        """Note that it may not."""
+        self.opened.pop(agent_id, None)
+
+    async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
+        """The branch asked for, or main."""
+        if self.repository_error:
+            raise self.repository_error
+        return branch or "main"
+
+    async def check_model(self, model: str) -> None:
+        """Any model."""
+        if self.model_error:
+            raise self.model_error
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A post as Slack shows it: the newest content under its key."""
+
+    key: str
+    kind: PostKind
+    ts: str
+    thread_ts: str | None
+    payload: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The text of a message, the name of a reaction or file."""
+        return str(self.payload.get("text") or self.payload.get("name"))
+
+
+class FakeOutbox:
+    """A sender to a Slack that takes everything at once; the posts come from the real store.
+
+    `refusal` is what Slack answers to root messages; `late`: no root message arrives in time.
+    """
+
+    def __init__(self, store: SqlStore) -> None:
+        self._rows = store.outbox_rows
+        self._count = 0
+        self.shown: dict[tuple[str, str], Shown] = {}
+        self.refusal: ChannelUnavailable | None = None
+        self.late = False
+
+    async def sent(self, agent_id: str, key: str, timeout_seconds: float) -> str:
+        """Send everything that waits; the ts of the one asked for."""
+        if self.late:
+            raise TimeoutError
+        if self.refusal:
+            raise self.refusal
+        await self.deliver()
+        if (agent_id, key) not in self.shown:
+            raise TimeoutError
+        return self.shown[agent_id, key].ts
+
+    async def deliver(self) -> None:
+        """Make the shown posts agree with the stored ones, as far as their threads exist."""
+        for _ in range(2):  # a root opens the thread of the others
+            for row in await self._rows.open():
+                if row.thread_ts is None and row.key != ROOT_KEY:
+                    continue
+                content = await self._rows.begin(row.id)
+                if content is None:
+                    continue
+                self._count += 1
+                ts = row.ts or f"1000.{self._count:06d}"
+                await self._rows.sent(row.id, content.version, ts)
+                shown = Shown(row.key, row.kind, ts, row.thread_ts, content.payload)
+                self.shown[row.agent_id, row.key] = shown

@@ -1,0 +1,127 @@
+"""The real listeners in Bolt, between a playground workspace and the core with its fakes."""
+
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec
+
+import aiohttp
+import pytest
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.agent import Agent, AgentStatus
+from bot.slack.desk import Desk
+from bot.slack.inbox import Inbox
+from bot.slack.listeners import register_listeners
+from playground.feed import Feed
+from playground.slack.delivery import DeliveryFailed, Parcel
+from playground.slack.hub import Hub
+from playground.slack.person import Person
+from playground.slack.server import slack_running
+from playground.slack.settings import SlackSettings
+from playground.slack.state import Json
+from tests.stage import Stage, stage as make_stage
+
+P = ParamSpec("P")
+
+
+class InProcess:
+    """Hands payloads to the app without a socket between."""
+
+    def __init__(self, app: AsyncApp) -> None:
+        self._app = app
+
+    async def send(self, parcel: Parcel) -> Json | str | None:
+        """The app's acknowledgement."""
+        request = AsyncBoltRequest(mode="socket_mode", body=parcel.payload)
+        response = await self._app.async_dispatch(request)
+        if response.status != 200:
+            raise DeliveryFailed("http_error")
+        body: Json | str | None = json.loads(response.body) if response.body else None
+        return body
+
+
+class WatchedInbox(Inbox):
+    """The real inbox, which tells when a listener has ended."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.store.inbox_rows)
+        self._stage = stage
+
+    def finishes(self, listener: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
+        finishing = super().finishes(listener)
+
+        @functools.wraps(listener)
+        async def telling(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                await finishing(*args, **kwargs)
+            finally:
+                self._stage.changes.tell()
+
+        return telling
+
+
+@dataclass
+class Office:
+    """A workspace with people, the app in it, and the core behind."""
+
+    stage: Stage
+    hub: Hub
+    client: AsyncWebClient
+
+    def person(self, name: str) -> Person:
+        return Person(self.hub, self.hub.workspace.user(name))
+
+    async def agents(self, count: int = 1) -> list[Agent]:
+        """The agents, once there are so many."""
+
+        async def look() -> list[Agent] | None:
+            found = await self.stage.store.agents(alive=False)
+            return list(found) if len(found) == count else None
+
+        return await self.stage.changes.found(look)
+
+    async def in_thread(self, text: str = "acme/api fix it") -> tuple[Agent, str]:
+        """A working agent that @ana started by a mention; and the root of its thread."""
+        ts = await self.person("ana").say(text, mention=True)
+        (agent,) = await self.agents()
+        return await self.stage.reaches(agent.id, AgentStatus.WORKING), ts
+
+    async def settle(self) -> None:
+        """Wait until every listener has ended, those too that had nothing to do."""
+        await self.hub.courier.idle()
+
+        async def look() -> bool | None:
+            return None if await self.stage.store.inbox_rows.unfinished() else True
+
+        await self.stage.changes.found(look)
+
+
+@pytest.fixture
+async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+    for part in ("run", "courier"):
+        monkeypatch.setattr(f"bot.agents.{part}.RETRY_SECONDS", 0.001)
+    settings = SlackSettings(limits_enabled=False)
+    async with (
+        make_stage(tmp_path) as stage,
+        slack_running(settings, Feed()) as hub,
+        aiohttp.ClientSession() as session,
+    ):
+        base_url = f"{hub.grants.base_url}/api/"
+        client = AsyncWebClient(
+            token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
+        )
+        desk = Desk(
+            stage.service, client, max_steps=50, workspace_url="https://playground.invalid/"
+        )
+        app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
+        inbox = WatchedInbox(stage)
+        app.use(inbox.middleware)
+        register_listeners(app, desk, inbox, "octagonal_sign")
+        hub.courier.transport = InProcess(app)
+        office = Office(stage, hub, client)
+        yield office
+        await office.settle()

@@ -1,0 +1,204 @@
+"""A scripted model, a real checkout, and sessions on both."""
+
+import asyncio
+import copy
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bridge.config import BridgeSettings
+from bridge.errors import ModelError
+from bridge.llm import ModelRequest
+from bridge.protocol import (
+    AgentEvent,
+    ChatMode,
+    ChatRequest,
+    ExecuteRequest,
+    Outcome,
+    TaskFinished,
+    WorkspaceRequest,
+    parse_event,
+)
+from bridge.session import Session
+from bridge.tools import default_tools
+from bridge.turns import ModelTurn, ToolCall
+
+Step = ModelTurn | ModelError | Callable[[ModelRequest], Awaitable[ModelTurn]]
+
+
+def says(text: str, **fields: Any) -> ModelTurn:
+    return ModelTurn(text=text, **fields)
+
+
+def calls(tool: str, arguments: dict[str, Any] | str, text: str = "") -> ModelTurn:
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return ModelTurn(text=text, tool_calls=(ToolCall(f"call_{tool}", tool, written),))
+
+
+class ScriptedModel:
+    """A ChatModel that plays its steps in order and remembers what it was asked."""
+
+    def __init__(self, steps: Sequence[Step] = ()) -> None:
+        self.steps = list(steps)
+        self.asked: list[ModelRequest] = []
+
+    async def complete(self, request: ModelRequest, on_text: Callable[[str], None]) -> ModelTurn:
+        seen = copy.deepcopy(list(request.messages))
+        self.asked.append(ModelRequest(request.model, seen, request.tools))
+        step = self.steps.pop(0)
+        if isinstance(step, ModelError):
+            raise step
+        turn = step if isinstance(step, ModelTurn) else await step(request)
+        if turn.text:
+            on_text(turn.text)
+        return turn
+
+
+def task(task_id: str = "t1", text: str = "do it", **fields: object) -> ExecuteRequest:
+    return ExecuteRequest.model_validate(
+        {"task_id": task_id, "text": text, "model": "acme/model", **fields}
+    )
+
+
+def message(number: int, mode: ChatMode = ChatMode.STEER, **fields: object) -> ChatRequest:
+    return ChatRequest.model_validate(
+        {"message_id": f"m{number}", "task_id": f"r{number}", "text": f"say {number}", "mode": mode}
+        | fields
+    )
+
+
+class HangingStep:
+    """A step that says a few words, tells that it was reached, and never ends."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def __call__(self, _request: ModelRequest) -> ModelTurn:
+        self.reached.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("remote")
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-C", str(root)]
+    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
+    (root / "README.md").write_text("# Demo\n\nhello\n")
+    (root / "AGENTS.md").write_text("Run `make check` before you finish.\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "--quiet", "-m", "first"], check=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def prepared(remote: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace and a state right after the clone: copied, not cloned, by most tests."""
+    root = tmp_path_factory.mktemp("prepared")
+
+    async def prepare() -> None:
+        session = Session(settings_in(root), ScriptedModel(), default_tools())
+        await session.prepare(request_for(remote))
+        session.close()
+
+    asyncio.run(prepare())
+    return root
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> BridgeSettings:
+    return settings_in(tmp_path)
+
+
+def settings_in(root: Path) -> BridgeSettings:
+    return BridgeSettings(
+        host="127.0.0.1",
+        port=0,
+        bridge_token=SecretStr("canary-bridge-token"),
+        openrouter_api_key=SecretStr("canary-model-key"),
+        openrouter_base_url="http://127.0.0.1:9/v1",
+        workspace_dir=root / "workspace",
+        state_dir=root / "state",
+        model_max_attempts=3,
+    )
+
+
+@pytest.fixture
+def workspace_request(remote: Path) -> WorkspaceRequest:
+    return request_for(remote)
+
+
+def request_for(remote: Path) -> WorkspaceRequest:
+    return WorkspaceRequest(
+        repository="acme/demo", clone_url=f"file://{remote}", target_branch="agent/demo"
+    )
+
+
+class Desk:
+    """One running session, what its model was asked, and the waits it did not have to wait."""
+
+    def __init__(self, session: Session, model: ScriptedModel, waits: list[float]) -> None:
+        self.session = session
+        self.model = model
+        self.waits = waits
+
+    async def events(self, until: Callable[[AgentEvent], bool], after: int = 0) -> list[AgentEvent]:
+        """All stored events after this one, to the one that `until` accepts."""
+        found: list[AgentEvent] = []
+        with self.session.events.follow(after) as follower:
+            while True:
+                frames = await follower.next(10.0)
+                assert frames, f"nothing more came after {[event.type for event in found]}"
+                for frame in frames:
+                    if frame.seq:
+                        found.append(parse_event(frame.data))
+                        if until(found[-1]):
+                            return found
+
+    async def finished(self, task_id: str) -> list[AgentEvent]:
+        return await self.events(
+            lambda event: isinstance(event, TaskFinished) and event.task_id == task_id
+        )
+
+    async def outcome(self, task_id: str) -> Outcome:
+        last = (await self.finished(task_id))[-1]
+        assert isinstance(last, TaskFinished)
+        return last.outcome
+
+
+OpenDesk = Callable[..., Any]
+
+
+@pytest.fixture
+def open_desk(settings: BridgeSettings, prepared: Path) -> OpenDesk:
+    @asynccontextmanager
+    async def desk(
+        *steps: Step, prepare: bool = True, elsewhere: Path | None = None
+    ) -> AsyncIterator[Desk]:
+        place = settings_in(elsewhere) if elsewhere else settings
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+
+        if prepare:
+            shutil.copytree(prepared / "workspace", place.workspace_dir, symlinks=True)
+            shutil.copytree(prepared / "state", place.state_dir)
+        model = ScriptedModel(steps)
+        session = Session(place, model, default_tools(), sleep)
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = group.create_task(session.run())
+                yield Desk(session, model, waits)
+                work.cancel()
+        finally:
+            session.close()
+
+    return desk

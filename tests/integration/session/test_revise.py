@@ -1,0 +1,91 @@
+"""Messages that are changed or withdrawn while they wait."""
+
+import asyncio
+
+import pytest
+
+from bridge.errors import BridgeError
+from bridge.llm import ModelRequest
+from bridge.protocol import (
+    ChatMode,
+    Disposition,
+    ErrorCode,
+    MessageTakenUp,
+    SessionStatus,
+    TaskStarted,
+)
+from bridge.turns import ModelTurn
+from tests.integration.session.conftest import HangingStep, OpenDesk, message, says, task
+
+
+async def test_a_queued_message_can_be_edited_and_withdrawn_for_good(open_desk: OpenDesk) -> None:
+    hang = HangingStep()
+    async with open_desk(hang) as desk:
+        await desk.session.execute(task())
+        await hang.reached.wait()
+        for number in (1, 2, 3):
+            await desk.session.chat(message(number, ChatMode.QUEUE))
+        for _ in range(2):
+            assert (await desk.session.revise("m1", "better")).revised
+            assert (await desk.session.revise("m2", None)).revised
+        assert not (await desk.session.revise("m2", "too late")).revised
+        assert desk.session.status().queue == 2
+    async with open_desk(says("One."), says("Three."), prepare=False) as desk:
+        events = await desk.finished("r3")
+        again = await desk.session.chat(message(2, ChatMode.QUEUE))
+        assert (await desk.session.revise("m2", None)).revised
+        assert desk.session.status().status is SessionStatus.IDLE
+        assert "better" in [m["content"] for m in desk.model.asked[0].messages]
+    assert again.position == 0
+    started = [(e.task_id, e.text) for e in events if isinstance(e, TaskStarted)]
+    assert started[1:] == [("r1", "better"), ("r3", "say 3")]
+
+
+async def test_what_a_task_has_already_stays_as_it_is(open_desk: OpenDesk) -> None:
+    hang = HangingStep()
+    async with open_desk(says("Done."), hang) as desk:
+        await desk.session.execute(task())
+        await desk.finished("t1")
+        await desk.session.chat(message(1))
+        assert not (await desk.session.revise("m1", "other")).revised
+        await hang.reached.wait()
+        assert not (await desk.session.revise("m1", None)).revised
+        assert not (await desk.session.revise("t1", None)).revised
+
+
+async def test_a_message_that_never_was_is_not_found(open_desk: OpenDesk) -> None:
+    async with open_desk() as desk:
+        for text in ("x", None):
+            with pytest.raises(BridgeError) as caught:
+                await desk.session.revise("m9", text)
+            assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_a_revision_while_others_are_taken_up_reaches_the_model_or_is_too_late(
+    open_desk: OpenDesk,
+) -> None:
+    at_work, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: ModelRequest) -> ModelTurn:
+        at_work.set()
+        await go_on.wait()
+        return says("Finished, I think.")
+
+    async with open_desk(slow, says("That too.")) as desk:
+        await desk.session.execute(task())
+        await at_work.wait()
+        for number in (1, 2, 3):
+            accepted = await desk.session.chat(message(number))
+            assert accepted.disposition is Disposition.STEERING
+        go_on.set()
+        await desk.events(lambda event: isinstance(event, MessageTakenUp))
+        first = desk.session.revise("m1", "late")
+        second, third = desk.session.revise("m2", "new"), desk.session.revise("m3", None)
+        answers = [answer.revised for answer in await asyncio.gather(first, second, third)]
+        events = await desk.finished("t1")
+        said = [m["content"] for m in desk.model.asked[1].messages if m["role"] == "user"]
+    taken = [event.message_id for event in events if isinstance(event, MessageTakenUp)]
+    assert answers[0] is False
+    expected = ["do it", "say 1", "new" if answers[1] else "say 2"]
+    assert said == expected + ([] if answers[2] else ["say 3"])
+    assert taken == ["m1", "m2"] + ([] if answers[2] else ["m3"])

@@ -1,0 +1,264 @@
+"""A bridge whose model is the test: it numbers and stores events as the real one does."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.agents.ports import BridgeAddress
+from bot.errors import BridgeRefused, BridgeUnreachable
+from bridge.protocol import (
+    Accepted,
+    AgentEvent,
+    ChatMode,
+    ChatRequest,
+    Diff,
+    Disposition,
+    ErrorCode,
+    ExecuteRequest,
+    FileChange,
+    MessageTakenUp,
+    MessageWritten,
+    Outcome,
+    SavedConversation,
+    SessionStatus,
+    Status,
+    TaskFinished,
+    TaskStarted,
+    WireError,
+    WorkspaceCloning,
+    WorkspaceReady,
+    WorkspaceReadyEvent,
+    WorkspaceRequest,
+)
+from tests.waiting import Changes
+
+COMMIT = "c0ffee" * 6 + "c0ff"
+PATCH = b"diff --git a/a.py b/a.py\n"
+CHANGED = Diff(
+    base_commit=COMMIT,
+    files=(FileChange(path="a.py", status="modified", added=14, removed=6),),
+    text="diff",
+)
+
+
+@dataclass
+class _Session:
+    """What one bridge knows: its log, its workspace, its tasks."""
+
+    log: list[AgentEvent] = field(default_factory=list)
+    before: int = 0
+    workspace: WorkspaceReady | None = None
+    task_id: str | None = None
+    seen: dict[str, Accepted] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    cut: int = 0
+
+
+class ScriptedBridge:
+    """All bridges at once, one per endpoint; the test plays the model by `push` and `finish`.
+
+    `asked` holds (route, agent, request) in order. A route in `refusals` answers that error, one
+    in `gates` waits first; an agent in `unreachable` does not answer.
+    """
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._sessions: dict[str, _Session] = defaultdict(_Session)
+        self.asked: list[tuple[str, str, Any]] = []
+        self.unreachable: set[str] = set()
+        self.refusals: dict[str, WireError] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.saved = Diff(base_commit=COMMIT, text="")
+        self.patch_bytes = b""
+        self.conversation = b"[]"
+
+    # ---- what the test does ----
+
+    def push(self, agent_id: str, *events: AgentEvent) -> None:
+        """Number the events and append them to the log."""
+        session = self._sessions[agent_id]
+        log = session.log
+        for event in events:
+            if isinstance(event, MessageTakenUp):
+                session.waiting.pop(event.message_id, None)
+            log.append(event.model_copy(update={"seq": session.before + len(log) + 1}))
+        self._changes.tell()
+
+    def finish(self, agent_id: str, text: str = "", outcome: Outcome = Outcome.COMPLETED) -> None:
+        """The running task says `text` and ends."""
+        session = self._sessions[agent_id]
+        task_id, session.task_id = session.task_id, None
+        said = [MessageWritten(at=1.0, task_id=task_id, text=text, final=True)] if text else []
+        ended = TaskFinished(
+            at=1.0, task_id=task_id, outcome=outcome, steps=1, duration_seconds=1.0
+        )
+        self.push(agent_id, *said, ended)
+
+    def cut(self, agent_id: str) -> None:
+        """Every open stream of this agent ends by BridgeUnreachable."""
+        self._sessions[agent_id].cut += 1
+        self._changes.tell()
+
+    def forget(self, agent_id: str) -> None:
+        """The agent's container is removed: the bridge of its next one knows nothing."""
+        self._sessions.pop(agent_id, None)
+
+    def routes(self, agent_id: str) -> list[str]:
+        """What was asked of this agent's bridge, in order."""
+        return [route for route, agent, _ in self.asked if agent == agent_id]
+
+    def bodies(self, route: str) -> list[Any]:
+        """The requests to one route, in order."""
+        return [body for name, _, body in self.asked if name == route]
+
+    # ---- the port ----
+
+    async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
+        """Ready, unless it is unreachable."""
+        await self._ask("health", address, None)
+
+    async def prepare(self, address: BridgeAddress, request: WorkspaceRequest) -> WorkspaceReady:
+        """A clone that takes no time."""
+        session = await self._ask("workspace", address, request)
+        if session.workspace is not None:
+            return session.workspace.model_copy(update={"already_there": True})
+        values = {
+            "repository": request.repository,
+            "source_branch": request.source_branch or "main",
+            "target_branch": request.target_branch,
+            "base_commit": COMMIT,
+            "duration_seconds": 1.0,
+        }
+        session.workspace = WorkspaceReady.model_validate(values)
+        cloning = WorkspaceCloning(at=1.0, repository=request.repository)
+        ready = WorkspaceReadyEvent.model_validate(values | {"at": 1.0})
+        self.push(_name(address), cloning, ready)
+        return session.workspace
+
+    async def execute(self, address: BridgeAddress, request: ExecuteRequest) -> Accepted:
+        """Start the task, once."""
+        session = await self._ask("execute", address, request)
+        if session.workspace is None:
+            raise BridgeRefused(409, _error(ErrorCode.WORKSPACE_MISSING))
+        return self._start(_name(address), request, request.task_id, None)
+
+    async def chat(self, address: BridgeAddress, request: ChatRequest) -> Accepted:
+        """Start a task, or take the message to the running one."""
+        session = await self._ask("chat", address, request)
+        if session.task_id is None or request.message_id in session.seen:
+            return self._start(_name(address), request, request.message_id, request.message_id)
+        queued = request.mode is ChatMode.QUEUE
+        how = Disposition.QUEUED if queued else Disposition.STEERING
+        accepted = Accepted(disposition=how, task_id=session.task_id, position=1)
+        session.seen[request.message_id] = accepted
+        session.waiting[request.message_id] = request.text
+        return accepted
+
+    async def revise(self, address: BridgeAddress, message_id: str, text: str | None) -> bool:
+        """Change or withdraw a message that waits."""
+        session = await self._ask("revise", address, (message_id, text))
+        if message_id not in session.waiting:
+            return False
+        if text is None:
+            del session.waiting[message_id]
+        else:
+            session.waiting[message_id] = text
+        return True
+
+    async def events(self, address: BridgeAddress, after_seq: int) -> AsyncIterator[AgentEvent]:
+        """The log after `after_seq`, then what the test pushes."""
+        session = await self._ask("events", address, after_seq)
+        cuts, seen = session.cut, after_seq
+
+        def is_news() -> bool:
+            return session.cut > cuts or session.before + len(session.log) > seen
+
+        while True:
+            for event in session.log[max(seen - session.before, 0) :]:
+                seen = event.seq
+                yield event
+            await self._changes.until(is_news, 3_600)
+            if session.cut > cuts:
+                raise BridgeUnreachable("the link was cut")
+
+    async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
+        """End the running task."""
+        session = await self._ask("interrupt", address, None)
+        if session.task_id is not None:
+            self.finish(_name(address), outcome=Outcome.INTERRUPTED)
+
+    async def status(self, address: BridgeAddress) -> Status:
+        """What this bridge is doing."""
+        session = await self._ask("status", address, None)
+        doing = SessionStatus.IDLE if session.workspace else SessionStatus.EMPTY
+        return Status(
+            status=SessionStatus.WORKING if session.task_id else doing,
+            instance_id="i",
+            task_id=session.task_id,
+            last_seq=session.before + len(session.log),
+        )
+
+    async def diff(self, address: BridgeAddress) -> Diff:
+        """`saved`."""
+        await self._ask("diff", address, None)
+        return self.saved
+
+    async def patch(self, address: BridgeAddress) -> bytes:
+        """`patch_bytes`."""
+        await self._ask("patch", address, None)
+        return self.patch_bytes
+
+    async def export(self, address: BridgeAddress) -> bytes:
+        """`conversation`."""
+        await self._ask("export", address, None)
+        return self.conversation
+
+    async def restore(self, address: BridgeAddress, conversation: bytes) -> None:
+        """Number the events from where the conversation ends."""
+        session = await self._ask("restore", address, conversation)
+        session.before = SavedConversation.model_validate_json(conversation).last_seq
+
+    async def apply(self, address: BridgeAddress, patch: bytes) -> None:
+        """Note what was given."""
+        await self._ask("apply", address, patch)
+
+    def _start(self, agent_id: str, request: Any, key: str, message_id: str | None) -> Accepted:
+        session = self._sessions[agent_id]
+        if key not in session.seen:
+            session.task_id = request.task_id
+            started = Accepted(disposition=Disposition.STARTED, task_id=request.task_id)
+            session.seen[key] = started
+            self.push(
+                agent_id,
+                TaskStarted(
+                    at=1.0,
+                    task_id=request.task_id,
+                    text=request.text,
+                    model=request.model or "m",
+                    max_steps=request.max_steps or 15,
+                    message_id=message_id,
+                ),
+            )
+        return session.seen[key]
+
+    async def _ask(self, route: str, address: BridgeAddress, request: Any) -> _Session:
+        agent_id = _name(address)
+        self.asked.append((route, agent_id, request))
+        self._changes.tell()
+        if gate := self.gates.get(route):
+            await gate.wait()
+        if agent_id in self.unreachable:
+            raise BridgeUnreachable(f"{agent_id} does not answer")
+        if refusal := self.refusals.get(route):
+            raise BridgeRefused(409, refusal)
+        return self._sessions[agent_id]
+
+
+def _name(address: BridgeAddress) -> str:
+    return address.endpoint.removeprefix("http://").removesuffix(".invalid")
+
+
+def _error(code: str, message: str = "No.") -> WireError:
+    return WireError(code=code, message=message)

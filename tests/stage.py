@@ -1,0 +1,163 @@
+"""The product's core on a real database, with fakes around it, for the length of a test."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bot.agents.fleet import Fleet
+from bot.agents.ports import ContainerSpec
+from bot.agents.service import AgentService, Origin, Reply
+from bot.agents.world import World
+from bot.config import Settings
+from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
+from bot.domain.commands import StartAgent
+from bot.slack.render.voice import SlackVoice
+from bot.store.engine import Engines, parse_url
+from bot.store.store import SqlStore, SqlTransaction
+from tests.fakes import FakeGateway, FakeOutbox, FakeRuntime, Shown
+from tests.scripted_bridge import ScriptedBridge
+from tests.waiting import Changes
+
+REPO = RepoRef("acme", "api")
+COMMAND = StartAgent(REPO, "fix the flaky test")
+ORIGIN = Origin("T1", "C1", "UANA", claim="trigger-1")
+
+
+def spec(agent_id: str) -> ContainerSpec:
+    """What any container is made from."""
+    return ContainerSpec(agent_id, "image", 2**28, 10**9, {})
+
+
+class WatchedStore(SqlStore):
+    """The real store, which tells after each commit."""
+
+    def __init__(self, engines: Engines) -> None:
+        super().__init__(engines)
+        self.changes = Changes()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        """The store's own transaction."""
+        async with super().transaction() as tx:
+            yield tx
+        self.changes.tell()
+
+
+_migrated: list[bytes] = []
+
+
+async def open_store(folder: Path) -> WatchedStore:
+    """A store on a new SQLite file; the migrations run once, then their file is copied."""
+    path = folder / "bot.db"
+    address = f"sqlite+aiosqlite:///{path}"
+    if not _migrated:
+        opened = await SqlStore.open(address, folder)
+        await opened.close()
+        _migrated.append(path.read_bytes())
+    path.write_bytes(_migrated[0])
+    return WatchedStore(Engines.of(parse_url(address)))
+
+
+class Clock:
+    """The time, which stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return self.now
+
+
+@dataclass
+class Stage:
+    """One bot with everything around it. `bot` is replaced by `restart`."""
+
+    store: WatchedStore
+    runtime: FakeRuntime
+    bridge: ScriptedBridge
+    gateway: FakeGateway
+    outbox: FakeOutbox
+    changes: Changes
+    clock: Clock
+    world: World
+    fleet: Fleet = field(init=False)
+    service: AgentService = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start the bot's process."""
+        self.fleet = Fleet(self.world)
+        self.service = AgentService(self.world, self.fleet)
+
+    async def restart(self) -> None:
+        """End the bot's process in an orderly way and start the next one."""
+        await self.fleet.close()
+        self.__post_init__()
+
+    async def working(self, claim: str = "trigger-1") -> Agent:
+        """A started agent whose first task runs."""
+        origin = Origin("T1", "C1", "UANA", claim=claim)
+        agent = await self.service.start(COMMAND, origin)
+        assert agent
+        return await self.reaches(agent.id, AgentStatus.WORKING)
+
+    async def idle(self, claim: str = "trigger-1") -> Agent:
+        """A started agent whose first task has ended."""
+        agent = await self.working(claim)
+        self.bridge.finish(agent.id, "Done.")
+        return await self.reaches(agent.id, AgentStatus.IDLE)
+
+    async def reaches(self, agent_id: str, status: AgentStatus) -> Agent:
+        """The agent as stored, once it is in this status."""
+
+        async def look() -> Agent | None:
+            agent = await self.store.agent(agent_id)
+            return agent if agent and agent.status is status else None
+
+        return await self.changes.found(look)
+
+    async def asked(self, route: str, times: int = 1) -> None:
+        """Wait until a bridge was asked for this route so many times."""
+        await self.changes.until(lambda: len(self.bridge.bodies(route)) >= times)
+
+    async def reply(self, agent: Agent, ts: str, text: str = "go on", **fields: object) -> bool:
+        """Reply in the agent's thread."""
+        stored = await self.store.agent(agent.id)
+        assert stored
+        assert stored.thread_ts
+        thread = ThreadRef("T1", "C1", stored.thread_ts)
+        return await self.service.reply(Reply(thread, "UBEN", ts, text, **fields))  # type: ignore[arg-type]
+
+    async def shown(self, agent_id: str) -> dict[str, Shown]:
+        """What the agent's thread shows, by key."""
+        await self.outbox.deliver()
+        return {key: post for (owner, key), post in self.outbox.shown.items() if owner == agent_id}
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[Stage]:
+    """A bot on a new database in this folder; everything is closed at the end."""
+    store = await open_store(folder)
+    changes, clock = store.changes, Clock()
+    runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
+    gateway, outbox = FakeGateway(), FakeOutbox(store)
+    world = World(
+        settings=Settings(_env_file=None),
+        store=store,
+        outbox=outbox,
+        runtime=runtime,
+        bridge=bridge,
+        gateway=gateway,
+        voice=SlackVoice("octagonal_sign"),
+        bridge_token=lambda agent_id: SecretStr(f"canary-bridge-{agent_id}"),
+        clock=clock,
+    )
+    made = Stage(store, runtime, bridge, gateway, outbox, changes, clock, world)
+    try:
+        yield made
+    finally:
+        await made.fleet.close()
+        await store.close()

@@ -1,0 +1,117 @@
+"""Every post that the voice can make, by name: from ordinary words, and from hostile ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bot.agents.ports import Saved
+from bot.domain.agent import Agent, RepoRef
+from bot.domain.card import Phase, TaskCard, ToolLine
+from bot.domain.posts import Post
+from bot.slack.render.voice import SlackVoice
+from bridge.protocol import Diff, FileChange, Outcome, WireError
+
+VOICE = SlackVoice("octagonal_sign")
+PATCH = b"diff --git a/a b/a\n\xff\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What others write: the title, tool names, targets, paths, branches, answers, errors."""
+
+    title: str = "fix the flaky test in test_orders"
+    short: str = "pytest -q tests/test_orders.py"
+    tool: str = "run_command"
+    summary: str = "exit 1 · 1 failed, 11 passed"
+    path: str = "app/orders.py"
+    branch: str = "main"
+    model: str = "anthropic/claude-3.5-sonnet"
+    answer: str = "The test failed because two orders could share a timestamp.\n\n- sorted by `id`"
+    error: str = "The model provider did not answer (3 tries over 2 min: 502)."
+
+
+def posts(words: Words) -> Mapping[str, Post]:
+    """The posts of one agent, in every shape they have."""
+    agent, cards = _agent(words), _cards(words)
+    made = {
+        "root": VOICE.root(agent),
+        "root_of_an_unknown_branch": VOICE.root(replace(agent, source_branch=None)),
+        "trouble": VOICE.trouble(agent, "failed", "The image is missing. Run `make image`."),
+        "stopped_unread": VOICE.stopped(agent, "UBEN", 41, Saved(None, b"")),
+        "stopped_unread_with_a_patch": VOICE.stopped(agent, "UBEN", 41, Saved(None, PATCH)),
+        "stopped_unchanged": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 0), b"")),
+        "stopped": VOICE.stopped(agent, "UBEN", 3_661, Saved(_diff(words, 1), PATCH)),
+        "stopped_many_files": VOICE.stopped(agent, "UBEN", 0.4, Saved(_diff(words, 5_000), PATCH)),
+        "patch": VOICE.patch(agent, "stopped:7", PATCH),
+        "notice": VOICE.notice(agent, "asleep:7", "💤 The container ended (exit 0)."),
+    }
+    for fate in ("received", "queued", "used"):
+        made[f"mark_{fate}"] = VOICE.mark(agent, "5.1", fate)
+    made["mark_removed"] = VOICE.mark(agent, "5.1", "received", present=False)
+    made |= {f"card_{name}": VOICE.card(agent, card) for name, card in cards.items()}
+    for name, card in cards.items():
+        if card.outcome is not None:
+            answers = VOICE.answer(agent, card)
+            made |= {f"answer_{name}_{index}": post for index, post in enumerate(answers)}
+    return made
+
+
+def _agent(words: Words) -> Agent:
+    return Agent(
+        id="k3f9ab",
+        team="T1",
+        channel="C1",
+        thread_ts="1000.000001",
+        repo=RepoRef("acme", "api"),
+        source_branch=words.branch,
+        target_branch="agent/k3f9ab-fix-the-flaky-test",
+        title=words.title,
+        model=words.model,
+        max_steps=15,
+        started_by="UANA",
+        created_at=1_000.0,
+    )
+
+
+def _cards(words: Words) -> Mapping[str, TaskCard]:
+    new = TaskCard("k3f9ab-1", 1, started_at=1_000.0, now=1_002.1)
+    tools = tuple(
+        ToolLine(str(number), words.tool, words.short, number % 2 == 0, words.summary, 6.2)
+        for number in range(7)
+    )
+    working = replace(
+        new,
+        model=words.model,
+        step=4,
+        max_steps=15,
+        now=1_038.0,
+        running=True,
+        cost_usd=0.03,
+        tools=(*tools, ToolLine("8", "edit_file", words.path)),
+        tool_count=8,
+    )
+    files = (FileChange(path=words.path[:4_000], status="modified", added=14, removed=6),)
+    ended = replace(
+        working, running=False, files=files, answer=words.answer, now=1_112.0, cost_usd=0.11
+    )
+    error = WireError(code="model_unavailable", message=words.error[:2_000])
+    failed = replace(ended, outcome=Outcome.FAILED, error=error)
+    long = "\n".join(f"{number}. {words.answer[:300]}" for number in range(200))
+    return {
+        "new": new,
+        "booting": replace(new, phases=(Phase("container", 0.3), Phase("clone"))),
+        "working_first_step": replace(new, running=True, max_steps=15),
+        "working": working,
+        "working_waiting": replace(working, waiting=words.error),
+        "completed": replace(ended, outcome=Outcome.COMPLETED),
+        "completed_silently": replace(ended, outcome=Outcome.COMPLETED, answer="", cost_usd=None),
+        "completed_at_length": replace(ended, outcome=Outcome.COMPLETED, answer=long),
+        "step_limit": replace(ended, outcome=Outcome.STEP_LIMIT, answer=""),
+        "interrupted": replace(ended, outcome=Outcome.INTERRUPTED),
+        "failed": replace(failed, answer=""),
+        "failed_without_a_word": replace(failed, answer="", error=None, step=0, files=()),
+    }
+
+
+def _diff(words: Words, count: int) -> Diff:
+    change = FileChange(path=words.path[:4_000], status="modified", added=14, removed=6)
+    return Diff(base_commit="c0ffee", files=(change,) * count, text="")

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from pydantic import SecretStr
+
+from bot.cli import _pointed_at, main
+from bot.config import Settings
+
+
+def test_help_names_the_commands() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    assert "run" in result.output
+
+
+def test_an_unknown_command_is_refused() -> None:
+    assert CliRunner().invoke(main, ["rnu"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-canary"}, "SLACK_APP_TOKEN"),
+        ({"SLACK_BOT_TOKEN": "canary"}, "SLACK_BOT_TOKEN must begin with xoxb-"),
+        ({"AGENT_MAX_STEPS": "none"}, "AGENT_MAX_STEPS"),
+    ],
+)
+def test_wrong_settings_end_in_one_sentence_and_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr("bot.cli.set_up_logs", lambda *_: None)
+    result = CliRunner().invoke(main, ["run"], env=environment)
+    assert result.exit_code == 1
+    assert result.output.startswith("threadsmith: ")
+    assert said in result.output
+    assert "canary" not in result.output.replace("xoxb-", "")
+    assert "Traceback" not in result.output
+
+
+def test_the_playgrounds_addresses_replace_the_public_ones_and_a_key_of_ones_own_is_kept() -> None:
+    said = {"SLACK_API_URL": "http://s/api/", "SLACK_BOT_TOKEN": "xoxb-p"}
+    said |= {"OPENROUTER_BASE_URL": "http://m", "OPENROUTER_API_KEY": "of-the-playground"}
+    bare = _pointed_at(Settings(_env_file=None, openrouter_api_key=SecretStr("")), said)
+    assert bare.slack_bot_token.get_secret_value() == "xoxb-p"
+    assert bare.openrouter_base_url == "http://m"
+    own = _pointed_at(Settings(_env_file=None, openrouter_api_key=SecretStr("own")), said)
+    assert own.openrouter_api_key.get_secret_value() == "own"
+    assert own.openrouter_base_url == Settings.model_fields["openrouter_base_url"].default
