@@ -30,7 +30,7 @@ class Stopper:
     def __init__(self, world: World, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
-        self._stopping: set[str] = set()
+        self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
         self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], ExitStack]] = {}
 
@@ -43,14 +43,18 @@ class Stopper:
 
         Raises UserError when it is stopped and the database could not take it down.
         """
-        if self.stopping(agent.id):
+        if under_way := self._stopping.get(agent.id):
+            # Its word may be noted as obeyed only when it is: the process may die before that.
+            await under_way.wait()
+        if self.stopping(agent.id) or under_way:
             return
-        self._stopping.add(agent.id)
+        ended = self._stopping[agent.id] = asyncio.Event()
         try:
             with self._fleet.hold(agent.id):
                 await self._stop(agent, actor)
         finally:
-            self._stopping.discard(agent.id)
+            del self._stopping[agent.id]
+            ended.set()
 
     async def _stop(self, agent: Agent, actor: str) -> None:
         run = self._fleet.run_of(agent.id)
