@@ -26,7 +26,9 @@ class BridgeSettings(BaseModel):
     command_allow: tuple[str, ...] = ()
     clone_timeout_seconds: float = Field(default=600.0, gt=0)
     model_progress_timeout_seconds: float = Field(default=120.0, gt=0)
-    model_max_attempts: int = Field(default=5, ge=1)
+    # About two and a half minutes of waiting: longer than the bot, whose gateway carries the
+    # calls, takes to be started again.
+    model_max_attempts: int = Field(default=9, ge=1)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:

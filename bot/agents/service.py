@@ -63,6 +63,8 @@ class AgentService:
         self._world = world
         self._fleet = fleet
         self._stopper = Stopper(world, fleet)
+        # Fair: replies that arrive together are stored in the order of their arrival.
+        self._replying = asyncio.Lock()
         self.reading = Reading(world)
         self.revision = Revision(world)
 
@@ -138,6 +140,10 @@ class AgentService:
 
         The same message twice has one effect.
         """
+        async with self._replying:
+            return await self._reply(reply)
+
+    async def _reply(self, reply: Reply) -> bool:
         agent = await self._world.store.agent_of_thread(reply.thread)
         if agent is None:
             return False

@@ -75,7 +75,7 @@ class SlackVoice:
         """Who stopped the agent, what was changed, and what is left of it."""
         head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
-        said = f"{head} {_kept(saved)}"
+        said = f"{head} {_kept(agent, saved)}"
         blocks = [section(said), context(tail)]
         return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
 
@@ -144,12 +144,13 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
             return f"⚠ {said} {again} {code(agent.id)}", card.answer
 
 
-def _kept(saved: Saved) -> str:
+def _kept(agent: Agent, saved: Saved) -> str:
     follows = "The patch follows as a file."
     if saved.diff is None:
-        if not saved.patch:
-            return "Its changes could not be read."
-        return f"Its changes as of its last task are kept. {follows}"
+        if saved.patch:
+            return f"Its changes as of its last task are kept. {follows}"
+        begun = agent.base_commit is not None
+        return "Its changes could not be read." if begun else "It had not begun."
     files = saved.diff.files
     if not files:
         return "No file was changed."

@@ -11,7 +11,8 @@ from tests.fakes import FakeOutbox, Shown
 from tests.scripted_bridge import CHANGED, PATCH
 from tests.stage import COMMAND, ORIGIN, Stage
 
-UNREAD = "⏹ *Stopped by <@UBEN>* after 0.0 s."
+UNREAD = "⏹ *Stopped by <@UBEN>* after 0.0 s. Its changes could not be read."
+NOT_BEGUN = "⏹ *Stopped by <@UBEN>* after 0.0 s. It had not begun."
 
 
 def _stopped(shown: Mapping[str, Shown]) -> Shown:
@@ -146,9 +147,9 @@ async def test_two_stops_at_once_are_one(stage: Stage) -> None:
     gate = stage.bridge.gates["interrupt"] = asyncio.Event()
     first = asyncio.create_task(stage.service.stop(agent.id, "UBEN"))
     await stage.asked("interrupt")
-    await stage.service.stop(agent.id, "UEVE")
+    second = asyncio.create_task(stage.service.stop(agent.id, "UEVE"))
     gate.set()
-    await first
+    await asyncio.gather(first, second)
     assert "<@UBEN>" in await is_over(stage, agent.id)
     assert stage.bridge.routes(agent.id).count("interrupt") == 1
 
