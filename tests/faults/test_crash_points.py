@@ -73,7 +73,7 @@ class Lane:
         await ana.say("stop", CHANNEL, thread)
         await self._phase(lambda: self.stage.said("Stopped by", thread, CHANNEL))
         await self._phase(self.stage.no_containers)
-        await self.stage.bot.end()
+        await self._end()
         if self.point:
             self.walk.put_back(self.point)
             self.point = ""
@@ -83,6 +83,17 @@ class Lane:
         assert len([k for k in found.posts if k.startswith("answer:")]) == 2
         assert len([k for k in found.posts if k.startswith("stopped:")]) == 1
         assert self.stage.bot.volumes() == []
+
+    async def _end(self) -> None:
+        """End the bot politely, which sends what is left; one that dies of it comes back once."""
+        bot = self.stage.bot
+        await bot.end()
+        assert bot.process is not None
+        if bot.process.returncode == -signal.SIGKILL:
+            self.walk.died_at.append(self.point)
+            self.point = bot.environment["CRASH_AT"] = ""
+            await bot.start()
+            await bot.end()
 
     async def _patch(self, thread: str) -> None:
         """Click until the file is there: a click on a bot that is away fails visibly."""
