@@ -114,7 +114,7 @@ async def test_stopping_while_the_container_is_being_made(stage: Stage) -> None:
     assert agent
     await stage.changes.until(lambda: stage.runtime.specs)
     await stage.service.stop(agent.id, "UBEN")
-    assert (await is_over(stage, agent.id)).rstrip() == UNREAD
+    assert (await is_over(stage, agent.id)).rstrip() == NOT_BEGUN
 
 
 async def test_stopping_before_the_root_message_is_there_starts_nothing(stage: Stage) -> None:

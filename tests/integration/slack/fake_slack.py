@@ -29,6 +29,7 @@ class FakeSlack:
     reactions: set[tuple[str, str]] = field(default_factory=set)
     uploads: dict[str, bytes] = field(default_factory=dict)
     refused: int = 0
+    down_until: float = float("-inf")
     before: dict[str, list[Fault]] = field(default_factory=dict)
     after: dict[str, list[Fault]] = field(default_factory=dict)
     hold: str = ""
@@ -53,6 +54,8 @@ class FakeSlack:
         else:
             arguments = {**request.query, **(await request.post())}
         self.calls.append((method, arguments, self.clock()))
+        if self.clock() < self.down_until:
+            return web.Response(status=503, text="<html>down</html>", content_type="text/html")
         if (answer := self._fault(self.before, method, arguments)) is not None:
             return answer
         answer = getattr(self, method.replace(".", "_"))(arguments)

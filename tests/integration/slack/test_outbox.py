@@ -14,6 +14,9 @@ from tests.integration.slack.fake_slack import (
     too_fast,
 )
 
+STEPS = 200
+OUTAGE_SECONDS = 600
+
 
 async def test_the_root_starts_the_thread_and_the_others_follow_in_it(
     bench: Bench, slack: FakeSlack
@@ -96,10 +99,12 @@ async def test_answers_keep_their_order_when_the_first_of_them_fails(
     ]
 
 
+@pytest.mark.timeout(240)
 async def test_twenty_busy_agents_are_coalesced_and_every_answer_comes_first(
     bench: Bench, slack: FakeSlack
 ) -> None:
     slack.limit_posts = True
+    slack.before["chat.update"] = [too_fast(20)] * 5
     ids = [f"b{number:02}" for number in range(20)]
     async with bench.store.transaction() as tx:
         for agent_id in ids:
@@ -108,7 +113,7 @@ async def test_twenty_busy_agents_are_coalesced_and_every_answer_comes_first(
     answered: dict[str, float] = {}
 
     async def work(agent_id: str) -> None:
-        for step in range(30):
+        for step in range(STEPS):
             await bench.enqueue(card(f"{agent_id} step {step}"), agent_id=agent_id)
             await bench.clock.sleep(1.5)
         answered[f"{agent_id} answer"] = bench.clock.now()
@@ -130,8 +135,40 @@ async def test_twenty_busy_agents_are_coalesced_and_every_answer_comes_first(
     late = max(at - answered[text] for text, at in posts if text in answered)
     assert late <= 1.05 * len(ids) + 1
     edits = slack.times("chat.update")
-    assert len(edits) < 20 * 30 / 4
+    assert len(edits) < 20 * STEPS / 4
     assert all(len([x for x in edits if at <= x < at + 60]) <= 50 for at in edits)
+
+
+async def test_ten_minutes_without_slack_end_with_every_answer_in_order_and_the_newest_card(
+    bench: Bench, slack: FakeSlack
+) -> None:
+    await bench.enqueue(ROOT)
+    await bench.deliver()
+    slack.down_until = bench.clock.now() + OUTAGE_SECONDS
+    bench.clock.sleepers = 2
+
+    async def work() -> None:
+        for step in range(OUTAGE_SECONDS // 10):
+            await bench.enqueue(card(f"step {step}"))
+            if step % 10 == 9:
+                done = replace(ANSWER, key=f"answer:{step}", payload={"text": f"answer {step}"})
+                await bench.enqueue(done)
+            await bench.clock.sleep(10)
+        bench.clock.leave()
+
+    async with bench.sender() as outbox:
+        await work()
+        assert await outbox.drain(20)
+    texts = slack.texts()
+    answers = [f"answer {step}" for step in range(9, OUTAGE_SECONDS // 10, 10)]
+    assert [text for text in texts if text.startswith("answer")] == answers
+    assert texts.count(f"step {OUTAGE_SECONDS // 10 - 1}") == 1
+    assert len(texts) == 2 + len(answers)
+    assert set(slack.copies().values()) == {1}
+    assert bench.dead == []
+    # Slack is not hammered while it is down: each post backs off to a try a minute.
+    tries = [at for _, _, at in slack.calls if at < slack.down_until]
+    assert len(tries) < (1 + len(answers)) * 20
 
 
 async def test_an_answer_waits_behind_no_progress_of_others(bench: Bench, slack: FakeSlack) -> None:
