@@ -6,13 +6,31 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from playground.model.conversation import Call, Turn
 from playground.model.server import ModelSettings
+from playground.model.stories import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, sequence
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
 from tests.e2e.conftest import Bot, Stage, engine, environment_of, leftovers
 
 __all__ = ["engine", "leftovers"]
 
+# An edit, and then a command that is surely at work when something happens to the container.
+EDIT_THEN_WAIT = sequence(
+    Turn(
+        "I edit first.",
+        (
+            Call(
+                "edit_file",
+                {"path": SOURCE_FILE, "old_text": WRONG_LINE, "new_text": RIGHT_LINE},
+            ),
+        ),
+    ),
+    Turn(
+        "Now I wait.",
+        (Call("run_command", {"command": ["python3", "-c", "import time; time.sleep(25)"]}),),
+    ),
+)
 QUICK = {"RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600"}
 
 
@@ -23,6 +41,7 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
         model=ModelSettings(chunk_delay_seconds=0.03), slack=SlackSettings(limits_enabled=False)
     )
     async with running(settings) as playground:
+        playground.model.stories.add("edit-then-wait", EDIT_THEN_WAIT)
         data_dir: Path = tmp_path_factory.mktemp("data")
         bot = Bot(environment_of(playground, data_dir) | QUICK, data_dir)
         await bot.start()

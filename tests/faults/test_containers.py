@@ -15,10 +15,10 @@ pytestmark = [
 TASK = "demo/todo fix the failing test"
 
 
-async def started(stage: Stage, until: str) -> tuple[str, str]:
+async def started(stage: Stage, until: str, task: str = TASK) -> tuple[str, str]:
     """An agent of its own; returns its thread and its container once the thread says `until`."""
     ana = stage.person("ana")
-    thread = await ana.say(TASK, "dev", mention=True)
+    thread = await ana.say(task, "dev", mention=True)
     await stage.said(until, thread, "dev")
     [container] = stage.bot.containers()
     return thread, container
@@ -106,17 +106,16 @@ async def test_a_container_lost_with_its_volumes_is_made_again_from_what_the_hos
 async def test_a_stopped_agent_goes_on_from_the_middle_of_its_task(
     stage: Stage, leftovers: None
 ) -> None:
-    thread, _ = await started(stage, "✓ edit")
+    task = "demo/todo --model scripted/edit-then-wait mend it"
+    thread, _ = await started(stage, "⋯ run", task)
     await ended(stage, thread)
     assert stage.bot.volumes() == []
     await stage.person("ana").say("restart", "dev", thread)
-    await stage.said("Restarted", thread, "dev")
-    await stage.person("ana").say("go on", "dev", thread)
-    answer = await stage.said("✓ *Task 2*", thread, "dev")
+    back = await stage.said("Restarted", thread, "dev")
     [container] = stage.bot.containers()
     assert "due < today" in docker("exec", container, "git", "-C", "/workspace", "diff")
-    await stage.person("ana").react("dev", answer["ts"], "octagonal_sign")
-    await stage.said("Stopped by", thread, "dev", after=answer["ts"])
+    await stage.person("ana").react("dev", back["ts"], "octagonal_sign")
+    await stage.said("Stopped by", thread, "dev", after=back["ts"])
     await stage.no_containers()
 
 
