@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 logger = logging.getLogger(__name__)
 
+Between = Callable[[], AbstractAsyncContextManager[object]]
 OnCrash = Callable[[str, Exception], Awaitable[None]]
 
 
@@ -35,21 +37,24 @@ class Supervisor:
         """Whether a task runs under this key."""
         return key in self._tasks
 
-    async def cancel(self, key: str) -> None:
-        """Cancel the task of this key and wait until it has ended; no task is a success."""
-        task = self._tasks.get(key)
-        if task is None:
+    async def cancel(self, *keys: str, between: Between = nullcontext) -> None:
+        """Cancel the tasks of these keys (none given: all) and wait until they have ended.
+
+        The cancellation itself happens inside `between()`, a moment at which it does no harm.
+        No task is a success.
+        """
+        wanted = keys or tuple(self._tasks)
+        tasks = [task for key in wanted if (task := self._tasks.get(key))]
+        if not tasks:
             return
-        task.cancel()
-        await asyncio.wait([task])
+        async with between():
+            for task in tasks:
+                task.cancel()
+        await asyncio.wait(tasks)
 
     async def close(self) -> None:
         """Cancel all tasks and wait until they have ended."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self.cancel()
 
     def _forget(self, key: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is task:
