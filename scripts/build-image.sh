@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Build threadsmith-bridge:<version> and :latest; does nothing while nothing that goes in changed.
+# BRIDGE_IMAGE names another repository for the image, so that two checkouts share an engine.
 #
 # The base is BASE_IMAGE (variable or first argument) if given, else the official Python image if
 # it is here or its registry answers, else a Debian made by base-image.sh.
@@ -13,7 +14,8 @@ cd "$here/.."
 
 OFFICIAL=python:3.13-slim
 REGISTRY_TIMEOUT_SECONDS=5
-NAME=threadsmith-bridge
+NAME=${BRIDGE_IMAGE:-threadsmith-bridge}
+NAME=${NAME%:*}
 STAGED=.cache/image/ca
 base=${1:-${BASE_IMAGE:-}}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -n 1)

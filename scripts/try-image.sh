@@ -2,7 +2,7 @@
 # Start the image the way agents run it (read-only, no capabilities) and name what it holds.
 # usage: try-image.sh [image]
 set -euo pipefail
-image=${1:-threadsmith-bridge:latest}
+image=${1:-${BRIDGE_IMAGE:-threadsmith-bridge:latest}}
 run=(docker run --rm --network none --read-only --tmpfs /tmp
   --volume /workspace --volume /state --cap-drop ALL
   --security-opt no-new-privileges --memory 256m --memory-swap 256m --pids-limit 64)

@@ -17,7 +17,7 @@ import pytest_asyncio
 from playground.server import Playground, PlaygroundSettings, running
 from playground.slack.person import Person
 
-IMAGE = "threadsmith-bridge:latest"
+IMAGE = os.environ.get("BRIDGE_IMAGE", "threadsmith-bridge:latest")
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 30.0
 

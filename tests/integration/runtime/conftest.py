@@ -1,6 +1,7 @@
 """A deployment of its own per test, on the real engine, and an image that needs no token."""
 
 import contextlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from bot.agents.ports import ContainerSpec
 from bot.runtime.docker import DockerRuntime
 
-BRIDGE_IMAGE = "threadsmith-bridge:latest"
+BRIDGE_IMAGE = os.environ.get("BRIDGE_IMAGE", "threadsmith-bridge:latest")
 
 
 @pytest.fixture(scope="session")
