@@ -2,8 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bot.agents.boot import ContainerGone
 from bot.agents.explain import explain, gone, lost_files
@@ -61,7 +61,7 @@ class Fleet:
 
     async def cancel(self, agent_id: str) -> None:
         """Drive it no more; its container is left as it is."""
-        await self._supervisor.cancel(agent_id, between=self._no_writes)
+        await self._supervisor.cancel(agent_id)
         self._runs.pop(agent_id, None)
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
@@ -121,18 +121,6 @@ class Fleet:
         except BotError as error:
             logger.warning("the container of %s does not sleep: %s", agent.id, error)
 
-    @asynccontextmanager
-    async def _no_writes(self) -> AsyncIterator[None]:
-        """Nobody else is in a write transaction: cut in the middle, one would stay open and lock
-        the database for everybody."""
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(self._world.store.transaction())
-            except StoreUnavailable as error:
-                # Then nobody writes anyway.
-                logger.warning("cancelling without the writer: %s", error)
-            yield
-
     async def _wake_stored(self, agent_id: str) -> None:
         agent = await self._world.store.agent(agent_id)
         if agent:
@@ -140,7 +128,7 @@ class Fleet:
 
     async def close(self) -> None:
         """Let go of the agents; their containers work on."""
-        await self._supervisor.cancel(between=self._no_writes)
+        await self._supervisor.close()
         self._runs.clear()
 
     async def _crashed(self, agent_id: str, error: Exception) -> None:

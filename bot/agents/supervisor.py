@@ -3,11 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
 
 logger = logging.getLogger(__name__)
 
-Between = Callable[[], AbstractAsyncContextManager[object]]
 OnCrash = Callable[[str, Exception], Awaitable[None]]
 
 
@@ -37,19 +35,17 @@ class Supervisor:
         """Whether a task runs under this key."""
         return key in self._tasks
 
-    async def cancel(self, *keys: str, between: Between = nullcontext) -> None:
+    async def cancel(self, *keys: str) -> None:
         """Cancel the tasks of these keys (none given: all) and wait until they have ended.
 
-        The cancellation itself happens inside `between()`, a moment at which it does no harm.
         No task is a success.
         """
         wanted = keys or tuple(self._tasks)
         tasks = [task for key in wanted if (task := self._tasks.get(key))]
         if not tasks:
             return
-        async with between():
-            for task in tasks:
-                task.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.wait(tasks)
 
     async def close(self) -> None:

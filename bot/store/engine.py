@@ -6,6 +6,7 @@ it reads, one connection writes, and readers cannot write at all. Everything tha
 is in this file.
 """
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -21,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, TimeoutError as NoCo
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import ConfigurationError, StoreUnavailable
+from bot.store.link import Checkout, Link, to_the_end
 
 _BUSY_TIMEOUT_MS = 15_000
 _WAIT_FOR_WRITER_SECONDS = 60
@@ -31,10 +33,14 @@ _MIGRATION_LOCK = 7_201_530_811
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Both engines of one database; with Postgres they are the same one."""
+    """Both engines of one database; with Postgres they are the same one.
+
+    `turn` is held by whoever writes: there is one writer at a time in SQLite, None in Postgres.
+    """
 
     writer: AsyncEngine
     reader: AsyncEngine
+    turn: asyncio.Lock | None = None
 
     @classmethod
     def of(cls, url: URL) -> Self:
@@ -42,49 +48,74 @@ class Engines:
         if path_of(url) is None:
             engine = _engine(url, pool_pre_ping=True)
             return cls(engine, engine)
-        writer = _engine(url, pool_size=1, max_overflow=0, pool_timeout=_WAIT_FOR_WRITER_SECONDS)
+        writer = _engine(url, pool_size=1, max_overflow=0)
         reader = _engine(url, pool_size=_READERS, max_overflow=0)
         _configure(writer, begin="BEGIN IMMEDIATE", foreign_keys=True, query_only=False)
         _configure(reader, begin="BEGIN", foreign_keys=True, query_only=True)
-        return cls(writer, reader)
+        return cls(writer, reader, asyncio.Lock())
 
     @asynccontextmanager
-    async def writing(self, *, durable: bool = False) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *, durable: bool = False) -> AsyncIterator[Link]:
         """A write transaction: commits at the end, rolls back on an exception.
 
         A `durable` one is on the disk when it has committed; the others survive the death of the
         process, but the last of them may be lost with the power. Raises StoreUnavailable when the
-        disk is full or the database stays locked.
+        disk is full or the database stays locked. May be cancelled at any time: then nothing is
+        written, or, where the commit was under way, all of it.
         """
         with _explained():
-            async with self.writer.connect() as connection:
-                if durable:
-                    connection = await connection.execution_options(durable=True)  # noqa: PLW2901  (the same object)
-                async with connection.begin():
-                    yield connection
+            async with self._turn():
+                checkout = Checkout(self.writer, durable=durable)
+                try:
+                    yield await checkout.open()
+                    await checkout.commit()
+                finally:
+                    await checkout.close()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[Link]:
         """A consistent view of the last commit; raises StoreUnavailable."""
         with _explained():
-            async with self.reader.connect() as connection:
-                yield connection
+            checkout = Checkout(self.reader)
+            try:
+                yield await checkout.open()
+            finally:
+                await checkout.close()
 
     async def checkpoint(self) -> None:
         """Move the write-ahead log of SQLite into its database and empty it, if nobody reads it."""
         if self.writer.dialect.name != "sqlite":
             return
         with _explained():
-            async with self.writer.connect() as connection:
-                driver = (await connection.get_raw_connection()).driver_connection
-                if driver is not None:
-                    # Outside any transaction, which SQLAlchemy would begin.
-                    await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            async with self._turn():
+                await to_the_end(self._checkpointed())
+
+    async def _checkpointed(self) -> None:
+        async with self.writer.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            if driver is not None:
+                # Outside any transaction, which SQLAlchemy would begin.
+                await driver.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self.turn is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(_WAIT_FOR_WRITER_SECONDS):
+                await self.turn.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(_BUSY, "the writer of the database is busy for long") from error
+        try:
+            yield
+        finally:
+            self.turn.release()
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.reader.dispose()
-        await self.writer.dispose()
+        await to_the_end(self.reader.dispose())
+        await to_the_end(self.writer.dispose())
 
 
 _FULL = (
@@ -198,7 +229,7 @@ def back_up(path: Path, copy: Path) -> None:
     unfinished.replace(copy)
 
 
-async def insert_new(connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
+async def insert_new(connection: Link, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row; False, and no change, when one of its unique keys is taken."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     result = await connection.execute(insert(table).values(values).on_conflict_do_nothing())

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.store import tables
 from bot.store.engine import Engines, insert_new
+from bot.store.link import Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class SqlInboxRows:
             )
 
 
-async def _insert(connection: AsyncConnection, values: Mapping[str, Any]) -> int | None:
+async def _insert(connection: Link, values: Mapping[str, Any]) -> int | None:
     if not await insert_new(connection, tables.inbox, values):
         return None
     found = select(tables.inbox.c.id).where(tables.inbox.c.key == values["key"])

@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import case, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.outgoing import ROOT_KEY, Content, OpenRow, Outcome
 from bot.domain.posts import Post, PostKind, Priority
 from bot.store import tables
 from bot.store.engine import Engines, insert_new
+from bot.store.link import Link
 
 _OPEN = ("pending", "sending", "unknown")
 
 
-async def enqueue(connection: AsyncConnection, agent_id: str, post: Post) -> bool:
+async def enqueue(connection: Link, agent_id: str, post: Post) -> bool:
     """Store the post's content; False when it is the content that is stored already."""
     content = {
         "priority": int(post.priority),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Row, Select, case, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, ThreadRef
@@ -18,6 +17,7 @@ from bot.domain.posts import Post
 from bot.store import outbox_rows, tables
 from bot.store.engine import Engines, create_private_folder, insert_new, parse_url
 from bot.store.inbox_rows import SqlInboxRows
+from bot.store.link import Link
 from bot.store.outbox_rows import SqlOutboxRows
 from bot.store.retention import Retention
 from bot.store.thread_rows import SqlThreadRows
@@ -29,7 +29,7 @@ from bridge.protocol import AgentEvent, parse_event
 class SqlTransaction:
     """One write transaction: the Transaction port."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Link) -> None:
         self._connection = connection
         self.enqueued = False
 

@@ -6,6 +6,8 @@ import dataclasses
 import itertools
 import sqlite3
 
+from sqlalchemy import text
+
 from bot.agents.stopper import STOPPED_UNSTORED
 from bot.domain.agent import AgentStatus
 from tests.integration.listening.conftest import SETTINGS, STOP, Line
@@ -53,8 +55,8 @@ async def empty(line: Line) -> None:
     async with engines.writing() as connection:
         for table, name in (("inbox", "key"), ("outbox", "key"), ("message", "id")):
             statement = f"DELETE FROM {table} WHERE {name} LIKE 'fill%'"
-            await connection.exec_driver_sql(statement)
-        await connection.exec_driver_sql("DELETE FROM event WHERE task_id = 'fill'")
+            await connection.execute(text(statement))
+        await connection.execute(text("DELETE FROM event WHERE task_id = 'fill'"))
 
 
 async def test_a_start_is_refused_and_help_and_list_still_answer(line: Line) -> None:

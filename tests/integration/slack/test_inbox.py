@@ -13,6 +13,7 @@ from slack_bolt.listener.async_listener_completion_handler import (
     AsyncCustomListenerCompletionHandler,
 )
 from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import text
 
 from bot.slack.inbox import Inbox, key_of
 from bot.store.store import SqlStore
@@ -144,12 +145,12 @@ async def test_many_deliveries_at_once_have_one_effect(bot: Bot) -> None:
 
 async def test_nothing_is_acknowledged_when_it_cannot_be_stored(bot: Bot, store: SqlStore) -> None:
     async with store._engines.writing() as connection:
-        await connection.exec_driver_sql("ALTER TABLE inbox RENAME TO away")
+        await connection.execute(text("ALTER TABLE inbox RENAME TO away"))
     assert (await bot.receive(MENTION, to_the_end=False)).status == 500
     assert bot.seen == []
     assert len(bot.errors) == 1
     async with store._engines.writing() as connection:
-        await connection.exec_driver_sql("ALTER TABLE away RENAME TO inbox")
+        await connection.execute(text("ALTER TABLE away RENAME TO inbox"))
     assert (await bot.receive(MENTION)).status == 200
     assert bot.seen == ["hi"]
 
@@ -244,7 +245,7 @@ async def test_a_body_cannot_claim_to_be_a_replay(bot: Bot) -> None:
 async def test_a_finished_input_leaves_no_addresses_behind(bot: Bot, store: SqlStore) -> None:
     await bot.receive(COMMAND)
     async with store._engines.reading() as connection:
-        found = (await connection.exec_driver_sql("SELECT body FROM inbox")).all()
+        found = (await connection.execute(text("SELECT body FROM inbox"))).all()
     assert [row.body for row in found] == ["{}"]
 
 

@@ -5,6 +5,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from sqlalchemy import text
+
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.domain.message import Message
 from bot.domain.posts import Post, PostKind, Priority
@@ -42,7 +44,7 @@ async def counts(store: SqlStore) -> Counter[str]:
     found: Counter[str] = Counter()
     async with store._engines.reading() as connection:
         for name in ("inbox", "claim", "event", "outbox", "message", "agent"):
-            rows = await connection.exec_driver_sql(f"SELECT count(*) FROM {name}")
+            rows = await connection.execute(text(f"SELECT count(*) FROM {name}"))
             found[name] = rows.scalar_one()
     return found
 

@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
@@ -250,7 +251,7 @@ async def test_reads_do_not_wait_for_a_writer(store: SqlStore, make_agent: MakeA
 async def test_a_reader_cannot_write(store: SqlStore) -> None:
     async with store._engines.reading() as connection:
         with pytest.raises(DBAPIError, match="readonly"):
-            await connection.exec_driver_sql("DELETE FROM agent")
+            await connection.execute(text("DELETE FROM agent"))
 
 
 async def test_nobody_else_may_read_the_files(store: SqlStore, tmp_path: Path) -> None:

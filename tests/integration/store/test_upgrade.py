@@ -55,7 +55,7 @@ async def test_migrations_and_tables_agree(store: SqlStore) -> None:
         )
         return list(compare_metadata(context, metadata))
 
-    async with store._engines.reading() as connection:
+    async with store._engines.reader.connect() as connection:
         assert await connection.run_sync(differences) == []
 
 
