@@ -16,6 +16,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.fleet import Fleet
+from bot.agents.recovery import Recovery
 from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.bridge_client import HttpBridge
@@ -57,8 +58,8 @@ class Parts:
 
     app: AsyncApp
     store: SqlStore
-    service: AgentService
     fleet: Fleet
+    recovery: Recovery
     inbox: Inbox
     outbox: Outbox
     catch_up: CatchUp
@@ -73,7 +74,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with _assembled(settings) as parts, asyncio.TaskGroup() as group:
         sending = group.create_task(parts.outbox.run())
-        recovering = group.create_task(_reconcile_for_ever(parts, settings.reconcile_seconds))
+        recovering = group.create_task(parts.recovery.run())
         pruning = group.create_task(_prune_for_ever(parts.store))
         catching_up = group.create_task(parts.catch_up.serve())
         # What was stored is older than anything that is about to arrive.
@@ -161,7 +162,8 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
         )
         app.use(inbox.middleware)
         register_listeners(app, desk, inbox, stop_reaction)
-        yield Parts(app, store, service, fleet, inbox, outbox, catch_up)
+        recovery = Recovery(world, service, fleet)
+        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up)
 
 
 @asynccontextmanager
@@ -223,17 +225,6 @@ async def _prune_for_ever(store: SqlStore) -> None:
         except BotError as error:
             logger.warning("cannot tidy the database: %s", error)
         await asyncio.sleep(PRUNE_SECONDS)
-
-
-async def _reconcile_for_ever(parts: Parts, seconds: float) -> None:
-    while True:
-        try:
-            await parts.service.settle()
-            await parts.fleet.reconcile()
-            await parts.fleet.rest()
-        except BotError as error:
-            logger.warning("cannot compare agents and containers: %s", error)
-        await asyncio.sleep(seconds)
 
 
 async def _tidy(runtime: DockerRuntime) -> None:

@@ -1,7 +1,7 @@
 """Stand-ins for the ports of bot/agents/ports.py; each passes the checks of tests/contracts.py."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ class FakeRuntime:
         self.refusal: EngineError | None = None
         self.gate: asyncio.Event | None = None
         self.removal: asyncio.Event | None = None
+        self._ended: list[asyncio.Queue[str]] = []
 
     async def start(self, spec: ContainerSpec) -> Container:
         """Start it at an endpoint named after the agent."""
@@ -97,6 +98,24 @@ class FakeRuntime:
         self.containers.pop(agent_id, None)
         if not keep_files:
             self.files.discard(agent_id)
+        self._tell(agent_id)
+
+    async def watch(self) -> AsyncGenerator[str, None]:
+        """Each end and removal from now on."""
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        self._ended.append(heard)
+        self._changes.tell()
+        while True:
+            yield await heard.get()
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody listens for ends."""
+        return bool(self._ended)
+
+    def _tell(self, agent_id: str) -> None:
+        for heard in self._ended:
+            heard.put_nowait(agent_id)
         self._changes.tell()
 
     def die(self, agent_id: str, how: Exit | None = None) -> None:
@@ -104,7 +123,7 @@ class FakeRuntime:
         ended = how or Exit(137, out_of_memory=True)
         dead = replace(self.containers[agent_id], running=False, endpoint=None, exit=ended)
         self.containers[agent_id] = dead
-        self._changes.tell()
+        self._tell(agent_id)
 
     def _answer(self) -> None:
         if self.silent:

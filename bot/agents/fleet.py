@@ -86,10 +86,12 @@ class Fleet:
             if container.agent_id not in alive and container.agent_id not in self._held:
                 logger.info("removing the container of %s, which is over", container.agent_id)
                 await self.remove(container.agent_id, keep_files=True)
+        there = {container.agent_id for container in containers}
         for agent in alive.values():
             if self._busy(agent.id):
                 continue
-            asleep = agent.status is AgentStatus.SLEEPING
+            # One whose container was taken away in its sleep has to be told of.
+            asleep = agent.status is AgentStatus.SLEEPING and agent.id in there
             if not asleep or await self._world.store.undelivered(agent.id):
                 logger.info("going on with %s (%s)", agent.id, agent.status)
                 self.launch(agent)

@@ -4,7 +4,7 @@ Each port has one real adapter, one fake in tests/fakes.py, and one set of check
 tests/contracts.py that both must pass.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -85,6 +85,12 @@ class Runtime(Protocol):
         """Remove the container, and its volumes unless they are kept for a later one.
 
         What is gone or going is a success.
+        """
+
+    def watch(self) -> AsyncGenerator[str, None]:
+        """Ids of agents whose container ended or went away, as it happens; a hint, never the truth.
+
+        Ends, or raises EngineError, when the engine goes away.
         """
 
 

@@ -148,3 +148,30 @@ async def test_an_idle_agent_sleeps_and_a_reply_wakes_the_same_container(
         await stage.bot.end()
         stage.bot.environment["SLEEP_AFTER_SECONDS"] = "3600"
         await stage.bot.start()
+
+
+async def test_a_container_that_is_taken_away_in_its_sleep_is_told_of_at_once(
+    stage: Stage, leftovers: None
+) -> None:
+    await stage.bot.end()
+    quick = {"SLEEP_AFTER_SECONDS": "1"}
+    before = {name: stage.bot.environment[name] for name in (*quick, "RECONCILE_SECONDS")}
+    stage.bot.environment.update(quick)
+    await stage.bot.start()
+    try:
+        thread, container = await started(stage, "all pass")
+        await stage.bot.says("goes to sleep")
+        await asyncio.to_thread(docker, "wait", container)
+        await stage.bot.end()
+        # The interval alone would take far longer than the test waits.
+        stage.bot.environment["RECONCILE_SECONDS"] = "300"
+        await stage.bot.start()
+        docker("rm", "--force", container)
+        await stage.said("its files are still there", thread, "dev", seconds=5)
+        await stage.person("ana").say("restart", "dev", thread)
+        await stage.said("Restarted", thread, "dev")
+        await ended(stage, thread)
+    finally:
+        await stage.bot.end()
+        stage.bot.environment.update(before)
+        await stage.bot.start()

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.agents.recovery import Recovery
 from bot.agents.run import AgentRun
 from bot.domain.agent import AgentStatus
 from bot.errors import EngineError
@@ -241,3 +242,21 @@ async def test_a_run_of_an_agent_that_is_over_does_nothing(stage: Stage) -> None
 async def _step(stage: Stage, agent_id: str, step: int) -> object:
     agent = await stage.store.agent(agent_id)
     return True if agent and agent.step == step else None
+
+
+async def test_the_engines_word_that_a_container_ended_does_not_wait_for_the_interval(
+    stage: Stage,
+) -> None:
+    agent = await stage.idle()
+    await stage.fleet.cancel(agent.id)
+    async with stage.store.transaction() as tx:
+        stored = await tx.agent(agent.id)
+        assert stored
+        await tx.save_agent(stored.with_status(AgentStatus.SLEEPING, 2.0))
+    recovery = Recovery(stage.world, stage.service, stage.fleet)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(recovery.run())
+        await stage.changes.until(lambda: stage.runtime.watched)
+        await stage.runtime.remove(agent.id, keep_files=True)
+        await stage.reaches(agent.id, AgentStatus.LOST)
+        running.cancel()
