@@ -98,7 +98,8 @@ async def test_another_process_with_the_same_token_is_told_of(
     assert "another process uses the same SLACK_APP_TOKEN" in caplog.text
 
 
-async def test_a_hundred_commands_at_once_are_acknowledged_in_time(line: Line) -> None:
+async def test_a_hundred_commands_at_once_are_acknowledged_within_a_second(line: Line) -> None:
+    """The workspace, its people and the bot share one process here, and all of it is timed."""
     loop = asyncio.get_running_loop()
 
     async def one(number: int) -> float:
@@ -106,5 +107,6 @@ async def test_a_hundred_commands_at_once_are_acknowledged_in_time(line: Line) -
         assert (await line.person().slash("/agent", f"help {number}")).ok
         return loop.time() - begun
 
-    slowest = max(await asyncio.gather(*(one(number) for number in range(100))))
-    assert slowest < 3.0
+    times = sorted(await asyncio.gather(*(one(number) for number in range(100))))
+    print(f"acknowledged: half in {times[50]:.3f} s, all in {times[-1]:.3f} s")  # noqa: T201  (the figures)
+    assert times[-1] < 1.0
