@@ -33,6 +33,7 @@ from bot.slack.incoming import is_urgent
 from bot.slack.listeners import register_listeners
 from bot.slack.outbox import Outbox
 from bot.slack.render.voice import SlackVoice
+from bot.store.owner import owned
 from bot.store.store import SqlStore
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,11 @@ class Parts:
 async def serve(settings: Settings) -> None:
     """Run the bot until SIGINT or SIGTERM; raises ConfigurationError or EngineError at start."""
     settings.check_tokens()
+    async with owned(settings.database, settings.data_dir.resolve()):
+        await _serve(settings)
+
+
+async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

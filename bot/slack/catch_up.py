@@ -123,30 +123,36 @@ class CatchUp:
         agent = thread.agent
         oldest = _oldest(agent, since)
         stop_by: str | None = None
-        async for message in self._replies(agent, oldest=oldest, limit=_PAGE):
+        async for message in self._messages(agent, oldest):
             stop_by = stop_by or self._stopper(thread, message)
             if float(message["ts"]) > float(oldest):
                 await self._hand_over(agent, message)
-        if agent.alive and stop_by is None:
-            stop_by = await self._stopper_before(thread, oldest)
         if agent.alive and stop_by is not None:
             await self._desk.stop(agent.id, stop_by, agent.channel, agent.thread_ts)
+
+    async def _messages(self, agent: Agent, oldest: str) -> AsyncIterator[Json]:
+        """The thread in its order. Of one beyond 999 messages, the newest and the first ones.
+
+        A quiet workspace is read every 95 seconds, so most threads must cost one call: the older
+        messages are wanted as well, for their reactions.
+        """
+        first = await self._call(agent, limit=_LARGEST_PAGE)
+        if not _next_cursor(first):
+            for message in _in_order(first):
+                yield message
+            return
+        async for message in self._replies(agent, oldest=oldest, limit=_PAGE):
+            yield message
+        if agent.alive:
+            for message in _in_order(first):
+                if float(message["ts"]) <= float(oldest):
+                    yield message
 
     async def _hand_over(self, agent: Agent, message: Json) -> None:
         where = {"channel": agent.channel, "thread_ts": agent.thread_ts}
         read = person_message({"team_id": agent.team}, {**message, **where}, self._bot_user_id)
         if read is not None and read.thread_ts is not None:
             await self._desk.message(read, mention_event=False)
-
-    async def _stopper_before(self, thread: OwnThread, latest: str) -> str | None:
-        """Who put a stop reaction on one of the first 999 messages up to the cursor."""
-        pages = self._replies(
-            thread.agent, latest=latest, inclusive=True, limit=_LARGEST_PAGE, most_pages=1
-        )
-        found = None
-        async for message in pages:
-            found = found or self._stopper(thread, message)
-        return found
 
     def _stopper(self, thread: OwnThread, message: Json) -> str | None:
         """Who put a stop reaction on this message that nobody has obeyed."""
@@ -163,17 +169,14 @@ class CatchUp:
     async def _replies(
         self,
         agent: Agent,
-        *,
-        most_pages: int = _MOST_PAGES,
         **asked: Any,  # noqa: ANN401  (arguments of Slack's method)
     ) -> AsyncIterator[Json]:
         cursor: str | None = None
-        for _ in range(most_pages):
+        for _ in range(_MOST_PAGES):
             page = await self._call(agent, cursor=cursor, **asked)
-            found = [message for message in page.get("messages") or () if message.get("ts")]
-            for message in sorted(found, key=lambda message: float(message["ts"])):
+            for message in _in_order(page):
                 yield message
-            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            cursor = _next_cursor(page)
             if not cursor:
                 return
 
@@ -206,6 +209,15 @@ class CatchUp:
         while (at := self._pace.ready_at(call, self._clock.now())) > self._clock.now():
             await self._clock.wait(asyncio.Event(), at - self._clock.now())
         self._pace.take(call, self._clock.now())
+
+
+def _in_order(page: Json) -> Sequence[Json]:
+    found = [message for message in page.get("messages") or () if message.get("ts")]
+    return sorted(found, key=lambda message: float(message["ts"]))
+
+
+def _next_cursor(page: Json) -> str | None:
+    return (page.get("response_metadata") or {}).get("next_cursor") or None
 
 
 def _beginning(agent: Agent) -> str:

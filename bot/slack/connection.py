@@ -48,6 +48,7 @@ class SocketConnection:
         self._handlers: list[AsyncSocketModeHandler] = []
         self._heard_at = self._connected_at = self._replaced_at = self._clock.now()
         self._greeted = False
+        self._ours = 1
         self.last_envelope_at: float | None = None
         self.reconnects = 0
         self.sockets = 0
@@ -100,6 +101,8 @@ class SocketConnection:
         handler = AsyncSocketModeHandler(self._app, self._app_token)
         handler.client.message_listeners.append(self._heard)
         self._handlers.append(handler)
+        # Slack counts at the greeting, which is read when the old ones may be closed already.
+        self._ours = len(self._handlers)
         try:
             await handler.connect_async()  # type: ignore[no-untyped-call]
         except asyncio.CancelledError:
@@ -125,7 +128,8 @@ class SocketConnection:
     def _hello(self, message: dict[str, Any], silent: float) -> None:
         self.sockets = int(message.get("num_connections") or 1)
         # While one is replaced there are two of our own.
-        if self.sockets > max(1, len(self._handlers)):
+        ours, self._ours = max(self._ours, len(self._handlers)), 1
+        if self.sockets > ours:
             _log.warning(
                 "Slack sees %d connections of this app: another process uses the same "
                 "SLACK_APP_TOKEN and gets some of the events",

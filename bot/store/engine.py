@@ -9,7 +9,7 @@ is in this file.
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,9 +231,13 @@ def back_up(path: Path, copy: Path) -> None:
 
 async def insert_new(connection: Link, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row; False, and no change, when one of its unique keys is taken."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    result = await connection.execute(insert(table).values(values).on_conflict_do_nothing())
-    return result.rowcount == 1
+    insert = insert_of(connection)(table).values(values).on_conflict_do_nothing()
+    return (await connection.execute(insert)).rowcount == 1
+
+
+def insert_of(connection: Link) -> Callable[[Table], Any]:
+    """The dialect's own INSERT, which can leave out what is there already."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
 def _engine(url: URL, **options: object) -> AsyncEngine:

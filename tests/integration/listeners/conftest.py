@@ -1,11 +1,9 @@
 """The real listeners in Bolt, between a playground workspace and the core with its fakes."""
 
-import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec
 
 import aiohttp
 import pytest
@@ -14,7 +12,6 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.slack.desk import Desk
-from bot.slack.inbox import Inbox
 from bot.slack.listeners import register_listeners
 from playground.feed import Feed
 from playground.slack.delivery import DeliveryFailed, Parcel
@@ -24,8 +21,7 @@ from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import Json
 from tests.stage import Stage, stage as make_stage
-
-P = ParamSpec("P")
+from tests.watched_inbox import WatchedInbox, settled
 
 
 class InProcess:
@@ -42,26 +38,6 @@ class InProcess:
             raise DeliveryFailed("http_error")
         body: Json | str | None = json.loads(response.body) if response.body else None
         return body
-
-
-class WatchedInbox(Inbox):
-    """The real inbox, which tells when a listener has ended."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage.store.inbox_rows)
-        self._stage = stage
-
-    def finishes(self, listener: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
-        finishing = super().finishes(listener)
-
-        @functools.wraps(listener)
-        async def telling(*args: P.args, **kwargs: P.kwargs) -> None:
-            try:
-                await finishing(*args, **kwargs)
-            finally:
-                self._stage.changes.tell()
-
-        return telling
 
 
 @dataclass
@@ -92,12 +68,7 @@ class Office:
 
     async def settle(self) -> None:
         """Wait until every listener has ended, those too that had nothing to do."""
-        await self.hub.courier.idle()
-
-        async def look() -> bool | None:
-            return None if await self.stage.store.inbox_rows.unfinished() else True
-
-        await self.stage.changes.found(look)
+        await settled(self.stage, self.hub)
 
 
 @pytest.fixture

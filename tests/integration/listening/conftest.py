@@ -1,12 +1,10 @@
 """The bot's ears: the real app on a real socket of a playground, before a core with fakes."""
 
 import asyncio
-import functools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec
 
 import aiohttp
 import pytest
@@ -17,7 +15,6 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
 from bot.slack.desk import Desk
-from bot.slack.inbox import Inbox
 from bot.slack.incoming import is_urgent
 from bot.slack.listeners import register_listeners
 from playground.feed import Feed
@@ -28,8 +25,8 @@ from playground.slack.settings import SlackSettings
 from playground.slack.state import BOT_USER_ID
 from tests.integration.slack.fake_slack import VirtualClock
 from tests.stage import Stage, stage as make_stage
+from tests.watched_inbox import WatchedInbox, settled
 
-P = ParamSpec("P")
 STOP = "octagonal_sign"
 SETTINGS = SlackSettings(
     limits_enabled=False, ack_timeout_seconds=3.0, retry_delays_seconds=(0.0, 0.05)
@@ -64,24 +61,6 @@ class ManualClock:
                 await asyncio.sleep(0)
 
 
-class WatchedInbox(Inbox):
-    """The real inbox, which tells when a listener has ended."""
-
-    stage: Stage
-
-    def finishes(self, listener: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
-        finishing = super().finishes(listener)
-
-        @functools.wraps(listener)
-        async def telling(*args: P.args, **kwargs: P.kwargs) -> None:
-            try:
-                await finishing(*args, **kwargs)
-            finally:
-                self.stage.changes.tell()
-
-        return telling
-
-
 @dataclass
 class Line:
     """A workspace, the app at the other end of the line, and the core behind it."""
@@ -113,12 +92,7 @@ class Line:
 
     async def settle(self) -> None:
         """Wait until every event is delivered and every listener has ended."""
-        await self.hub.courier.idle()
-
-        async def look() -> bool | None:
-            return None if await self.stage.store.inbox_rows.unfinished() else True
-
-        await self.stage.changes.found(look)
+        await settled(self.stage, self.hub)
 
     def lose(self, kind: str = "message", times: int = 1) -> None:
         self.hub.faults.event(kind, "lost", times)
@@ -151,8 +125,7 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             stage.service, client, max_steps=50, workspace_url="https://playground.invalid/"
         )
         app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
-        inbox = WatchedInbox(stage.store.inbox_rows, lambda body: is_urgent(body, STOP))
-        inbox.stage = stage
+        inbox = WatchedInbox(stage, lambda body: is_urgent(body, STOP))
         app.use(inbox.middleware)
         register_listeners(app, desk, inbox, STOP)
         catch_up = CatchUp(

@@ -43,13 +43,44 @@ async def test_a_deaf_connection_is_replaced_within_95_seconds_and_nothing_is_lo
     assert line.hub.socket_mode.connections == 1
 
 
-async def test_silence_replaces_it_at_most_every_90_seconds(line: Line) -> None:
+async def test_silence_replaces_it_at_most_every_90_seconds(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
     for number in range(3):
         await line.clock.advance(90)
         assert len(line.hub.feed.entries("socket_opened")) == number + 1
         await line.clock.advance(6)
         await opened(line, number + 2)
         await greeted(line, number + 1)
+    assert "another process" not in caplog.text
+
+
+async def test_ten_quiet_minutes_cost_a_socket_and_a_read_of_each_thread_every_95_seconds(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Quiet and deafness look alike, so what the caution costs is measured here."""
+    for number in range(3):
+        await line.in_thread(f"acme/api fix {number}", number + 1)
+    line.connection._on_gap = line.catch_up.missed
+    serving = asyncio.create_task(line.catch_up.serve())
+    before = line.hub.feed.entries("api_call")[-1].seq
+    for number in range(6):
+        await line.clock.advance(95)
+        await opened(line, number + 2)
+        await greeted(line, number + 1)
+        reads = 3 * (number + 1)
+        await line.hub.feed.until(lambda reads=reads: len(reading(line, before)) >= reads)  # type: ignore[misc]
+    await line.hub.feed.until(lambda: line.hub.socket_mode.connections == 1)
+    assert len(reading(line, before)) == 6 * 3
+    assert len(line.hub.feed.entries("api_call", before)) == 6 * 3 + 6
+    assert "another process" not in caplog.text
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+def reading(line: Line, after: int) -> list[object]:
+    calls = line.hub.feed.entries("api_call", after)
+    return [call for call in calls if call.data["method"] == "conversations.replies"]
 
 
 async def test_a_connection_that_delivers_is_left_alone(line: Line) -> None:
@@ -98,7 +129,8 @@ async def test_another_process_with_the_same_token_is_told_of(
     assert "another process uses the same SLACK_APP_TOKEN" in caplog.text
 
 
-async def test_a_hundred_commands_at_once_are_acknowledged_in_time(line: Line) -> None:
+async def test_a_hundred_commands_at_once_are_acknowledged_within_a_second(line: Line) -> None:
+    """The workspace, its people and the bot share one process here, and all of it is timed."""
     loop = asyncio.get_running_loop()
 
     async def one(number: int) -> float:
@@ -106,5 +138,6 @@ async def test_a_hundred_commands_at_once_are_acknowledged_in_time(line: Line) -
         assert (await line.person().slash("/agent", f"help {number}")).ok
         return loop.time() - begun
 
-    slowest = max(await asyncio.gather(*(one(number) for number in range(100))))
-    assert slowest < 3.0
+    times = sorted(await asyncio.gather(*(one(number) for number in range(100))))
+    print(f"acknowledged: half in {times[50]:.3f} s, all in {times[-1]:.3f} s")  # noqa: T201  (the figures)
+    assert times[-1] < 1.0

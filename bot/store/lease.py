@@ -1,0 +1,171 @@
+"""Who owns a database on a server: one row with a heartbeat, taken over when the heart stops.
+
+Nobody's clock is compared with another's: who waits watches the heartbeat for the length of a
+lease on its own clock, and who owns gives up on its own clock well before that. An owner that was
+frozen for longer learns at its next beat that it is the owner no more; what it writes in between
+is the one thing that this does not prevent.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Column, Integer, MetaData, String, Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.errors import ConfigurationError
+from bot.store.engine import lock_for_migration
+
+logger = logging.getLogger(__name__)
+
+# Not among the tables that are upgraded: an upgrade is what the lease protects first of all.
+_metadata = MetaData()
+_owner = Table(
+    "owner",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("token", String, nullable=False),
+    Column("beat", Integer, nullable=False),
+    Column("who", String, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    token: str
+    beat: int
+    who: str
+
+
+class Lease:
+    """The ownership of one database. Times are in seconds; `who` is for people to read."""
+
+    def __init__(self, engine: AsyncEngine, who: str, *, lease_seconds: float = 10.0) -> None:
+        self._engine = engine
+        self._who = who
+        self._token = uuid.uuid4().hex
+        self._lease = lease_seconds
+        self._beats = lease_seconds / 5
+        # A beat may be under way when the owner gives up, and must not arrive after the lease.
+        self._give_up = lease_seconds * 0.6
+        self._held_at = 0.0
+
+    @asynccontextmanager
+    async def held(self, deadline: float) -> AsyncIterator[None]:
+        """Own the database for the length of a block, which is cut off when that is lost.
+
+        `deadline` is of the loop's clock. Raises ConfigurationError when another process is still
+        there then, when the lease is lost, and when the database is out of reach at the start.
+        """
+        try:
+            try:
+                await self._acquire(deadline)
+            except (DBAPIError, OSError) as error:
+                raise ConfigurationError(
+                    f"The database of DATABASE_URL cannot be used: {_short(error)}"
+                ) from error
+            try:
+                async with asyncio.TaskGroup() as group:
+                    beating = group.create_task(self._beat())
+                    yield
+                    beating.cancel()
+            except BaseExceptionGroup as errors:
+                # The first reason is the reason: the block's own error, or the loss.
+                raise errors.exceptions[0] from errors.exceptions[0].__cause__
+            finally:
+                await self._release()
+        finally:
+            await self._engine.dispose()
+
+    async def _acquire(self, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        await self._create_table()
+        seen, since, told = await self._look(), loop.time(), False
+        self._held_at = loop.time()
+        while not await self._take(seen, stale=loop.time() - since >= self._lease):
+            if loop.time() >= deadline:
+                who = seen.who if seen else "its owner"
+                raise ConfigurationError(
+                    f"Another Threadsmith ({who}) works with the database of DATABASE_URL. "
+                    "End that one first, or set DATABASE_URL to one of this one's own."
+                )
+            if seen and not told:
+                told = True
+                logger.warning("another Threadsmith (%s) works with the database", seen.who)
+            await asyncio.sleep(self._beats / 2)
+            before, seen = seen, await self._look()
+            self._held_at = loop.time()
+            if seen != before:
+                since = self._held_at
+
+    async def _create_table(self) -> None:
+        async with self._engine.begin() as connection:
+            await lock_for_migration(connection)
+            await connection.run_sync(_metadata.create_all)
+
+    async def _look(self) -> _Seen | None:
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(select(_owner))).one_or_none()
+        return _Seen(row.token, row.beat, row.who) if row else None
+
+    async def _take(self, seen: _Seen | None, *, stale: bool) -> bool:
+        mine = {"token": self._token, "beat": 0, "who": self._who}
+        row = _owner.c
+        async with self._engine.begin() as connection:
+            if seen is None:
+                dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+                new = dialect.insert(_owner).values(id=1, **mine).on_conflict_do_nothing()
+                return (await connection.execute(new)).rowcount == 1
+            if not stale:
+                return False
+            unchanged = (row.token == seen.token, row.beat == seen.beat)
+            taking = update(_owner).where(*unchanged).values(**mine)
+            taken = (await connection.execute(taking)).rowcount == 1
+        if taken:
+            logger.warning("took the database over from %s, which is silent", seen.who)
+        return taken
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._beats)
+            at = loop.time()
+            try:
+                # One that was frozen asks once more: as long as the row is its own, it owns.
+                async with asyncio.timeout_at(max(self._held_at + self._give_up, at + self._beats)):
+                    kept = await self._renewed()
+            except (DBAPIError, OSError) as error:  # a timeout is an OSError too
+                if loop.time() >= self._held_at + self._give_up:
+                    raise ConfigurationError(
+                        "The database of DATABASE_URL is out of reach, so another process may "
+                        f"own it by now: {_short(error)}"
+                    ) from error
+                logger.warning("the lease of the database is not renewed yet: %s", _short(error))
+                continue
+            if not kept:
+                raise ConfigurationError("Another Threadsmith has taken the database over.")
+            self._held_at = at
+
+    async def _renewed(self) -> bool:
+        async with self._engine.begin() as connection:
+            beating = update(_owner).where(_owner.c.token == self._token)
+            result = await connection.execute(beating.values(beat=_owner.c.beat + 1))
+            return result.rowcount == 1
+
+    async def _release(self) -> None:
+        """Let the next process start at once."""
+        try:
+            async with asyncio.timeout(self._beats), self._engine.begin() as connection:
+                await connection.execute(delete(_owner).where(_owner.c.token == self._token))
+        except (DBAPIError, OSError) as error:
+            logger.warning("the lease of the database runs out by itself: %s", _short(error))
+
+
+def _short(error: Exception) -> str:
+    """The driver's own words; SQLAlchemy adds lines for programmers."""
+    return str(error.orig if isinstance(error, DBAPIError) else error)
