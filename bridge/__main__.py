@@ -52,6 +52,7 @@ async def _serve(settings: BridgeSettings) -> None:
         settings.openrouter_base_url,
         settings.openrouter_api_key,
         progress_timeout_seconds=settings.model_progress_timeout_seconds,
+        context_tokens=settings.model_context_tokens,
     )
     session = Session(settings, model, default_tools())
     answered, stop = asyncio.Event(), asyncio.Event()

@@ -3,8 +3,8 @@
 import json
 import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.errors import ModelError
@@ -18,11 +18,15 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call that the model asks for. `arguments` is the JSON text as the model wrote it."""
+    """One call that the model asks for. `arguments` is the JSON text as the model wrote it.
+
+    `torn`: the output limit cut it off, so that it is not what the model meant.
+    """
 
     id: str
     name: str
     arguments: str
+    torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,16 @@ class ModelTurn:
     provider: str | None = None
     generation_id: str | None = None
     usage: CallUsage = field(default_factory=CallUsage)
+
+    def with_new_ids(self, used: Collection[str]) -> "ModelTurn":
+        """The same answer, its calls named unlike any of these: some providers count from 0 each
+        time, and a result has to belong to one call."""
+        if not any(call.id in used for call in self.tool_calls):
+            return self
+        calls = tuple(
+            replace(call, id=_new_id()) if call.id in used else call for call in self.tool_calls
+        )
+        return replace(self, tool_calls=calls)
 
     def message(self) -> dict[str, Any]:
         """The answer as the conversation keeps it: valid for every provider to read again."""
@@ -189,10 +203,16 @@ class TurnBuilder:
         for _, fragments in sorted(self._calls.items()):
             call_id = fragments.id
             if not call_id or call_id in used:
-                call_id = f"call_{uuid.uuid4().hex[:16]}"
+                call_id = _new_id()
             used.add(call_id)
             calls.append(ToolCall(call_id, fragments.name, clean("".join(fragments.arguments))))
+        if calls and self.finish_reason == "length" and not _is_object(calls[-1].arguments):
+            calls[-1] = replace(calls[-1], torn=True)
         return tuple(calls)
+
+
+def _new_id() -> str:
+    return f"call_{uuid.uuid4().hex[:16]}"
 
 
 def _joined(details: list[Any]) -> tuple[Any, ...]:

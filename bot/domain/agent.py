@@ -9,9 +9,11 @@ from typing import Self, assert_never
 from bot.errors import InvalidCommand
 from bridge.protocol import (
     AgentEvent,
+    ContextCompacted,
     FilesChanged,
     MessageTakenUp,
     MessageWritten,
+    ModelChanged,
     ModelRetried,
     ReasoningWritten,
     StepStarted,
@@ -217,6 +219,8 @@ class Agent:
                 | ToolFinished()
                 | FilesChanged()
                 | ModelRetried()
+                | ModelChanged()
+                | ContextCompacted()
                 | UnknownEvent()
             ):
                 return self

@@ -28,6 +28,7 @@ class ErrorCode(StrEnum):
     MODEL_TIMEOUT = "model_timeout"
     MODEL_BAD_ANSWER = "model_bad_answer"
     CONTEXT_OVERFLOW = "context_overflow"
+    STUCK = "stuck"
     INTERNAL = "internal"
 
 

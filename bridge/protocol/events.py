@@ -155,6 +155,31 @@ class ModelRetried(Event):
     error: WireError
 
 
+class ModelChanged(Event):
+    """From the next call on another model answers: the person said so (`error` is None), or the
+    one before is unavailable because of `error`."""
+
+    type: Literal["model_changed"] = "model_changed"
+    model: str = Field(max_length=200)
+    previous: str = Field(max_length=200)
+    error: WireError | None = None
+
+
+class ContextCompacted(Event):
+    """A summary stands for the older part of the conversation from now on.
+
+    Tokens are estimates of the next prompt. `by_model`: the model wrote it; otherwise the bridge
+    put it together, because the model had none to give. Nothing is lost on the disk.
+    """
+
+    type: Literal["context_compacted"] = "context_compacted"
+    messages_left_out: int
+    tokens_before: int
+    tokens_after: int
+    by_model: bool
+    summary: str = Field(max_length=MAX_MESSAGE_CHARS)
+
+
 class Outcome(StrEnum):
     """How a task ended."""
 
@@ -184,7 +209,7 @@ class UnknownEvent(Event):
 KNOWN_EVENTS: tuple[type[Event], ...] = (
     WorkspaceCloning, WorkspaceReadyEvent, TaskStarted, MessageTakenUp, StepStarted, TextDelta,
     ReasoningWritten, MessageWritten, ToolStarted, ToolOutput, ToolFinished, UsageRecorded,
-    FilesChanged, ModelRetried, TaskFinished,
+    FilesChanged, ModelRetried, ModelChanged, ContextCompacted, TaskFinished,
 )  # fmt: skip
 _KNOWN_TYPES = frozenset(str(event.model_fields["type"].default) for event in KNOWN_EVENTS)
 
@@ -209,6 +234,8 @@ AgentEvent = Annotated[
     | Annotated[UsageRecorded, Tag("usage_recorded")]
     | Annotated[FilesChanged, Tag("files_changed")]
     | Annotated[ModelRetried, Tag("model_retried")]
+    | Annotated[ModelChanged, Tag("model_changed")]
+    | Annotated[ContextCompacted, Tag("context_compacted")]
     | Annotated[TaskFinished, Tag("task_finished")]
     | Annotated[UnknownEvent, Tag("unknown")],
     Discriminator(_tag),

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.protocol.bounds import Identifier, Line, Steps, TaskText
+from bridge.protocol.bounds import MAX_MESSAGE_CHARS, Identifier, Line, Steps, TaskText
 
 
 class Request(BaseModel):
@@ -73,12 +73,15 @@ class Revision(Request):
 class SavedConversation(Request):
     """GET and PUT /agent/conversation: what lets a fresh container go on.
 
-    `messages` are chat-completions messages, the standing instructions included; `waiting` are
-    the messages that no task has taken up. A bridge takes it only before its first event, and
+    `messages` are chat-completions messages, the standing instructions included, all of them;
+    `summary` is what the model reads in place of those before `summary_upto`. `waiting` are the
+    messages that no task has taken up. A bridge takes it only before its first event, and
     numbers its events from `last_seq` + 1.
     """
 
     protocol: int
     last_seq: int = Field(ge=0)
     messages: tuple[dict[str, Any], ...] = ()
+    summary: str | None = Field(default=None, max_length=MAX_MESSAGE_CHARS)
+    summary_upto: int = Field(default=0, ge=0)
     waiting: tuple[ChatRequest, ...] = ()

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.config import BridgeSettings
+from bridge.context import ModelLimits
 from bridge.errors import ModelError
 from bridge.llm import ModelRequest
 from bridge.protocol import (
@@ -47,6 +48,7 @@ class ScriptedModel:
 
     def __init__(self, steps: Sequence[Step] = ()) -> None:
         self.steps = list(steps)
+        self.known = ModelLimits()
         self.asked: list[ModelRequest] = []
 
     async def complete(self, request: ModelRequest, on_text: Callable[[str], None]) -> ModelTurn:
@@ -59,6 +61,9 @@ class ScriptedModel:
         if turn.text:
             on_text(turn.text)
         return turn
+
+    async def limits(self, _model: str) -> ModelLimits:
+        return self.known
 
 
 def task(task_id: str = "t1", text: str = "do it", **fields: object) -> ExecuteRequest:
