@@ -23,6 +23,8 @@ SUMMARY_NOTE = (
     "verified and how); Open points (what is left, in order). Keep what an earlier summary says "
     "and still holds. Facts only; no credentials."
 )
+_BY_MODEL = "# Summary, written by you"
+_BEFORE = "# From the summary before"
 _HEAD = (
     f"{NOTE} The older part of this conversation is left out. This is what it came to; the newest "
     "messages follow as they were. Read a file again before you rely on its details."
@@ -80,13 +82,13 @@ def summary_text(facts: Facts, said: str, earlier: str, limit_chars: int) -> str
     if facts.files:
         parts += ["# Files written so far", ", ".join(f"`{path}`" for path in facts.files)]
     if said:
-        parts += ["# Summary, written by you", cut_middle(said, max(limit_chars, _LEAST_CHARS))]
+        parts += [_BY_MODEL, cut_middle(said, max(limit_chars, _LEAST_CHARS))]
     else:
         words = "\n".join(f"- {text}" for text in facts.last_words)
         parts += ["# What you said last before this point", cut_middle(words, limit_chars)]
         if earlier:
-            kept = earlier.partition("# Summary, written by you")[2] or ""
-            parts += ["# From the summary before", cut_middle(kept.strip(), limit_chars)]
+            kept = earlier.partition(_BY_MODEL)[2] or earlier.partition(_BEFORE)[2]
+            parts += [_BEFORE, cut_middle(kept.strip(), max(limit_chars, _LEAST_CHARS))]
     return "\n".join(parts)
 
 

@@ -185,7 +185,10 @@ OpenDesk = Callable[..., Any]
 def open_desk(settings: BridgeSettings, prepared: Path) -> OpenDesk:
     @asynccontextmanager
     async def desk(
-        *steps: Step, prepare: bool = True, elsewhere: Path | None = None
+        *steps: Step,
+        prepare: bool = True,
+        elsewhere: Path | None = None,
+        settings: BridgeSettings = settings,
     ) -> AsyncIterator[Desk]:
         place = settings_in(elsewhere) if elsewhere else settings
         waits: list[float] = []
