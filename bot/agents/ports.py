@@ -21,6 +21,7 @@ from bridge.protocol import (
     ChatRequest,
     Diff,
     ExecuteRequest,
+    ModelChanged,
     Status,
     WorkspaceReady,
     WorkspaceRequest,
@@ -299,6 +300,9 @@ class Voice(Protocol):
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
         """Something that happened and is no trouble; `text` is mrkdwn of ours."""
+
+    def fallback(self, agent: Agent, event: ModelChanged) -> Post:
+        """Another model goes on, and why."""
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong, in plain words, and the next step."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
+from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
 from bot.agents.reading import Reading
 from bot.agents.revision import Revision
@@ -65,6 +66,7 @@ class AgentService:
         self._stopper = Stopper(world, fleet)
         # Fair: replies that arrive together are stored in the order of their arrival.
         self._replying = asyncio.Lock()
+        self._models = ModelSwitch(world)
         self.reading = Reading(world)
         self.revision = Revision(world)
 
@@ -141,7 +143,10 @@ class AgentService:
         The same message twice has one effect.
         """
         async with self._replying:
-            return await self._reply(reply)
+            rest = await self._models.rest_of(
+                reply.thread, reply.ts, reply.text, reply.client_msg_id
+            )
+            return await self._reply(replace(reply, text=rest))
 
     async def _reply(self, reply: Reply) -> bool:
         agent = await self._world.store.agent_of_thread(reply.thread)

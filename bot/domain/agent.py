@@ -196,7 +196,6 @@ class Agent:
                     status_since=event.at,
                     task_id=event.task_id,
                     task_number=self.task_number + (event.task_id != self.task_id),
-                    model=event.model,
                     step=0,
                 )
             case StepStarted():

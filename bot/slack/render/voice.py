@@ -20,7 +20,7 @@ from bot.slack.render.text import (
     seconds,
     split_markdown,
 )
-from bridge.protocol import Outcome
+from bridge.protocol import ModelChanged, Outcome
 
 SHOWN_FILES = 8
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
@@ -82,6 +82,12 @@ class SlackVoice:
     def notice(self, agent: Agent, key: str, text: str) -> Post:
         """Something that happened and is no trouble; `text` is mrkdwn of ours."""
         return _message(agent, f"notice:{key}", text, [section(text)], Priority.NOTICE)
+
+    def fallback(self, agent: Agent, event: ModelChanged) -> Post:
+        """Another model goes on, and why; the words come from a container."""
+        why = f"{line(event.error.message, 300)} " if event.error else ""
+        text = f"{why}{code(event.model)} goes on in place of {code(event.previous)}."
+        return self.notice(agent, f"fallback:{event.seq}", text)
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""
