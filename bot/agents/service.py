@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.agents.continuation import Continuation
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.model_switch import ModelSwitch
@@ -67,6 +68,7 @@ class AgentService:
         # Fair: replies that arrive together are stored in the order of their arrival.
         self._replying = asyncio.Lock()
         self._models = ModelSwitch(world)
+        self.continuation = Continuation(world, fleet)
         self.reading = Reading(world)
         self.revision = Revision(world)
 

@@ -137,6 +137,14 @@ class Desk:
         with log_scope(agent=agent_id, user=user):
             await self._guarded(tell, self._service.file_patch(agent_id, request))
 
+    async def go_on(
+        self, agent_id: str, user: str, channel: str, thread_ts: str | None, task_id: str
+    ) -> None:
+        """Give a task that has used up its steps as many again."""
+        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
+        with log_scope(agent=agent_id, user=user):
+            await self._guarded(tell, self._service.continuation.go_on(agent_id, task_id, user))
+
     async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
         async def act() -> None:
             command = parse(text, max_steps=self._max_steps)
