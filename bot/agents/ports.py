@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from bot.domain.agent import Agent, RepoRef, ThreadRef
 from bot.domain.card import TaskCard
 from bot.domain.message import Message
+from bot.domain.offers import ModelOffer
 from bot.domain.posts import Post
 from bridge.protocol import (
     Accepted,
@@ -175,6 +176,9 @@ class Gateway(Protocol):
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
+
+    async def models(self) -> Sequence[ModelOffer]:
+        """Return what the provider lists; raises UserError when it shows no list."""
 
 
 @dataclass(frozen=True, slots=True)

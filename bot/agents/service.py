@@ -17,6 +17,7 @@ from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef, branch_for, new_agent_id
 from bot.domain.commands import StartAgent, is_restart, title_of
 from bot.domain.message import FIRST, Message
+from bot.domain.offers import ModelOffer
 from bot.errors import BotError, ChannelUnavailable, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 
@@ -270,6 +271,10 @@ class AgentService:
     async def running(self, channel: str | None = None) -> Sequence[Agent]:
         """The agents that are alive, newest first."""
         return await self._world.store.agents(alive=True, channel=channel)
+
+    async def models(self) -> Sequence[ModelOffer]:
+        """What the provider lists; raises UserError when it shows no list."""
+        return await self._world.gateway.models()
 
     async def diff(self, agent: Agent) -> Diff | None:
         """What changed so far; None when the bridge does not say."""

@@ -21,7 +21,8 @@ Reply to steer or continue, no mention needed. `queue: …` waits for the end of
 `model: NAME` changes the model from the next step on; the conversation goes on.
 :octagonal_sign: on any message, the button, or the word `stop` stops it.
 *Look around*
-`/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`"""
+`/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`
+`/agent models [search]` shows the models with price and context"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,16 @@ class StopAgent:
     agent_id: str | None
 
 
-Command = StartAgent | OpenForm | ShowHelp | ListAgents | ShowStatus | StopAgent
+@dataclass(frozen=True, slots=True)
+class ListModels:
+    """`models [search]`."""
 
-_WORDS = ("help", "list", "status", "stop")
+    search: str
+
+
+Command = StartAgent | OpenForm | ShowHelp | ListAgents | ListModels | ShowStatus | StopAgent
+
+_WORDS = ("help", "list", "models", "status", "stop")
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
 _ID = re.compile(r"[a-z0-9]{2,12}")
@@ -85,6 +93,8 @@ def parse(text: str, *, max_steps: int) -> Command:
         return ShowHelp()
     if first == "list":
         return ListAgents()
+    if first == "models":
+        return ListModels(" ".join(words[1:])[:MAX_MODEL_CHARS])
     if first in {"status", "stop"}:
         agent_id = _agent_id(words[1:])
         return ShowStatus(agent_id) if first == "status" else StopAgent(agent_id)

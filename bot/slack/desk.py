@@ -13,6 +13,7 @@ from bot.domain.commands import (
     HELP,
     Command,
     ListAgents,
+    ListModels,
     OpenForm,
     ShowHelp,
     ShowStatus,
@@ -26,7 +27,7 @@ from bot.errors import BotError, UserError
 from bot.logs import log_scope
 from bot.slack.incoming import PersonMessage, RevisedMessage
 from bot.slack.render.form import start_form
-from bot.slack.render.lists import agent_line, list_text
+from bot.slack.render.lists import agent_line, list_text, offers_text
 from bot.slack.render.text import plain
 
 logger = logging.getLogger(__name__)
@@ -166,6 +167,8 @@ class Desk:
             case ListAgents():
                 agents = await self._service.running(origin.channel)
                 await tell(list_text(agents, self._workspace_url))
+            case ListModels(search=search):
+                await tell(offers_text(await self._service.models(), search))
             case ShowStatus(agent_id=agent_id):
                 agent = await self._named(agent_id, origin)
                 diff = await self._service.diff(agent) if agent.alive else None
