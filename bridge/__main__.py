@@ -79,9 +79,10 @@ async def _serve(settings: BridgeSettings) -> None:
 
 
 async def _prewarm(model: OpenAIChatModel, answered: asyncio.Event) -> None:
-    """Load the model client early, but not in the way of the first answer."""
+    """Load the model client and the list of models early, but not in the way of an answer."""
     await answered.wait()
     await model.prewarm()
+    await model.limits("")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

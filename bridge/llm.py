@@ -68,6 +68,7 @@ class OpenAIChatModel:
         self._context_tokens = context_tokens
         self._listed: dict[str, ModelLimits] | None = None
         self._ask_again_at = 0.0
+        self._listing = asyncio.Lock()
         self._client: AsyncOpenAI | None = None
         self._loading = asyncio.Lock()
 
@@ -115,13 +116,17 @@ class OpenAIChatModel:
         raise failure from cause
 
     async def limits(self, model: str) -> ModelLimits:
-        """See ChatModel. The setting wins over the provider's list, which is asked for once."""
+        """See ChatModel. The setting wins over the provider's list, which is asked for once.
+
+        The first call may wait for that list: make it when nobody is in a hurry.
+        """
         if self._context_tokens is not None:
             return ModelLimits(self._context_tokens)
-        now = asyncio.get_running_loop().time()
-        if self._listed is None and now >= self._ask_again_at:
-            self._ask_again_at = now + _ASK_AGAIN_SECONDS
-            self._listed = await self._list()
+        async with self._listing:
+            now = asyncio.get_running_loop().time()
+            if self._listed is None and now >= self._ask_again_at:
+                self._ask_again_at = now + _ASK_AGAIN_SECONDS
+                self._listed = await self._list()
         return limits_of(model, self._listed or {}) or ModelLimits()
 
     async def _list(self) -> dict[str, ModelLimits] | None:

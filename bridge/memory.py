@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 # Shares of the room behind the standing instructions and the tools.
 _KEPT_SHARE, _SUMMARY_SHARE, _FACTS_SHARE = 0.3, 0.15, 0.1
 _LEAST_ROOM_TOKENS = 1_000
+_FITS_ANYWHERE_TOKENS = 6_000  # no model that can work on code takes less
+_MOST_BYTES = 48_000  # of the model's words, and of the facts: more is no summary
 _LEAST_GAIN = 0.1  # a summary that saves less is not worth its price
 
 Tools = Sequence[Mapping[str, Any]]
@@ -62,8 +64,11 @@ class Memory:
 
     async def make_room(self, task_id: str, model: str, tools: Tools) -> None:
         """Summarise, if the next prompt would come too near to the model's limit."""
+        estimate = self._meter.estimate(self.prompt_bytes(tools))
+        if estimate <= _FITS_ANYWHERE_TOKENS:
+            return  # so that a first call never waits for the provider's list
         limits = await self.limits(model)
-        if self._meter.estimate(self.prompt_bytes(tools)) > limits.prompt_tokens:
+        if estimate > limits.prompt_tokens:
             await self._compact(task_id, model, tools, limits, fits=True)
 
     async def make_room_after(
@@ -87,8 +92,10 @@ class Memory:
         upto = cut_before(talk.messages, talk.sizes, first, int(room * _KEPT_SHARE))
         if upto is None or sum(talk.sizes[first:upto]) < room * _LEAST_GAIN:
             return False
-        facts = facts_of(talk.messages[talk.head : upto], int(room * _FACTS_SHARE))
-        limit = int(room * _SUMMARY_SHARE)
+        facts = facts_of(
+            talk.messages[talk.head : upto], min(int(room * _FACTS_SHARE), _MOST_BYTES)
+        )
+        limit = min(int(room * _SUMMARY_SHARE), _MOST_BYTES)
         said = await self._ask(task_id, model, tools, limit, fits=fits)
         earlier = talk.summary.text if talk.summary else ""
         text = summary_text(facts, said, earlier, limit)
