@@ -14,7 +14,7 @@ from bridge.context import ChatMessage, Summary, size_of
 from bridge.journal import Journal
 from bridge.protocol import ChatMode, Disposition
 
-_REASONING = frozenset({"reasoning", "reasoning_details"})
+_REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
 class PersonMessage(BaseModel):

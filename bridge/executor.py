@@ -11,6 +11,7 @@ from bridge.memory import Memory
 from bridge.model_calls import ModelCalls
 from bridge.model_choice import PATIENT_ATTEMPTS, ModelChoice
 from bridge.prompts import (
+    BROKEN_OFF_NOTE,
     CIRCLE_NOTE,
     CUT_OFF_NOTE,
     FEW_STEPS_NOTE,
@@ -164,6 +165,9 @@ class Executor:
             except ModelError as error:
                 if not run.choice.fall_back(error):
                     raise
+                if self._conversation.messages[-1]["role"] == "assistant":
+                    # Half an answer: without a word behind it, it would be continued as it is.
+                    self._note(BROKEN_OFF_NOTE)
                 await self._record_change(run, model, error)
 
     async def _ask_one(self, run: _Run, model: str) -> ModelTurn:

@@ -31,6 +31,7 @@ CUT_OFF_NOTE = (
     f"{NOTE} The output limit cut your answer off. Go on exactly where it stopped, "
     "without repeating anything."
 )
+BROKEN_OFF_NOTE = f"{NOTE} The answer above broke off. Answer anew."
 INTERRUPTED_RESULT = "The person interrupted this call. It may have had some of its effects."
 LOST_RESULT = (
     "The bridge was restarted during this call. Its outcome is unknown: look before you repeat it."

@@ -12,7 +12,7 @@ from bridge.turns import clean, cut_middle
 
 READ_RESULT = "read_result"
 _MAX_RESULT_CHARS = 2_000_000
-_MAX_KEPT_BYTES = 256 * 1_048_576
+_MAX_KEPT_BYTES = 64 * 1_048_576
 _READ_CHARS = 8_000
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from bridge.errors import ModelError
 from bridge.protocol import MAX_MESSAGE_CHARS, ErrorCode
 
+# OpenRouter's name for it, and that of DeepSeek and of most local servers.
+REASONING, REASONING_CONTENT = "reasoning", "reasoning_content"
 _MAX_CHARS = 4 * MAX_MESSAGE_CHARS
 _MAX_CALLS = 64
 _MAX_COST_USD = 1e6
@@ -42,11 +44,15 @@ class CallUsage:
 
 @dataclass(frozen=True, slots=True)
 class ModelTurn:
-    """One whole answer. `cut_off`: the output limit ended it before the model did."""
+    """One whole answer. `cut_off`: the output limit ended it before the model did.
+
+    `reasoning_field` is the name by which the provider calls the reasoning, and wants it back.
+    """
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str = ""
+    reasoning_field: str = "reasoning"
     reasoning_details: tuple[Any, ...] = ()
     cut_off: bool = False
     model: str | None = None
@@ -70,7 +76,7 @@ class ModelTurn:
         if self.reasoning_details:
             message["reasoning_details"] = list(self.reasoning_details)
         elif self.reasoning:
-            message["reasoning"] = self.reasoning
+            message[self.reasoning_field] = self.reasoning
         if self.tool_calls:
             message["tool_calls"] = [
                 {
@@ -122,6 +128,7 @@ class TurnBuilder:
         self.chunks = 0
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._reasoning_field = REASONING
         self._details: list[Any] = []
         self._calls: dict[int, _CallFragments] = {}
         self._chars = 0
@@ -159,6 +166,7 @@ class TurnBuilder:
             text=clean("".join(self._text)),
             tool_calls=self._tool_calls(),
             reasoning=clean("".join(self._reasoning)),
+            reasoning_field=self._reasoning_field,
             reasoning_details=_joined(self._details),
             cut_off=self.finish_reason == "length",
             model=self._model,
@@ -172,7 +180,9 @@ class TurnBuilder:
             return ""
         text = _text(delta.get("content"))
         self._text.append(text)
-        reasoning = _text(delta.get("reasoning")) or _text(delta.get("reasoning_content"))
+        reasoning = _text(delta.get(REASONING))
+        if not reasoning and (reasoning := _text(delta.get(REASONING_CONTENT))):
+            self._reasoning_field = REASONING_CONTENT
         self._reasoning.append(reasoning)
         self._chars += len(text) + len(reasoning)
         if isinstance(details := delta.get("reasoning_details"), list):

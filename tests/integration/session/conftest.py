@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,16 @@ from bridge.session import Session
 from bridge.tools import default_tools
 from bridge.turns import ModelTurn, ToolCall
 
-Step = ModelTurn | ModelError | Callable[[ModelRequest], Awaitable[ModelTurn]]
+
+@dataclass(frozen=True)
+class Half:
+    """An answer that breaks off after these words."""
+
+    text: str
+    error: ModelError
+
+
+Step = ModelTurn | ModelError | Half | Callable[[ModelRequest], Awaitable[ModelTurn]]
 
 
 def says(text: str, **fields: Any) -> ModelTurn:
@@ -57,6 +67,9 @@ class ScriptedModel:
         step = self.steps.pop(0)
         if isinstance(step, ModelError):
             raise step
+        if isinstance(step, Half):
+            on_text(step.text)
+            raise step.error
         turn = step if isinstance(step, ModelTurn) else await step(request)
         if turn.text:
             on_text(turn.text)

@@ -23,6 +23,7 @@ from bridge.protocol import (
 from bridge.turns import ModelTurn
 from tests.integration.session.conftest import (
     Desk,
+    Half,
     OpenDesk,
     calls,
     message,
@@ -80,6 +81,18 @@ async def test_fallbacks_are_tried_in_order_and_the_next_task_begins_with_the_wa
         "third/model",
         "acme/model",
     ]
+
+
+async def test_half_an_answer_is_not_put_into_the_mouth_of_a_fallback(
+    open_desk: OpenDesk, with_fallbacks: BridgeSettings
+) -> None:
+    gone = ModelError(ErrorCode.MODEL_NOT_FOUND, "gone")
+    async with open_desk(Half("Half of", gone), says("Whole."), settings=with_fallbacks) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        roles = [m["role"] for m in desk.model.asked[1].messages]
+    assert [e.text for e in events if isinstance(e, MessageWritten)] == ["Half of", "Whole."]
+    assert roles == ["system", "user", "assistant", "user"]
 
 
 async def test_a_fault_of_the_account_asks_no_other_model(

@@ -13,6 +13,7 @@ from bridge.protocol import AgentEvent, ErrorCode, MessageWritten, Outcome, pars
 from bridge.replay import main, replay
 from bridge.turns import CallUsage, ModelTurn
 from tests.integration.session.conftest import (
+    Half,
     HangingStep,
     OpenDesk,
     Step,
@@ -43,6 +44,12 @@ STORIES: dict[str, tuple[Step, ...]] = {
     "a cut answer": (says("One, ", cut_off=True), says("two.")),
     "retries": (DOWN, DOWN, calls("list_directory", {}), DOWN, says("Done.")),
     "a final failure": (calls("list_directory", {}), DOWN, DOWN, DOWN),
+    "half an answer": (
+        calls("list_directory", {}),
+        Half("I am", DOWN),
+        Half("I", DOWN),
+        Half("I w", DOWN),
+    ),
     "circles": tuple(calls("read_file", {"path": "README.md"}) for _ in range(6)),
     "a summary": (*(looks(n) for n in range(6)), TOO_LONG, says("Summary."), says("Done.")),
     "the last step": tuple(calls("read_file", {"path": f"{n}"}) for n in range(7)),
