@@ -1,12 +1,14 @@
 """Tool results: short in the conversation, whole on the disk, and a tool that reads them again."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
 from bridge.errors import BridgeError, ToolError
 from bridge.journal import Journal
+from bridge.protocol import SavedResult
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.turns import clean, cut_middle
 
@@ -54,6 +56,23 @@ class KeptResults:
         text: str = json.loads(self._journal.read(number - 1, 1)[0])["text"]
         return text[offset : offset + limit_chars], len(text)
 
+    def newest(self, limit_bytes: int) -> list[bytes]:
+        """The newest results that fit into so many bytes, as JSON objects, newest first."""
+        found: list[bytes] = []
+        for number in sorted(self._lines.values(), reverse=True):
+            line = self._journal.read(number - 1, 1)[0]
+            limit_bytes -= len(line) + 1
+            if limit_bytes < 0:
+                break
+            found.append(line)
+        return found
+
+    def take_in(self, results: Sequence[SavedResult]) -> None:
+        """Keep the results of an earlier bridge, given newest first; those known already stay."""
+        for result in reversed(results):
+            if result.call_id not in self._lines:
+                self._keep(result.call_id, result.text)
+
     def close(self) -> None:
         """Close the file."""
         self._journal.close()
@@ -86,7 +105,7 @@ def read_result_tool(results: KeptResults) -> Tool[ReadResult]:
         if found is None:
             raise ToolError(
                 "No result is kept under this call_id. Only results that say so are kept, and not "
-                "beyond the life of the container: repeat the call if you need it."
+                "for ever: repeat the call if you need it."
             )
         part, total = found
         if not part:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bridge.context import ChatMessage, Summary
@@ -22,6 +22,7 @@ from bridge.turns import clean
 
 MAX_SAVED_BYTES = 32 * 1_048_576
 _ENVELOPE_BYTES = 1_024
+_RESULTS_BYTES = 4 * 1_048_576
 _BREATH_BYTES = 1_048_576
 _MAX_WAITING = 20
 _DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
@@ -32,9 +33,14 @@ _CUT = (
 
 
 async def exported(
-    conversation: Conversation, last_seq: int, limit_bytes: int = MAX_SAVED_BYTES
+    conversation: Conversation,
+    last_seq: int,
+    limit_bytes: int = MAX_SAVED_BYTES,
+    results: Callable[[int], list[bytes]] = lambda _limit_bytes: [],
 ) -> bytes:
     """The conversation as a SavedConversation in JSON, at most `limit_bytes`.
+
+    `results` gives the newest long results, as JSON, for what room is left.
 
     A turn whose calls have no results yet is left out. What is too large keeps the standing
     instructions and its newest part, from a person's message on, and says so.
@@ -55,8 +61,10 @@ async def exported(
     kept, shift, least = _newest(messages, parts, room)
     upto = max(summary.upto + shift, least) if summary else 0
     head = f'{{"protocol":{PROTOCOL_VERSION},"last_seq":{last_seq},"messages":['.encode()
-    tail = b'],"summary":' + said + f',"summary_upto":{upto},"waiting":'.encode()
-    return head + b",".join(kept) + tail + waiting + b"}"
+    left = room - sum(map(len, kept)) - len(kept)
+    whole = b",".join(results(min(left, _RESULTS_BYTES)))
+    tail = b'],"summary":' + said + f',"summary_upto":{upto},"results":['.encode() + whole
+    return head + b",".join(kept) + tail + b'],"waiting":' + waiting + b"}"
 
 
 def restore(conversation: Conversation, saved: SavedConversation) -> None:

@@ -158,7 +158,8 @@ class Session:
 
     async def export(self) -> bytes:
         """The conversation as `restore` takes it, as JSON."""
-        return await saved.exported(self._conversation, self.events.last_seq)
+        newest = self._results.newest
+        return await saved.exported(self._conversation, self.events.last_seq, results=newest)
 
     async def restore(self, conversation: SavedConversation) -> Status:
         """Go on with the conversation of an earlier bridge, before anything has happened here.
@@ -170,6 +171,7 @@ class Session:
                 raise BridgeError(
                     ErrorCode.WORKSPACE_CONFLICT, "This bridge has a history of its own already."
                 )
+            self._results.take_in(conversation.results)
             saved.restore(self._conversation, conversation)
             self.events.start_after(conversation.last_seq)
         await self._conversation.sync()

@@ -63,6 +63,7 @@ from bridge.protocol.requests import (
     Request,
     Revision,
     SavedConversation,
+    SavedResult,
     WorkspaceRequest,
 )
 
@@ -100,6 +101,7 @@ __all__ = [
     "Revised",
     "Revision",
     "SavedConversation",
+    "SavedResult",
     "SessionStatus",
     "Status",
     "StepStarted",

@@ -70,13 +70,20 @@ class Revision(Request):
     text: TaskText
 
 
+class SavedResult(Request):
+    """A tool result that was too long for the conversation, whole."""
+
+    call_id: str = Field(min_length=1, max_length=200)
+    text: str = Field(max_length=2_000_000)
+
+
 class SavedConversation(Request):
     """GET and PUT /agent/conversation: what lets a fresh container go on.
 
     `messages` are chat-completions messages, the standing instructions included, all of them;
-    `summary` is what the model reads in place of those before `summary_upto`. `waiting` are the
-    messages that no task has taken up. A bridge takes it only before its first event, and
-    numbers its events from `last_seq` + 1.
+    `summary` is what the model reads in place of those before `summary_upto`. `results` are the
+    newest of the long tool results; `waiting` are the messages that no task has taken up. A bridge
+    takes it only before its first event, and numbers its events from `last_seq` + 1.
     """
 
     protocol: int
@@ -84,4 +91,5 @@ class SavedConversation(Request):
     messages: tuple[dict[str, Any], ...] = ()
     summary: str | None = Field(default=None, max_length=MAX_MESSAGE_CHARS)
     summary_upto: int = Field(default=0, ge=0)
+    results: tuple[SavedResult, ...] = ()
     waiting: tuple[ChatRequest, ...] = ()

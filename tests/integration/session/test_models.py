@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,10 @@ from bridge.protocol import (
     MessageWritten,
     ModelChanged,
     Outcome,
+    SavedConversation,
     TaskFinished,
     ToolFinished,
+    WorkspaceRequest,
 )
 from bridge.turns import ModelTurn
 from tests.integration.session.conftest import (
@@ -187,6 +190,31 @@ async def test_a_long_result_is_short_in_the_context_and_read_again_by_the_tool(
     assert "read_result" in shortened
     assert part.startswith("[characters 20000 to 24000")
     assert [event.ok for event in events if isinstance(event, ToolFinished)] == [True, True]
+
+
+async def test_a_long_result_moves_to_another_bridge(
+    open_desk: OpenDesk,
+    settings: BridgeSettings,
+    workspace_request: WorkspaceRequest,
+    tmp_path: Path,
+) -> None:
+    steps = (calls("read_file", {"path": "large.txt"}), says("Done."))
+    async with open_desk(*steps) as desk:
+        desk.model.known = ModelLimits(32_768, 4_096)
+        (settings.workspace_dir / "large.txt").write_text("a line of text\n" * 2_000)
+        await desk.session.execute(task())
+        await desk.finished("t1")
+        saved = await desk.session.export()
+        call_id = desk.model.asked[1].messages[-1]["tool_call_id"]
+    reads = calls("read_result", {"call_id": call_id, "offset": 9_000})
+    async with open_desk(reads, says("Yes."), prepare=False, elsewhere=tmp_path / "b") as desk:
+        await desk.session.restore(SavedConversation.model_validate_json(saved))
+        await desk.session.prepare(workspace_request)
+        await desk.session.chat(message(1, model="acme/model"))
+        await desk.finished("r1")
+        assert texts(desk)[1][-1].startswith("[characters 9000 to 13000")
+        again = await desk.session.export()
+    assert json.loads(again)["results"] == json.loads(saved)["results"] != []
 
 
 async def test_many_long_results_of_one_step_share_the_room(
