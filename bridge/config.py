@@ -29,7 +29,7 @@ class BridgeSettings(BaseModel):
     model_progress_timeout_seconds: float = Field(default=120.0, gt=0)
     # About two and a half minutes of waiting: longer than the bot, whose gateway carries the
     # calls, takes to be started again.
-    model_max_attempts: int = Field(default=9, ge=1)
+    model_max_attempts: int = Field(default=12, ge=1)
     model_retry_seconds: float = Field(default=1.0, gt=0)
     model_context_tokens: int | None = Field(default=None, ge=SMALLEST_CONTEXT_TOKENS)
     fallback_models: tuple[str, ...] = ()
