@@ -79,18 +79,12 @@ class Session:
         patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
         talk, events = self._conversation, self.events
         calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
+        memory = Memory(model, talk, events, calls, summary_model=settings.summary_model)
+        tool_calls, last_model = ToolCalls(self._tools, events), self._ledger.model
         executor = Executor(
-            talk,
-            events,
-            calls,
-            ToolCalls(self._tools, events),
-            Memory(model, talk, events, calls, summary_model=settings.summary_model),
-            self._results,
-            answered_by=self._ledger.model,
+            talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
-        self._worker = Worker(
-            executor, self._conversation, self.events, self._ledger, self._make_task
-        )
+        self._worker = Worker(executor, talk, events, self._ledger, self._make_task)
         self._at_checkout = asyncio.Lock()  # a clone, or a patch
 
     async def run(self) -> None:
