@@ -19,7 +19,7 @@ from benchmarks.report import Row, Sample
 from benchmarks.tasks import agent_at_work
 
 _SHORT, _SHORT_RUNS = 15, 6
-_LONG, _LONG_RUNS = 100, 4
+_LONG, _LONG_RUNS = 300, 2
 _FSYNCS = 60
 _PROGRAM_RUNS = 20
 _PROGRAMS = {

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.errors import ConfigurationError, UserError
 from bot.logs import set_up_logs
+from bot.records import COMMANDS
 
 TRY = '.venv/bin/python -m playground.chat "/agent demo/todo fix the failing test"'
 
@@ -21,6 +22,10 @@ TRY = '.venv/bin/python -m playground.chat "/agent demo/todo fix the failing tes
 @click.version_option(package_name="threadsmith")
 def main() -> None:
     """Self-hosted autonomous coding agents in Slack threads."""
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     openrouter_api_key: SecretStr = SecretStr("")
     openrouter_base_url: str = "https://openrouter.ai/api/v1"
     agent_model: str = "anthropic/claude-3.5-sonnet"
+    agent_fallback_models: Annotated[tuple[str, ...], NoDecode] = ()
+    agent_summary_model: str = ""
+    agent_context_tokens: int = Field(default=0, ge=0, le=100_000_000)
     agent_max_steps: int = Field(default=15, ge=1, le=200)
     agent_max_steps_limit: int = Field(default=50, ge=1, le=1_000)
 
@@ -60,10 +63,17 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     crash_at: str = ""
 
-    @field_validator("command_allow", mode="before")
+    @field_validator("command_allow", "agent_fallback_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+    @field_validator("agent_context_tokens")
+    @classmethod
+    def _room_enough(cls, value: int) -> int:
+        if 0 < value < 2_048:  # noqa: PLR2004  (the bridge would refuse it too, but later)
+            raise ValueError("a context of less than 2048 tokens leaves no room to work")
+        return value
 
     @field_validator("slack_api_url")
     @classmethod

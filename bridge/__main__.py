@@ -52,6 +52,7 @@ async def _serve(settings: BridgeSettings) -> None:
         settings.openrouter_base_url,
         settings.openrouter_api_key,
         progress_timeout_seconds=settings.model_progress_timeout_seconds,
+        context_tokens=settings.model_context_tokens,
     )
     session = Session(settings, model, default_tools())
     answered, stop = asyncio.Event(), asyncio.Event()
@@ -78,9 +79,10 @@ async def _serve(settings: BridgeSettings) -> None:
 
 
 async def _prewarm(model: OpenAIChatModel, answered: asyncio.Event) -> None:
-    """Load the model client early, but not in the way of the first answer."""
+    """Load the model client and the list of models early, but not in the way of an answer."""
     await answered.wait()
     await model.prewarm()
+    await model.limits("")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from bridge.context import SMALLEST_CONTEXT_TOKENS
 from bridge.protocol import PORT
 
 
@@ -28,7 +29,11 @@ class BridgeSettings(BaseModel):
     model_progress_timeout_seconds: float = Field(default=120.0, gt=0)
     # About two and a half minutes of waiting: longer than the bot, whose gateway carries the
     # calls, takes to be started again.
-    model_max_attempts: int = Field(default=9, ge=1)
+    model_max_attempts: int = Field(default=12, ge=1)
+    model_retry_seconds: float = Field(default=1.0, gt=0)
+    model_context_tokens: int | None = Field(default=None, ge=SMALLEST_CONTEXT_TOKENS)
+    fallback_models: tuple[str, ...] = ()
+    summary_model: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -40,7 +45,9 @@ class BridgeSettings(BaseModel):
         values: dict[str, object] = {
             name: source[name.upper()] for name in cls.model_fields if source.get(name.upper())
         }
-        allow = values.get("command_allow")
-        if isinstance(allow, str):
-            values["command_allow"] = tuple(word for word in allow.split(",") if word)
+        for name in ("command_allow", "fallback_models"):
+            listed = values.get(name)
+            if isinstance(listed, str):
+                words = (word.strip() for word in listed.split(","))
+                values[name] = tuple(word for word in words if word)
         return cls.model_validate(values)

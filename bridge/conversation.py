@@ -4,16 +4,17 @@ Both lie in one file, so that a message leaves the queue and enters the conversa
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from bridge.context import ChatMessage, Summary, size_of
 from bridge.journal import Journal
 from bridge.protocol import ChatMode, Disposition
 
-ChatMessage = Mapping[str, Any]  # one message as the chat-completions API wants it
+_REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
 class PersonMessage(BaseModel):
@@ -37,14 +38,22 @@ class PersonMessage(BaseModel):
 
 class Conversation:
     """What the model has been told and has said. Every tool call in it has a result, or is about
-    to get one."""
+    to get one.
+
+    `messages` is all of it, for good; the model is told `view()`, where a summary may stand for
+    the older part. The view only grows at its end until the next summary replaces a part of it.
+    """
 
     messages: list[ChatMessage]
+    sizes: list[int]  # bytes of each message, so that nobody has to measure them twice
+    summary: Summary | None
+    call_ids: set[str]  # of every tool call so far
     waiting: list[PersonMessage]
     withdrawn: set[str]  # the task ids that withdrawn messages would have become
     last_accepted: PersonMessage | None
     base_seq: int  # where the events of an earlier bridge ended
     restored_digest: str | None
+    _bytes: int
     _by_task: dict[str, PersonMessage]
     _by_message: dict[str, PersonMessage]
 
@@ -75,6 +84,7 @@ class Conversation:
         waiting: Sequence[PersonMessage],
         last_seq: int,
         digest: str,
+        summary: Summary | None = None,
     ) -> None:
         """Begin with an earlier conversation instead of whatever is here.
 
@@ -83,6 +93,8 @@ class Conversation:
         """
         said = [message.model_dump(mode="json") for message in waiting]
         record = {"messages": messages, "waiting": said, "last_seq": last_seq, "digest": digest}
+        if summary is not None:
+            record |= {"summary": summary.text, "upto": summary.upto}
         self._write({"restored": record})
 
     def take(self, message: PersonMessage) -> None:
@@ -93,6 +105,36 @@ class Conversation:
     def append(self, message: ChatMessage) -> None:
         """Add what the model, a tool or the bridge says."""
         self._write({"message": message})
+
+    def summarise(self, summary: Summary) -> None:
+        """From now on the summary stands for what lies before `summary.upto`."""
+        self._write({"summarised": summary.text, "upto": summary.upto})
+
+    def drop_reasoning(self) -> None:
+        """Forget what the model thought: another model could not read it, and may refuse it."""
+        if any(_REASONING & message.keys() for message in self.messages):
+            self._write({"reasoning_dropped": len(self.messages)})
+
+    def view(self) -> list[ChatMessage]:
+        """What the model is told: the standing instructions, the summary, and what follows it."""
+        if self.summary is None:
+            return list(self.messages)
+        said = {"role": "user", "content": self.summary.text}
+        return [*self.messages[: self.head], said, *self.messages[self.summary.upto :]]
+
+    def view_bytes(self) -> int:
+        """How large the view is."""
+        if self.summary is None:
+            return self._bytes
+        left_out = self._bytes_before(self.summary.upto)
+        return (
+            self._bytes - left_out + self._bytes_before(self.head) + len(self.summary.text.encode())
+        )
+
+    @property
+    def head(self) -> int:
+        """How many messages at the start are standing instructions: 1, or 0 without any."""
+        return int(bool(self.messages) and self.messages[0]["role"] == "system")
 
     def answer_open_calls(self, text: str) -> int:
         """Give every tool call that has no result the result `text`; returns how many had none."""
@@ -141,17 +183,39 @@ class Conversation:
                 self.withdrawn.add(task_id)
             case {"restored": fields}:
                 self._forget()
-                self.messages = list(fields["messages"])
+                for message in fields["messages"]:
+                    self._add(message)
+                if "summary" in fields:
+                    self.summary = Summary(fields["summary"], fields["upto"])
                 self.base_seq, self.restored_digest = fields["last_seq"], fields["digest"]
                 for waiting in fields["waiting"]:
                     self._enter(PersonMessage.model_validate(waiting))
+            case {"summarised": text, "upto": upto}:
+                self.summary = Summary(text, upto)
+            case {"reasoning_dropped": _}:
+                told, self.messages, self.sizes, self._bytes = self.messages, [], [], 0
+                for message in told:
+                    self._add({k: v for k, v in message.items() if k not in _REASONING})
             case _:
-                self.messages.append(record["message"])
+                self._add(record["message"])
                 if taken := record.get("takes"):
                     self._leave(taken)
 
+    def _add(self, message: ChatMessage) -> None:
+        self.messages.append(message)
+        self.sizes.append(size_of(message))
+        self._bytes += self.sizes[-1]
+        self.call_ids.update(call["id"] for call in message.get("tool_calls") or ())
+
+    def _bytes_before(self, position: int) -> int:
+        return sum(self.sizes[:position])
+
     def _forget(self) -> None:
         self.messages = []
+        self.sizes = []
+        self.summary = None
+        self.call_ids = set()
+        self._bytes = 0
         self.waiting = []
         self.withdrawn = set()
         self.last_accepted = None

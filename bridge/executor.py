@@ -1,24 +1,36 @@
 """The loop: ask the model, run the tools it calls, ask again, until it is done."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.conversation import Conversation
-from bridge.errors import BridgeError
+from bridge.conversation import Conversation, PersonMessage
+from bridge.errors import BridgeError, ModelError
 from bridge.events import EventLog
+from bridge.memory import Memory
 from bridge.model_calls import ModelCalls
-from bridge.prompts import CUT_OFF_NOTE, LAST_STEP_NOTE, says_unfinished
+from bridge.model_choice import PATIENT_ATTEMPTS, ModelChoice
+from bridge.prompts import (
+    BROKEN_OFF_NOTE,
+    CIRCLE_NOTE,
+    CUT_OFF_NOTE,
+    FEW_STEPS_NOTE,
+    LAST_STEP_NOTE,
+    says_unfinished,
+)
 from bridge.protocol import (
     MAX_MESSAGE_CHARS,
+    ErrorCode,
     FileChange,
     FilesChanged,
     MessageWritten,
+    ModelChanged,
     Outcome,
     ReasoningWritten,
     StepStarted,
-    UsageRecorded,
 )
+from bridge.results import KeptResults
+from bridge.stuck import CallDone, Watch
 from bridge.tool_calls import ToolCalls
 from bridge.tools.base import ToolContext, ToolResult
 from bridge.turns import ModelTurn
@@ -28,24 +40,43 @@ _log = logging.getLogger(__name__)
 Changes = Callable[[], Awaitable[tuple[FileChange, ...]]]
 
 
+_MAX_CONTINUATIONS = 4
+_LEAST_RESULT_CHARS = 600
+_FEW_STEPS = 3
+_FEW_STEPS_FROM = 10  # a shorter task is near its end from the beginning
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One request to the agent, as the loop needs it.
 
-    `take_up` moves the messages that steer this task into the conversation, and says whether
-    there were any. `changes` is the workspace against the source branch.
+    `take_up` moves the messages that steer this task into the conversation, and returns them.
+    `changes` is the workspace against the source branch.
     """
 
     id: str
     model: str
     max_steps: int
-    take_up: Callable[[], Awaitable[bool]]
+    take_up: Callable[[], Awaitable[Sequence[PersonMessage]]]
     changes: Changes
     context: ToolContext
+    fallback_models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One task at work."""
+
+    task: Task
+    choice: ModelChoice
+    watch: Watch
 
 
 class Executor:
-    """Runs tasks, one at a time, on one conversation. It writes events and reads no client."""
+    """Runs tasks, one at a time, on one conversation. It writes events and reads no client.
+
+    `answered_by` is the model that the conversation was with before this process.
+    """
 
     def __init__(
         self,
@@ -53,67 +84,118 @@ class Executor:
         events: EventLog,
         model_calls: ModelCalls,
         tool_calls: ToolCalls,
+        memory: Memory,
+        results: KeptResults,
+        *,
+        answered_by: str | None = None,
     ) -> None:
         self._conversation = conversation
         self._events = events
         self._model_calls = model_calls
         self._tool_calls = tool_calls
+        self._memory = memory
+        self._results = results
+        self._answered_by = answered_by
         self._shown: tuple[FileChange, ...] = ()
 
     async def run(self, task: Task) -> Outcome:
         """Work until the model is done or the steps are used up.
 
-        Raises ModelError when the model fails for good; when cancelled, the conversation may
-        hold calls without results.
+        Raises ModelError when the model fails for good, and BridgeError when it goes in circles;
+        when cancelled, the conversation may hold calls without results.
         """
-        earlier = ""  # the text of an answer that the output limit cut
+        run = _Run(task, ModelChoice(task.model, task.fallback_models), Watch())
+        earlier: list[str] = []  # the parts of an answer that the output limit cut
         for step in range(1, task.max_steps + 1):
             is_last = step == task.max_steps
-            await task.take_up()
-            if is_last:
-                self._note(LAST_STEP_NOTE)
+            await self._take_up(run)
+            self._say_how_much_is_left(task.max_steps - step, task.max_steps)
             await self._conversation.sync()
             await self._record_step(task, step)
-            turn = await self._ask(task)
+            turn = await self._ask(run)
             if turn.tool_calls:
-                await self._write(task, earlier + turn.text, final=False)
-                earlier = ""
-                await self._run_tools(task, turn)
-            elif turn.cut_off and not earlier and not is_last:
-                earlier = turn.text
+                await self._write(task, "".join((*earlier, turn.text)), final=False)
+                earlier.clear()
+                await self._run_tools(run, turn)
+            elif turn.cut_off and len(earlier) < _MAX_CONTINUATIONS and not is_last:
+                earlier.append(turn.text)
                 self._note(CUT_OFF_NOTE)
             else:
-                await self._write(task, earlier + turn.text, final=True)
-                earlier = ""
+                await self._write(task, "".join((*earlier, turn.text)), final=True)
+                earlier.clear()
                 if is_last:
                     return Outcome.STEP_LIMIT if says_unfinished(turn.text) else Outcome.COMPLETED
                 if not self._conversation.steering():
                     return Outcome.COMPLETED
         return Outcome.STEP_LIMIT
 
+    async def _take_up(self, run: _Run) -> None:
+        previous = run.choice.current
+        for message in await run.task.take_up():
+            run.watch.restart()
+            run.choice.choose(message.model)
+        if run.choice.current != previous:
+            await self._record_change(run, previous, None)
+
+    def _say_how_much_is_left(self, left: int, max_steps: int) -> None:
+        if left == 0:
+            self._note(LAST_STEP_NOTE)
+        elif left == _FEW_STEPS and max_steps >= _FEW_STEPS_FROM:
+            self._note(FEW_STEPS_NOTE.format(left=left + 1))
+
     async def _record_step(self, task: Task, step: int) -> None:
         event = StepStarted(task_id=task.id, step=step, max_steps=task.max_steps)
         await self._events.record(event)
 
-    async def _ask(self, task: Task) -> ModelTurn:
-        turn = await self._model_calls.complete(task.id, task.model, self._tool_calls.schemas)
-        usage = turn.usage
+    async def _record_change(self, run: _Run, previous: str, error: ModelError | None) -> None:
         await self._events.record(
-            UsageRecorded(
-                task_id=task.id,
-                model=turn.model or task.model,
-                provider=turn.provider,
-                generation_id=turn.generation_id,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                cached_tokens=usage.cached_tokens,
-                reasoning_tokens=usage.reasoning_tokens,
-                cost_usd=usage.cost_usd,
+            ModelChanged(
+                task_id=run.task.id,
+                model=run.choice.current,
+                previous=previous,
+                error=error.on_the_wire() if error else None,
             )
         )
+
+    async def _ask(self, run: _Run) -> ModelTurn:
+        while True:
+            model = run.choice.current
+            try:
+                return await self._ask_one(run, model)
+            except ModelError as error:
+                if not run.choice.fall_back(error):
+                    raise
+                if self._conversation.messages[-1]["role"] == "assistant":
+                    # Half an answer: without a word behind it, it would be continued as it is.
+                    self._note(BROKEN_OFF_NOTE)
+                await self._record_change(run, model, error)
+
+    async def _ask_one(self, run: _Run, model: str) -> ModelTurn:
+        if self._answered_by not in (None, model):
+            self._conversation.drop_reasoning()
+        turn = await self._ask_within_limits(run, model)
+        self._answered_by = model
         if turn.reasoning.strip():
             text = turn.reasoning[:MAX_MESSAGE_CHARS]
-            await self._events.record(ReasoningWritten(task_id=task.id, text=text))
+            await self._events.record(ReasoningWritten(task_id=run.task.id, text=text))
+        return turn
+
+    async def _ask_within_limits(self, run: _Run, model: str) -> ModelTurn:
+        """One model's answer; a prompt that it finds too long is made shorter, once."""
+        task_id, tools = run.task.id, self._tool_calls.schemas
+        attempts = PATIENT_ATTEMPTS if run.choice.has_another else None
+        await self._memory.make_room(task_id, model, tools)
+        sent = self._memory.prompt_bytes(tools)
+        try:
+            turn = await self._model_calls.complete(task_id, model, tools, max_attempts=attempts)
+        except ModelError as error:
+            if error.code is not ErrorCode.CONTEXT_OVERFLOW:
+                raise
+            if not await self._memory.make_room_after(task_id, model, tools, error):
+                raise
+            sent = self._memory.prompt_bytes(tools)
+            turn = await self._model_calls.complete(task_id, model, tools, max_attempts=attempts)
+        self._memory.counted(turn.usage.prompt_tokens, sent)
         return turn
 
     async def _write(self, task: Task, text: str, *, final: bool) -> None:
@@ -121,16 +203,36 @@ class Executor:
             cut = text[:MAX_MESSAGE_CHARS]
             await self._events.record(MessageWritten(task_id=task.id, text=cut, final=final))
 
-    async def _run_tools(self, task: Task, turn: ModelTurn) -> None:
+    async def _run_tools(self, run: _Run, turn: ModelTurn) -> None:
+        limits = await self._memory.limits(run.choice.current)
+        room = limits.step_chars
         results: list[ToolResult] = []
         for call in turn.tool_calls:
-            result = await self._tool_calls.run(task.id, call, task.context)
+            result = await self._tool_calls.run(run.task.id, call, run.task.context)
             results.append(result)
-            self._conversation.append(
-                {"role": "tool", "tool_call_id": call.id, "content": result.text}
-            )
+            limit = max(min(limits.result_chars, room), _LEAST_RESULT_CHARS)
+            text = self._results.shortened(call.id, result.text, limit)
+            room -= len(text)
+            self._conversation.append({"role": "tool", "tool_call_id": call.id, "content": text})
         if any(result.files_touched or result.exit_code is not None for result in results):
-            await self._show_changes(task)
+            await self._show_changes(run.task)
+        self._look_for_circles(run, turn, results)
+
+    def _look_for_circles(self, run: _Run, turn: ModelTurn, results: list[ToolResult]) -> None:
+        done = [
+            CallDone(call.name, call.arguments, result.ok, result.text)
+            for call, result in zip(turn.tool_calls, results, strict=True)
+        ]
+        circle = run.watch.step(done)
+        if circle is None:
+            return
+        if circle.is_the_end:
+            raise BridgeError(
+                ErrorCode.STUCK,
+                f"The agent went in circles, {circle.what}, and a hint did not help. It was "
+                "stopped so that it costs no more. Reply with what it is missing to go on.",
+            )
+        self._note(CIRCLE_NOTE.format(what=circle.what))
 
     async def _show_changes(self, task: Task) -> None:
         try:

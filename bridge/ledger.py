@@ -3,6 +3,7 @@
 from bridge.protocol import (
     Event,
     MessageTakenUp,
+    ModelChanged,
     StepStarted,
     TaskFinished,
     TaskStarted,
@@ -41,6 +42,8 @@ class Ledger:
                 self.taken_messages.add(event.message_id)
             case StepStarted():
                 self.step = event.step
+            case ModelChanged():
+                self.model = event.model
             case ToolStarted():
                 self.open_tool = event
             case ToolFinished():

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
+from bridge.caching import marked, needs_marks
+from bridge.context import ModelLimits
 from bridge.errors import ModelError
 from bridge.model_errors import from_status, status_of
+from bridge.model_list import limits_of, read_limits
 from bridge.protocol import ErrorCode
 from bridge.turns import ModelTurn, TurnBuilder, clean
 
@@ -25,6 +28,8 @@ _log = logging.getLogger(__name__)
 _CALL_SECONDS = 1_800.0  # a whole answer, however steadily it drips
 _CONNECT_SECONDS = 10.0
 _ERROR_BODY_BYTES = 65_536
+_LIST_SECONDS = 10.0
+_ASK_AGAIN_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +47,28 @@ class ChatModel(Protocol):
     async def complete(self, request: ModelRequest, on_text: Callable[[str], None]) -> ModelTurn:
         """The whole answer; `on_text` hears its text while it comes."""
 
+    async def limits(self, model: str) -> ModelLimits:
+        """How much this model takes; a guess where nobody says. Never raises."""
+
 
 class OpenAIChatModel:
     """A ChatModel behind any OpenAI-compatible address; it speaks OpenRouter's dialect."""
 
     def __init__(
-        self, base_url: str, api_key: SecretStr, *, progress_timeout_seconds: float
+        self,
+        base_url: str,
+        api_key: SecretStr,
+        *,
+        progress_timeout_seconds: float,
+        context_tokens: int | None = None,
     ) -> None:
         self._base_url = base_url
         self._api_key = api_key
         self._progress_seconds = progress_timeout_seconds
+        self._context_tokens = context_tokens
+        self._listed: dict[str, ModelLimits] | None = None
+        self._ask_again_at = 0.0
+        self._listing = asyncio.Lock()
         self._client: AsyncOpenAI | None = None
         self._loading = asyncio.Lock()
 
@@ -98,6 +115,32 @@ class OpenAIChatModel:
             return _whole(turn)  # the answer was complete before the fault
         raise failure from cause
 
+    async def limits(self, model: str) -> ModelLimits:
+        """See ChatModel. The setting wins over the provider's list, which is asked for once.
+
+        The first call may wait for that list: make it when nobody is in a hurry.
+        """
+        if self._context_tokens is not None:
+            return ModelLimits(self._context_tokens)
+        async with self._listing:
+            now = asyncio.get_running_loop().time()
+            if self._listed is None and now >= self._ask_again_at:
+                self._ask_again_at = now + _ASK_AGAIN_SECONDS
+                self._listed = await self._list()
+        return limits_of(model, self._listed or {}) or ModelLimits()
+
+    async def _list(self) -> dict[str, ModelLimits] | None:
+        await self.prewarm()
+        if self._client is None:
+            return None
+        try:
+            async with asyncio.timeout(_LIST_SECONDS):
+                answer = await self._client.get("/models", cast_to=object)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the call itself will show it)
+            _log.info("the provider's list of models could not be read: %s", type(error).__name__)
+            return None
+        return read_limits(answer)
+
     async def _stream(
         self, request: ModelRequest, turn: TurnBuilder, on_text: Callable[[str], None]
     ) -> None:
@@ -124,11 +167,12 @@ class OpenAIChatModel:
             raise RuntimeError("complete() loads the client first")
         # Not chat.completions.create(): it walks through the whole history in Python before each
         # call, and builds a typed object for each chunk. The bytes on the wire are the same.
+        messages = request.messages
         return await self._client.post(
             "/chat/completions",
             body={
                 "model": request.model,
-                "messages": request.messages,
+                "messages": marked(messages) if needs_marks(request.model) else messages,
                 **({"tools": request.tools} if request.tools else {}),
                 "stream": True,
                 "stream_options": {"include_usage": True},

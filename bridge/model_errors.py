@@ -27,6 +27,12 @@ _FLAGGED = (ErrorCode.MODEL_REFUSED, "The model provider's moderation refused th
 _RETRYABLE = (
     ErrorCode.MODEL_TIMEOUT, ErrorCode.MODEL_RATE_LIMITED, ErrorCode.MODEL_UNAVAILABLE,
 )  # fmt: skip
+# What a person can do about it; the rest passes by itself or is told by the provider's words.
+_ADVICE: dict[ErrorCode, str] = {
+    ErrorCode.MODEL_AUTH: " Check the key, then reply to go on.",
+    ErrorCode.MODEL_PAYMENT: " Add credit or raise the key's limit, then reply to go on.",
+    ErrorCode.MODEL_NOT_FOUND: " Choose another one: reply `model: NAME`.",
+}
 _CLIENT_ERROR, _SERVER_ERROR, _NO_STATUS = 400, 500, 600
 _MAX_RETRY_AFTER_SECONDS = 86_400.0
 
@@ -48,12 +54,13 @@ def from_status(
     code, meaning = _meaning(status, detail.lower(), flagged=bool(_metadata(body).get("reasons")))
     number = f" ({status})" if status else ""
     said = f' It said: "{detail}"' if detail and code is not ErrorCode.CONTEXT_OVERFLOW else ""
-    message = f"{meaning}{number}.{said}"
+    message = f"{meaning}{number}.{said}{_ADVICE.get(code, '')}"
     return ModelError(
         code,
         message.replace(secret, "***") if secret else message,
         retryable=code in _RETRYABLE,
         retry_after_seconds=_retry_after(headers or {}),
+        said=detail,
     )
 
 

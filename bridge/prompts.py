@@ -10,16 +10,28 @@ _NOTES = ("AGENTS.md", "CLAUDE.md")
 _NOTES_BYTES = 16_384
 _UNFINISHED = "Not finished:"
 
+# A message in a person's place that no person wrote.
+NOTE = "[Note from the system]"
 LAST_STEP_NOTE = (
-    "[Note from the system] This is the last step of this task: what you call now still runs, but "
+    f"{NOTE} This is the last step of this task: what you call now still runs, but "
     "you will not see its result. Call no tool. If everything is done, give your final answer. If "
     f'work is left, begin your answer with "{_UNFINISHED}" and say what is done, what is left and '
     "where you would go on; the person can continue with a reply."
 )
+FEW_STEPS_NOTE = (
+    f"{NOTE} {{left}} steps are left for this task. Finish what matters most and verify it; begin "
+    "nothing new that does not fit."
+)
+CIRCLE_NOTE = (
+    f"{NOTE} You are going in circles, {{what}}. Repeating it will not change it. Say what you "
+    "know and what the obstacle is, then try another way; if there is none, answer without a call "
+    "and say what is missing."
+)
 CUT_OFF_NOTE = (
-    "[Note from the system] The output limit cut your answer off. Go on exactly where it stopped, "
+    f"{NOTE} The output limit cut your answer off. Go on exactly where it stopped, "
     "without repeating anything."
 )
+BROKEN_OFF_NOTE = f"{NOTE} The answer above broke off. Answer anew."
 INTERRUPTED_RESULT = "The person interrupted this call. It may have had some of its effects."
 LOST_RESULT = (
     "The bridge was restarted during this call. Its outcome is unknown: look before you repeat it."

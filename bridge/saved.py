@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from bridge.conversation import ChatMessage, Conversation, PersonMessage, open_calls
+from bridge.context import ChatMessage, Summary
+from bridge.conversation import Conversation, PersonMessage, open_calls
 from bridge.errors import BridgeError
+from bridge.prompts import NOTE
 from bridge.protocol import (
     PROTOCOL_VERSION,
     ChatRequest,
@@ -20,19 +22,25 @@ from bridge.turns import clean
 
 MAX_SAVED_BYTES = 32 * 1_048_576
 _ENVELOPE_BYTES = 1_024
+_RESULTS_BYTES = 4 * 1_048_576
 _BREATH_BYTES = 1_048_576
 _MAX_WAITING = 20
 _DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
 _CUT = (
-    "[Note from the system] The older part of this conversation is left out here. Look at the "
+    f"{NOTE} The older part of this conversation is left out here. Look at the "
     "workspace again before you rely on what it held."
 )
 
 
 async def exported(
-    conversation: Conversation, last_seq: int, limit_bytes: int = MAX_SAVED_BYTES
+    conversation: Conversation,
+    last_seq: int,
+    limit_bytes: int = MAX_SAVED_BYTES,
+    results: Callable[[int], list[bytes]] = lambda _limit_bytes: [],
 ) -> bytes:
     """The conversation as a SavedConversation in JSON, at most `limit_bytes`.
+
+    `results` gives the newest long results, as JSON, for what room is left.
 
     A turn whose calls have no results yet is left out. What is too large keeps the standing
     instructions and its newest part, from a person's message on, and says so.
@@ -47,9 +55,16 @@ async def exported(
         if size > _BREATH_BYTES:
             size = 0
             await asyncio.sleep(0)  # others are answered while a long one is written
-    kept = _newest(messages, parts, limit_bytes - len(waiting) - _ENVELOPE_BYTES)
+    summary = conversation.summary
+    said = _encoded(summary.text) if summary else b"null"
+    room = limit_bytes - len(waiting) - len(said) - _ENVELOPE_BYTES
+    kept, shift, least = _newest(messages, parts, room)
+    upto = max(summary.upto + shift, least) if summary else 0
     head = f'{{"protocol":{PROTOCOL_VERSION},"last_seq":{last_seq},"messages":['.encode()
-    return head + b",".join(kept) + b'],"waiting":' + waiting + b"}"
+    left = room - sum(map(len, kept)) - len(kept)
+    whole = b",".join(results(min(left, _RESULTS_BYTES)))
+    tail = b'],"summary":' + said + f',"summary_upto":{upto},"results":['.encode() + whole
+    return head + b",".join(kept) + tail + b'],"waiting":' + waiting + b"}"
 
 
 def restore(conversation: Conversation, saved: SavedConversation) -> None:
@@ -67,18 +82,37 @@ def restore(conversation: Conversation, saved: SavedConversation) -> None:
     if len({message.task_id for message in waiting}) < len(waiting):
         raise BridgeError(ErrorCode.INVALID_REQUEST, "Two waiting messages have one task_id.")
     whole = saved.messages[: open_calls(saved.messages)[0]]
-    conversation.restore(whole, waiting, saved.last_seq, digest_of(saved))
+    summary = _summary(saved, whole)
+    conversation.restore(whole, waiting, saved.last_seq, digest_of(saved), summary)
+
+
+def _summary(saved: SavedConversation, messages: Sequence[ChatMessage]) -> Summary | None:
+    """The summary, if it stands for a part of these messages that can be left out."""
+    upto = saved.summary_upto
+    if saved.summary is None or not 0 < upto <= len(messages):
+        return None
+    torn = upto < len(messages) and messages[upto]["role"] == "tool"
+    return None if torn else Summary(saved.summary, upto)
 
 
 def digest_of(saved: SavedConversation) -> str:
     """The same for the same content, however its JSON was written."""
-    fields = [saved.last_seq, saved.messages, [asked.model_dump() for asked in saved.waiting]]
+    fields = [
+        saved.last_seq,
+        saved.messages,
+        [asked.model_dump() for asked in saved.waiting],
+        saved.summary,
+        saved.summary_upto,
+    ]
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def _newest(messages: Sequence[ChatMessage], parts: list[bytes], room: int) -> list[bytes]:
+def _newest(
+    messages: Sequence[ChatMessage], parts: list[bytes], room: int
+) -> tuple[list[bytes], int, int]:
+    """The parts that fit, how the place of each newer one has changed, and the first such place."""
     if sum(map(len, parts)) + len(parts) <= room:
-        return parts
+        return parts, 0, 0
     head = parts[:1] if messages[0]["role"] == "system" else []
     head.append(_encoded({"role": "user", "content": _CUT}))
     room -= sum(map(len, head)) + len(head)
@@ -89,7 +123,7 @@ def _newest(messages: Sequence[ChatMessage], parts: list[bytes], room: int) -> l
             break
         if messages[position]["role"] == "user":
             start = position
-    return head + parts[start:]
+    return head + parts[start:], len(head) - start, len(head)
 
 
 def _encoded(value: object) -> bytes:

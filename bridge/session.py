@@ -16,7 +16,8 @@ from bridge.events import EventLog
 from bridge.executor import Executor, Task
 from bridge.ledger import Ledger
 from bridge.llm import ChatModel
-from bridge.model_calls import ModelCalls, Sleep
+from bridge.memory import Memory
+from bridge.model_calls import ModelCalls, Patience, Sleep
 from bridge.patching import SavedPatch, is_applied
 from bridge.prompts import Checkout, system_prompt
 from bridge.protocol import (
@@ -37,6 +38,7 @@ from bridge.protocol import (
     WorkspaceReadyEvent,
     WorkspaceRequest,
 )
+from bridge.results import KeptResults, read_result_tool
 from bridge.tool_calls import ToolCalls
 from bridge.tools.base import Tool, ToolContext
 from bridge.worker import Worker
@@ -62,7 +64,8 @@ class Session:
     ) -> None:
         self.instance_id = uuid.uuid4().hex
         self._settings = settings
-        self._tools = tools
+        self._results = KeptResults(settings.state_dir / "results.jsonl")
+        self._tools = (*tools, read_result_tool(self._results))
         self._workspace = Workspace(settings.workspace_dir)
         self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
         self._ledger = Ledger()
@@ -73,14 +76,15 @@ class Session:
             base_seq=self._conversation.base_seq,
         )
         self._saved_patch = SavedPatch(settings.state_dir)
-        attempts = settings.model_max_attempts
-        calls = ModelCalls(
-            model, self._conversation, self.events, max_attempts=attempts, sleep=sleep
+        patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
+        talk, events = self._conversation, self.events
+        calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
+        memory = Memory(model, talk, events, calls, summary_model=settings.summary_model)
+        tool_calls, last_model = ToolCalls(self._tools, events), self._ledger.model
+        executor = Executor(
+            talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
-        executor = Executor(self._conversation, self.events, calls, ToolCalls(tools, self.events))
-        self._worker = Worker(
-            executor, self._conversation, self.events, self._ledger, self._make_task
-        )
+        self._worker = Worker(executor, talk, events, self._ledger, self._make_task)
         self._at_checkout = asyncio.Lock()  # a clone, or a patch
 
     async def run(self) -> None:
@@ -94,6 +98,7 @@ class Session:
         """Close the files; `run` and every request are over by then."""
         self.events.close()
         self._conversation.close()
+        self._results.close()
 
     async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
@@ -147,7 +152,8 @@ class Session:
 
     async def export(self) -> bytes:
         """The conversation as `restore` takes it, as JSON."""
-        return await saved.exported(self._conversation, self.events.last_seq)
+        newest = self._results.newest
+        return await saved.exported(self._conversation, self.events.last_seq, results=newest)
 
     async def restore(self, conversation: SavedConversation) -> Status:
         """Go on with the conversation of an earlier bridge, before anything has happened here.
@@ -159,6 +165,7 @@ class Session:
                 raise BridgeError(
                     ErrorCode.WORKSPACE_CONFLICT, "This bridge has a history of its own already."
                 )
+            self._results.take_in(conversation.results)
             saved.restore(self._conversation, conversation)
             self.events.start_after(conversation.last_seq)
         await self._conversation.sync()
@@ -281,6 +288,7 @@ class Session:
             max_steps=message.max_steps,
             take_up=self._worker.take_up,
             changes=changes,
+            fallback_models=self._settings.fallback_models,
             context=ToolContext(
                 workspace=self._workspace,
                 base_commit=ready.base_commit,

@@ -14,7 +14,10 @@ from bridge.tools.base import Tool, ToolContext, ToolResult
 from bridge.turns import ToolCall, clean, cut_middle
 
 _log = logging.getLogger(__name__)
-_RESULT_CHARS = 30_000  # what one result may take of the model's context
+_RESULT_CHARS = 2_000_000  # beyond it nobody reads
+_TORN = (
+    "The output limit cut this call off, so nothing of it was run. Send it again, in smaller parts."
+)
 _OUTPUT_CHARS = 4_096  # one fragment of running output
 _TARGET_CHARS = 300
 
@@ -32,7 +35,7 @@ class ToolCalls:
         return tuple(tool.schema() for tool in self._tools.values())
 
     async def run(self, task_id: str, call: ToolCall, context: ToolContext) -> ToolResult:
-        """The result of the call, its text cut to what a model should read.
+        """The result of the call, its text whole within reason.
 
         A ToolError, an unknown tool and wrong arguments are results too. Cancelling kills the
         tool; the log then says that the call was interrupted.
@@ -75,6 +78,8 @@ class ToolCalls:
         return dataclasses.replace(result, text=text or "(no output)")
 
     async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult:
+        if call.torn:
+            return ToolResult(_TORN, "cut off by the output limit", ok=False)
         tool = self._tools.get(call.name)
         if tool is None:
             text = f"There is no tool {call.name[:64]!r}. The tools are: {', '.join(self._tools)}."

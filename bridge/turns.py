@@ -3,13 +3,15 @@
 import json
 import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.errors import ModelError
 from bridge.protocol import MAX_MESSAGE_CHARS, ErrorCode
 
+# OpenRouter's name for it, and that of DeepSeek and of most local servers.
+REASONING, REASONING_CONTENT = "reasoning", "reasoning_content"
 _MAX_CHARS = 4 * MAX_MESSAGE_CHARS
 _MAX_CALLS = 64
 _MAX_COST_USD = 1e6
@@ -18,11 +20,15 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call that the model asks for. `arguments` is the JSON text as the model wrote it."""
+    """One call that the model asks for. `arguments` is the JSON text as the model wrote it.
+
+    `torn`: the output limit cut it off, so that it is not what the model meant.
+    """
 
     id: str
     name: str
     arguments: str
+    torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,15 @@ class CallUsage:
 
 @dataclass(frozen=True, slots=True)
 class ModelTurn:
-    """One whole answer. `cut_off`: the output limit ended it before the model did."""
+    """One whole answer. `cut_off`: the output limit ended it before the model did.
+
+    `reasoning_field` is the name by which the provider calls the reasoning, and wants it back.
+    """
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str = ""
+    reasoning_field: str = "reasoning"
     reasoning_details: tuple[Any, ...] = ()
     cut_off: bool = False
     model: str | None = None
@@ -50,13 +60,23 @@ class ModelTurn:
     generation_id: str | None = None
     usage: CallUsage = field(default_factory=CallUsage)
 
+    def with_new_ids(self, used: Collection[str]) -> "ModelTurn":
+        """The same answer, its calls named unlike any of these: some providers count from 0 each
+        time, and a result has to belong to one call."""
+        if not any(call.id in used for call in self.tool_calls):
+            return self
+        calls = tuple(
+            replace(call, id=_new_id()) if call.id in used else call for call in self.tool_calls
+        )
+        return replace(self, tool_calls=calls)
+
     def message(self) -> dict[str, Any]:
         """The answer as the conversation keeps it: valid for every provider to read again."""
         message: dict[str, Any] = {"role": "assistant", "content": self.text or None}
         if self.reasoning_details:
             message["reasoning_details"] = list(self.reasoning_details)
         elif self.reasoning:
-            message["reasoning"] = self.reasoning
+            message[self.reasoning_field] = self.reasoning
         if self.tool_calls:
             message["tool_calls"] = [
                 {
@@ -108,6 +128,7 @@ class TurnBuilder:
         self.chunks = 0
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._reasoning_field = REASONING
         self._details: list[Any] = []
         self._calls: dict[int, _CallFragments] = {}
         self._chars = 0
@@ -145,6 +166,7 @@ class TurnBuilder:
             text=clean("".join(self._text)),
             tool_calls=self._tool_calls(),
             reasoning=clean("".join(self._reasoning)),
+            reasoning_field=self._reasoning_field,
             reasoning_details=_joined(self._details),
             cut_off=self.finish_reason == "length",
             model=self._model,
@@ -158,7 +180,9 @@ class TurnBuilder:
             return ""
         text = _text(delta.get("content"))
         self._text.append(text)
-        reasoning = _text(delta.get("reasoning")) or _text(delta.get("reasoning_content"))
+        reasoning = _text(delta.get(REASONING))
+        if not reasoning and (reasoning := _text(delta.get(REASONING_CONTENT))):
+            self._reasoning_field = REASONING_CONTENT
         self._reasoning.append(reasoning)
         self._chars += len(text) + len(reasoning)
         if isinstance(details := delta.get("reasoning_details"), list):
@@ -189,10 +213,16 @@ class TurnBuilder:
         for _, fragments in sorted(self._calls.items()):
             call_id = fragments.id
             if not call_id or call_id in used:
-                call_id = f"call_{uuid.uuid4().hex[:16]}"
+                call_id = _new_id()
             used.add(call_id)
             calls.append(ToolCall(call_id, fragments.name, clean("".join(fragments.arguments))))
+        if calls and self.finish_reason == "length" and not _is_object(calls[-1].arguments):
+            calls[-1] = replace(calls[-1], torn=True)
         return tuple(calls)
+
+
+def _new_id() -> str:
+    return f"call_{uuid.uuid4().hex[:16]}"
 
 
 def _joined(details: list[Any]) -> tuple[Any, ...]:

@@ -157,19 +157,19 @@ class Worker:
                 ErrorCode.INTERNAL, f"The task did not stop within {_INTERRUPT_SECONDS:g} seconds."
             ) from error
 
-    async def take_up(self) -> bool:
-        """Move the messages that steer into the conversation; whether there were any."""
+    async def take_up(self) -> list[PersonMessage]:
+        """Move the messages that steer into the conversation, and return them."""
         task_id = self.current.task_id if self.current else None
-        found = False
+        taken: list[PersonMessage] = []
         # Asked anew for each one: the next may be revised while the log takes this one in.
         while message := next(self._steering(task_id), None):
-            found = True
+            taken.append(message)
             try:
                 await self._events.record(MessageTakenUp(task_id=task_id, message_id=message.id))
             finally:
                 if message.id in self._ledger.taken_messages:  # also when interrupted right here
                     self._conversation.take(message)
-        return found
+        return taken
 
     def _steering(self, task_id: str | None) -> Iterator[PersonMessage]:
         return (m for m in self._conversation.steering() if m.task_id != task_id)

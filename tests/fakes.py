@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from bot.agents.ports import Access, Container, ContainerSpec, Exit
 from bot.domain.agent import RepoRef
+from bot.domain.offers import ModelOffer
 from bot.domain.outgoing import ROOT_KEY
 from bot.domain.posts import PostKind
 from bot.errors import ChannelUnavailable, EngineError, ModelUnusable, RepositoryError
@@ -163,6 +164,10 @@ class FakeGateway:
         """Any model."""
         if self.model_error:
             raise self.model_error
+
+    async def models(self) -> Sequence[ModelOffer]:
+        """One model."""
+        return [ModelOffer("acme/model", 200_000, 3.0, 15.0, takes_tools=True)]
 
 
 @dataclass(frozen=True, slots=True)

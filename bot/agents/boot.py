@@ -143,6 +143,9 @@ class Boot:
                 "COMMAND_TIMEOUT_SECONDS": str(settings.command_timeout_seconds),
                 "COMMAND_ALLOW": ",".join(settings.command_allow),
                 "CLONE_TIMEOUT_SECONDS": str(settings.clone_timeout_seconds),
+                "FALLBACK_MODELS": ",".join(settings.agent_fallback_models),
+                "SUMMARY_MODEL": settings.agent_summary_model,
+                "MODEL_CONTEXT_TOKENS": str(settings.agent_context_tokens or ""),
             },
         )
 

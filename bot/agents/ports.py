@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from bot.domain.agent import Agent, RepoRef, ThreadRef
 from bot.domain.card import TaskCard
 from bot.domain.message import Message
+from bot.domain.offers import ModelOffer
 from bot.domain.posts import Post
 from bridge.protocol import (
     Accepted,
@@ -21,6 +22,7 @@ from bridge.protocol import (
     ChatRequest,
     Diff,
     ExecuteRequest,
+    ModelChanged,
     Status,
     WorkspaceReady,
     WorkspaceRequest,
@@ -175,6 +177,9 @@ class Gateway(Protocol):
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
 
+    async def models(self) -> Sequence[ModelOffer]:
+        """Return what the provider lists; raises UserError when it shows no list."""
+
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
@@ -299,6 +304,9 @@ class Voice(Protocol):
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
         """Something that happened and is no trouble; `text` is mrkdwn of ours."""
+
+    def fallback(self, agent: Agent, event: ModelChanged) -> Post:
+        """Another model goes on, and why."""
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong, in plain words, and the next step."""

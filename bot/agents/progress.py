@@ -7,12 +7,13 @@ from bot.agents.ports import Transaction
 from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
-from bot.domain.message import FIRST
+from bot.domain.message import FIRST, PRESSED
 from bot.domain.posts import Post
 from bridge.protocol import (
     AgentEvent,
     FilesChanged,
     MessageTakenUp,
+    ModelChanged,
     ModelRetried,
     Outcome,
     StepStarted,
@@ -22,7 +23,9 @@ from bridge.protocol import (
     ToolStarted,
 )
 
-_SHOWN = (TaskStarted, StepStarted, ToolStarted, ToolFinished, FilesChanged, ModelRetried)
+_SHOWN = (
+    TaskStarted, StepStarted, ToolStarted, ToolFinished, FilesChanged, ModelRetried, ModelChanged,
+)  # fmt: skip
 
 
 class Progress:
@@ -115,6 +118,8 @@ class Progress:
                     self._because = ""
                     return (card, voice.trouble(agent, f"revived:{event.seq}", text))
                 return (card, *voice.answer(agent, self.card))
+            case ModelChanged(error=error) if error is not None:
+                return (voice.card(agent, self.card), voice.fallback(agent, event))
             case MessageTakenUp(message_id=message_id):
                 return self._used(agent, message_id)
             case TaskStarted(message_id=message_id) if message_id:
@@ -125,6 +130,6 @@ class Progress:
                 return ()
 
     def _used(self, agent: Agent, message_id: str) -> Sequence[Post]:
-        if message_id == FIRST:
+        if message_id == FIRST or message_id.startswith(PRESSED):
             return ()
         return (self._world.voice.mark(agent, message_id, "used"),)

@@ -5,8 +5,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.agents.continuation import Continuation
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
+from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
 from bot.agents.reading import Reading
 from bot.agents.revision import Revision
@@ -15,6 +17,7 @@ from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef, branch_for, new_agent_id
 from bot.domain.commands import StartAgent, is_restart, title_of
 from bot.domain.message import FIRST, Message
+from bot.domain.offers import ModelOffer
 from bot.errors import BotError, ChannelUnavailable, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 
@@ -65,6 +68,8 @@ class AgentService:
         self._stopper = Stopper(world, fleet)
         # Fair: replies that arrive together are stored in the order of their arrival.
         self._replying = asyncio.Lock()
+        self._models = ModelSwitch(world)
+        self.continuation = Continuation(world, fleet)
         self.reading = Reading(world)
         self.revision = Revision(world)
 
@@ -141,7 +146,10 @@ class AgentService:
         The same message twice has one effect.
         """
         async with self._replying:
-            return await self._reply(reply)
+            rest = await self._models.rest_of(
+                reply.thread, reply.ts, reply.text, reply.client_msg_id
+            )
+            return await self._reply(replace(reply, text=rest))
 
     async def _reply(self, reply: Reply) -> bool:
         agent = await self._world.store.agent_of_thread(reply.thread)
@@ -263,6 +271,10 @@ class AgentService:
     async def running(self, channel: str | None = None) -> Sequence[Agent]:
         """The agents that are alive, newest first."""
         return await self._world.store.agents(alive=True, channel=channel)
+
+    async def models(self) -> Sequence[ModelOffer]:
+        """What the provider lists; raises UserError when it shows no list."""
+        return await self._world.gateway.models()
 
     async def diff(self, agent: Agent) -> Diff | None:
         """What changed so far; None when the bridge does not say."""

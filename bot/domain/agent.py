@@ -9,9 +9,11 @@ from typing import Self, assert_never
 from bot.errors import InvalidCommand
 from bridge.protocol import (
     AgentEvent,
+    ContextCompacted,
     FilesChanged,
     MessageTakenUp,
     MessageWritten,
+    ModelChanged,
     ModelRetried,
     ReasoningWritten,
     StepStarted,
@@ -194,7 +196,6 @@ class Agent:
                     status_since=event.at,
                     task_id=event.task_id,
                     task_number=self.task_number + (event.task_id != self.task_id),
-                    model=event.model,
                     step=0,
                 )
             case StepStarted():
@@ -217,6 +218,8 @@ class Agent:
                 | ToolFinished()
                 | FilesChanged()
                 | ModelRetried()
+                | ModelChanged()
+                | ContextCompacted()
                 | UnknownEvent()
             ):
                 return self

@@ -5,10 +5,12 @@ from typing import assert_never
 
 from bridge.protocol import (
     AgentEvent,
+    ContextCompacted,
     FileChange,
     FilesChanged,
     MessageTakenUp,
     MessageWritten,
+    ModelChanged,
     ModelRetried,
     Outcome,
     ReasoningWritten,
@@ -131,9 +133,8 @@ class TaskCard:
                 return replace(self, files=event.files)
             case UsageRecorded():
                 return self._with_usage(event)
-            case ModelRetried():
-                wait = f"{event.error.message} Trying again in {event.wait_seconds:.0f} s "
-                return replace(self, waiting=f"{wait}({event.attempt} of {event.max_attempts}).")
+            case ModelRetried() | ModelChanged() | ContextCompacted():
+                return self._with_news_of_the_model(event)
             case MessageWritten():
                 return replace(self, answer=event.text) if event.final else self
             case TaskFinished():
@@ -150,6 +151,20 @@ class TaskCard:
                 | UnknownEvent()
             ):
                 return self
+            case _:
+                assert_never(event)
+
+    def _with_news_of_the_model(
+        self, event: ModelRetried | ModelChanged | ContextCompacted
+    ) -> "TaskCard":
+        match event:
+            case ModelRetried():
+                wait = f"{event.error.message} Trying again in {event.wait_seconds:.0f} s "
+                return replace(self, waiting=f"{wait}({event.attempt} of {event.max_attempts}).")
+            case ModelChanged():
+                return replace(self, model=event.model, waiting="")
+            case ContextCompacted():
+                return replace(self, waiting="")
             case _:
                 assert_never(event)
 

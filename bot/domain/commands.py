@@ -18,9 +18,11 @@ HELP = f"""*Start an agent*
 `/agent` alone opens a form. `@bot owner/repo task…` does the same, inside a thread too.
 *In its thread*
 Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task.
+`model: NAME` changes the model from the next step on; the conversation goes on.
 :octagonal_sign: on any message, the button, or the word `stop` stops it.
 *Look around*
-`/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`"""
+`/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`
+`/agent models [search]` shows the models with price and context"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,16 @@ class StopAgent:
     agent_id: str | None
 
 
-Command = StartAgent | OpenForm | ShowHelp | ListAgents | ShowStatus | StopAgent
+@dataclass(frozen=True, slots=True)
+class ListModels:
+    """`models [search]`."""
 
-_WORDS = ("help", "list", "status", "stop")
+    search: str
+
+
+Command = StartAgent | OpenForm | ShowHelp | ListAgents | ListModels | ShowStatus | StopAgent
+
+_WORDS = ("help", "list", "models", "status", "stop")
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
 _ID = re.compile(r"[a-z0-9]{2,12}")
@@ -84,6 +93,8 @@ def parse(text: str, *, max_steps: int) -> Command:
         return ShowHelp()
     if first == "list":
         return ListAgents()
+    if first == "models":
+        return ListModels(" ".join(words[1:])[:MAX_MODEL_CHARS])
     if first in {"status", "stop"}:
         agent_id = _agent_id(words[1:])
         return ShowStatus(agent_id) if first == "status" else StopAgent(agent_id)
@@ -199,6 +210,24 @@ def checked_steps(text: str, max_steps: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= max_steps:
         raise InvalidCommand(f"`--steps` takes a whole number from 1 to {max_steps}.")
     return int(text)
+
+
+_MODEL_WORD = re.compile(r"\s*(?:--model(?:\s+|=)|model:[ \t]*)(\S+)(?:\s+|$)", re.IGNORECASE)
+
+
+def reply_model(text: str) -> tuple[str | None, str]:
+    """The model that a reply asks for by its first word (`model: x`, `--model x`), and the rest.
+
+    Raises InvalidCommand when the name cannot be one.
+    """
+    plain = text.lstrip()
+    found = _MODEL_WORD.match(_DASHES.sub("--", plain))
+    if found is None:
+        return None, text
+    name = checked_model(found[1].strip("`"))
+    # Measured from the end: a dash in the place of two hyphens makes the beginning shorter.
+    rest = len(_DASHES.sub("--", plain)) - found.end()
+    return name, plain[len(plain) - rest :].strip() if rest else ""
 
 
 def reply_mode(text: str) -> tuple[ChatMode, str]:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -14,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bot.agents.ports import Access
 from bot.config import Settings
 from bot.domain.agent import RepoRef
+from bot.domain.offers import ModelOffer
 from bot.errors import ConfigurationError
 from bot.gateway.catalogue import Catalogue
 from bot.gateway.doors import Doors
 from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
 from bot.gateway.git_host import GitHost
 from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor
+from bot.gateway.offers import Offers
 from bot.gateway.repository import RepositoryCheck
 from bot.gateway.tokens import Tokens, load_tokens
 
@@ -51,6 +54,7 @@ class HostGateway:
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
         self._model = ModelDoor(self._doors, session, base_url, key)
         self._catalogue = Catalogue(session, base_url, key)
+        self._offers = Offers(session, base_url, key)
         self._runner: web.AppRunner | None = None
         self._address = ""
 
@@ -114,6 +118,10 @@ class HostGateway:
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
         await self._catalogue.check(model)
+
+    async def models(self) -> Sequence[ModelOffer]:
+        """Return what the provider lists; raises UserError when it shows no list."""
+        return await self._offers.all()
 
     def _remembered_port(self) -> int:
         try:

@@ -13,6 +13,7 @@ from bot.domain.commands import (
     HELP,
     Command,
     ListAgents,
+    ListModels,
     OpenForm,
     ShowHelp,
     ShowStatus,
@@ -26,7 +27,7 @@ from bot.errors import BotError, UserError
 from bot.logs import log_scope
 from bot.slack.incoming import PersonMessage, RevisedMessage
 from bot.slack.render.form import start_form
-from bot.slack.render.lists import agent_line, list_text
+from bot.slack.render.lists import agent_line, list_text, offers_text
 from bot.slack.render.text import plain
 
 logger = logging.getLogger(__name__)
@@ -137,6 +138,14 @@ class Desk:
         with log_scope(agent=agent_id, user=user):
             await self._guarded(tell, self._service.file_patch(agent_id, request))
 
+    async def go_on(
+        self, agent_id: str, user: str, channel: str, thread_ts: str | None, task_id: str
+    ) -> None:
+        """Give a task that has used up its steps as many again."""
+        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
+        with log_scope(agent=agent_id, user=user):
+            await self._guarded(tell, self._service.continuation.go_on(agent_id, task_id, user))
+
     async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
         async def act() -> None:
             command = parse(text, max_steps=self._max_steps)
@@ -158,6 +167,8 @@ class Desk:
             case ListAgents():
                 agents = await self._service.running(origin.channel)
                 await tell(list_text(agents, self._workspace_url))
+            case ListModels(search=search):
+                await tell(offers_text(await self._service.models(), search))
             case ShowStatus(agent_id=agent_id):
                 agent = await self._named(agent_id, origin)
                 diff = await self._service.diff(agent) if agent.alive else None

@@ -13,7 +13,7 @@ from bridge.tools.commands import checked
 from bridge.tools.text import printed, shown
 
 MAX_TIMEOUT_SECONDS = 600.0
-_LIMIT = Limit(8_000, 16_000)
+_LIMIT = Limit(200_000, 400_000)  # the model reads less of it at once
 _OPERATORS = {
     **dict.fromkeys("|&;\n", "Run one command at a time; there are no pipes or lists."),
     **dict.fromkeys("<>", "The output comes back as it is; write files with write_file."),

@@ -6,6 +6,8 @@ from typing import Any
 Json = dict[str, Any]
 
 CREATED = 1_729_555_200
+CACHE_READ_SHARE = 0.1  # what a cached token costs, as a part of a new one
+SMALL_WINDOW = "example/claude-32k"
 TOOLS = ("max_tokens", "stop", "temperature", "tool_choice", "tools", "top_k", "top_p")
 NO_TOOLS = ("max_tokens", "temperature")
 
@@ -37,7 +39,7 @@ def _model(
             "image": "0",
             "web_search": "0",
             "internal_reasoning": "0",
-            "input_cache_read": "0",
+            "input_cache_read": f"{float(prompt) * CACHE_READ_SHARE:.12g}",
             "input_cache_write": "0",
         },
         "top_provider": {
@@ -62,9 +64,11 @@ CATALOG: dict[str, Json] = {
         ),
         _model("openai/gpt-4o", "OpenAI: GPT-4o", 128_000, ("0.0000025", "0.00001"), TOOLS),
         _model("scripted/fix", "Scripted: fix the test", 200_000, ("0", "0"), TOOLS),
+        _model(SMALL_WINDOW, "Small window", 32_768, ("0.000003", "0.000015"), TOOLS),
         _model("example/no-tools", "No tools", 8_192, ("0", "0"), NO_TOOLS),
     )
 }
+_CONTEXT = 200_000
 DEFAULT_PRICES = (0.000003, 0.000015)
 
 
@@ -72,7 +76,7 @@ def listing(stories: Iterable[str], faults: Iterable[str]) -> list[Json]:
     """Everything that can be asked for: the stand-ins, each story, each fault."""
     named = [(f"scripted/{name}", f"Scripted: {name}") for name in stories]
     named += [(f"fault/{name}", f"Fault: {name}") for name in faults]
-    free = [_model(slug, name, 200_000, ("0", "0"), TOOLS) for slug, name in named]
+    free = [_model(slug, name, _CONTEXT, ("0", "0"), TOOLS) for slug, name in named]
     return [*CATALOG.values(), *(model for model in free if model["id"] not in CATALOG)]
 
 
@@ -90,6 +94,11 @@ def prices(slug: str) -> tuple[float, float]:
         return DEFAULT_PRICES
     pricing = CATALOG[slug]["pricing"]
     return float(pricing["prompt"]), float(pricing["completion"])
+
+
+def context_length(slug: str) -> int:
+    """How many tokens a prompt may have."""
+    return int(CATALOG[slug]["context_length"]) if slug in CATALOG else _CONTEXT
 
 
 KEY: Json = {

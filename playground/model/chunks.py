@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from playground.model.catalog import prices
+from playground.model.catalog import CACHE_READ_SHARE, prices
 from playground.model.conversation import Turn
 
 Json = dict[str, Any]
@@ -32,7 +32,8 @@ class Generation:
         said = self.turn.text + "".join(json.dumps(c.arguments) for c in self.turn.calls)
         completion = max(1, len(said) // CHARS_PER_TOKEN)
         prompt_price, completion_price = prices(self.model)
-        prompt_cost = round(self.prompt_tokens * prompt_price, 9)
+        new_tokens = self.prompt_tokens - self.cached_tokens * (1 - CACHE_READ_SHARE)
+        prompt_cost = round(new_tokens * prompt_price, 9)
         completion_cost = round(completion * completion_price, 9)
         cost = round(prompt_cost + completion_cost, 9)
         return {

@@ -25,6 +25,9 @@ STATUS_FAULTS: dict[str, tuple[int, Json]] = {
             "metadata": {"provider_name": "Example", "raw": "temporarily rate-limited upstream"},
         },
     ),
+    "404": (404, {"code": 404, "message": "No endpoints found for this model"}),
+    "413": (413, {"code": 413, "message": "Request too large"}),
+    "500": (500, {"code": 500, "message": "Internal Server Error"}),
     "502": (
         502,
         {
@@ -48,18 +51,17 @@ STATUS_FAULTS: dict[str, tuple[int, Json]] = {
     ),
 }
 HTML_PAGE = "<!doctype html><html><body><h1>502 Bad gateway</h1></body></html>"
-STREAM_FAULTS = frozenset(
-    {
-        "cut",
-        "nofinish",
-        "onlyusage",
-        "empty",
-        "comments",
-        "hang",
-        "midstream",
-        "midstream-recorded",
-        "length",
-        "badarguments",
+# The connection breaks off, before the first word, in the middle of one, or within a call.
+CUT = frozenset({"cut", "cut-early", "cut-call"})
+# It stays open: without a byte, or with comments only, which are no progress.
+ENDLESS = frozenset({"hang", "hang-midway", "keepalive"})
+STREAM_FAULTS = (
+    CUT
+    | ENDLESS
+    | {
+        "nofinish", "nofinish-call", "onlyusage", "empty", "blank", "comments", "notjson",
+        "midstream", "midstream-recorded", "midstream-call", "length", "length-silent",
+        "length-call", "badarguments", "noarguments", "unknowntool", "sameids", "filtered",
     }
-)
+)  # fmt: skip
 FAULTS = frozenset(STATUS_FAULTS) | STREAM_FAULTS | {"html200", "html502"}

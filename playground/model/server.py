@@ -1,22 +1,23 @@
 """The scripted model's HTTP server, in OpenRouter's dialect of the chat-completions API."""
 
 import asyncio
-import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from playground.feed import Feed
 from playground.listening import listening
-from playground.model.catalog import KEY, knows, listing, takes_tools
-from playground.model.chunks import CHARS_PER_TOKEN, COMMENT, DONE, Generation, data
-from playground.model.conversation import Conversation, Turn, read_conversation
-from playground.model.faults import FAULTS, HTML_PAGE, STATUS_FAULTS
+from playground.model.broken import broken_pieces
+from playground.model.catalog import KEY, context_length, knows, listing, takes_tools
+from playground.model.chunks import COMMENT, DONE, Generation, data
+from playground.model.conversation import Conversation, read_conversation
+from playground.model.faults import CUT, ENDLESS, FAULTS, HTML_PAGE, STATUS_FAULTS
+from playground.model.prefixes import Prefixes
 from playground.model.stories import Stories
 
 Json = dict[str, Any]
@@ -25,14 +26,19 @@ MAX_BODY_BYTES = 32 * 1024 * 1024
 COMMENT_EVERY = 5
 MANY_COMMENTS = 400
 HANG_SECONDS = 3_600.0
+KEEPALIVE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """`chunk_delay_seconds` makes the stream look alive in a demo; 0 sends as fast as it goes."""
+    """`chunk_delay_seconds` makes the stream look alive in a demo; 0 sends as fast as it goes.
+
+    `retry_after` is what the answer 429 names.
+    """
 
     api_key: str = "sk-or-v1-playground-canary"
     chunk_delay_seconds: float = 0.0
+    retry_after: str = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class ScriptedModel:
         self.requests: list[ModelRequest] = []
         self.url = ""
         self._planned: deque[str] = deque()
+        self._prefixes = Prefixes()
         self._closing = asyncio.Event()
 
     def fail_next(self, fault: str, times: int = 1) -> None:
@@ -123,7 +130,7 @@ class ScriptedModel:
             fault = model.removeprefix("fault/")
         self.feed.record("model_request", model=model, request=body, headers=headers, fault=fault)
         if fault in STATUS_FAULTS:
-            return _error(*STATUS_FAULTS[fault])
+            return _error(*STATUS_FAULTS[fault], self.settings.retry_after)
         if fault in ("html200", "html502"):
             status = int(fault.removeprefix("html"))
             return web.Response(text=HTML_PAGE, status=status, content_type="text/html")
@@ -147,13 +154,19 @@ class ScriptedModel:
             turn = self.stories.turn(model, conversation)
         except KeyError as error:
             raise ApiError(400, f"{model} is not a valid model ID") from error
-        prompt = [body["messages"], body.get("tools")]
+        prompt_tokens, cached_tokens = self._prefixes.count(model, body)
+        if prompt_tokens + int(body.get("max_tokens") or 0) > (limit := context_length(model)):
+            raise ApiError(
+                400,
+                f"This endpoint's maximum context length is {limit} tokens. However, you "
+                f"requested about {prompt_tokens} tokens.",
+            )
         return Generation(
             id=f"gen-{len(self.requests):06d}",
             model=model,
             created=int(time.time()),
-            prompt_tokens=len(json.dumps(prompt)) // CHARS_PER_TOKEN,
-            cached_tokens=len(json.dumps(body["messages"][:-1])) // CHARS_PER_TOKEN,
+            prompt_tokens=prompt_tokens,
+            cached_tokens=cached_tokens,
             turn=turn,
         )
 
@@ -168,7 +181,7 @@ class ScriptedModel:
                 await response.write(piece)
                 if self.settings.chunk_delay_seconds:
                     await asyncio.sleep(self.settings.chunk_delay_seconds)
-            if fault == "cut" and request.transport is not None:
+            if fault in CUT and request.transport is not None:
                 request.transport.abort()
             else:
                 await response.write_eof()
@@ -178,69 +191,34 @@ class ScriptedModel:
         return response
 
     async def _pieces(self, generation: Generation, fault: str) -> AsyncIterator[bytes]:
-        for _ in range(MANY_COMMENTS if fault in ("comments", "hang") else 2):
+        for _ in range(MANY_COMMENTS if fault == "comments" else 2):
             yield COMMENT
-        match fault:
-            case "hang":
-                await self._hang()
-                return
-            case "empty":
-                yield DONE
-                return
-            case "onlyusage":
-                yield data(generation.usage_chunk())
-                yield DONE
-                return
-            case "badarguments":
-                generation = replace(generation, turn=Turn())
-                yield data(generation.chunk(_broken_call(generation)))
-                generation = replace(generation, turn=Turn(finish="tool_calls"))
-            case "cut" | "midstream" | "midstream-recorded":
-                yield data(generation.chunk({"role": "assistant", "content": "Half of an ans"}))
-                if fault != "cut":
-                    yield data(_stream_error(generation, documented=fault == "midstream"))
-                    yield DONE
-                return
-        for index, chunk in enumerate(generation.content_chunks()):
-            if index % COMMENT_EVERY == COMMENT_EVERY - 1:
+        if (pieces := broken_pieces(generation, fault)) is not None:
+            for piece in pieces:
+                yield piece
+        else:
+            for index, chunk in enumerate(generation.content_chunks()):
+                if index % COMMENT_EVERY == COMMENT_EVERY - 1:
+                    yield COMMENT
+                yield data(chunk)
+            yield data(generation.finish_chunk())
+            yield data(generation.usage_chunk())
+            yield DONE
+        while fault in ENDLESS and not self._closing.is_set():
+            if fault == "keepalive":
                 yield COMMENT
-            yield data(chunk)
-        if fault == "nofinish":
-            return
-        if fault == "length":
-            generation = replace(generation, turn=replace(generation.turn, finish="length"))
-        yield data(generation.finish_chunk())
-        yield data(generation.usage_chunk())
-        yield DONE
+            await self._wait(KEEPALIVE_SECONDS if fault == "keepalive" else HANG_SECONDS)
 
-    async def _hang(self) -> None:
+    async def _wait(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(HANG_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._closing.wait()
         except TimeoutError:
             return
 
 
-def _broken_call(generation: Generation) -> Json:
-    function = {"name": "read_file", "arguments": '{"path": "README.md'}
-    call = {"index": 0, "id": generation.call_id(0), "type": "function", "function": function}
-    return {"role": "assistant", "content": None, "tool_calls": [call]}
-
-
-def _stream_error(generation: Generation, *, documented: bool) -> Json:
-    """An error in the middle of a stream, as documented or as it was really seen."""
-    if documented:
-        error = {"code": 502, "message": "Provider disconnected unexpectedly"}
-        return generation.chunk({"content": ""}, "error") | {"error": error}
-    error = {"code": 400, "message": "Output limit hit"}
-    return generation.chunk({"role": "assistant", "content": ""}) | {
-        "error": error,
-        "usage": generation.usage(),
-    }
-
-
-def _error(status: int, error: Json) -> web.Response:
-    headers = {"Retry-After": "1"} if status == web.HTTPTooManyRequests.status_code else {}
+def _error(status: int, error: Json, retry_after: str = "1") -> web.Response:
+    headers = {"Retry-After": retry_after} if status == web.HTTPTooManyRequests.status_code else {}
     body = {"error": error, "user_id": "user_playground"}
     return web.json_response(body, status=status, headers=headers)
 

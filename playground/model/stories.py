@@ -165,9 +165,10 @@ def long_work(conversation: Conversation) -> Turn:
     """Work for a long time, one sleep after another, so that somebody can stop it."""
     if conversation.turn >= LONG_STEPS:
         return Turn("Nobody stopped me.")
-    code = f"import time; print('working', flush=True); time.sleep({LONG_SECONDS})"
+    number = conversation.turn + 1
+    code = f"import time; print('round {number}', flush=True); time.sleep({LONG_SECONDS})"
     return Turn(
-        f"Round {conversation.turn + 1}.",
+        f"Round {number}.",
         (Call("run_command", {"command": ["python3", "-c", code]}),),
     )
 

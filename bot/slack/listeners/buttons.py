@@ -6,11 +6,11 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
-from bot.slack.render.card import INTERRUPT, PATCH, STOP
+from bot.slack.render.card import CONTINUE, INTERRUPT, PATCH, STOP
 
 
 def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
-    """Attach Interrupt, Stop and Patch; a button's value is `agent:task`."""
+    """Attach Interrupt, Stop, Patch and Continue; a button's value is `agent:task`."""
 
     @app.action(INTERRUPT)
     @inbox.finishes
@@ -29,6 +29,13 @@ def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
     async def on_patch(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         await desk.patch(*_who(body), request=str(body["trigger_id"]))
+
+    @app.action(CONTINUE)
+    @inbox.finishes
+    async def on_continue(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        task_id = str(body["actions"][0]["value"]).partition(":")[2]
+        await desk.go_on(*_who(body), task_id=task_id)
 
 
 def _who(body: dict[str, Any]) -> tuple[str, str, str, str | None]:

@@ -9,6 +9,7 @@ from bridge.protocol import FileChange, Outcome
 SHOWN_LINES = 5
 SHOWN_SECONDS = 0.05
 INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
+CONTINUE = "agent_continue"
 
 
 def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.offers import SHOWN_OFFERS, ModelOffer, found
 from bot.slack.render.card import changed
 from bot.slack.render.text import code, escaped, line, money
 from bridge.protocol import Diff
@@ -41,3 +42,29 @@ def list_text(agents: Sequence[Agent], workspace_url: str) -> str:
         return "No agent runs in this channel. `/agent help` shows how to start one."
     head = "*1 agent runs here*" if len(agents) == 1 else f"*{len(agents)} agents run here*"
     return "\n".join([head, *(agent_line(agent, workspace_url) for agent in agents)])
+
+
+def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
+    """The models that a search finds, a line each."""
+    matching = found(offers, search)
+    if not matching:
+        named = f" with {code(search, 60)} in its name" if search else ""
+        return f"The provider lists no model{named}. `/agent models` shows all."
+    lines = [_offer_line(offer) for offer in matching[:SHOWN_OFFERS]]
+    more = len(matching) - len(lines)
+    tail = [f"…and {more} more: `/agent models WORD` searches."] if more > 0 else []
+    head = "*Models* · price of a million tokens, prompt / answer"
+    return "\n".join([head, *lines, *tail])
+
+
+def _offer_line(offer: ModelOffer) -> str:
+    facts = [code(offer.id, 80)]
+    if offer.prompt_usd is None or offer.completion_usd is None:
+        facts.append("price unknown")
+    else:
+        facts.append(f"${offer.prompt_usd:,.2f} / ${offer.completion_usd:,.2f}")
+    if offer.context_tokens is not None:
+        facts.append(f"{offer.context_tokens:,} tokens")
+    if offer.takes_tools is False:
+        facts.append("no tools: cannot work here")
+    return " · ".join(facts)

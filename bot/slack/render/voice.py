@@ -8,7 +8,7 @@ from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
 from bot.domain.posts import Post, PostKind, Priority
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
-from bot.slack.render.card import PATCH, card_blocks, changed
+from bot.slack.render.card import CONTINUE, PATCH, card_blocks, changed
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -20,7 +20,7 @@ from bot.slack.render.text import (
     seconds,
     split_markdown,
 )
-from bridge.protocol import Outcome
+from bridge.protocol import ModelChanged, Outcome
 
 SHOWN_FILES = 8
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
@@ -60,9 +60,7 @@ class SlackVoice:
         if heading:
             messages[0].insert(0, section(heading))
         messages[-1].append(context(_footer(agent, card)))
-        if card.files:
-            value = f"{agent.id}:{card.task_id}"
-            messages[-1].append(actions([button("Patch", PATCH, value)]))
+        messages[-1] += _buttons(agent, card)
         posts = []
         for index, blocks in enumerate(messages):
             fallback = heading if index == 0 and heading else ""
@@ -82,6 +80,12 @@ class SlackVoice:
     def notice(self, agent: Agent, key: str, text: str) -> Post:
         """Something that happened and is no trouble; `text` is mrkdwn of ours."""
         return _message(agent, f"notice:{key}", text, [section(text)], Priority.NOTICE)
+
+    def fallback(self, agent: Agent, event: ModelChanged) -> Post:
+        """Another model goes on, and why; the words come from a container."""
+        why = f"{line(event.error.message, 300)} " if event.error else ""
+        text = f"{why}{code(event.model)} goes on in place of {code(event.previous)}."
+        return self.notice(agent, f"fallback:{event.seq}", text)
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""
@@ -133,7 +137,10 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
                 return "", card.answer
             return "✓ *Done.* The model wrote no closing message.", ""
         case Outcome.STEP_LIMIT:
-            return f"⏸ *Step limit reached* ({card.max_steps}). Reply to continue.", card.answer
+            return (
+                f"⏸ *Step limit reached* ({card.max_steps}). Reply or press Continue to go on.",
+                card.answer,
+            )
         case Outcome.INTERRUPTED:
             kept = "Files and conversation are kept; reply to go on."
             return f"⏹ *Interrupted* after {seconds(card.seconds)}. {kept}", card.answer
@@ -142,6 +149,16 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
             said = line(reason, 600)
             again = 'Nothing is lost; reply "go on" to try again.'
             return f"⚠ {said} {again} {code(agent.id)}", card.answer
+
+
+def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
+    value = f"{agent.id}:{card.task_id}"
+    shown = []
+    if card.outcome is Outcome.STEP_LIMIT:
+        shown.append(button("Continue", CONTINUE, value))
+    if card.files:
+        shown.append(button("Patch", PATCH, value))
+    return [actions(shown)] if shown else []
 
 
 def _kept(agent: Agent, saved: Saved) -> str:

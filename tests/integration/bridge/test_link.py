@@ -32,9 +32,9 @@ _MIB = 2**20
 
 
 def busy(steps: int, *, result: str = "") -> list[Reply]:
-    """Steps of 64 calls each; every call is two stored events."""
-    call = ("read_file", {"path": result}) if result else ("no_such_tool", {})
-    return [calls(*[call] * 64) for _ in range(steps)]
+    """Steps of 64 calls each, no two steps alike; every call is two stored events."""
+    name = result or "README.md"
+    return [calls(*[("read_file", {"path": "./" * step + name})] * 64) for step in range(steps)]
 
 
 async def read_task(bridge: HttpBridge, url: str, after: int) -> list[AgentEvent]:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from bridge.config import BridgeSettings
+from bridge.context import ModelLimits
 from bridge.errors import ModelError
 from bridge.llm import ModelRequest
 from bridge.protocol import (
@@ -30,7 +32,16 @@ from bridge.session import Session
 from bridge.tools import default_tools
 from bridge.turns import ModelTurn, ToolCall
 
-Step = ModelTurn | ModelError | Callable[[ModelRequest], Awaitable[ModelTurn]]
+
+@dataclass(frozen=True)
+class Half:
+    """An answer that breaks off after these words."""
+
+    text: str
+    error: ModelError
+
+
+Step = ModelTurn | ModelError | Half | Callable[[ModelRequest], Awaitable[ModelTurn]]
 
 
 def says(text: str, **fields: Any) -> ModelTurn:
@@ -47,6 +58,7 @@ class ScriptedModel:
 
     def __init__(self, steps: Sequence[Step] = ()) -> None:
         self.steps = list(steps)
+        self.known = ModelLimits()
         self.asked: list[ModelRequest] = []
 
     async def complete(self, request: ModelRequest, on_text: Callable[[str], None]) -> ModelTurn:
@@ -55,10 +67,16 @@ class ScriptedModel:
         step = self.steps.pop(0)
         if isinstance(step, ModelError):
             raise step
+        if isinstance(step, Half):
+            on_text(step.text)
+            raise step.error
         turn = step if isinstance(step, ModelTurn) else await step(request)
         if turn.text:
             on_text(turn.text)
         return turn
+
+    async def limits(self, _model: str) -> ModelLimits:
+        return self.known
 
 
 def task(task_id: str = "t1", text: str = "do it", **fields: object) -> ExecuteRequest:
@@ -180,7 +198,10 @@ OpenDesk = Callable[..., Any]
 def open_desk(settings: BridgeSettings, prepared: Path) -> OpenDesk:
     @asynccontextmanager
     async def desk(
-        *steps: Step, prepare: bool = True, elsewhere: Path | None = None
+        *steps: Step,
+        prepare: bool = True,
+        elsewhere: Path | None = None,
+        settings: BridgeSettings = settings,
     ) -> AsyncIterator[Desk]:
         place = settings_in(elsewhere) if elsewhere else settings
         waits: list[float] = []

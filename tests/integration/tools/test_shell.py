@@ -116,7 +116,7 @@ async def test_a_timeout_is_a_result_with_the_output_so_far(call: Call) -> None:
 
 async def test_long_output_is_cut_in_the_middle(call: Call) -> None:
     result = await call("run_command", command=["python3", "-c", "print('x' * 1_000_000)"])
-    assert len(result.text) < 30_000
+    assert len(result.text) < 620_000
     assert "bytes cut" in result.text
 
 

@@ -1,8 +1,11 @@
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 
+from bridge.context import Summary
 from bridge.conversation import Conversation, PersonMessage
 from bridge.protocol import ChatMode
 
@@ -61,3 +64,42 @@ def test_only_calls_without_a_result_get_one(conversation: Conversation) -> None
     assert conversation.answer_open_calls("lost") == 1
     assert conversation.answer_open_calls("lost") == 0
     assert conversation.messages[-1] == {"role": "tool", "tool_call_id": "same", "content": "lost"}
+
+
+MESSAGES = st.sampled_from(
+    [
+        {"role": "user", "content": "say"},
+        {"role": "assistant", "content": "ü", "reasoning": "hm", "reasoning_content": "hm"},
+        {**assistant("a"), "reasoning_details": [{"type": "x"}]},
+        {"role": "tool", "tool_call_id": "a", "content": "out"},
+    ]
+)
+ACTIONS = st.one_of(MESSAGES, st.integers(1, 20), st.just("drop"))
+
+
+@given(st.lists(ACTIONS, max_size=30))
+def test_what_the_model_is_told_is_the_same_after_a_restart(
+    actions: list[dict[str, object] | int | str],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "conversation.jsonl"
+        conversation = Conversation(path)
+        conversation.append({"role": "system", "content": "stand"})
+        for action in actions:
+            before = conversation.view()
+            if isinstance(action, dict):
+                conversation.append(action)
+                assert conversation.view()[:-1] == before
+            elif isinstance(action, int) and action <= len(conversation.messages):
+                conversation.summarise(Summary(f"until {action}", action))
+                assert conversation.view()[1]["content"] == f"until {action}"
+            elif action == "drop":
+                conversation.drop_reasoning()
+                assert not any("reasoning" in str(m.keys()) for m in conversation.messages)
+        view, size = conversation.view(), conversation.view_bytes()
+        assert len(conversation.messages) == 1 + sum(isinstance(a, dict) for a in actions)
+        conversation.close()
+        again = Conversation(path)
+        assert (again.view(), again.view_bytes()) == (view, size)
+        assert again.call_ids == conversation.call_ids
+        again.close()

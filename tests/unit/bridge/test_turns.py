@@ -97,6 +97,37 @@ def test_reasoning_goes_back_as_it_came() -> None:
     ]
 
 
+def test_reasoning_goes_back_under_the_name_by_which_it_came() -> None:
+    turn = built(delta(reasoning_content="Hm"), delta("stop", content="Done"))
+    assert turn.message() == {"role": "assistant", "content": "Done", "reasoning_content": "Hm"}
+
+
+def test_ids_that_were_used_before_are_replaced() -> None:
+    turn = ModelTurn(tool_calls=(ToolCall("a", "x", "{}"), ToolCall("b", "x", "{}")))
+    assert turn.with_new_ids({"c"}) is turn
+    first, second = turn.with_new_ids({"a"}).tool_calls
+    assert first.id != "a"
+    assert second.id == "b"
+
+
+@pytest.mark.parametrize(
+    ("finish", "arguments", "torn"),
+    [
+        ("length", '{"path": "a', True),
+        ("length", "", True),
+        ("length", "{}", False),
+        ("tool_calls", '{"path": "a', False),
+    ],
+)
+def test_the_last_call_of_an_answer_that_was_cut_off_is_torn(
+    finish: str, arguments: str, torn: bool
+) -> None:
+    turn = built(
+        delta(tool_calls=[call(0, "{}", name="x"), call(1, arguments, name="y")]), delta(finish)
+    )
+    assert [c.torn for c in turn.tool_calls] == [False, torn]
+
+
 def test_a_malformed_call_is_kept_in_a_form_that_providers_accept() -> None:
     turn = ModelTurn(tool_calls=(ToolCall("a", "no such name!", '{"half'),))
     function = turn.message()["tool_calls"][0]["function"]

@@ -31,7 +31,7 @@ def started(seq: int, task_id: str = "k3f9ab-1") -> TaskStarted:
 
 def test_a_task_makes_it_work_and_its_end_makes_it_idle() -> None:
     working = an_agent().apply(started(1))
-    assert (working.status, working.task_number, working.model) == (AgentStatus.WORKING, 1, "m2")
+    assert (working.status, working.task_number, working.model) == (AgentStatus.WORKING, 1, "m")
     ended = working.apply(
         TaskFinished(seq=2, at=2.0, outcome=Outcome.COMPLETED, steps=1, duration_seconds=1)
     )

@@ -15,6 +15,7 @@ from bot.domain.commands import (
     is_stop,
     parse,
     reply_mode,
+    reply_model,
     title_of,
 )
 from bot.errors import InvalidCommand
@@ -123,3 +124,38 @@ def test_only_the_word_alone_stops(text: str, stops: bool) -> None:
 def test_a_title_is_the_first_line_with_words() -> None:
     assert title_of("\n\n fix it \nplease") == "fix it"
     assert len(title_of("x" * 500)) == 120
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "rest"),
+    [
+        ("model: acme/x", "acme/x", ""),
+        ("Model:acme/x", "acme/x", ""),
+        ("  --model acme/x  go on ", "acme/x", "go on"),
+        ("--model=`acme/x` and\nadd a test", "acme/x", "and\nadd a test"),
+        ("\u2014model acme/x go", "acme/x", "go"),
+        ("model: acme/x:nitro", "acme/x:nitro", ""),
+    ],
+)
+def test_a_reply_may_begin_with_a_model(text: str, model: str, rest: str) -> None:
+    assert reply_model(text) == (model, rest)
+
+
+@pytest.mark.parametrize(
+    "text", ["go on", "the model: acme/x is wrong", "--models x", "model:", "modelx", ""]
+)
+def test_other_replies_name_no_model(text: str) -> None:
+    assert reply_model(text) == (None, text)
+
+
+@pytest.mark.parametrize("text", ["model: <!channel>", "--model ../x", "model: " + "x" * 300])
+def test_a_name_that_no_model_has_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCommand):
+        reply_model(text)
+
+
+@given(st.text(max_size=80))
+def test_any_reply_names_a_model_or_stays_as_it_is(text: str) -> None:
+    with contextlib.suppress(InvalidCommand):
+        model, rest = reply_model(text)
+        assert rest == text if model is None else rest in text

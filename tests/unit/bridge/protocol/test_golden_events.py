@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from bridge.protocol import (
     KNOWN_EVENTS,
+    ContextCompacted,
     Event,
     FileChange,
     FilesChanged,
     MessageTakenUp,
     MessageWritten,
+    ModelChanged,
     ModelRetried,
     Outcome,
     ReasoningWritten,
@@ -88,6 +90,17 @@ EVENTS: tuple[Event, ...] = (
     FilesChanged(seq=11, at=1.5, task_id="t", files=(CHANGE,)),
     ModelRetried(
         seq=12, at=1.5, task_id="t", attempt=1, max_attempts=3, wait_seconds=2.0, error=ERROR
+    ),
+    ModelChanged(seq=14, at=1.5, task_id="t", model="n", previous="m", error=ERROR),
+    ContextCompacted(
+        seq=15,
+        at=1.5,
+        task_id="t",
+        messages_left_out=40,
+        tokens_before=25_000,
+        tokens_after=9_000,
+        by_model=True,
+        summary="So far.",
     ),
     TaskFinished(
         seq=13,

@@ -1,0 +1,74 @@
+"""A reply that changes the model in the middle of a thread; the conversation goes on."""
+
+from dataclasses import replace
+
+from bot.agents.reading import Reading
+from bot.agents.world import World
+from bot.domain.agent import Agent, AgentStatus, ThreadRef
+from bot.domain.commands import reply_model
+from bot.errors import UserError
+
+# What a task at work is told when the person says nothing beyond the model's name.
+GO_ON = "(I changed the model. Go on with the task where you are.)"
+NO_NAME = "That is no model's name. For example `model: anthropic/claude-3.5-sonnet`."
+
+
+class ModelSwitch:
+    """Reads `model: NAME` at the beginning of a reply."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._reading = Reading(world)
+
+    async def rest_of(
+        self, thread: ThreadRef, ts: str, text: str, client_msg_id: str | None = None
+    ) -> str:
+        """Change the model, if the reply says so, and return what is left for the agent to read.
+
+        The same reply twice changes nothing the second time. A model that cannot be used is said
+        in the thread, and nothing is left then.
+        """
+        try:
+            model, rest = reply_model(text)
+        except UserError:  # its text repeats what was typed, which belongs into no thread
+            return await self._refused(thread, ts, NO_NAME, client_msg_id)
+        agent = await self._world.store.agent_of_thread(thread) if model else None
+        if model is None or agent is None or not agent.alive:
+            return text
+        if await self._reading.done(agent, ts):
+            return ""
+        try:
+            await self._world.gateway.check_model(model)
+        except UserError as error:
+            return await self._refused(thread, ts, error.user_text, client_msg_id)
+        working = await self._change(agent.id, model, ts)
+        if rest or working:
+            return rest or GO_ON
+        await self._reading.note(agent, ts, client_msg_id)
+        return ""
+
+    async def _change(self, agent_id: str, model: str, ts: str) -> bool:
+        """Store the model and say so; whether a task is at work."""
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(agent_id)
+            if agent is None:
+                return False
+            await tx.save_agent(replace(agent, model=model))
+            text = f"Model: `{model}` from the next step on. The conversation goes on."
+            await tx.enqueue(agent.id, self._world.voice.notice(agent, f"model:{ts}", text))
+        return _has_work(agent)
+
+    async def _refused(
+        self, thread: ThreadRef, ts: str, text: str, client_msg_id: str | None
+    ) -> str:
+        agent = await self._world.store.agent_of_thread(thread)
+        if agent is not None:
+            async with self._world.store.transaction() as tx:
+                post = self._world.voice.trouble(agent, f"model:{ts}", text)
+                await tx.enqueue(agent.id, post)
+            await self._reading.note(agent, ts, client_msg_id)
+        return ""
+
+
+def _has_work(agent: Agent) -> bool:
+    return agent.status in {AgentStatus.WORKING, AgentStatus.STARTING}

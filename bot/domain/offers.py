@@ -1,0 +1,24 @@
+"""The models on offer: what a provider lists of each, and which of them a search finds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SHOWN_OFFERS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOffer:
+    """One model. Prices are dollars per million tokens; None is what the provider does not say."""
+
+    id: str
+    context_tokens: int | None = None
+    prompt_usd: float | None = None
+    completion_usd: float | None = None
+    takes_tools: bool | None = None
+
+
+def found(offers: Sequence[ModelOffer], search: str) -> list[ModelOffer]:
+    """The models whose name holds every word of the search, those that can call tools first."""
+    words = search.lower().split()
+    matching = [offer for offer in offers if all(word in offer.id.lower() for word in words)]
+    return sorted(matching, key=lambda offer: (offer.takes_tools is False, offer.id))

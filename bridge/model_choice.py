@@ -1,0 +1,47 @@
+"""Which model a task asks: the person's choice, and another one where that is unavailable."""
+
+from collections.abc import Sequence
+
+from bridge.errors import ModelError
+from bridge.protocol import ErrorCode
+
+_UNAVAILABLE = frozenset(
+    {
+        ErrorCode.MODEL_UNAVAILABLE,
+        ErrorCode.MODEL_RATE_LIMITED,
+        ErrorCode.MODEL_TIMEOUT,
+        ErrorCode.MODEL_NOT_FOUND,
+        ErrorCode.MODEL_BAD_ANSWER,
+    }
+)
+PATIENT_ATTEMPTS = 3  # where another model can be asked instead, waiting longer helps nobody
+
+
+class ModelChoice:
+    """The model of one task, now. A fallback stays the model until the person names another."""
+
+    def __init__(self, model: str, fallbacks: Sequence[str]) -> None:
+        self.wanted = model
+        self.current = model
+        self._fallbacks = fallbacks
+        self._untried = [name for name in fallbacks if name != model]
+
+    @property
+    def has_another(self) -> bool:
+        """Whether there is a model left to try."""
+        return bool(self._untried)
+
+    def choose(self, model: str) -> bool:
+        """The person names a model; False when it is the one they named before."""
+        if model == self.wanted:
+            return False
+        self.wanted = self.current = model
+        self._untried = [name for name in self._fallbacks if name != model]
+        return True
+
+    def fall_back(self, error: ModelError) -> bool:
+        """Go on with the next model, if this failure is one that another model may not have."""
+        if error.code not in _UNAVAILABLE or not self._untried:
+            return False
+        self.current = self._untried.pop(0)
+        return True

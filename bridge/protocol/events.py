@@ -1,0 +1,252 @@
+"""The numbered facts that the bridge tells of; a reader keeps also those it does not know."""
+
+import time
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+
+from bridge.protocol.answers import FileChange
+from bridge.protocol.bounds import MAX_MESSAGE_CHARS, MAX_RESULT_CHARS, MAX_TASK_CHARS
+from bridge.protocol.errors import WireError
+
+
+class Event(BaseModel):
+    """Base of the events: one immutable fact. `at` is in seconds since the epoch, UTC.
+
+    Stored events carry a gapless `seq` from 1; events that are only passing by (`text_delta`,
+    `tool_output`) carry 0 and are not replayed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    seq: int = 0
+    at: float = Field(default_factory=time.time)
+    task_id: str | None = Field(default=None, max_length=64)
+
+
+class WorkspaceCloning(Event):
+    """The clone began."""
+
+    type: Literal["workspace_cloning"] = "workspace_cloning"
+    repository: str = Field(max_length=140)
+    source_branch: str | None = Field(default=None, max_length=250)
+
+
+class WorkspaceReadyEvent(Event):
+    """The checkout is there and the target branch exists."""
+
+    type: Literal["workspace_ready"] = "workspace_ready"
+    repository: str = Field(max_length=140)
+    source_branch: str = Field(max_length=250)
+    target_branch: str = Field(max_length=250)
+    base_commit: str = Field(max_length=64)
+    duration_seconds: float
+
+
+class TaskStarted(Event):
+    """A task began; `message_id` is the message that it came from, if it came from a reply."""
+
+    type: Literal["task_started"] = "task_started"
+    text: str = Field(max_length=MAX_TASK_CHARS)
+    model: str = Field(max_length=200)
+    max_steps: int
+    message_id: str | None = Field(default=None, max_length=64)
+
+
+class MessageTakenUp(Event):
+    """A person's message reached the running task: the next model call contains it."""
+
+    type: Literal["message_taken_up"] = "message_taken_up"
+    message_id: str = Field(max_length=64)
+
+
+class StepStarted(Event):
+    """A model call is about to be made. `step` counts from 1 within the task."""
+
+    type: Literal["step_started"] = "step_started"
+    step: int
+    max_steps: int
+
+
+class TextDelta(Event):
+    """A fragment of the model's text. Not stored."""
+
+    type: Literal["text_delta"] = "text_delta"
+    text: str
+
+
+class ReasoningWritten(Event):
+    """The reasoning of one model call, whole."""
+
+    type: Literal["reasoning_written"] = "reasoning_written"
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
+
+
+class MessageWritten(Event):
+    """The text of one model call, whole. `final`: no tool call came with it."""
+
+    type: Literal["message_written"] = "message_written"
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
+    final: bool
+
+
+class ToolStarted(Event):
+    """A tool call is about to run. `target` is the file, pattern or command, for display."""
+
+    type: Literal["tool_started"] = "tool_started"
+    call_id: str = Field(max_length=200)
+    tool: str = Field(max_length=64)
+    target: str = Field(max_length=300)
+    arguments: str = Field(max_length=MAX_RESULT_CHARS)
+
+
+class ToolOutput(Event):
+    """Output of a running command. Not stored."""
+
+    type: Literal["tool_output"] = "tool_output"
+    call_id: str = Field(max_length=200)
+    text: str
+
+
+class ToolFinished(Event):
+    """A tool call ended. `result` is what the model reads, cut for display; `summary` is a few
+    words ("6 matches in 3 files"). `files_touched` are paths relative to the workspace."""
+
+    type: Literal["tool_finished"] = "tool_finished"
+    call_id: str = Field(max_length=200)
+    tool: str = Field(max_length=64)
+    target: str = Field(max_length=300)
+    ok: bool
+    summary: str = Field(max_length=300)
+    exit_code: int | None = None
+    duration_seconds: float
+    result: str = Field(max_length=MAX_RESULT_CHARS)
+    files_touched: tuple[str, ...] = Field(default=(), max_length=1_000)
+
+
+class UsageRecorded(Event):
+    """What one model call used. `cost_usd` is None where the provider names no cost."""
+
+    type: Literal["usage_recorded"] = "usage_recorded"
+    model: str = Field(max_length=200)
+    provider: str | None = Field(default=None, max_length=200)
+    generation_id: str | None = Field(default=None, max_length=200)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+
+
+class FilesChanged(Event):
+    """The workspace against the source branch, after a step that may have changed it."""
+
+    type: Literal["files_changed"] = "files_changed"
+    files: tuple[FileChange, ...] = Field(max_length=5_000)
+
+
+class ModelRetried(Event):
+    """A model call failed in a way that may pass; the next try comes after `wait_seconds`."""
+
+    type: Literal["model_retried"] = "model_retried"
+    attempt: int
+    max_attempts: int
+    wait_seconds: float
+    error: WireError
+
+
+class ModelChanged(Event):
+    """From the next call on another model answers: the person said so (`error` is None), or the
+    one before is unavailable because of `error`."""
+
+    type: Literal["model_changed"] = "model_changed"
+    model: str = Field(max_length=200)
+    previous: str = Field(max_length=200)
+    error: WireError | None = None
+
+
+class ContextCompacted(Event):
+    """A summary stands for the older part of the conversation from now on.
+
+    Tokens are estimates of the next prompt. `by_model`: the model wrote it; otherwise the bridge
+    put it together, because the model had none to give. Nothing is lost on the disk.
+    """
+
+    type: Literal["context_compacted"] = "context_compacted"
+    messages_left_out: int
+    tokens_before: int
+    tokens_after: int
+    by_model: bool
+    summary: str = Field(max_length=MAX_MESSAGE_CHARS)
+
+
+class Outcome(StrEnum):
+    """How a task ended."""
+
+    COMPLETED = "completed"
+    STEP_LIMIT = "step_limit"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class TaskFinished(Event):
+    """A task ended; the session is idle and usable. `error` is set when the outcome is failed."""
+
+    type: Literal["task_finished"] = "task_finished"
+    outcome: Outcome
+    steps: int
+    duration_seconds: float
+    error: WireError | None = None
+
+
+class UnknownEvent(Event):
+    """An event of a newer bridge, kept with its fields as they came."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    type: str = Field(max_length=64)
+
+
+KNOWN_EVENTS: tuple[type[Event], ...] = (
+    WorkspaceCloning, WorkspaceReadyEvent, TaskStarted, MessageTakenUp, StepStarted, TextDelta,
+    ReasoningWritten, MessageWritten, ToolStarted, ToolOutput, ToolFinished, UsageRecorded,
+    FilesChanged, ModelRetried, ModelChanged, ContextCompacted, TaskFinished,
+)  # fmt: skip
+_KNOWN_TYPES = frozenset(str(event.model_fields["type"].default) for event in KNOWN_EVENTS)
+
+
+def _tag(value: Any) -> str:  # noqa: ANN401  (pydantic hands over whatever arrived)
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return str(kind) if kind in _KNOWN_TYPES else "unknown"
+
+
+AgentEvent = Annotated[
+    Annotated[WorkspaceCloning, Tag("workspace_cloning")]
+    | Annotated[WorkspaceReadyEvent, Tag("workspace_ready")]
+    | Annotated[TaskStarted, Tag("task_started")]
+    | Annotated[MessageTakenUp, Tag("message_taken_up")]
+    | Annotated[StepStarted, Tag("step_started")]
+    | Annotated[TextDelta, Tag("text_delta")]
+    | Annotated[ReasoningWritten, Tag("reasoning_written")]
+    | Annotated[MessageWritten, Tag("message_written")]
+    | Annotated[ToolStarted, Tag("tool_started")]
+    | Annotated[ToolOutput, Tag("tool_output")]
+    | Annotated[ToolFinished, Tag("tool_finished")]
+    | Annotated[UsageRecorded, Tag("usage_recorded")]
+    | Annotated[FilesChanged, Tag("files_changed")]
+    | Annotated[ModelRetried, Tag("model_retried")]
+    | Annotated[ModelChanged, Tag("model_changed")]
+    | Annotated[ContextCompacted, Tag("context_compacted")]
+    | Annotated[TaskFinished, Tag("task_finished")]
+    | Annotated[UnknownEvent, Tag("unknown")],
+    Discriminator(_tag),
+]
+
+_ADAPTER: TypeAdapter[AgentEvent] = TypeAdapter(AgentEvent)
+
+
+def parse_event(data: str | bytes) -> AgentEvent:
+    """Read one event from JSON.
+
+    Raises pydantic.ValidationError when a known event does not fit its shape.
+    """
+    return _ADAPTER.validate_json(data)

@@ -1,0 +1,95 @@
+"""What the bot asks of the bridge, which reads it strictly: an unknown field is refused."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bridge.protocol.bounds import MAX_MESSAGE_CHARS, Identifier, Line, Steps, TaskText
+
+
+class Request(BaseModel):
+    """Base of the requests: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WorkspaceRequest(Request):
+    """Clone `clone_url` at `source_branch` (the remote's default when None).
+
+    `target_branch` is created at that commit, or at `base_commit` where an earlier container of
+    the agent began. `clone_url` holds no credential: the bridge adds
+    the token of its own environment, for the clone only.
+    """
+
+    repository: str = Field(min_length=3, max_length=140)
+    clone_url: str = Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s]+$")
+    source_branch: str | None = Field(default=None, min_length=1, max_length=250)
+    target_branch: str = Field(min_length=1, max_length=250)
+    base_commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")
+    author_name: str = Field(default="Threadsmith", min_length=1, max_length=200)
+    author_email: str = Field(default="threadsmith@localhost", min_length=3, max_length=250)
+
+
+class ExecuteRequest(Request):
+    """Start the first task. The same `task_id` again attaches to it, and never runs it twice."""
+
+    task_id: Identifier
+    text: TaskText
+    model: str = Field(min_length=1, max_length=200)
+    max_steps: Steps = 15
+    author: Line = ""
+
+
+class ChatMode(StrEnum):
+    """What a message does to a task that is at work."""
+
+    STEER = "steer"
+    QUEUE = "queue"
+
+
+class ChatRequest(Request):
+    """The next message of a person.
+
+    `message_id` makes it safe to send twice. `task_id` names the task that the message becomes
+    when no task is at work, or when the one at work ends before it could be taken up.
+    """
+
+    message_id: Identifier
+    task_id: Identifier
+    text: TaskText
+    mode: ChatMode = ChatMode.STEER
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    max_steps: Steps | None = None
+    author: Line = ""
+
+
+class Revision(Request):
+    """PUT /agent/messages/{id}: the person edited a message that may still wait."""
+
+    text: TaskText
+
+
+class SavedResult(Request):
+    """A tool result that was too long for the conversation, whole."""
+
+    call_id: str = Field(min_length=1, max_length=200)
+    text: str = Field(max_length=2_000_000)
+
+
+class SavedConversation(Request):
+    """GET and PUT /agent/conversation: what lets a fresh container go on.
+
+    `messages` are chat-completions messages, the standing instructions included, all of them;
+    `summary` is what the model reads in place of those before `summary_upto`. `results` are the
+    newest of the long tool results; `waiting` are the messages that no task has taken up. A bridge
+    takes it only before its first event, and numbers its events from `last_seq` + 1.
+    """
+
+    protocol: int
+    last_seq: int = Field(ge=0)
+    messages: tuple[dict[str, Any], ...] = ()
+    summary: str | None = Field(default=None, max_length=MAX_MESSAGE_CHARS)
+    summary_upto: int = Field(default=0, ge=0)
+    results: tuple[SavedResult, ...] = ()
+    waiting: tuple[ChatRequest, ...] = ()

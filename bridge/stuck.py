@@ -1,0 +1,96 @@
+"""Notices a model that goes in circles: first a hint for it, then a reason to stop."""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+# How many steps of the kind in a row are worth a hint, and how many are the end.
+_SAME = (3, 6)
+_PAIR = (6, 10)
+_FAILED = (5, 12)
+# Two runs of one command differ in how long they took, which makes them no other result.
+_DURATION = re.compile(r"\d+(?:\.\d+)? ?m?s\b")
+_REMEMBERED = max(_SAME[1], _PAIR[1], _FAILED[1])
+
+
+@dataclass(frozen=True, slots=True)
+class CallDone:
+    """One tool call with its outcome, as far as it matters here."""
+
+    tool: str
+    arguments: str
+    ok: bool
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """What was noticed. `is_the_end`: the hint was given, and nothing changed."""
+
+    what: str
+    is_the_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    digest: bytes
+    failed: bool
+
+
+class Watch:
+    """Looks at the steps of one task, oldest first."""
+
+    def __init__(self) -> None:
+        self._steps: deque[_Step] = deque(maxlen=_REMEMBERED)
+
+    def restart(self) -> None:
+        """A person said something: what came before is no circle any more."""
+        self._steps.clear()
+
+    def step(self, calls: Sequence[CallDone]) -> Circle | None:
+        """Take in the calls of one step; what it is a part of, each time a limit is reached."""
+        if not calls:
+            return None
+        text = repr([(call.tool, call.arguments, call.ok, call.result) for call in calls])
+        text = _DURATION.sub("", text)
+        failed = not any(call.ok for call in calls)
+        digest = sha256(text.encode(errors="surrogatepass")).digest()
+        self._steps.append(_Step(digest, failed))
+        names = ", ".join(dict.fromkeys(call.tool for call in calls))[:200]
+        return (
+            _judged(self._same(), _SAME, f"the same call ({names}) with the same result")
+            or _judged(self._alternating(), _PAIR, "the same two steps in turn")
+            or _judged(self._failed(), _FAILED, "steps in which every call failed")
+        )
+
+    def _same(self) -> int:
+        last = self._steps[-1].digest
+        return _run(step.digest == last for step in reversed(self._steps))
+
+    def _alternating(self) -> int:
+        steps = list(reversed(self._steps))
+        if len(steps) < 2 or steps[0].digest == steps[1].digest:  # noqa: PLR2004  (a pair)
+            return 0
+        pair = (steps[0].digest, steps[1].digest)
+        return _run(step.digest == pair[at % 2] for at, step in enumerate(steps))
+
+    def _failed(self) -> int:
+        return _run(step.failed for step in reversed(self._steps))
+
+
+def _run(matches: Iterable[bool]) -> int:
+    count = 0
+    for match in matches:
+        if not match:
+            break
+        count += 1
+    return count
+
+
+def _judged(count: int, limits: tuple[int, int], what: str) -> Circle | None:
+    hint, end = limits
+    if count >= end:
+        return Circle(f"{count} times in a row: {what}", is_the_end=True)
+    return Circle(f"{count} times in a row: {what}", is_the_end=False) if count == hint else None

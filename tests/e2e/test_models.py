@@ -1,0 +1,48 @@
+"""Models and steps on real parts: the list, the step limit, Continue, a change in the thread."""
+
+import pytest
+
+from tests.e2e.conftest import Stage
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+
+async def test_a_task_out_of_steps_continues_by_a_button_and_then_with_another_model(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "models claude")
+    listed = await ana.wait_for_ephemeral("price of a million tokens")
+    assert "`anthropic/claude-3.5-sonnet` · $3.00 / $15.00 · 200,000 tokens" in listed.text
+
+    assert (await ana.slash("/agent", "demo/todo --steps 3 fix the failing test, slowly")).ok
+    thread = (await stage.root("fix the failing test, slowly"))["ts"]
+    limit = await stage.said("Step limit reached", thread)
+    buttons = [
+        element["action_id"]
+        for block in limit["blocks"]
+        if block["type"] == "actions"
+        for element in block["elements"]
+    ]
+    assert "agent_continue" in buttons
+    await ana.click("agent_continue", "general", limit["ts"])
+    await stage.said("lets it continue", thread)
+    await stage.said("This is task 2", thread)
+    await ana.click("agent_continue", "general", limit["ts"])  # once more changes nothing
+
+    before = len(stage.playground.model.requests)
+    await ana.say("model: openai/gpt-4o what did you do?", "general", thread)
+    await stage.said("Model: `openai/gpt-4o`", thread)
+    await stage.said("This is task 3", thread)
+    asked = [request.body["model"] for request in stage.playground.model.requests[before:]]
+    assert set(asked) == {"openai/gpt-4o"}
+
+    await ana.say("model: nobody/knows-it", "general", thread)
+    await stage.said("knows no model `nobody/knows-it`", thread)
+
+    await ana.say("stop", "general", thread)
+    await stage.no_containers()

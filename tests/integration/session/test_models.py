@@ -1,0 +1,289 @@
+"""What a session makes of its models: fallbacks, a change, circles, cut answers, long results."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bridge.config import BridgeSettings
+from bridge.context import ModelLimits
+from bridge.errors import ModelError
+from bridge.llm import ModelRequest
+from bridge.protocol import (
+    AgentEvent,
+    ContextCompacted,
+    ErrorCode,
+    MessageWritten,
+    ModelChanged,
+    Outcome,
+    SavedConversation,
+    TaskFinished,
+    ToolFinished,
+    WorkspaceRequest,
+)
+from bridge.turns import ModelTurn
+from tests.integration.session.conftest import (
+    Desk,
+    Half,
+    OpenDesk,
+    calls,
+    message,
+    says,
+    task,
+)
+
+DOWN = ModelError(ErrorCode.MODEL_UNAVAILABLE, "down", retryable=True)
+UNKNOWN = ModelError(ErrorCode.MODEL_NOT_FOUND, "no such model")
+TOO_LONG = ModelError(ErrorCode.CONTEXT_OVERFLOW, "too long", said="context length is 9000 tokens")
+
+
+def changes(events: list[AgentEvent]) -> list[tuple[str, str, str]]:
+    return [
+        (event.previous, event.model, event.error.code if event.error else "")
+        for event in events
+        if isinstance(event, ModelChanged)
+    ]
+
+
+def texts(desk: Desk) -> list[list[str]]:
+    return [[str(m.get("content")) for m in asked.messages] for asked in desk.model.asked]
+
+
+def looks(number: int, text: str = "") -> ModelTurn:
+    """A step unlike any other."""
+    return calls("read_file", {"path": "./" * number + "README.md"}, text)
+
+
+@pytest.fixture
+def with_fallbacks(settings: BridgeSettings) -> BridgeSettings:
+    return settings.model_copy(update={"fallback_models": ("second/model", "third/model")})
+
+
+async def test_fallbacks_are_tried_in_order_and_the_next_task_begins_with_the_wanted_model(
+    open_desk: OpenDesk, with_fallbacks: BridgeSettings
+) -> None:
+    steps = (DOWN, DOWN, DOWN, UNKNOWN, looks(1), says("Done."), says("Again."))
+    async with open_desk(*steps, settings=with_fallbacks) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        status = desk.session.status()
+        await desk.session.chat(message(1))
+        await desk.finished("r1")
+        asked = [request.model for request in desk.model.asked]
+    assert changes(events) == [
+        ("acme/model", "second/model", "model_unavailable"),
+        ("second/model", "third/model", "model_not_found"),
+    ]
+    assert status.model == "third/model"
+    assert asked == [
+        *["acme/model"] * 3,
+        "second/model",
+        "third/model",
+        "third/model",
+        "acme/model",
+    ]
+
+
+async def test_half_an_answer_is_not_put_into_the_mouth_of_a_fallback(
+    open_desk: OpenDesk, with_fallbacks: BridgeSettings
+) -> None:
+    gone = ModelError(ErrorCode.MODEL_NOT_FOUND, "gone")
+    async with open_desk(Half("Half of", gone), says("Whole."), settings=with_fallbacks) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        roles = [m["role"] for m in desk.model.asked[1].messages]
+    assert [e.text for e in events if isinstance(e, MessageWritten)] == ["Half of", "Whole."]
+    assert roles == ["system", "user", "assistant", "user"]
+
+
+async def test_a_fault_of_the_account_asks_no_other_model(
+    open_desk: OpenDesk, with_fallbacks: BridgeSettings
+) -> None:
+    broke = ModelError(ErrorCode.MODEL_PAYMENT, "no credit")
+    async with open_desk(broke, settings=with_fallbacks) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+    assert changes(events) == []
+    assert events[-1].error.code == "model_payment"
+
+
+async def test_a_reply_changes_the_model_from_the_next_call_on(open_desk: OpenDesk) -> None:
+    thought = ({"type": "reasoning.encrypted", "data": "only the first model can read this"},)
+
+    async def interjects(_request: ModelRequest) -> ModelTurn:
+        await desk.session.chat(message(1, model="other/model"))
+        return looks(1, text="I look.")
+
+    first = ModelTurn(
+        text="One.", tool_calls=looks(2).tool_calls, reasoning="Hm.", reasoning_details=thought
+    )
+    async with open_desk(first, interjects, says("Done."), says("Still.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        await desk.session.chat(message(2, model="other/model"))
+        await desk.finished("r2")
+        requests = desk.model.asked
+    assert changes(events) == [("acme/model", "other/model", "")]
+    assert [request.model for request in requests] == [
+        *("acme/model", "acme/model", "other/model", "other/model")
+    ]
+    assert "only the first" in json.dumps(requests[1].messages)
+    assert "only the first" not in json.dumps(requests[2].messages)
+    assert "One." in json.dumps(requests[2].messages)
+
+
+@pytest.mark.parametrize(
+    ("step", "ended_at", "words"),
+    [
+        (lambda _: calls("read_file", {"path": "README.md"}), 6, "same call (read_file)"),
+        (lambda n: looks(n % 2), 10, "two steps in turn"),
+        (lambda n: calls("read_file", {"path": f"no{n}"}), 12, "every call failed"),
+    ],
+)
+async def test_circles_get_a_hint_and_then_an_end(
+    open_desk: OpenDesk, step: Callable[[int], ModelTurn], ended_at: int, words: str
+) -> None:
+    async with open_desk(*(step(n) for n in range(40)), says("Here again.")) as desk:
+        await desk.session.execute(task(max_steps=40))
+        events = await desk.finished("t1")
+        hinted = [text for text in texts(desk)[-1] if "going in circles" in text]
+        asked = len(desk.model.asked)
+        desk.model.steps = [says("Here again.")]
+        await desk.session.chat(message(1))
+        assert await desk.outcome("r1") is Outcome.COMPLETED
+    last = events[-1]
+    assert isinstance(last, TaskFinished)
+    assert last.error is not None
+    assert (last.outcome, last.error.code) == (Outcome.FAILED, "stuck")
+    assert words in last.error.message
+    assert len(hinted) == 1
+    assert asked == ended_at
+
+
+async def test_an_answer_that_is_cut_off_goes_on_until_it_is_whole(open_desk: OpenDesk) -> None:
+    parts = [says(f"{number}, ", cut_off=True) for number in range(3)]
+    async with open_desk(*parts, says("end.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+    written = [event for event in events if isinstance(event, MessageWritten)]
+    assert [(event.text, event.final) for event in written] == [("0, 1, 2, end.", True)]
+
+
+async def test_a_long_result_is_short_in_the_context_and_read_again_by_the_tool(
+    open_desk: OpenDesk, settings: BridgeSettings
+) -> None:
+    async def again(request: ModelRequest) -> ModelTurn:
+        call_id = request.messages[-1]["tool_call_id"]
+        return calls("read_result", {"call_id": call_id, "offset": 20_000})
+
+    steps = (calls("read_file", {"path": "large.txt"}), again, says("Done."))
+    async with open_desk(*steps) as desk:
+        desk.model.known = ModelLimits(32_768, 4_096)
+        lines = (f"line {number} of the large file\n" for number in range(1_200))
+        (settings.workspace_dir / "large.txt").write_text("".join(lines))
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        shortened, part = (texts(desk)[place][-1] for place in (1, 2))
+    assert len(shortened) <= 8_192
+    assert "read_result" in shortened
+    assert part.startswith("[characters 20000 to 24000")
+    assert [event.ok for event in events if isinstance(event, ToolFinished)] == [True, True]
+
+
+async def test_a_long_result_moves_to_another_bridge(
+    open_desk: OpenDesk,
+    settings: BridgeSettings,
+    workspace_request: WorkspaceRequest,
+    tmp_path: Path,
+) -> None:
+    steps = (calls("read_file", {"path": "large.txt"}), says("Done."))
+    async with open_desk(*steps) as desk:
+        desk.model.known = ModelLimits(32_768, 4_096)
+        (settings.workspace_dir / "large.txt").write_text("a line of text\n" * 2_000)
+        await desk.session.execute(task())
+        await desk.finished("t1")
+        saved = await desk.session.export()
+        call_id = desk.model.asked[1].messages[-1]["tool_call_id"]
+    reads = calls("read_result", {"call_id": call_id, "offset": 9_000})
+    async with open_desk(reads, says("Yes."), prepare=False, elsewhere=tmp_path / "b") as desk:
+        await desk.session.restore(SavedConversation.model_validate_json(saved))
+        await desk.session.prepare(workspace_request)
+        await desk.session.chat(message(1, model="acme/model"))
+        await desk.finished("r1")
+        assert texts(desk)[1][-1].startswith("[characters 9000 to 13000")
+        again = await desk.session.export()
+    assert json.loads(again)["results"] == json.loads(saved)["results"] != []
+
+
+async def test_many_long_results_of_one_step_share_the_room(
+    open_desk: OpenDesk, settings: BridgeSettings
+) -> None:
+    call = calls("read_file", {"path": "large.txt"}).tool_calls[0]
+    many = ModelTurn(tool_calls=tuple(replace(call, id=f"c{n}") for n in range(12)))
+    async with open_desk(many, says("Done.")) as desk:
+        desk.model.known = ModelLimits(32_768, 4_096)
+        (settings.workspace_dir / "large.txt").write_text("a line of text\n" * 2_000)
+        await desk.session.execute(task())
+        await desk.finished("t1")
+        results = [m for m in desk.model.asked[1].messages if m["role"] == "tool"]
+    assert len(results) == 12
+    assert sum(len(result["content"]) for result in results) < 25_000
+    assert all("read_result" in result["content"] for result in results)
+
+
+async def test_an_overflow_leads_to_one_summary_and_one_more_try(open_desk: OpenDesk) -> None:
+    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    steps = (*long, TOO_LONG, says("All looked at, goal: do it."), says("Done."))
+    async with open_desk(*steps) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        asked = desk.model.asked
+        saved = json.loads(await desk.session.export())
+    (compacted,) = (event for event in events if isinstance(event, ContextCompacted))
+    assert compacted.by_model
+    assert events[-1].outcome is Outcome.COMPLETED
+    assert "All looked at" in str(asked[-1].messages[1])
+    assert "do it" in str(asked[-1].messages[1])
+    assert asked[-1].messages[2]["role"] == "assistant"
+    assert len(asked[-1].messages) < len(asked[-3].messages)
+    assert sum(m["role"] == "tool" for m in saved["messages"]) == 6
+    assert saved["summary_upto"] > 1
+
+
+async def test_a_summary_outlives_a_restart(open_desk: OpenDesk) -> None:
+    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    steps = (*long, TOO_LONG, says("The codename is heron."), says("Done."))
+    async with open_desk(*steps) as desk:
+        await desk.session.execute(task())
+        await desk.finished("t1")
+        saved = await desk.session.export()
+    async with open_desk(says("Yes."), prepare=False) as desk:
+        await desk.session.chat(message(1))
+        await desk.finished("r1")
+        assert "heron" in texts(desk)[0][1]
+        assert len(texts(desk)[0]) < 14
+        assert json.loads(await desk.session.export())["summary"] == json.loads(saved)["summary"]
+
+
+async def test_a_summary_that_cannot_be_had_stops_nothing(open_desk: OpenDesk) -> None:
+    long = [looks(n, text=f"I look {n}. " * 150) for n in range(6)]
+    async with open_desk(*long, TOO_LONG, DOWN, DOWN, says("Done.")) as desk:
+        await desk.session.execute(task(text="Keep the port 4711."))
+        events = await desk.finished("t1")
+        told = texts(desk)[-1][1]
+    (compacted,) = (event for event in events if isinstance(event, ContextCompacted))
+    assert not compacted.by_model
+    assert events[-1].outcome is Outcome.COMPLETED
+    assert "Keep the port 4711." in told
+
+
+async def test_a_second_overflow_is_the_end(open_desk: OpenDesk) -> None:
+    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    async with open_desk(*long, TOO_LONG, says("Summary."), TOO_LONG, says("Here.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        await desk.session.chat(message(1))
+        assert await desk.outcome("r1") is Outcome.COMPLETED
+    assert events[-1].error.code == "context_overflow"

@@ -1,0 +1,142 @@
+"""Records of real sessions, run again: they come out as they were, and a changed one does not."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.config import BridgeSettings
+from bridge.errors import ModelError
+from bridge.llm import ModelRequest
+from bridge.protocol import AgentEvent, ErrorCode, MessageWritten, Outcome, parse_event
+from bridge.replay import main, replay
+from bridge.turns import CallUsage, ModelTurn
+from tests.integration.session.conftest import (
+    Half,
+    HangingStep,
+    OpenDesk,
+    Step,
+    calls,
+    message,
+    says,
+    task,
+)
+
+DOWN = ModelError(ErrorCode.MODEL_UNAVAILABLE, "down", retryable=True)
+TOO_LONG = ModelError(ErrorCode.CONTEXT_OVERFLOW, "too long")
+WRITE = {"path": "new.txt", "content": "one\n"}
+USED = CallUsage(prompt_tokens=100, completion_tokens=5, cached_tokens=90, cost_usd=0.25)
+
+
+def looks(number: int) -> ModelTurn:
+    return calls("read_file", {"path": "./" * number + "README.md"}, "I look. " * 200)
+
+
+STORIES: dict[str, tuple[Step, ...]] = {
+    "work": (
+        calls("read_file", {"path": "README.md"}, text="Let me look."),
+        calls("write_file", WRITE),
+        calls("run_command", {"command": ["git", "status"]}),
+        says("Done.", usage=USED, reasoning="Hm."),
+    ),
+    "bad calls": (calls("no_such_tool", {}), calls("read_file", "{torn"), says("Done.")),
+    "a cut answer": (says("One, ", cut_off=True), says("two.")),
+    "retries": (DOWN, DOWN, calls("list_directory", {}), DOWN, says("Done.")),
+    "a final failure": (calls("list_directory", {}), DOWN, DOWN, DOWN),
+    "half an answer": (
+        calls("list_directory", {}),
+        Half("I am", DOWN),
+        Half("I", DOWN),
+        Half("I w", DOWN),
+    ),
+    "circles": tuple(calls("read_file", {"path": "README.md"}) for _ in range(6)),
+    "a summary": (*(looks(n) for n in range(6)), TOO_LONG, says("Summary."), says("Done.")),
+    "the last step": tuple(calls("read_file", {"path": f"{n}"}) for n in range(7)),
+}
+
+
+async def recorded(
+    open_desk: OpenDesk, steps: tuple[Step, ...], max_steps: int = 15
+) -> list[AgentEvent]:
+    async with open_desk(*steps) as desk:
+        await desk.session.execute(task(max_steps=max_steps))
+        events: list[AgentEvent] = await desk.finished("t1")
+    return events
+
+
+@pytest.mark.parametrize("steps", STORIES.values(), ids=STORIES)
+async def test_a_replay_comes_out_as_recorded(open_desk: OpenDesk, steps: tuple[Step, ...]) -> None:
+    events = await recorded(open_desk, steps, max_steps=7)
+    said: list[str] = []
+    assert await replay(events, said.append), said
+    again: list[str] = []
+    assert await replay(events, again.append)
+    assert said == again
+    assert said[-1] == "1 tasks, 1 as recorded"
+
+
+async def test_a_task_with_fallbacks_steering_and_an_interruption(
+    open_desk: OpenDesk, settings: BridgeSettings
+) -> None:
+    hang = HangingStep()
+
+    async def interjects(_request: ModelRequest) -> ModelTurn:
+        await desk.session.chat(message(1, model="other/model"))
+        return calls("list_directory", {})
+
+    steps = (DOWN, DOWN, DOWN, interjects, says("Done."), calls("list_directory", {}), hang)
+    with_fallback = settings.model_copy(update={"fallback_models": ("second/model",)})
+    async with open_desk(*steps, settings=with_fallback) as desk:
+        await desk.session.execute(task())
+        await desk.finished("t1")
+        await desk.session.chat(message(2))
+        await hang.reached.wait()
+        await desk.session.interrupt()
+        events = await desk.finished("r2")
+    assert events[-1].outcome is Outcome.INTERRUPTED
+    said: list[str] = []
+    assert await replay(events, said.append), said
+    assert said[-1] == "2 tasks, 2 as recorded"
+
+
+def changed(event: AgentEvent) -> AgentEvent:
+    is_final = isinstance(event, MessageWritten) and event.final
+    return event.model_copy(update={"final": False}) if is_final else event
+
+
+async def test_a_record_that_the_loop_would_not_make_differs(open_desk: OpenDesk) -> None:
+    events = [changed(event) for event in await recorded(open_desk, STORIES["work"])]
+    said: list[str] = []
+    assert not await replay(events, said.append)
+    assert any("differs from the record" in line for line in said)
+
+
+async def test_half_a_record_is_replayed_to_its_end(open_desk: OpenDesk) -> None:
+    events = await recorded(open_desk, STORIES["work"])
+    for length in range(len(events)):
+        said: list[str] = []
+        assert await replay(events[:length], said.append), (events[:length], said)
+
+
+async def test_the_command_reads_a_file_of_events(
+    open_desk: OpenDesk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = await recorded(open_desk, STORIES["work"])
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(event.model_dump_json() + "\n" for event in events))
+    assert [parse_event(line) for line in path.read_text().splitlines()] == events
+    assert await asyncio.to_thread(main, [str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "step 1 of 15" in told
+    assert "read_file README.md: ok" in told
+    assert "says: Done." in told
+
+
+@pytest.mark.parametrize("content", ["no json", json.dumps({"seq": 1}), '{"type": "task_started"}'])
+def test_a_file_that_is_no_record_is_said(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text(content)
+    assert main([str(path)]) in (0, 2)
+    assert main([]) == 2
+    assert main([str(tmp_path / "none")]) == 2
