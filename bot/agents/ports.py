@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from bot.agents.ledger_ports import UsageWrites
 from bot.domain.agent import Agent, RepoRef, ThreadRef
 from bot.domain.card import TaskCard
 from bot.domain.message import Message
@@ -189,7 +190,7 @@ class SavedState:
     at: float
 
 
-class Transaction(Protocol):
+class Transaction(UsageWrites, Protocol):
     """One write transaction: all of it or nothing."""
 
     async def add_agent(self, agent: Agent) -> None:

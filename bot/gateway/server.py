@@ -9,8 +9,9 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from bot.agents.accounting import Accountant
 from bot.agents.ports import Access
 from bot.config import Settings
 from bot.domain.agent import RepoRef
@@ -19,7 +20,7 @@ from bot.gateway.catalogue import Catalogue
 from bot.gateway.doors import Doors
 from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
 from bot.gateway.git_host import GitHost
-from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor
+from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
 from bot.gateway.repository import RepositoryCheck
 from bot.gateway.tokens import Tokens, load_tokens
 
@@ -45,14 +46,28 @@ class HostGateway:
         self._wanted_port = settings.gateway_port
         self._memory = data_dir / "gateway.json"
         self._doors = Doors(self.tokens)
-        host = GitHost(session, settings.github_url, settings.github_token)
+        self._settings = settings
+        host = GitHost(session, settings.github_url, self._token_of)
         self._git = GitDoor(self._doors, host)
         self._repositories = RepositoryCheck(host)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
-        self._model = ModelDoor(self._doors, session, base_url, key)
         self._catalogue = Catalogue(session, base_url, key)
+        limits = ModelLimits.of(settings)
+        self._model = ModelDoor(
+            self._doors, self._catalogue, session, base_url, self._key_of, limits
+        )
         self._runner: web.AppRunner | None = None
         self._address = ""
+
+    def account_with(self, accountant: Accountant) -> None:
+        """Ask for leave before each model call, and tell how it ended."""
+        self._model.accountant = accountant
+
+    async def _key_of(self, _agent_id: str) -> SecretStr:
+        return self._settings.openrouter_api_key
+
+    async def _token_of(self, _repo: RepoRef) -> SecretStr:
+        return self._settings.github_token
 
     async def start(self, host: str, advertised: str | None = None) -> None:
         """Listen on `host`; containers are told `advertised`, when they see it by another name.

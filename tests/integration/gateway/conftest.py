@@ -153,6 +153,11 @@ class Provider:
     chat: Handler | None = None
     models: Handler | None = None
 
+    @property
+    def chats(self) -> list[web.BaseRequest]:
+        """The model calls among the requests."""
+        return [one for one in self.requests if one.path.endswith("/chat/completions")]
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         handler = self.chat if request.path.endswith("/chat/completions") else self.models
@@ -170,7 +175,8 @@ async def provider(serving: Serving) -> Provider:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
+    # As many connections as are wanted, as in the app.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as made:
         yield made
 
 
