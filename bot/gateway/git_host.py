@@ -14,6 +14,7 @@ from bot.gateway.relay import TIMEOUT
 
 _MAX_REDIRECTS = 3
 _REFS = "/info/refs"
+UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -49,7 +50,7 @@ class GitHost:
 
     @contextlib.asynccontextmanager
     async def refs(
-        self, repo: RepoRef, headers: Mapping[str, str]
+        self, repo: RepoRef, headers: Mapping[str, str], service: str = UPLOAD
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for the refs and give the answer, whatever its status; remember where it came from.
 
@@ -58,19 +59,21 @@ class GitHost:
         """
         everything = CIMultiDict({**headers, **await self.headers(repo)})
         try:
-            upstream = await self._ask(f"{self.url}/{repo}.git", everything)
+            upstream = await self._ask(f"{self.url}/{repo}.git", everything, service)
             if upstream.status == 404:  # noqa: PLR2004
                 upstream.release()
-                upstream = await self._ask(f"{self.url}/{repo}", everything)
+                upstream = await self._ask(f"{self.url}/{repo}", everything, service)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise HostUnreachableError(f"{type(error).__name__}: {error}") from error
         async with upstream:
-            if is_success(upstream):
+            if is_success(upstream, service):
                 self._bases[repo] = str(upstream.url.with_query(None)).removesuffix(_REFS)
             yield upstream
 
-    async def _ask(self, base: str, headers: CIMultiDict[str]) -> aiohttp.ClientResponse:
-        url = URL(base + _REFS, encoded=True).with_query(service="git-upload-pack")
+    async def _ask(
+        self, base: str, headers: CIMultiDict[str], service: str
+    ) -> aiohttp.ClientResponse:
+        url = URL(base + _REFS, encoded=True).with_query(service=service)
         for _ in range(_MAX_REDIRECTS + 1):
             upstream = await self.session.get(
                 url,
@@ -88,10 +91,10 @@ class GitHost:
         raise aiohttp.ClientError("too many redirects")
 
 
-def is_success(upstream: aiohttp.ClientResponse) -> bool:
+def is_success(upstream: aiohttp.ClientResponse, service: str = UPLOAD) -> bool:
     """Whether the answer is an advertisement of refs, and not a page for people."""
     return upstream.status == 200 and upstream.content_type.startswith(  # noqa: PLR2004
-        "application/x-git-upload-pack-advertisement"
+        f"application/x-{service}-advertisement"
     )
 
 

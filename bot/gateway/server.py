@@ -16,11 +16,13 @@ from bot.agents.ports import Access
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError
+from bot.gateway.app_tokens import AppTokens
 from bot.gateway.catalogue import Catalogue
 from bot.gateway.doors import Doors
 from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
 from bot.gateway.git_host import GitHost
 from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
+from bot.gateway.push import Pushes
 from bot.gateway.repository import RepositoryCheck
 from bot.gateway.tokens import Tokens, load_tokens
 
@@ -47,8 +49,12 @@ class HostGateway:
         self._memory = data_dir / "gateway.json"
         self._doors = Doors(self.tokens)
         self._settings = settings
+        self._app_tokens = AppTokens.of(settings, session)
         host = GitHost(session, settings.github_url, self._token_of)
-        self._git = GitDoor(self._doors, host)
+        pushes = Pushes(host, data_dir, settings.push_limit_bytes)
+        self._git = GitDoor(
+            self._doors, host, pushes if settings.push_branches else None, self._branch_of
+        )
         self._repositories = RepositoryCheck(host)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
         self._catalogue = Catalogue(session, base_url, key)
@@ -63,10 +69,17 @@ class HostGateway:
         """Ask for leave before each model call, and tell how it ended."""
         self._model.accountant = accountant
 
+    async def _branch_of(self, agent_id: str) -> str | None:
+        accountant = self._model.accountant
+        agent = await accountant.agent(agent_id) if accountant else None
+        return agent.target_branch if agent and agent.alive else None
+
     async def _key_of(self, _agent_id: str) -> SecretStr:
         return self._settings.openrouter_api_key
 
-    async def _token_of(self, _repo: RepoRef) -> SecretStr:
+    async def _token_of(self, repo: RepoRef) -> SecretStr:
+        if self._app_tokens:
+            return await self._app_tokens.token(repo)
         return self._settings.github_token
 
     async def start(self, host: str, advertised: str | None = None) -> None:

@@ -14,12 +14,14 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.config import Settings
-from bot.domain.agent import RepoRef
 from bot.gateway.server import HostGateway
+from bot.store.store import SqlStore
+from tests.integration.gateway.bench import API, PRICED, Bench
+
+__all__ = ["API"]
 
 GIT_TOKEN = "canary-git-token"
 MODEL_KEY = "canary-model-key"
-API = RepoRef("acme", "api")
 
 
 class Serving:
@@ -119,6 +121,7 @@ class GitServer:
                 "PATH_INFO": request.path,
                 "QUERY_STRING": request.query_string,
                 "REQUEST_METHOD": request.method,
+                "REMOTE_USER": "agent",
                 "CONTENT_TYPE": request.headers.get("Content-Type", ""),
                 "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
             },
@@ -200,3 +203,20 @@ async def gateway(
     made.open("k3f9ab", API)
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def bench(
+    settings: Settings, tmp_path: Path, session: aiohttp.ClientSession, provider: Provider
+) -> AsyncIterator[Bench]:
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"data": [PRICED]})
+
+    provider.models = models
+    store = await SqlStore.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", tmp_path)
+    made = Bench(settings, tmp_path / "data", session, store)
+    await made.set()
+    yield made
+    assert made.gateway
+    await made.gateway.stop()
+    await store.close()

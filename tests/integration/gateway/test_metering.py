@@ -4,8 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,102 +13,16 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from bot.agents.accounting import Accountant
-from bot.config import Settings
-from bot.domain.agent import Agent, AgentStatus
+from bot.domain.agent import AgentStatus
 from bot.domain.budget import NANO
 from bot.domain.usage import CostSource
-from bot.gateway.server import HostGateway
 from bot.slack.render.voice import SlackVoice
 from bot.store import tables
-from bot.store.store import SqlStore
 from bot.store.usage_rows import Grouping
 from playground.feed import Feed
 from playground.model.server import ModelSettings, ScriptedModel, model_running
+from tests.integration.gateway.bench import ASKED, Bench
 from tests.integration.gateway.conftest import API, MODEL_KEY, Provider
-
-PRICED = {
-    "id": "acme/priced",
-    "pricing": {"prompt": "0.000003", "completion": "0.000015"},
-    "context_length": 200_000,
-    "top_provider": {"max_completion_tokens": 8_192},
-}
-MESSAGES = [{"role": "user", "content": "hello"}]
-ASKED: dict[str, Any] = {"model": "acme/priced", "messages": MESSAGES, "stream": True}
-
-
-@dataclass
-class Bench:
-    """A gateway with accounts. `set` starts it anew with other settings."""
-
-    settings: Settings
-    folder: Path
-    session: aiohttp.ClientSession
-    store: SqlStore
-    gateway: HostGateway | None = None
-
-    async def set(self, **changes: object) -> HostGateway:
-        if self.gateway:
-            await self.gateway.stop()
-        settings = self.settings.model_copy(update=changes)
-        self.gateway = HostGateway(settings, self.folder, self.session)
-        self.gateway.account_with(Accountant(self.store, SlackVoice("x"), settings))
-        await self.gateway.start("127.0.0.1")
-        return self.gateway
-
-    async def agent(self, agent_id: str = "k3f9ab", **changes: Any) -> Agent:
-        made = Agent(
-            id=agent_id,
-            team="T1",
-            channel="C1",
-            thread_ts="1.1",
-            repo=API,
-            source_branch="main",
-            target_branch=f"agent/{agent_id}",
-            title="fix it",
-            model="acme/priced",
-            max_steps=15,
-            started_by="UANA",
-            created_at=1.0,
-            status=AgentStatus.WORKING,
-        )
-        made = replace(made, **changes)
-        async with self.store.transaction() as tx:
-            await tx.add_agent(made)
-        assert self.gateway
-        self.gateway.open(agent_id, API)
-        return made
-
-    async def ask(
-        self, agent_id: str = "k3f9ab", body: dict[str, Any] = ASKED
-    ) -> tuple[int, bytes]:
-        assert self.gateway
-        access = self.gateway.access(agent_id, API)
-        headers = {"Authorization": f"Bearer {access.token.get_secret_value()}"}
-        url = f"{access.model_base_url}/chat/completions"
-        async with self.session.post(url, json=body, headers=headers) as answer:
-            return answer.status, await answer.read()
-
-    async def rows(self) -> list[Any]:
-        async with self.store._engines.reading() as connection:
-            query = select(tables.usage).order_by(tables.usage.c.at, tables.usage.c.id)
-            return list((await connection.execute(query)).all())
-
-
-@pytest.fixture
-async def bench(
-    settings: Settings, tmp_path: Path, session: aiohttp.ClientSession, provider: Provider
-) -> AsyncIterator[Bench]:
-    async def models(_: web.Request) -> web.Response:
-        return web.json_response({"data": [PRICED]})
-
-    provider.models = models
-    store = await SqlStore.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", tmp_path)
-    made = Bench(settings, tmp_path / "data", session, store)
-    await made.set()
-    yield made
-    assert made.gateway
-    await made.gateway.stop()
-    await store.close()
 
 
 def usage(cost: object = 0.00075, prompt: int = 200, completion: int = 10) -> dict[str, Any]:
