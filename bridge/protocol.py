@@ -42,6 +42,8 @@ class ErrorCode(StrEnum):
     QUEUE_FULL = "queue_full"
     MODEL_AUTH = "model_auth"
     MODEL_PAYMENT = "model_payment"
+    BUDGET_USED = "budget_used"
+    DAY_BUDGET_USED = "day_budget_used"
     MODEL_NOT_FOUND = "model_not_found"
     MODEL_REFUSED = "model_refused"
     MODEL_RATE_LIMITED = "model_rate_limited"
@@ -397,12 +399,16 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     STEP_LIMIT = "step_limit"
+    BUDGET_LIMIT = "budget_limit"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
 
 
 class TaskFinished(Event):
-    """A task ended; the session is idle and usable. `error` is set when the outcome is failed."""
+    """A task ended; the session is idle and usable.
+
+    `error` is set when it failed, and when a budget is used: which one.
+    """
 
     type: Literal["task_finished"] = "task_finished"
     outcome: Outcome

@@ -7,7 +7,7 @@ from bot.agents.ports import Transaction
 from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
-from bot.domain.message import FIRST
+from bot.domain.message import FIRST, PRESSED
 from bot.domain.posts import Post
 from bridge.protocol import (
     AgentEvent,
@@ -125,6 +125,6 @@ class Progress:
                 return ()
 
     def _used(self, agent: Agent, message_id: str) -> Sequence[Post]:
-        if message_id == FIRST:
+        if message_id == FIRST or message_id.startswith(PRESSED):
             return ()
         return (self._world.voice.mark(agent, message_id, "used"),)

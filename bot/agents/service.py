@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.agents.allowance import Allowance
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.ports import BridgeAddress, Transaction
@@ -66,6 +67,7 @@ class AgentService:
         self._stopper = Stopper(world, fleet)
         # Fair: replies that arrive together are stored in the order of their arrival.
         self._replying = asyncio.Lock()
+        self.allowance = Allowance(world, fleet)
         self.reading = Reading(world)
         self.revision = Revision(world)
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from bridge.protocol import ChatMode
 
 FIRST = "start"
+PRESSED = "pressed:"  # begins the id of a message that came from a button
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `id` is FIRST for the task that started the agent, else the message's ts.
+    """One message. `id` is FIRST for the task that started the agent, else the message's ts, or
+    begins with PRESSED.
 
     `task_id` names the task that the message becomes when no task is at work. `order` counts
     from 1 within the agent, in the order of arrival.

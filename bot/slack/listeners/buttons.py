@@ -6,11 +6,11 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
-from bot.slack.render.card import INTERRUPT, PATCH, STOP
+from bot.slack.render.card import BUDGETS, INTERRUPT, PATCH, STOP
 
 
 def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
-    """Attach Interrupt, Stop and Patch; a button's value is `agent:task`."""
+    """Attach Interrupt, Stop, Patch and the budget's; a button's value is `agent:task`."""
 
     @app.action(INTERRUPT)
     @inbox.finishes
@@ -29,6 +29,16 @@ def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
     async def on_patch(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         await desk.patch(*_who(body), request=str(body["trigger_id"]))
+
+    async def on_budget(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        action = body["actions"][0]
+        task_id = str(action["value"]).partition(":")[2]
+        usd = BUDGETS[action["action_id"]]
+        await desk.add_budget(*_who(body), task_id=task_id, usd=usd)
+
+    for name in BUDGETS:
+        app.action(name)(inbox.finishes(on_budget))
 
 
 def _who(body: dict[str, Any]) -> tuple[str, str, str, str | None]:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent
+from bot.domain.budget import NANO
 from bot.domain.card import TaskCard
 from bot.domain.posts import Post, PostKind, Priority
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
-from bot.slack.render.card import PATCH, card_blocks, changed
+from bot.slack.render.card import BUDGETS, PATCH, STOP, card_blocks, changed, cost_of
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -20,7 +21,7 @@ from bot.slack.render.text import (
     seconds,
     split_markdown,
 )
-from bridge.protocol import Outcome
+from bridge.protocol import ErrorCode, Outcome
 
 SHOWN_FILES = 8
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
@@ -60,9 +61,7 @@ class SlackVoice:
         if heading:
             messages[0].insert(0, section(heading))
         messages[-1].append(context(_footer(agent, card)))
-        if card.files:
-            value = f"{agent.id}:{card.task_id}"
-            messages[-1].append(actions([button("Patch", PATCH, value)]))
+        messages[-1] += _buttons(agent, card)
         posts = []
         for index, blocks in enumerate(messages):
             fallback = heading if index == 0 and heading else ""
@@ -134,6 +133,8 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
             return "✓ *Done.* The model wrote no closing message.", ""
         case Outcome.STEP_LIMIT:
             return f"⏸ *Step limit reached* ({card.max_steps}). Reply to continue.", card.answer
+        case Outcome.BUDGET_LIMIT:
+            return _no_money(agent, card), card.answer
         case Outcome.INTERRUPTED:
             kept = "Files and conversation are kept; reply to go on."
             return f"⏹ *Interrupted* after {seconds(card.seconds)}. {kept}", card.answer
@@ -142,6 +143,36 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
             said = line(reason, 600)
             again = 'Nothing is lost; reply "go on" to try again.'
             return f"⚠ {said} {again} {code(agent.id)}", card.answer
+
+
+def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
+    value = f"{agent.id}:{card.task_id}"
+    shown = []
+    if card.outcome is Outcome.BUDGET_LIMIT:
+        if _of_agent(card):
+            shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
+        shown.append(button("Stop", STOP, value, "danger"))
+    if card.files:
+        shown.append(button("Patch", PATCH, value))
+    return [actions(shown)] if shown else []
+
+
+def _of_agent(card: TaskCard) -> bool:
+    """Whether it is the agent's own budget that is used, which its people may raise."""
+    return card.error is not None and card.error.code == ErrorCode.BUDGET_USED
+
+
+def _no_money(agent: Agent, card: TaskCard) -> str:
+    kept = "Files and conversation are kept."
+    if _of_agent(card) and agent.budget_nano is not None:
+        # Our own numbers: the error's came through the container.
+        used, budget = money(agent.spent_nano / NANO), money(agent.budget_nano / NANO)
+        rest = "" if agent.spent_nano >= agent.budget_nano else (
+            " The next call might cost more than what is left."
+        )  # fmt: skip
+        return f"⏸ *Budget used: {used} of {budget}.*{rest} {kept}"
+    reason = line(card.error.message, 300) if card.error else "The budget is used."
+    return f"⏸ {reason} {kept} Reply to go on then."
 
 
 def _kept(agent: Agent, saved: Saved) -> str:
@@ -166,6 +197,6 @@ def _footer(agent: Agent, card: TaskCard) -> str:
     facts.append(escaped((card.model or agent.model).rpartition("/")[2]))
     facts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
     facts.append(seconds(card.seconds))
-    if card.cost_usd is not None:
-        facts.append(money(card.cost_usd))
+    if cost := cost_of(agent, card):
+        facts.append(cost)
     return " · ".join(facts)
