@@ -1,5 +1,6 @@
 """The accounts of model calls: leave before each call, an entry after it, a word at 80 per cent."""
 
+import asyncio
 import logging
 import secrets
 import time
@@ -121,20 +122,29 @@ class Accountant:
     async def begin(self, agent_id: str, wish: Wish) -> Leave:
         """Reserve the worst case of a call; raises BudgetUsed, NotServed or StoreUnavailable."""
         await self.enter_late()
-        price = wish.price or self._assumed
+        leave: Leave | None = None
+        try:
+            async with self._store.transaction() as tx:
+                leave = await self._reserve(tx, agent_id, wish)
+        except asyncio.CancelledError:
+            if leave:  # it may be stored, and the call is never made
+                self._late[leave.call.id] = (leave, Settled(Usage(), 0, CostSource.NOTHING))
+            raise
+        return leave
+
+    async def _reserve(self, tx: Transaction, agent_id: str, wish: Wish) -> Leave:
+        agent = await tx.agent(agent_id)
+        if agent is None or not agent.alive:
+            raise NotServed("This agent has ended.")
         now = self._clock()
-        async with self._store.transaction() as tx:
-            agent = await tx.agent(agent_id)
-            if agent is None or not agent.alive:
-                raise NotServed("This agent has ended.")
-            caps = self._caps(agent)
-            call = _call(agent, wish, now)
-            used = await tx.used(call, day_start(now), caps)
-            decision = decide(caps, used, price, wish.prompt_tokens, wish.max_tokens)
-            if isinstance(decision, Refused):
-                raise BudgetUsed(decision)
-            call = replace(call, nano=decision.nano)
-            await tx.add_call(call)
+        caps, call = self._caps(agent), _call(agent, wish, now)
+        used = await tx.used(call, day_start(now), caps)
+        price = wish.price or self._assumed
+        decision = decide(caps, used, price, wish.prompt_tokens, wish.max_tokens)
+        if isinstance(decision, Refused):
+            raise BudgetUsed(decision)
+        call = replace(call, nano=decision.nano)
+        await tx.add_call(call)
         listed = wish.price is not None
         return Leave(call, wish.prompt_tokens, decision.max_tokens, price, listed)
 

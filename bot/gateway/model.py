@@ -76,6 +76,10 @@ class ModelDoor:
         self._rate = CallRate(limits.calls_per_minute)
         self.accountant: Accountant | None = None
 
+    def forget(self, agent_id: str) -> None:
+        """The agent has ended."""
+        self._rate.forget(agent_id)
+
     def routes(self) -> list[web.RouteDef]:
         """The routes of this door."""
         return [
@@ -105,7 +109,7 @@ class ModelDoor:
     async def _call(
         self, request: web.Request, agent_id: str, call: ChatCall, leave: Leave
     ) -> web.StreamResponse:
-        key = (await self._key_of(agent_id)).get_secret_value()
+        entry = Entry(self.accountant, leave)
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if call.streams else "application/json",
@@ -113,10 +117,9 @@ class ModelDoor:
             "Accept-Encoding": "identity",
             "User-Agent": "threadsmith",
         }
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        entry = Entry(self.accountant, leave)
         try:
+            if key := (await self._key_of(agent_id)).get_secret_value():
+                headers["Authorization"] = f"Bearer {key}"
             upstream = self._session.post(
                 f"{self._base_url}/chat/completions",
                 data=call.body(leave.max_tokens),

@@ -134,6 +134,7 @@ class HostGateway:
     def close(self, agent_id: str) -> None:
         """Let it through no more."""
         self._doors.close(agent_id)
+        self._model.forget(agent_id)
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """Return the branch to start from; raises RepositoryError."""

@@ -22,7 +22,6 @@ class UsageReader:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.done = False
-        self.failed = False
         self._line = bytearray()
         self._skipping = False
 
@@ -47,10 +46,8 @@ class UsageReader:
         data = line[5:].strip()
         if data == b"[DONE]":
             self.done = True
-        elif b'"usage"' in data or b'"error"' in data:
-            answer = _object(data)
-            self.usage = usage_of(answer) or self.usage
-            self.failed |= isinstance(answer.get("error"), dict)
+        elif b'"usage"' in data:
+            self.usage = usage_of(_object(data)) or self.usage
 
 
 def usage_in(body: bytes) -> Usage | None:
