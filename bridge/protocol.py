@@ -88,6 +88,12 @@ class WorkspaceRequest(Request):
     author_email: str = Field(default="threadsmith@localhost", min_length=3, max_length=250)
 
 
+class PushRequest(Request):
+    """Push what is committed to the target branch at `clone_url`, which holds no credential."""
+
+    clone_url: str = Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s]+$")
+
+
 class ExecuteRequest(Request):
     """Start the first task. The same `task_id` again attaches to it, and never runs it twice."""
 
@@ -192,6 +198,14 @@ class Revised(Answer):
     """PUT or DELETE /agent/messages/{id}. `revised` is False when a task has it already."""
 
     revised: bool
+
+
+class Pushed(Answer):
+    """POST /agent/push. `commit` is what the branch holds there now; None when nothing is
+    committed. `refusal` says why it was not pushed."""
+
+    commit: str | None = Field(default=None, max_length=64)
+    refusal: str = Field(default="", max_length=1_000)
 
 
 class SessionStatus(StrEnum):

@@ -22,6 +22,8 @@ from bridge.protocol import (
     ChatRequest,
     Diff,
     ExecuteRequest,
+    Pushed,
+    PushRequest,
     Status,
     WorkspaceReady,
     WorkspaceRequest,
@@ -144,6 +146,9 @@ class Bridge(Protocol):
 
     async def diff(self, address: BridgeAddress) -> Diff:
         """What changed against the source branch."""
+
+    async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
+        """Push what is committed to the agent's branch; nothing is committed by this."""
 
     async def patch(self, address: BridgeAddress) -> bytes:
         """The same as a patch that `git apply` accepts."""
@@ -277,10 +282,11 @@ class Outbox(Protocol):
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What is left of a stopped agent. `diff` is None when its bridge did not answer; then
-    `patch` is of the end of its last task."""
+    `patch` is of the end of its last task. `pushed`: its commits are on its branch at the host."""
 
     diff: Diff | None
     patch: bytes
+    pushed: bool = False
 
 
 class Voice(Protocol):

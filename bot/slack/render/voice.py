@@ -75,6 +75,8 @@ class SlackVoice:
         head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
         said = f"{head} {_kept(agent, saved)}"
+        if saved.pushed:
+            said += f" Its commits are on the branch {code(agent.target_branch)}."
         blocks = [section(said), context(tail)]
         return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
 

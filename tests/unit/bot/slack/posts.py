@@ -40,6 +40,7 @@ def posts(words: Words) -> Mapping[str, Post]:
         "stopped_unread_with_a_patch": VOICE.stopped(agent, "UBEN", 41, Saved(None, PATCH)),
         "stopped_unchanged": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 0), b"")),
         "stopped": VOICE.stopped(agent, "UBEN", 3_661, Saved(_diff(words, 1), PATCH)),
+        "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 1), PATCH, True)),
         "stopped_many_files": VOICE.stopped(agent, "UBEN", 0.4, Saved(_diff(words, 5_000), PATCH)),
         "patch": VOICE.patch(agent, "stopped:7", PATCH),
         "notice": VOICE.notice(agent, "asleep:7", "💤 The container ended (exit 0)."),
