@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from bridge.branches import commit
 from bridge.git import authorisation, git_at, without_token
 from bridge.process import StartError
-from bridge.protocol import Pushed
+from bridge.protocol import Pushed, WorkspaceReadyEvent
 from bridge.workspace import Workspace
 
 PUSH_SECONDS = 120.0
@@ -28,20 +28,19 @@ _SAID_CHARS = 900
 async def push(
     workspace: Workspace,
     url: str,
-    branch: str,
-    base_commit: str,
+    ready: WorkspaceReadyEvent,
     *,
     git_token: SecretStr | None,
     timeout_seconds: float = PUSH_SECONDS,
 ) -> Pushed:
-    """Push HEAD to this branch, when there is more in it than the base; never by force."""
+    """Push HEAD to the target branch, when there is more in it than the base; never by force."""
     head = await commit(workspace, "HEAD")
-    if head is None or head == base_commit:
+    if head is None or head == ready.base_commit:
         return Pushed()
     try:
         with tempfile.TemporaryDirectory(prefix="threadsmith-push-") as folder:
             said = await _pushed(
-                Path(folder), workspace, url, f"{head}:refs/heads/{branch}", git_token,
+                Path(folder), workspace, url, f"{head}:refs/heads/{ready.target_branch}", git_token,
                 timeout_seconds,
             )  # fmt: skip
     except (OSError, StartError) as error:

@@ -243,15 +243,9 @@ class Session:
 
     async def push(self, request: PushRequest) -> Pushed:
         """Push what is committed to the target branch; nothing is committed by this."""
-        ready = self._ready()
+        ready, token = self._ready(), self._settings.git_token
         async with self._pushing:
-            return await pushing.push(
-                self._workspace,
-                request.clone_url,
-                ready.target_branch,
-                ready.base_commit,
-                git_token=self._settings.git_token,
-            )
+            return await pushing.push(self._workspace, request.clone_url, ready, git_token=token)
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""
