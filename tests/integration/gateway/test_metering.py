@@ -416,6 +416,7 @@ async def test_two_hundred_streams_at_once_pass_unbuffered_and_add_up(
         await asyncio.gather(*(one(client) for _ in range(N)))
     lags.sort()
     assert len(lags) == N
+    assert lags[N // 2] < 0.5  # all at once, with the provider and the readers on the same loop
     assert sum(row.nano for row in await bench.rows()) == N * 750_000
 
 
@@ -431,10 +432,6 @@ async def test_the_first_byte_is_at_most_50_ms_late(bench: Bench, provider: Prov
         return response
 
     provider.chat = answer
-    for _ in range(20):
-        _, body = await bench.ask()
-        first = body.split(b"\n")[0]
-        assert first
     assert bench.gateway
     access = bench.gateway.access("k3f9ab", API)
     headers = {"Authorization": f"Bearer {access.token.get_secret_value()}"}
