@@ -15,6 +15,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.agents.accounting import Accountant
 from bot.agents.fleet import Fleet
 from bot.agents.recovery import Recovery
 from bot.agents.service import AgentService
@@ -40,7 +41,8 @@ logger = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 3_600.0
 DRAIN_SECONDS = 5.0
-CONNECTIONS = 100
+# More than all agents together need at a time; a call that waits for a connection looks stuck.
+CONNECTIONS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(_tidy, runtime)
         session = await stack.enter_async_context(_session())
         gateway = HostGateway(settings, data_dir, session)
+        await store.usage_rows.settle_open()
+        voice = SlackVoice(settings.slack_stop_reaction)
+        gateway.account_with(Accountant(store, voice, settings))
         # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
         for agent in await store.agents():
             gateway.open(agent.id, agent.repo)
@@ -139,7 +144,7 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
             runtime=points.around("runtime", runtime),
             bridge=points.around("bridge", HttpBridge(session)),
             gateway=gateway,
-            voice=SlackVoice(settings.slack_stop_reaction),
+            voice=voice,
             bridge_token=gateway.tokens.bridge_token,
         )
         fleet = Fleet(world)

@@ -35,12 +35,28 @@ class Settings(BaseSettings):
     agent_max_steps: int = Field(default=15, ge=1, le=200)
     agent_max_steps_limit: int = Field(default=50, ge=1, le=1_000)
 
+    model_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    model_max_tokens: int = Field(default=16_384, ge=256, le=1_000_000)
+    model_calls_per_minute: int = Field(default=120, ge=0, le=100_000)
+
+    # Money; 0 is no cap
+    budget_agent_usd: float = Field(default=0.0, ge=0, le=10_000)
+    budget_user_day_usd: float = Field(default=0.0, ge=0, le=1_000_000)
+    budget_channel_day_usd: float = Field(default=0.0, ge=0, le=1_000_000)
+    budget_deployment_day_usd: float = Field(default=0.0, ge=0, le=1_000_000)
+    budget_assumed_usd_per_mtok: float = Field(default=10.0, ge=0, le=10_000)
+
     # Git
     github_token: SecretStr = SecretStr("")
+    github_app_id: str = ""
+    github_app_private_key: SecretStr = SecretStr("")
+    github_app_private_key_file: str = ""
     github_url: str = "https://github.com"
     github_api_url: str = "https://api.github.com"
     git_user_name: str = "Threadsmith"
     git_user_email: str = "threadsmith@localhost"
+    push_branches: bool = True
+    push_limit_bytes: int = Field(default=104_857_600, ge=1_024)
 
     # Containers
     bridge_image: str = "threadsmith-bridge:latest"
@@ -63,7 +79,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     crash_at: str = ""
 
-    @field_validator("command_allow", "agent_fallback_models", mode="before")
+    @field_validator("command_allow", "agent_fallback_models", "model_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, value.split(","))) if isinstance(value, str) else value

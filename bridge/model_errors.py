@@ -24,6 +24,8 @@ _MEANINGS: dict[int, tuple[ErrorCode, str]] = {
 _REFUSED = (ErrorCode.MODEL_REFUSED, "The model provider refused the request")
 _UNAVAILABLE = (ErrorCode.MODEL_UNAVAILABLE, "The model provider could not answer")
 _FLAGGED = (ErrorCode.MODEL_REFUSED, "The model provider's moderation refused this")
+# The gateway's own refusals, which a provider cannot make: by the scope that they name.
+_BUDGET_REASON, _AGENT_SCOPE = "budget_used", "agent"
 _RETRYABLE = (
     ErrorCode.MODEL_TIMEOUT, ErrorCode.MODEL_RATE_LIMITED, ErrorCode.MODEL_UNAVAILABLE,
 )  # fmt: skip
@@ -51,6 +53,10 @@ def from_status(
     the message, should the provider repeat it.
     """
     detail = _detail(body)
+    if status == 402 and _metadata(body).get("reason") == _BUDGET_REASON:  # noqa: PLR2004
+        of_agent = _metadata(body).get("scope") == _AGENT_SCOPE
+        code = ErrorCode.BUDGET_USED if of_agent else ErrorCode.DAY_BUDGET_USED
+        return ModelError(code, detail or "The budget is used.")
     code, meaning = _meaning(status, detail.lower(), flagged=bool(_metadata(body).get("reasons")))
     number = f" ({status})" if status else ""
     said = f' It said: "{detail}"' if detail and code is not ErrorCode.CONTEXT_OVERFLOW else ""

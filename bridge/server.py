@@ -20,6 +20,7 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     Health,
+    PushRequest,
     Revision,
     SavedConversation,
     WireError,
@@ -79,6 +80,7 @@ def create_app(
             web.get("/agent/ws", routes.websocket),
             web.post("/agent/interrupt", routes.interrupt),
             web.get("/agent/diff", routes.diff),
+            web.post("/agent/push", routes.push),
             web.get("/agent/patch", routes.patch),
             web.put("/agent/patch", routes.apply),
         ]
@@ -121,6 +123,9 @@ class _Routes:
 
     async def diff(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.diff())
+
+    async def push(self, request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.push(await _read(request, PushRequest)))
 
     async def patch(self, _request: web.Request) -> web.StreamResponse:
         return web.Response(body=await self._session.patch(), content_type="text/x-patch")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge import checkout, saved
+from bridge import checkout, pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError, WorkspaceError
@@ -29,6 +29,8 @@ from bridge.protocol import (
     ExecuteRequest,
     FileChange,
     FilesChanged,
+    Pushed,
+    PushRequest,
     Revised,
     SavedConversation,
     SessionStatus,
@@ -86,6 +88,7 @@ class Session:
         )
         self._worker = Worker(executor, talk, events, self._ledger, self._make_task)
         self._at_checkout = asyncio.Lock()  # a clone, or a patch
+        self._pushing = asyncio.Lock()
 
     async def run(self) -> None:
         """Work on what comes in, until cancelled."""
@@ -244,6 +247,12 @@ class Session:
     async def patch(self) -> bytes:
         """The same as a patch that `git apply` accepts."""
         return await checkout.patch(self._workspace, self._ready().base_commit)
+
+    async def push(self, request: PushRequest) -> Pushed:
+        """Push what is committed to the target branch; nothing is committed by this."""
+        ready, token = self._ready(), self._settings.git_token
+        async with self._pushing:
+            return await pushing.push(self._workspace, request.clone_url, ready, git_token=token)
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""

@@ -28,6 +28,7 @@ from bridge.recovery import recover
 
 _log = logging.getLogger(__name__)
 _MAX_WAITING = 20
+_NO_MONEY = (ErrorCode.BUDGET_USED, ErrorCode.DAY_BUDGET_USED)
 _INTERRUPT_SECONDS = 5.0
 _STOPPED = "The bridge was stopped while this task was at work. Reply to go on."
 
@@ -213,6 +214,8 @@ class Worker:
                 error = WireError(code=ErrorCode.INTERNAL, message=_STOPPED)
         except BridgeError as failure:
             error = failure.on_the_wire()
+            if failure.code in _NO_MONEY:
+                outcome = Outcome.BUDGET_LIMIT
         except Exception:  # noqa: BLE001  (boundary: a fault in one task never ends the session)
             _log.exception("the task failed inside")
             error = WireError(code=ErrorCode.INTERNAL, message="The agent failed inside.")

@@ -21,6 +21,7 @@ from bridge.protocol import (
     Disposition,
     ExecuteRequest,
     Outcome,
+    PushRequest,
     SessionStatus,
     TaskFinished,
     TaskStarted,
@@ -147,6 +148,8 @@ class BridgeContract:
         assert first.target_branch == bench.workspace.target_branch
         assert not (await bench.bridge.diff(bench.address)).files
         assert await bench.bridge.patch(bench.address) == b""
+        wish = PushRequest(clone_url=bench.workspace.clone_url)
+        assert (await bench.bridge.push_branch(bench.address, wish)).commit is None
 
     async def test_without_a_workspace_nothing_is_executed(self, bench: BridgeBench) -> None:
         with pytest.raises(BridgeRefused) as caught:
@@ -211,6 +214,7 @@ class BridgeContract:
             bridge.status(away),
             bridge.diff(away),
             bridge.patch(away),
+            bridge.push_branch(away, PushRequest(clone_url="https://x.invalid/a")),
             bridge.interrupt(away, 1),
         ):
             with pytest.raises(BridgeUnreachable):

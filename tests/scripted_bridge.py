@@ -21,6 +21,8 @@ from bridge.protocol import (
     MessageTakenUp,
     MessageWritten,
     Outcome,
+    Pushed,
+    PushRequest,
     SavedConversation,
     SessionStatus,
     Status,
@@ -72,6 +74,7 @@ class ScriptedBridge:
         self.gates: dict[str, asyncio.Event] = {}
         self.saved = Diff(base_commit=COMMIT, text="")
         self.patch_bytes = b""
+        self.pushed = Pushed()
         self.conversation = b"[]"
 
     # ---- what the test does ----
@@ -204,6 +207,11 @@ class ScriptedBridge:
         """`saved`."""
         await self._ask("diff", address, None)
         return self.saved
+
+    async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
+        """`pushed`."""
+        await self._ask("push", address, request)
+        return self.pushed
 
     async def patch(self, address: BridgeAddress) -> bytes:
         """`patch_bytes`."""

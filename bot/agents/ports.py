@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from bot.agents.ledger_ports import UsageWrites
 from bot.domain.agent import Agent, RepoRef, ThreadRef
 from bot.domain.card import TaskCard
 from bot.domain.message import Message
@@ -23,6 +24,8 @@ from bridge.protocol import (
     Diff,
     ExecuteRequest,
     ModelChanged,
+    Pushed,
+    PushRequest,
     Status,
     WorkspaceReady,
     WorkspaceRequest,
@@ -146,6 +149,9 @@ class Bridge(Protocol):
     async def diff(self, address: BridgeAddress) -> Diff:
         """What changed against the source branch."""
 
+    async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
+        """Push what is committed to the agent's branch; nothing is committed by this."""
+
     async def patch(self, address: BridgeAddress) -> bytes:
         """The same as a patch that `git apply` accepts."""
 
@@ -194,7 +200,7 @@ class SavedState:
     at: float
 
 
-class Transaction(Protocol):
+class Transaction(UsageWrites, Protocol):
     """One write transaction: all of it or nothing."""
 
     async def add_agent(self, agent: Agent) -> None:
@@ -281,10 +287,11 @@ class Outbox(Protocol):
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What is left of a stopped agent. `diff` is None when its bridge did not answer; then
-    `patch` is of the end of its last task."""
+    `patch` is of the end of its last task. `pushed`: its commits are on its branch at the host."""
 
     diff: Diff | None
     patch: bytes
+    pushed: bool = False
 
 
 class Voice(Protocol):

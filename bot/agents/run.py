@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from bot.agents.boot import Boot, ContainerEnded, ContainerGone, NoAnswer
+from bot.agents.branch import Branch
 from bot.agents.courier import RETRY_SECONDS, Courier
 from bot.agents.explain import how_it_ended
 from bot.agents.ports import BridgeAddress, SavedState
@@ -34,6 +35,7 @@ class AgentRun:
         )
         self.progress = Progress(world, agent)
         self._boot = Boot(world, self.progress, fresh=self._fresh)
+        self._branch = Branch(world)
         self._courier = Courier(world, agent.id)
 
     def wake(self) -> None:
@@ -153,6 +155,8 @@ class AgentRun:
                 state = SavedState(conversation, patch, agent.last_seq, now)
                 await tx.save_state(agent.id, state)
         logger.debug("state kept of %s", self._agent_id)
+        if agent:
+            await self._branch.push(agent, address)
 
     async def _check_container(self) -> None:
         """Raise ContainerGone or ContainerEnded; a silent engine says nothing."""

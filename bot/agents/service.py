@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.agents.allowance import Allowance
 from bot.agents.continuation import Continuation
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
@@ -15,6 +16,7 @@ from bot.agents.revision import Revision
 from bot.agents.stopper import INTERRUPT_SECONDS, MAX_FILED_PATCH_BYTES, Stopper
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef, branch_for, new_agent_id
+from bot.domain.budget import nano_of
 from bot.domain.commands import StartAgent, is_restart, title_of
 from bot.domain.message import FIRST, Message
 from bot.domain.offers import ModelOffer
@@ -70,6 +72,7 @@ class AgentService:
         self._replying = asyncio.Lock()
         self._models = ModelSwitch(world)
         self.continuation = Continuation(world, fleet)
+        self.allowance = Allowance(world, fleet)
         self.reading = Reading(world)
         self.revision = Revision(world)
 
@@ -118,9 +121,13 @@ class AgentService:
             title=title_of(command.task),
             model=model,
             max_steps=command.max_steps or self._world.settings.agent_max_steps,
+            budget_nano=command.budget_nano or self._default_budget(),
             started_by=origin.user,
             created_at=self._world.clock(),
         )
+
+    def _default_budget(self) -> int | None:
+        return nano_of(self._world.settings.budget_agent_usd) or None
 
     async def _store_start(self, agent: Agent, command: StartAgent, origin: Origin) -> bool:
         first = Message(FIRST, agent.id, origin.user, command.task, agent.first_task_id)

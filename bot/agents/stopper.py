@@ -5,7 +5,9 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
+from bot.agents.branch import Branch
 from bot.agents.fleet import Fleet
 from bot.agents.ports import BridgeAddress, Saved, SavedState
 from bot.agents.run import AgentRun
@@ -30,6 +32,7 @@ class Stopper:
     def __init__(self, world: World, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
+        self._branch = Branch(world)
         self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
         self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], ExitStack]] = {}
@@ -111,7 +114,9 @@ class Stopper:
             if address is not None:
                 await self._world.bridge.interrupt(address, INTERRUPT_SECONDS)
                 async with asyncio.timeout(SAVE_SECONDS):
-                    return await self._read(agent, address)
+                    saved, state = await self._read(agent, address)
+                pushed = await self._branch.push(agent, address, SAVE_SECONDS)
+                return replace(saved, pushed=pushed), state
         except (BotError, TimeoutError) as error:
             logger.warning("stopping %s without its newest changes: %s", agent.id, error)
         kept = await self._world.store.saved_state(agent.id)

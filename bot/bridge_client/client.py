@@ -35,6 +35,8 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     Health,
+    Pushed,
+    PushRequest,
     Revised,
     Revision,
     Status,
@@ -173,6 +175,13 @@ class HttpBridge:
         if len(diff.text) <= _MAX_DIFF_CHARS:
             return diff
         return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})
+
+    async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
+        """Push what is committed to the agent's branch; nothing is committed by this."""
+        seconds = self._limits.apply_seconds
+        return read(
+            Pushed, await self._requests.send(address, "POST", "/agent/push", seconds, body=request)
+        )
 
     async def patch(self, address: BridgeAddress) -> bytes:
         """Return the same as a patch that `git apply` accepts, at most 20 MiB."""

@@ -120,7 +120,9 @@ class Agent:
     `last_seq` is the newest event that is stored; `task_number` counts the tasks from 1;
     `cost_usd` is None until a provider has named a cost. `revived_at` is when its container last
     had to be started again after an end that nobody asked for; `read_ts` is the newest message of
-    its thread that we have read. Times are seconds since the epoch, UTC.
+    its thread that we have read. `spent_nano` is what the gateway's ledger has for its model calls,
+    in billionths of a dollar, `budget_nano` the most it may be, None for no cap of its own. Times
+    are seconds since the epoch, UTC.
     """
 
     id: str
@@ -146,6 +148,8 @@ class Agent:
     status_since: float = 0.0
     revived_at: float = 0.0
     read_ts: str = ""
+    budget_nano: int | None = None
+    spent_nano: int = 0
 
     @property
     def thread(self) -> ThreadRef | None:
@@ -171,6 +175,10 @@ class Agent:
     def with_container(self, container_id: str) -> "Agent":
         """The agent with its container."""
         return replace(self, container_id=container_id)
+
+    def with_budget(self, nano: int) -> "Agent":
+        """The agent with so much to spend in all."""
+        return replace(self, budget_nano=nano)
 
     def revived(self, now: float) -> "Agent":
         """The agent whose container is started again after an end that nobody asked for."""

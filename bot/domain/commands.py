@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from bot.domain.agent import RepoRef, checked_branch
+from bot.domain.budget import checked_budget
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
 
@@ -14,7 +15,7 @@ MAX_TITLE_CHARS = 120
 EXAMPLE = "/agent acme/api fix the flaky test in test_orders"
 
 HELP = f"""*Start an agent*
-`/agent owner/repo[@branch] [--model M] [--steps N] task…`   for example `{EXAMPLE}`
+`/agent owner/repo[@branch] [--model M] [--steps N] [--budget 2.00] task…`   for example `{EXAMPLE}`
 `/agent` alone opens a form. `@bot owner/repo task…` does the same, inside a thread too.
 *In its thread*
 Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task.
@@ -27,13 +28,14 @@ Reply to steer or continue, no mention needed. `queue: …` waits for the end of
 
 @dataclass(frozen=True, slots=True)
 class StartAgent:
-    """Start an agent. `model` and `max_steps` are None where the default applies."""
+    """Start an agent. `model`, `max_steps` and `budget_nano` are None where the default applies."""
 
     repo: RepoRef
     task: str
     branch: str | None = None
     model: str | None = None
     max_steps: int | None = None
+    budget_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def _start(text: str, max_steps: int) -> StartAgent:
         branch=checked_branch(branch) if branch else None,
         model=checked_model(options["model"]) if "model" in options else None,
         max_steps=checked_steps(options["steps"], max_steps) if "steps" in options else None,
+        budget_nano=checked_budget(options["budget"]) if "budget" in options else None,
     )
 
 
@@ -159,9 +162,9 @@ def _split(text: str) -> tuple[str, dict[str, str], str]:
         plain = _DASHES.sub("--", word)
         if plain.startswith("--"):
             name, equals, value = plain[2:].partition("=")
-            if name not in {"model", "steps"}:
+            if name not in {"model", "steps", "budget"}:
                 raise InvalidCommand(
-                    f"Unknown option `--{name[:40]}`. There are `--model` and `--steps`."
+                    f"Unknown option `--{name[:40]}`. There are `--model`, `--steps`, `--budget`."
                 )
             if not equals:
                 value, _, after = _take(after)

@@ -1,32 +1,51 @@
-"""Which models the provider serves, and whether they can call tools."""
+"""Which models the provider serves: whether they can call tools, what they cost and hold."""
 
 import asyncio
 import difflib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from bot.domain.budget import Price
 from bot.errors import ModelUnusable
 from bot.gateway.relay import BodyTooLargeError, read_bounded
 
 CACHE_SECONDS = 600.0
+# Prices hold longer, so that no call waits for a list, nor all of them for one that is late.
+PRICE_SECONDS = 3_600.0
+_AGAIN_SECONDS = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
 _MAX_LIST_BYTES = 16 * 1024 * 1024
 _NEAR_MATCHES = 3
 
 _log = logging.getLogger(__name__)
 
-# Model id → its parameters, None where the provider does not say.
-_Models = dict[str, frozenset[str] | None]
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the provider says about a model; None is what it does not say."""
+
+    parameters: frozenset[str] | None = None
+    price: Price | None = None
+    context_tokens: int | None = None
+    answer_tokens: int | None = None
+
+
+_Models = dict[str, Listing]
 
 
 class _Listed(BaseModel):
     model_config = ConfigDict(extra="ignore")
     id: str
     supported_parameters: list[str] | None = None
+    pricing: object = None
+    context_length: object = None
+    top_provider: object = None
 
 
 class _List(BaseModel):
@@ -50,6 +69,7 @@ class Catalogue:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._cached: tuple[float, _Models | None] | None = None
+        self._failed_at: float | None = None
 
     async def check(self, model: str) -> None:
         """Raise ModelUnusable when the model is known not to work with tools.
@@ -59,19 +79,32 @@ class Catalogue:
         models = await self._models()
         if models is None or model.startswith("@"):  # a preset is the account's own, never listed
             return
-        # OpenRouter's `:nitro`, `:floor` and `:online` change the routing; the list has the base.
-        listed = model if model in models else model.rpartition(":")[0]
-        if listed not in models:
+        listing = _found(models, model)
+        if listing is None:
             near = difflib.get_close_matches(model, list(models), _NEAR_MATCHES, 0.4)
             hint = " Did you mean " + " or ".join(f"`{name}`" for name in near) + "?"
             raise ModelUnusable(
                 f"The model provider knows no model `{model[:200]}`.{hint if near else ''}"
             )
-        parameters = models[listed]
-        if parameters is not None and "tools" not in parameters:
+        if listing.parameters is not None and "tools" not in listing.parameters:
             raise ModelUnusable(
                 f"`{model}` cannot call tools, so it cannot work on code. Choose another model."
             )
+
+    async def listing(self, model: str) -> Listing:
+        """What is known about a model; nothing of it where the provider does not answer."""
+        now = self._clock()
+        old = self._cached is None or now - self._cached[0] >= PRICE_SECONDS
+        tried = self._failed_at is not None and now - self._failed_at < _AGAIN_SECONDS
+        if old and not tried:
+            try:
+                await self._models()
+                self._failed_at = None
+            except ModelUnusable as error:
+                self._failed_at = self._clock()
+                _log.warning("prices are not known now: %s", error)
+        models = self._cached[1] if self._cached else None
+        return _found(models or {}, model) or Listing()
 
     async def _models(self) -> _Models | None:
         async with self._lock:
@@ -116,7 +149,47 @@ def _read(body: bytes) -> _Models | None:
     except ValidationError:
         _log.info("the provider's list of models has another shape")
         return None
-    return {
-        item.id: None if item.supported_parameters is None else frozenset(item.supported_parameters)
-        for item in found.data
-    } or None
+    return {item.id: _listing(item) for item in found.data} or None
+
+
+def _found(models: _Models, model: str) -> Listing | None:
+    # OpenRouter's `:nitro`, `:floor` and `:online` change the routing; the list has the base.
+    return models.get(model) or models.get(model.rpartition(":")[0])
+
+
+def _listing(item: _Listed) -> Listing:
+    parameters = item.supported_parameters
+    provider = item.top_provider if isinstance(item.top_provider, dict) else {}
+    return Listing(
+        parameters=None if parameters is None else frozenset(parameters),
+        price=_price(item.pricing) if isinstance(item.pricing, dict) else None,
+        context_tokens=_count(item.context_length),
+        answer_tokens=_count(provider.get("max_completion_tokens")),
+    )
+
+
+def _price(pricing: Mapping[str, object]) -> Price | None:
+    """The price of a token, at its dearest; None where one is missing or depends on the routing."""
+    prompt, completion = _usd(pricing.get("prompt")), _usd(pricing.get("completion"))
+    if prompt is None or completion is None:
+        return None
+    written = _usd(pricing.get("input_cache_write")) or Decimal(0)
+    reasoning = _usd(pricing.get("internal_reasoning")) or Decimal(0)
+    request = _usd(pricing.get("request")) or Decimal(0)
+    return Price(max(prompt, written), max(completion, reasoning), request)
+
+
+def _usd(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        usd = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return usd if usd.is_finite() and 0 <= usd <= 1_000 else None  # noqa: PLR2004
+
+
+def _count(value: object) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if value > 0 else None

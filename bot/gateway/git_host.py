@@ -2,7 +2,7 @@
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
 from multidict import CIMultiDict
@@ -14,6 +14,7 @@ from bot.gateway.relay import TIMEOUT
 
 _MAX_REDIRECTS = 3
 _REFS = "/info/refs"
+UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -22,18 +23,23 @@ class HostUnreachableError(Exception):
 
 
 class GitHost:
-    """A host of repositories over smart HTTP, asked with the bot's own token if there is one."""
+    """A host of repositories over smart HTTP, asked with the token for each, if there is one."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretStr) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        token_of: Callable[[RepoRef], Awaitable[SecretStr]],
+    ) -> None:
         self.session = session
         self.url = url
-        self._token = token
+        self._token_of = token_of
         self._bases: dict[RepoRef, str] = {}
 
-    def headers(self) -> CIMultiDict[str]:
-        """What every request to the host carries: our name, and the token if there is one."""
+    async def headers(self, repo: RepoRef) -> CIMultiDict[str]:
+        """What every request about it carries: our name, and its token if there is one."""
         ours = CIMultiDict({"User-Agent": "git/2.0 (threadsmith)"})
-        if token := self._token.get_secret_value():
+        if token := (await self._token_of(repo)).get_secret_value():
             value = base64.b64encode(f"x-access-token:{token}".encode()).decode()
             ours["Authorization"] = f"Basic {value}"
         return ours
@@ -44,28 +50,30 @@ class GitHost:
 
     @contextlib.asynccontextmanager
     async def refs(
-        self, repo: RepoRef, headers: Mapping[str, str]
+        self, repo: RepoRef, headers: Mapping[str, str], service: str = UPLOAD
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Ask for the refs and give the answer, whatever its status; remember where it came from.
 
         A renamed repository is followed on the same host only, since the token goes along. A
         host that knows no `.git` ending is asked without it. Raises HostUnreachableError.
         """
-        everything = CIMultiDict({**headers, **self.headers()})
+        everything = CIMultiDict({**headers, **await self.headers(repo)})
         try:
-            upstream = await self._ask(f"{self.url}/{repo}.git", everything)
+            upstream = await self._ask(f"{self.url}/{repo}.git", everything, service)
             if upstream.status == 404:  # noqa: PLR2004
                 upstream.release()
-                upstream = await self._ask(f"{self.url}/{repo}", everything)
+                upstream = await self._ask(f"{self.url}/{repo}", everything, service)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise HostUnreachableError(f"{type(error).__name__}: {error}") from error
         async with upstream:
-            if is_success(upstream):
+            if is_success(upstream, service):
                 self._bases[repo] = str(upstream.url.with_query(None)).removesuffix(_REFS)
             yield upstream
 
-    async def _ask(self, base: str, headers: CIMultiDict[str]) -> aiohttp.ClientResponse:
-        url = URL(base + _REFS, encoded=True).with_query(service="git-upload-pack")
+    async def _ask(
+        self, base: str, headers: CIMultiDict[str], service: str
+    ) -> aiohttp.ClientResponse:
+        url = URL(base + _REFS, encoded=True).with_query(service=service)
         for _ in range(_MAX_REDIRECTS + 1):
             upstream = await self.session.get(
                 url,
@@ -83,10 +91,10 @@ class GitHost:
         raise aiohttp.ClientError("too many redirects")
 
 
-def is_success(upstream: aiohttp.ClientResponse) -> bool:
+def is_success(upstream: aiohttp.ClientResponse, service: str = UPLOAD) -> bool:
     """Whether the answer is an advertisement of refs, and not a page for people."""
     return upstream.status == 200 and upstream.content_type.startswith(  # noqa: PLR2004
-        "application/x-git-upload-pack-advertisement"
+        f"application/x-{service}-advertisement"
     )
 
 

@@ -90,6 +90,19 @@ def read_advertisement(advertisement: bytes) -> Refs:
     return found.refs()
 
 
+def commit_of(advertisement: bytes, branch: str) -> str | None:
+    """Where a branch stands, by a list of protocol version 0 or 1; None when it is not there.
+
+    Raises NotGitError.
+    """
+    wanted = f"{_HEADS}{branch}".encode()
+    for line in _payload(advertisement):
+        commit, _, name = line.partition(b"\0")[0].partition(b" ")
+        if name == wanted:
+            return commit.decode("ascii", "replace")
+    return None
+
+
 def ls_refs_request() -> bytes:
     """Ask a server of protocol version 2 for HEAD and the branches."""
     return b"".join(

@@ -10,19 +10,22 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from bot.agents.accounting import Accountant
 from bot.agents.ports import Access
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.offers import ModelOffer
 from bot.errors import ConfigurationError
+from bot.gateway.app_tokens import AppTokens
 from bot.gateway.catalogue import Catalogue
 from bot.gateway.doors import Doors
 from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
 from bot.gateway.git_host import GitHost
-from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor
+from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
 from bot.gateway.offers import Offers
+from bot.gateway.push import Pushes
 from bot.gateway.repository import RepositoryCheck
 from bot.gateway.tokens import Tokens, load_tokens
 
@@ -48,15 +51,40 @@ class HostGateway:
         self._wanted_port = settings.gateway_port
         self._memory = data_dir / "gateway.json"
         self._doors = Doors(self.tokens)
-        host = GitHost(session, settings.github_url, settings.github_token)
-        self._git = GitDoor(self._doors, host)
+        self._settings = settings
+        self._app_tokens = AppTokens.of(settings, session)
+        host = GitHost(session, settings.github_url, self._token_of)
+        pushes = Pushes(host, data_dir, settings.push_limit_bytes)
+        self._git = GitDoor(
+            self._doors, host, pushes if settings.push_branches else None, self._branch_of
+        )
         self._repositories = RepositoryCheck(host)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
-        self._model = ModelDoor(self._doors, session, base_url, key)
         self._catalogue = Catalogue(session, base_url, key)
         self._offers = Offers(session, base_url, key)
+        limits = ModelLimits.of(settings)
+        self._model = ModelDoor(
+            self._doors, self._catalogue, session, base_url, self._key_of, limits
+        )
         self._runner: web.AppRunner | None = None
         self._address = ""
+
+    def account_with(self, accountant: Accountant) -> None:
+        """Ask for leave before each model call, and tell how it ended."""
+        self._model.accountant = accountant
+
+    async def _branch_of(self, agent_id: str) -> str | None:
+        accountant = self._model.accountant
+        agent = await accountant.agent(agent_id) if accountant else None
+        return agent.target_branch if agent and agent.alive else None
+
+    async def _key_of(self, _agent_id: str) -> SecretStr:
+        return self._settings.openrouter_api_key
+
+    async def _token_of(self, repo: RepoRef) -> SecretStr:
+        if self._app_tokens:
+            return await self._app_tokens.token(repo)
+        return self._settings.github_token
 
     async def start(self, host: str, advertised: str | None = None) -> None:
         """Listen on `host`; containers are told `advertised`, when they see it by another name.
@@ -110,6 +138,7 @@ class HostGateway:
     def close(self, agent_id: str) -> None:
         """Let it through no more."""
         self._doors.close(agent_id)
+        self._model.forget(agent_id)
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """Return the branch to start from; raises RepositoryError."""

@@ -146,6 +146,21 @@ class Desk:
         with log_scope(agent=agent_id, user=user):
             await self._guarded(tell, self._service.continuation.go_on(agent_id, task_id, user))
 
+    async def add_budget(
+        self,
+        agent_id: str,
+        user: str,
+        channel: str,
+        thread_ts: str | None,
+        *,
+        task_id: str,
+        usd: int,
+    ) -> None:
+        """Add to the budget of an agent that has used it up."""
+        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
+        with log_scope(agent=agent_id, user=user):
+            await self._guarded(tell, self._service.allowance.add(agent_id, task_id, usd, user))
+
     async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
         async def act() -> None:
             command = parse(text, max_steps=self._max_steps)

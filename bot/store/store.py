@@ -22,11 +22,12 @@ from bot.store.outbox_rows import SqlOutboxRows
 from bot.store.retention import Retention
 from bot.store.thread_rows import SqlThreadRows
 from bot.store.upgrade import upgrade
+from bot.store.usage_rows import SqlUsageRows, UsageWrites
 from bot.store.values import ALIVE_STATUSES, agent_of, agent_values, later, message_of
 from bridge.protocol import AgentEvent, parse_event
 
 
-class SqlTransaction:
+class SqlTransaction(UsageWrites):
     """One write transaction: the Transaction port."""
 
     def __init__(self, connection: Link) -> None:
@@ -163,6 +164,7 @@ class SqlStore:
         self.outbox_rows = SqlOutboxRows(engines)
         self.inbox_rows = SqlInboxRows(engines)
         self.thread_rows = SqlThreadRows(engines)
+        self.usage_rows = SqlUsageRows(engines)
         self.retention = Retention(engines)
 
     @classmethod

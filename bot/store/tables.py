@@ -71,6 +71,8 @@ agent = Table(
     Column("status_since", Double, nullable=False),
     Column("revived_at", Double, nullable=False),
     Column("read_ts", Words, nullable=False),
+    Column("budget_nano", BigInteger),
+    Column("spent_nano", BigInteger, nullable=False, server_default=text("0")),
     Index(None, "team", "channel", "thread_ts"),
     Index(None, "status"),
 )
@@ -176,4 +178,29 @@ posted = Table(
     Column("ts", Words, primary_key=True),
     Column("agent_id", Words, ForeignKey(agent.c.id, ondelete="CASCADE"), nullable=False),
     Index(None, "agent_id"),
+)
+
+# The ledger: one row for each model call, written at its worst case before it is made. `nano` is
+# billionths of a dollar. It outlives what the agents themselves leave.
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("agent_id", Words, nullable=False),
+    Column("task_id", Words),
+    Column("team", Words, nullable=False),
+    Column("user", Words, nullable=False),
+    Column("channel", Words, nullable=False),
+    Column("model", Words, nullable=False),
+    Column("provider", Words),
+    Column("generation_id", Words),
+    Column("prompt_tokens", BigInteger),
+    Column("completion_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("nano", BigInteger, nullable=False),
+    Column("source", Words, nullable=False),
+    Column("at", Double, nullable=False),
+    Index(None, "agent_id"),
+    Index(None, "at"),
 )

@@ -58,6 +58,14 @@ class Revised(Answer):
     revised: bool
 
 
+class Pushed(Answer):
+    """POST /agent/push. `commit` is what the branch holds there now; None when nothing is
+    committed. `refusal` says why it was not pushed."""
+
+    commit: str | None = Field(default=None, max_length=64)
+    refusal: str = Field(default="", max_length=1_000)
+
+
 class SessionStatus(StrEnum):
     """What the bridge is doing."""
 

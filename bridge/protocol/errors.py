@@ -21,6 +21,8 @@ class ErrorCode(StrEnum):
     QUEUE_FULL = "queue_full"
     MODEL_AUTH = "model_auth"
     MODEL_PAYMENT = "model_payment"
+    BUDGET_USED = "budget_used"
+    DAY_BUDGET_USED = "day_budget_used"
     MODEL_NOT_FOUND = "model_not_found"
     MODEL_REFUSED = "model_refused"
     MODEL_RATE_LIMITED = "model_rate_limited"

@@ -185,12 +185,16 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     STEP_LIMIT = "step_limit"
+    BUDGET_LIMIT = "budget_limit"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
 
 
 class TaskFinished(Event):
-    """A task ended; the session is idle and usable. `error` is set when the outcome is failed."""
+    """A task ended; the session is idle and usable.
+
+    `error` is set when it failed, and when a budget is used: which one.
+    """
 
     type: Literal["task_finished"] = "task_finished"
     outcome: Outcome

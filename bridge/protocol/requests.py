@@ -31,6 +31,12 @@ class WorkspaceRequest(Request):
     author_email: str = Field(default="threadsmith@localhost", min_length=3, max_length=250)
 
 
+class PushRequest(Request):
+    """Push what is committed to the target branch at `clone_url`, which holds no credential."""
+
+    clone_url: str = Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s]+$")
+
+
 class ExecuteRequest(Request):
     """Start the first task. The same `task_id` again attaches to it, and never runs it twice."""
 

@@ -76,8 +76,9 @@ def listing(stories: Iterable[str], faults: Iterable[str]) -> list[Json]:
     """Everything that can be asked for: the stand-ins, each story, each fault."""
     named = [(f"scripted/{name}", f"Scripted: {name}") for name in stories]
     named += [(f"fault/{name}", f"Fault: {name}") for name in faults]
-    free = [_model(slug, name, _CONTEXT, ("0", "0"), TOOLS) for slug, name in named]
-    return [*CATALOG.values(), *(model for model in free if model["id"] not in CATALOG)]
+    prices = ("0.000003", "0.000015")  # DEFAULT_PRICES, written as a provider writes them
+    others = [_model(slug, name, _CONTEXT, prices, TOOLS) for slug, name in named]
+    return [*CATALOG.values(), *(model for model in others if model["id"] not in CATALOG)]
 
 
 def knows(slug: str) -> bool:

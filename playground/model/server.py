@@ -72,6 +72,8 @@ class ScriptedModel:
         self.stories = Stories()
         self.requests: list[ModelRequest] = []
         self.url = ""
+        # What all answers cost, in billionths of a dollar, as a provider would bill it.
+        self.bill_nano = 0
         self._planned: deque[str] = deque()
         self._prefixes = Prefixes()
         self._closing = asyncio.Event()
@@ -102,7 +104,8 @@ class ScriptedModel:
     async def _credits(self, request: web.Request) -> web.Response:
         if not self._authorized(request):
             return _error(*STATUS_FAULTS["401"])
-        return web.json_response({"data": {"total_credits": 100, "total_usage": 25.5}})
+        usage = self.bill_nano / 1_000_000_000
+        return web.json_response({"data": {"total_credits": 100, "total_usage": usage}})
 
     def _authorized(self, request: web.Request) -> bool:
         return request.headers.get("Authorization") == f"Bearer {self.settings.api_key}"
@@ -135,6 +138,7 @@ class ScriptedModel:
             status = int(fault.removeprefix("html"))
             return web.Response(text=HTML_PAGE, status=status, content_type="text/html")
         generation = self._generation(model, body, conversation)
+        self.bill_nano += round(generation.usage()["cost"] * 1_000_000_000)
         if not body.get("stream"):
             return web.json_response(generation.body())
         return await self._stream(request, generation, fault)

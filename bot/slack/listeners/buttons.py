@@ -6,11 +6,11 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
-from bot.slack.render.card import CONTINUE, INTERRUPT, PATCH, STOP
+from bot.slack.render.card import BUDGETS, CONTINUE, INTERRUPT, PATCH, STOP
 
 
 def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
-    """Attach Interrupt, Stop, Patch and Continue; a button's value is `agent:task`."""
+    """Attach every button of card and answer; a button's value is `agent:task`."""
 
     @app.action(INTERRUPT)
     @inbox.finishes
@@ -36,6 +36,16 @@ def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
         await ack()
         task_id = str(body["actions"][0]["value"]).partition(":")[2]
         await desk.go_on(*_who(body), task_id=task_id)
+
+    async def on_budget(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        action = body["actions"][0]
+        task_id = str(action["value"]).partition(":")[2]
+        usd = BUDGETS[action["action_id"]]
+        await desk.add_budget(*_who(body), task_id=task_id, usd=usd)
+
+    for name in BUDGETS:
+        app.action(name)(inbox.finishes(on_budget))
 
 
 def _who(body: dict[str, Any]) -> tuple[str, str, str, str | None]:

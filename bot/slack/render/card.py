@@ -1,6 +1,7 @@
 """How the live card of a task and its summary line look."""
 
 from bot.domain.agent import Agent
+from bot.domain.budget import NANO
 from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.slack.render.blocks import Block, actions, button, context, section
 from bot.slack.render.text import code, escaped, line, money, seconds
@@ -10,6 +11,8 @@ SHOWN_LINES = 5
 SHOWN_SECONDS = 0.05
 INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
 CONTINUE = "agent_continue"
+# Adds so many dollars to the budget of an agent that has used it up.
+BUDGETS = {"agent_budget_1": 1, "agent_budget_5": 5}
 
 
 def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
@@ -36,8 +39,8 @@ def _phase(phase: Phase) -> str:
 
 def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
     head = f"▶ *Working* · step {max(card.step, 1)} of {card.max_steps} · {seconds(card.seconds)}"
-    if card.cost_usd is not None:
-        head += f" · {money(card.cost_usd)}"
+    if cost := cost_of(agent, card):
+        head += f" · {cost}"
     blocks = [section(head)]
     if hidden := card.tool_count - len(card.tools[-SHOWN_LINES:]):
         blocks.append(context(f"{hidden} earlier steps"))
@@ -53,6 +56,13 @@ def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
     return head, [*blocks, actions(buttons)]
 
 
+def cost_of(agent: Agent, card: TaskCard) -> str:
+    """What the task has cost, or, of an agent with a budget, the agent in all: `$0.11 of $2.00`."""
+    if agent.budget_nano is not None:
+        return f"{money(agent.spent_nano / NANO)} of {money(agent.budget_nano / NANO)}"
+    return "" if card.cost_usd is None else money(card.cost_usd)
+
+
 def tool_line(tool: ToolLine) -> str:
     """One tool call on one line: mark, name, target, result in a few words, duration."""
     mark = "⋯" if tool.ok is None else "✓" if tool.ok else "✗"
@@ -66,12 +76,14 @@ def tool_line(tool: ToolLine) -> str:
 
 
 _MARKS = {
+    Outcome.BUDGET_LIMIT: "⏸",
     Outcome.COMPLETED: "✓",
     Outcome.STEP_LIMIT: "⏸",
     Outcome.INTERRUPTED: "⏹",
     Outcome.FAILED: "⚠",
 }
 _WORDS = {
+    Outcome.BUDGET_LIMIT: "budget used",
     Outcome.COMPLETED: "",
     Outcome.STEP_LIMIT: "step limit",
     Outcome.INTERRUPTED: "interrupted",

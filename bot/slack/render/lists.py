@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.budget import NANO
 from bot.domain.offers import SHOWN_OFFERS, ModelOffer, found
 from bot.slack.render.card import changed
 from bot.slack.render.text import code, escaped, line, money
@@ -25,7 +26,9 @@ def agent_line(agent: Agent, workspace_url: str, diff: Diff | None = None) -> st
     facts.append(escaped(str(agent.repo)))
     if agent.status is AgentStatus.WORKING:
         facts.append(f"step {agent.step}")
-    if agent.cost_usd is not None:
+    if agent.budget_nano is not None:
+        facts.append(f"{money(agent.spent_nano / NANO)} of {money(agent.budget_nano / NANO)}")
+    elif agent.cost_usd is not None:
         facts.append(money(agent.cost_usd))
     if diff is not None:
         facts.append(changed(diff.files) if diff.files else "no file changed")

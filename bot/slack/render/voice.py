@@ -5,10 +5,19 @@ from collections.abc import Sequence
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent
+from bot.domain.budget import NANO
 from bot.domain.card import TaskCard
 from bot.domain.posts import Post, PostKind, Priority
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
-from bot.slack.render.card import CONTINUE, PATCH, card_blocks, changed
+from bot.slack.render.card import (
+    BUDGETS,
+    CONTINUE,
+    PATCH,
+    STOP,
+    card_blocks,
+    changed,
+    cost_of,
+)
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -20,7 +29,7 @@ from bot.slack.render.text import (
     seconds,
     split_markdown,
 )
-from bridge.protocol import ModelChanged, Outcome
+from bridge.protocol import ErrorCode, ModelChanged, Outcome
 
 SHOWN_FILES = 8
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
@@ -74,6 +83,8 @@ class SlackVoice:
         head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
         said = f"{head} {_kept(agent, saved)}"
+        if saved.pushed:
+            said += f" Its commits are on the branch {code(agent.target_branch)}."
         blocks = [section(said), context(tail)]
         return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
 
@@ -141,6 +152,8 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
                 f"⏸ *Step limit reached* ({card.max_steps}). Reply or press Continue to go on.",
                 card.answer,
             )
+        case Outcome.BUDGET_LIMIT:
+            return _no_money(agent, card), card.answer
         case Outcome.INTERRUPTED:
             kept = "Files and conversation are kept; reply to go on."
             return f"⏹ *Interrupted* after {seconds(card.seconds)}. {kept}", card.answer
@@ -156,9 +169,31 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
     shown = []
     if card.outcome is Outcome.STEP_LIMIT:
         shown.append(button("Continue", CONTINUE, value))
+    if card.outcome is Outcome.BUDGET_LIMIT:
+        if _of_agent(card):
+            shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
+        shown.append(button("Stop", STOP, value, "danger"))
     if card.files:
         shown.append(button("Patch", PATCH, value))
     return [actions(shown)] if shown else []
+
+
+def _of_agent(card: TaskCard) -> bool:
+    """Whether it is the agent's own budget that is used, which its people may raise."""
+    return card.error is not None and card.error.code == ErrorCode.BUDGET_USED
+
+
+def _no_money(agent: Agent, card: TaskCard) -> str:
+    kept = "Files and conversation are kept."
+    if _of_agent(card) and agent.budget_nano is not None:
+        # Our own numbers: the error's came through the container.
+        used, budget = money(agent.spent_nano / NANO), money(agent.budget_nano / NANO)
+        rest = "" if agent.spent_nano >= agent.budget_nano else (
+            " The next call might cost more than what is left."
+        )  # fmt: skip
+        return f"⏸ *Budget used: {used} of {budget}.*{rest} {kept}"
+    reason = line(card.error.message, 300) if card.error else "The budget is used."
+    return f"⏸ {reason} {kept} Reply to go on then."
 
 
 def _kept(agent: Agent, saved: Saved) -> str:
@@ -183,6 +218,6 @@ def _footer(agent: Agent, card: TaskCard) -> str:
     facts.append(escaped((card.model or agent.model).rpartition("/")[2]))
     facts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
     facts.append(seconds(card.seconds))
-    if card.cost_usd is not None:
-        facts.append(money(card.cost_usd))
+    if cost := cost_of(agent, card):
+        facts.append(cost)
     return " · ".join(facts)

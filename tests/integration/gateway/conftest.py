@@ -14,12 +14,14 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.config import Settings
-from bot.domain.agent import RepoRef
 from bot.gateway.server import HostGateway
+from bot.store.store import SqlStore
+from tests.integration.gateway.bench import API, PRICED, Bench
+
+__all__ = ["API"]
 
 GIT_TOKEN = "canary-git-token"
 MODEL_KEY = "canary-model-key"
-API = RepoRef("acme", "api")
 
 
 class Serving:
@@ -119,6 +121,7 @@ class GitServer:
                 "PATH_INFO": request.path,
                 "QUERY_STRING": request.query_string,
                 "REQUEST_METHOD": request.method,
+                "REMOTE_USER": "agent",
                 "CONTENT_TYPE": request.headers.get("Content-Type", ""),
                 "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
             },
@@ -153,6 +156,11 @@ class Provider:
     chat: Handler | None = None
     models: Handler | None = None
 
+    @property
+    def chats(self) -> list[web.BaseRequest]:
+        """The model calls among the requests."""
+        return [one for one in self.requests if one.path.endswith("/chat/completions")]
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         handler = self.chat if request.path.endswith("/chat/completions") else self.models
@@ -170,7 +178,8 @@ async def provider(serving: Serving) -> Provider:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
+    # As many connections as are wanted, as in the app.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as made:
         yield made
 
 
@@ -194,3 +203,20 @@ async def gateway(
     made.open("k3f9ab", API)
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def bench(
+    settings: Settings, tmp_path: Path, session: aiohttp.ClientSession, provider: Provider
+) -> AsyncIterator[Bench]:
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"data": [PRICED]})
+
+    provider.models = models
+    store = await SqlStore.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", tmp_path)
+    made = Bench(settings, tmp_path / "data", session, store)
+    await made.set()
+    yield made
+    assert made.gateway
+    await made.gateway.stop()
+    await store.close()

@@ -109,8 +109,8 @@ async def test_pushing_is_refused_with_a_reason(
         ("GET", "/git/acme/web.git/info/refs?service=git-upload-pack", 403, "only acme/api"),
         ("POST", "/git/acme/web.git/git-upload-pack", 403, "only acme/api"),
         ("POST", "/git/acme/web.git/git-receive-pack", 403, "only acme/api"),
-        ("GET", "/git/acme/api.git/info/refs?service=git-receive-pack", 403, "not enabled yet"),
-        ("POST", "/git/acme/api.git/git-receive-pack", 403, "not enabled yet"),
+        ("GET", "/git/acme/api.git/info/refs?service=git-receive-pack", 403, "not enabled here"),
+        ("POST", "/git/acme/api.git/git-receive-pack", 403, "not enabled here"),
         ("GET", "/git/acme/api.git/info/refs", 403, "smart HTTP"),
         (
             "GET",
@@ -120,7 +120,7 @@ async def test_pushing_is_refused_with_a_reason(
         ),
         ("GET", "/git/acme/api.git/HEAD", 404, ""),
         ("GET", "/git/acme/api.git/../web.git/info/refs?service=git-upload-pack", 403, "only"),
-        ("GET", "/git/acme%2Fapi.git/x/info/refs?service=git-upload-pack", 403, "only"),
+        ("GET", "/git/acme%2Fapi.git/x/info/refs?service=git-upload-pack", 400, "plainly"),
     ],
 )
 async def test_nothing_else_passes(

@@ -77,3 +77,23 @@ def test_retry_after_as_a_date() -> None:
 )
 def test_the_status_inside_an_error_object(error: object, status: int | None) -> None:
     assert status_of(error) == status
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [
+        ({"reason": "budget_used", "scope": "agent"}, ErrorCode.BUDGET_USED),
+        ({"reason": "budget_used", "scope": "user_day"}, ErrorCode.DAY_BUDGET_USED),
+        ({"reason": "budget_used"}, ErrorCode.DAY_BUDGET_USED),
+        ({"reason": "other"}, ErrorCode.MODEL_PAYMENT),
+        ({}, ErrorCode.MODEL_PAYMENT),
+    ],
+)
+def test_a_used_budget_is_not_taken_for_an_unpaid_bill(
+    metadata: dict[str, str], code: ErrorCode
+) -> None:
+    words = "The budget of this agent is used: $1.97 of $2.00."
+    error = from_status(402, {"error": {"code": 402, "message": words, "metadata": metadata}})
+    assert (error.code, error.retryable) == (code, False)
+    assert words in error.message
+    assert (error.message == words) == (code is not ErrorCode.MODEL_PAYMENT)

@@ -39,6 +39,9 @@ def test_branch_and_options_stand_anywhere_before_the_task() -> None:
 
 
 def test_a_dash_that_a_phone_made_of_two_hyphens_is_an_option() -> None:
+    assert read("acme/api --budget 2.50 go") == StartAgent(
+        RepoRef("acme", "api"), "go", budget_nano=2_500_000_000
+    )
     assert read("acme/api \u2014steps 3 go") == StartAgent(
         RepoRef("acme", "api"), "go", None, None, 3
     )
@@ -88,6 +91,10 @@ def test_the_other_words(text: str, command: object) -> None:
         ("acme/api --depth 3 go", "Unknown option"),
         ("acme/api --model", "needs a value"),
         ("acme/api --model ; go", "not a model"),
+        ("acme/api --budget 0 go", "more than 0"),
+        ("acme/api --budget -5 go", "more than 0"),
+        ("acme/api --budget 1e9 go", "at most 10,000"),
+        ("acme/api --budget", "needs a value"),
         ("acme/api --steps 0 go", "1 to 50"),
         ("acme/api --steps 51 go", "1 to 50"),
         ("acme/api --steps -1 go", "1 to 50"),

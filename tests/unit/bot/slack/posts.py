@@ -40,10 +40,16 @@ def posts(words: Words) -> Mapping[str, Post]:
         "stopped_unread_with_a_patch": VOICE.stopped(agent, "UBEN", 41, Saved(None, PATCH)),
         "stopped_unchanged": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 0), b"")),
         "stopped": VOICE.stopped(agent, "UBEN", 3_661, Saved(_diff(words, 1), PATCH)),
+        "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 1), PATCH, True)),
         "stopped_many_files": VOICE.stopped(agent, "UBEN", 0.4, Saved(_diff(words, 5_000), PATCH)),
         "patch": VOICE.patch(agent, "stopped:7", PATCH),
         "notice": VOICE.notice(agent, "asleep:7", "💤 The container ended (exit 0)."),
     }
+    rich = replace(agent, budget_nano=2_000_000_000, spent_nano=1_970_000_000)
+    made["card_of_a_budget"] = VOICE.card(rich, cards["working"])
+    [made["answer_of_a_budget"]] = VOICE.answer(rich, cards["budget_limit"])
+    used = replace(rich, spent_nano=2_000_000_000)
+    [made["answer_of_a_used_budget"]] = VOICE.answer(used, cards["budget_limit"])
     for fate in ("received", "queued", "used"):
         made[f"mark_{fate}"] = VOICE.mark(agent, "5.1", fate)
     made["mark_removed"] = VOICE.mark(agent, "5.1", "received", present=False)
@@ -106,6 +112,17 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
         "completed_silently": replace(ended, outcome=Outcome.COMPLETED, answer="", cost_usd=None),
         "completed_at_length": replace(ended, outcome=Outcome.COMPLETED, answer=long),
         "step_limit": replace(ended, outcome=Outcome.STEP_LIMIT, answer=""),
+        "budget_limit": replace(
+            ended,
+            outcome=Outcome.BUDGET_LIMIT,
+            answer="",
+            error=WireError(code="budget_used", message=words.error[:2_000]),
+        ),
+        "day_budget_limit": replace(
+            ended,
+            outcome=Outcome.BUDGET_LIMIT,
+            error=WireError(code="day_budget_used", message=words.error[:2_000]),
+        ),
         "interrupted": replace(ended, outcome=Outcome.INTERRUPTED),
         "failed": replace(failed, answer=""),
         "failed_without_a_word": replace(failed, answer="", error=None, step=0, files=()),

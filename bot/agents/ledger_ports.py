@@ -1,0 +1,26 @@
+"""What the accounts need from the outside: their part of a write transaction."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from bot.domain.budget import Scope
+from bot.domain.usage import Call, Settled
+
+
+class UsageWrites(Protocol):
+    """The ledger within a write transaction: nobody else reserves meanwhile."""
+
+    async def used(self, call: Call, since: float, scopes: Iterable[Scope]) -> Mapping[Scope, int]:
+        """What is spent and reserved in each scope that this call falls into, in nano-dollars.
+
+        Of the agent in all, of the others since then (seconds since the epoch).
+        """
+
+    async def add_call(self, call: Call) -> None:
+        """Enter a call that begins, at its worst case."""
+
+    async def settle_call(self, call_id: str, settled: Settled) -> str | None:
+        """Enter how a call ended, once; the agent that made it, None when that is done already."""
+
+    async def spent(self, agent_id: str) -> int:
+        """What the settled calls of an agent cost, in nano-dollars."""

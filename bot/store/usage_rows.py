@@ -1,0 +1,161 @@
+"""The ledger of model calls on SQL: one row a call, written before it is made."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, case, func, insert, select, text, update
+
+from bot.domain.budget import Scope
+from bot.domain.usage import Call, CostSource, Settled, Total
+from bot.store import tables
+from bot.store.engine import Engines
+from bot.store.link import Link
+
+# Any number that no other lock of ours has.
+_LEDGER_LOCK = 7_201_530_813
+
+
+class Grouping(StrEnum):
+    """What calls are added up by."""
+
+    AGENT = "agent"
+    TASK = "task"
+    USER = "user"
+    CHANNEL = "channel"
+    DAY = "day"
+
+
+class UsageWrites:
+    """The part of a write transaction that the ledger needs: nobody else reserves meanwhile."""
+
+    _connection: Link
+
+    async def used(self, call: Call, since: float, scopes: Iterable[Scope]) -> Mapping[Scope, int]:
+        """What is spent and reserved, in nano-dollars: of the agent in all, and of the others
+        since then. It cannot change before the transaction ends."""
+        if self._connection.dialect.name == "postgresql":
+            # SQLite's one writer needs no lock of its own for this.
+            lock = text("SELECT pg_advisory_xact_lock(:key)")
+            await self._connection.execute(lock, {"key": _LEDGER_LOCK})
+        row = tables.usage.c
+        recent = row.at >= since
+        own = row.agent_id == call.agent_id
+        user = recent & (row.team == call.team) & (row.user == call.user)
+        channel = recent & (row.team == call.team) & (row.channel == call.channel)
+        conditions = {
+            Scope.AGENT: own,
+            Scope.USER_DAY: user,
+            Scope.CHANNEL_DAY: channel,
+            Scope.DEPLOYMENT_DAY: recent,
+        }
+        return {scope: await self._sum(conditions[scope]) for scope in scopes}
+
+    async def add_call(self, call: Call) -> None:
+        """Enter a call that begins, at its worst case."""
+        values = asdict(call) | {"source": CostSource.RESERVED.value}
+        await self._connection.execute(insert(tables.usage).values(values))
+
+    async def settle_call(self, call_id: str, settled: Settled) -> str | None:
+        """Enter how a call ended, once; the agent that made it, None when that is done already."""
+        row = tables.usage.c
+        usage = settled.usage
+        values: dict[str, Any] = {
+            "nano": settled.nano,
+            "source": settled.source.value,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "provider": usage.provider,
+            "generation_id": usage.generation_id,
+        }
+        if usage.model:
+            values["model"] = usage.model
+        result = await self._connection.execute(
+            update(tables.usage)
+            .where(row.id == call_id, row.source == CostSource.RESERVED.value)
+            .values(values)
+            .returning(row.agent_id)
+        )
+        return result.scalar_one_or_none()
+
+    async def spent(self, agent_id: str) -> int:
+        """What the settled calls of an agent cost, in nano-dollars."""
+        row = tables.usage.c
+        settled = row.source != CostSource.RESERVED.value
+        return await self._sum((row.agent_id == agent_id) & settled)
+
+    async def _sum(self, condition: ColumnElement[bool]) -> int:
+        query = select(func.coalesce(func.sum(tables.usage.c.nano), 0)).where(condition)
+        return int((await self._connection.execute(query)).scalar_one())
+
+
+class SqlUsageRows:
+    """What the ledger holds, for reading; and the calls that an earlier process left open."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def settle_open(self) -> int:
+        """Enter calls that a process left open, at their worst case: how they ended is unknown.
+
+        Only when no call is under way. Returns how many there were.
+        """
+        row = tables.usage.c
+        async with self._engines.writing() as connection:
+            result = await connection.execute(
+                update(tables.usage)
+                .where(row.source == CostSource.RESERVED.value)
+                .values(source=CostSource.ESTIMATE.value)
+            )
+        return result.rowcount
+
+    async def totals(
+        self, by: Grouping, since: float = 0.0, until: float | None = None
+    ) -> Sequence[Total]:
+        """Calls that began in this time, added up, the dearest first; days are UTC's."""
+        row = tables.usage.c
+        name = self._name(by)
+        nano = func.sum(row.nano)
+        query = (
+            select(
+                name.label("name"),
+                func.count().label("calls"),
+                func.coalesce(func.sum(row.prompt_tokens), 0).label("prompt_tokens"),
+                func.coalesce(func.sum(row.completion_tokens), 0).label("completion_tokens"),
+                nano.label("nano"),
+            )
+            .where(row.at >= since)
+            .group_by(name)
+            .order_by(nano.desc(), name)
+        )
+        if until is not None:
+            query = query.where(row.at < until)
+        async with self._engines.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            Total(
+                str(found.name),
+                int(found.calls),
+                int(found.prompt_tokens),
+                int(found.completion_tokens),
+                int(found.nano),
+            )
+            for found in rows
+        ]
+
+    def _name(self, by: Grouping) -> ColumnElement[Any]:
+        row = tables.usage.c
+        columns: dict[Grouping, Column[Any]] = {
+            Grouping.AGENT: row.agent_id,
+            Grouping.TASK: row.task_id,
+            Grouping.USER: row.user,
+            Grouping.CHANNEL: row.channel,
+        }
+        if by is not Grouping.DAY:
+            return case((columns[by].is_(None), ""), else_=columns[by])
+        if self._engines.reader.dialect.name == "postgresql":
+            return func.to_char(func.timezone("UTC", func.to_timestamp(row.at)), "YYYY-MM-DD")
+        return func.date(row.at, "unixepoch")

@@ -1,0 +1,277 @@
+"""Real `git push` through the gateway: to the agent's own branch, and to nothing else."""
+
+import asyncio
+import logging
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.domain.agent import AgentStatus
+from bot.gateway.refs import pkt_line
+from bot.gateway.server import HostGateway
+from tests.integration.gateway.bench import Bench
+from tests.integration.gateway.conftest import API, GIT_TOKEN, GitServer, git
+
+BRANCH = "agent/k3f9ab"
+ZERO = "0" * 40
+
+
+@dataclass
+class Desk:
+    """A clone through the gateway, with one commit that is not pushed yet."""
+
+    bench: Bench
+    server: GitServer
+    bare: Path
+    clone: Path
+
+    async def push(self, *arguments: str) -> str:
+        """What git says; raises CalledProcessError when it is refused."""
+        command = ("push", "--porcelain", "origin", *arguments)
+        return await asyncio.to_thread(git, *command, cwd=self.clone)
+
+    async def refused(self, *arguments: str) -> str:
+        with pytest.raises(subprocess.CalledProcessError) as caught:
+            await self.push(*arguments)
+        return str(caught.value.output) + str(caught.value.stderr)
+
+    def refs(self) -> dict[str, str]:
+        out = git("for-each-ref", "--format=%(refname) %(objectname)", cwd=self.bare)
+        return dict(line.split(" ") for line in out.splitlines())
+
+    def head(self) -> str:
+        return git("rev-parse", "HEAD", cwd=self.clone)
+
+    @property
+    def pushed(self) -> int:
+        """How many pushes have reached the git host."""
+        posts = [one for one in self.server.requests if one.method == "POST"]
+        return sum(one.path.endswith("/git-receive-pack") for one in posts)
+
+
+def with_token(gateway: HostGateway) -> str:
+    access = gateway.access("k3f9ab", API)
+    token = access.token.get_secret_value()
+    return access.clone_url.replace("http://", f"http://x-access-token:{token}@")
+
+
+@pytest.fixture
+async def desk(bench: Bench, git_server: GitServer, tmp_path: Path) -> Desk:
+    bare = git_server.repository("acme/api.git", "main")
+    git_server.repository("acme/web.git", "main")
+    await bench.agent()
+    assert bench.gateway
+    clone = tmp_path / "clone"
+    command = ("clone", "-q", with_token(bench.gateway), str(clone))
+    await asyncio.to_thread(git, *command, cwd=tmp_path)
+    git("commit", "-q", "--allow-empty", "-m", "mine", cwd=clone)
+    return Desk(bench, git_server, bare, clone)
+
+
+@pytest.mark.parametrize("version", ["0", "1", "2"])
+async def test_the_own_branch_is_pushed_again_and_again(desk: Desk, version: str) -> None:
+    git("config", "protocol.version", version, cwd=desk.clone)
+    for _ in range(2):
+        await desk.push(f"HEAD:refs/heads/{BRANCH}")
+        assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()
+        git("commit", "-q", "--allow-empty", "-m", "more", cwd=desk.clone)
+    assert desk.pushed == 2
+    for path in (desk.clone / ".git").rglob("*"):
+        assert not path.is_file() or GIT_TOKEN.encode() not in path.read_bytes()
+
+
+async def test_a_push_of_many_megabytes_passes_in_pieces(desk: Desk) -> None:
+    (desk.clone / "blob").write_bytes(os.urandom(5_000_000))
+    git("add", ".", cwd=desk.clone)
+    git("commit", "-q", "-m", "big", cwd=desk.clone)
+    await desk.push(f"HEAD:refs/heads/{BRANCH}")
+    assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (("HEAD:refs/heads/main",), f"this agent may push only {BRANCH}"),
+        (("HEAD:refs/heads/agent/k3f9abc",), "may push only"),
+        (("HEAD:refs/tags/v1",), "only branches may be pushed"),
+        (("HEAD:refs/pull/1/head",), "only branches may be pushed"),
+        ((":refs/heads/main",), "may push only"),
+        ((f"HEAD:refs/heads/{BRANCH}", "HEAD:refs/heads/main"), "one branch at a time"),
+        ((f"HEAD:refs/heads/{BRANCH}", "HEAD:refs/tags/v1"), "one branch at a time"),
+        (("--atomic", f"HEAD:refs/heads/{BRANCH}", "HEAD:refs/heads/x"), "one branch at a time"),
+        (("--force", "HEAD:refs/heads/main"), "may push only"),
+        (("--mirror",), "one branch at a time"),
+    ],
+)
+async def test_other_targets_are_rejected_by_name(
+    desk: Desk, target: tuple[str, ...], words: str
+) -> None:
+    before = desk.refs()
+    said = await desk.refused(*target)
+    assert words in said
+    assert "remote rejected" in said
+    assert desk.refs() == before
+    assert desk.pushed == 0
+
+
+async def test_the_own_branch_is_not_deleted(desk: Desk) -> None:
+    await desk.push(f"HEAD:refs/heads/{BRANCH}")
+    before = desk.refs()
+    assert "deleting a branch is not allowed" in await desk.refused(f":refs/heads/{BRANCH}")
+    assert desk.refs() == before
+
+
+async def test_a_branch_that_has_moved_is_not_overwritten(desk: Desk) -> None:
+    await desk.push(f"HEAD:refs/heads/{BRANCH}")
+    first = desk.head()
+    # Somebody else moves it between this push's question and its answer: said by an old id.
+    git("update-ref", f"refs/heads/{BRANCH}", "refs/heads/main", cwd=desk.bare)
+    before = desk.refs()
+    line = f"{first} {desk.head()} refs/heads/{BRANCH}\0report-status\n"
+    status, body = await post(desk, pkt_line(line) + b"0000PACK\0\0\0\2\0\0\0\0")
+    assert (status, b"the branch has moved" in body) == (200, True)
+    assert desk.refs() == before
+    assert desk.pushed == 1
+
+
+async def post(desk: Desk, body: bytes, repository: str = "acme/api") -> tuple[int, bytes]:
+    assert desk.bench.gateway
+    access = desk.bench.gateway.access("k3f9ab", API)
+    url = access.clone_url.replace("acme/api", repository) + "/git-receive-pack"
+    headers = {
+        "Authorization": f"Bearer {access.token.get_secret_value()}",
+        "Content-Type": "application/x-git-receive-pack-request",
+    }
+    async with desk.bench.session.post(url, data=body, headers=headers) as answer:
+        return answer.status, await answer.read()
+
+
+async def test_a_push_that_is_too_large_never_reaches_the_host(desk: Desk) -> None:
+    await desk.bench.set(push_limit_bytes=1_000_000)
+    desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
+    git("remote", "set-url", "origin", with_token(desk.bench.gateway), cwd=desk.clone)  # type: ignore[arg-type]
+    (desk.clone / "blob").write_bytes(os.urandom(1_500_000))
+    git("add", ".", cwd=desk.clone)
+    git("commit", "-q", "-m", "big", cwd=desk.clone)
+    said = await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert "larger than 0.95 MiB" in said
+    assert desk.pushed == 0
+    (desk.clone / "blob").write_bytes(os.urandom(6_000_000))
+    git("commit", "-q", "-a", "-m", "bigger", cwd=desk.clone)
+    await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert desk.pushed == 0
+    assert f"refs/heads/{BRANCH}" not in desk.refs()
+
+
+async def test_another_repository_is_refused(desk: Desk) -> None:
+    url = git("remote", "get-url", "origin", cwd=desk.clone).replace("acme/api", "acme/web")
+    git("remote", "set-url", "origin", url, cwd=desk.clone)
+    assert "403" in await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert (await post(desk, b"0000", "acme/web"))[0] == 403
+    assert desk.pushed == 0
+
+
+async def test_a_foreign_and_a_dead_token_push_nothing(desk: Desk) -> None:
+    assert desk.bench.gateway
+    url = git("remote", "get-url", "origin", cwd=desk.clone)
+    wrong = url.replace("x-access-token:", "x-access-token:x")
+    git("remote", "set-url", "origin", wrong, cwd=desk.clone)
+    await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    git("remote", "set-url", "origin", url, cwd=desk.clone)
+    desk.bench.gateway.close("k3f9ab")
+    await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert desk.pushed == 0
+
+
+async def test_an_agent_that_has_ended_pushes_nothing(desk: Desk) -> None:
+    async with desk.bench.store.transaction() as tx:
+        agent = await tx.agent("k3f9ab")
+        assert agent
+        await tx.save_agent(agent.with_status(AgentStatus.STOPPED, 5.0))
+    assert "403" in await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert desk.pushed == 0
+
+
+async def test_pushing_can_be_switched_off(desk: Desk) -> None:
+    await desk.bench.set(push_branches=False)
+    desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
+    git("remote", "set-url", "origin", with_token(desk.bench.gateway), cwd=desk.clone)  # type: ignore[arg-type]
+    assert "403" in await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert desk.pushed == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"00", b"zzzz", b"0001", pkt_line(f"{ZERO} {'1' * 40} refs/heads/{BRANCH}"),
+        pkt_line(f"{ZERO} {'1' * 40} refs/heads/{BRANCH}\0report-status") + b"0000",
+        pkt_line(f"{ZERO} {'1' * 40} refs/heads/{BRANCH}\0report-status") + b"0000nopack..",
+        pkt_line(f"{ZERO} {'1' * 40} refs/heads/{BRANCH}\0report-status push-options") + b"0000",
+        pkt_line(f"shallow {'1' * 40}") + b"0000", pkt_line("push-cert\0x") + b"0000",
+    ],
+)  # fmt: skip
+async def test_odd_bodies_never_reach_the_host(desk: Desk, body: bytes) -> None:
+    status, said = await post(desk, body)
+    assert status == 403 or b"ng refs/heads/" in said
+    assert desk.pushed == 0
+
+
+async def test_gits_question_whether_it_may_is_answered_here(desk: Desk) -> None:
+    assert await post(desk, b"0000") == (200, b"")
+    assert desk.pushed == 0
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing_behind(desk: Desk) -> None:
+    started = asyncio.Event()
+
+    async def broken() -> AsyncIterator[bytes]:
+        line = f"{ZERO} {desk.head()} refs/heads/{BRANCH}\0report-status\n"
+        yield pkt_line(line) + b"0000PACK\0\0\0\2\0\0\0\5" + b"x" * 100_000
+        started.set()
+        await asyncio.Event().wait()
+
+    assert desk.bench.gateway
+    access = desk.bench.gateway.access("k3f9ab", API)
+    headers = {"Authorization": f"Bearer {access.token.get_secret_value()}"}
+    url = access.clone_url + "/git-receive-pack"
+    asking = asyncio.get_running_loop().create_task(
+        desk.bench.session.post(url, data=broken(), headers=headers)
+    )
+    await started.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await desk.push(f"HEAD:refs/heads/{BRANCH}")
+    assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()
+    assert desk.pushed == 1
+    assert not list((desk.bench.folder).glob("tmp*"))
+
+
+async def test_the_hosts_own_rejection_is_shown(desk: Desk) -> None:
+    hook = desk.bare / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho canary-rule >&2\nexit 1\n")
+    hook.chmod(0o755)
+    said = await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert "canary-rule" in said
+    assert "pre-receive hook declined" in said
+
+
+async def test_a_host_that_takes_no_push_is_named_and_the_token_is_not(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    git("config", "http.receivepack", "false", cwd=desk.bare)
+    said = await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert GIT_TOKEN not in said + caplog.text
+
+
+async def test_two_pushes_of_one_agent_do_not_overlap(desk: Desk) -> None:
+    results = await asyncio.gather(
+        *(desk.push(f"HEAD:refs/heads/{BRANCH}") for _ in range(2)), return_exceptions=True
+    )
+    assert any(isinstance(result, str) for result in results)
+    assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()

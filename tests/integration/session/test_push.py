@@ -1,0 +1,106 @@
+"""The agent's commits, pushed past the settings of its checkout."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bridge.protocol import PushRequest
+from tests.integration.session.conftest import OpenDesk
+
+BRANCH = "refs/heads/agent/demo"
+
+
+def git(*arguments: str, cwd: Path) -> str:
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *arguments]
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def bare(remote: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "bare.git"
+    git("clone", "--quiet", "--bare", str(remote), str(folder), cwd=tmp_path)
+    return folder
+
+
+def wish(bare: Path) -> PushRequest:
+    return PushRequest(clone_url=f"file://{bare}")
+
+
+def commit(workspace: Path, text: str = "new\n") -> str:
+    (workspace / "new.txt").write_text(text)
+    git("add", ".", cwd=workspace)
+    git("commit", "--quiet", "-m", "mine", cwd=workspace)
+    return git("rev-parse", "HEAD", cwd=workspace).strip()
+
+
+async def test_what_is_committed_is_pushed_and_what_is_not_stays(
+    open_desk: OpenDesk, bare: Path, tmp_path: Path
+) -> None:
+    async with open_desk() as desk:
+        workspace = tmp_path / "workspace"
+        (workspace / "loose.txt").write_text("not committed")
+        assert (await desk.session.push(wish(bare))).commit is None
+        head = ""
+        for text in ("one", "two"):
+            head = commit(workspace, text)
+            pushed = await desk.session.push(wish(bare))
+            assert (pushed.commit, pushed.refusal) == (head, "")
+            assert git("rev-parse", BRANCH, cwd=bare).strip() == head
+        again = await desk.session.push(wish(bare))
+        assert again.commit == head
+
+
+async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
+    open_desk: OpenDesk, bare: Path, tmp_path: Path
+) -> None:
+    async with open_desk() as desk:
+        workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere.git"
+        head = commit(workspace)
+        git("init", "--quiet", "--bare", str(elsewhere), cwd=tmp_path)
+        canary = tmp_path / "canary"
+        for key, value in (
+            (f"url.file://{elsewhere}.insteadOf", f"file://{bare}"),
+            (f"url.file://{elsewhere}.pushInsteadOf", f"file://{bare}"),
+            ("remote.pushDefault", "elsewhere"),
+            ("credential.helper", f"!touch {canary}"),
+            ("core.sshCommand", f"touch {canary}"),
+            ("core.hooksPath", str(workspace / "hooks")),
+            ("push.gpgSign", "true"),
+            ("gpg.program", str(workspace / "hooks" / "pre-push")),
+            ("push.followTags", "true"),
+        ):
+            git("config", key, value, cwd=workspace)
+        hook = workspace / "hooks" / "pre-push"
+        hook.parent.mkdir()
+        hook.write_text(f"#!/bin/sh\ntouch {canary}\n")
+        hook.chmod(0o755)
+        git("tag", "v1", cwd=workspace)
+        pushed = await desk.session.push(wish(bare))
+        assert (pushed.commit, pushed.refusal) == (head, "")
+        assert git("for-each-ref", cwd=elsewhere) == ""
+        assert "refs/tags" not in git("for-each-ref", cwd=bare)
+        assert not canary.exists()
+
+
+async def test_a_branch_that_others_have_moved_is_not_overwritten(
+    open_desk: OpenDesk, bare: Path, tmp_path: Path, remote: Path
+) -> None:
+    async with open_desk() as desk:
+        other = tmp_path / "other"
+        git("clone", "--quiet", str(bare), str(other), cwd=tmp_path)
+        theirs = commit(other, "theirs")
+        git("push", "--quiet", "origin", f"HEAD:{BRANCH}", cwd=other)
+        commit(tmp_path / "workspace")
+        pushed = await desk.session.push(wish(bare))
+        assert pushed.commit is None
+        assert "rejected" in pushed.refusal
+        assert git("rev-parse", BRANCH, cwd=bare).strip() == theirs
+
+
+async def test_a_remote_that_is_away_is_a_refusal(open_desk: OpenDesk, tmp_path: Path) -> None:
+    async with open_desk() as desk:
+        commit(tmp_path / "workspace")
+        pushed = await desk.session.push(wish(tmp_path / "nowhere"))
+        assert pushed.commit is None
+        assert pushed.refusal
