@@ -7,6 +7,7 @@ from typing import Any, assert_never
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.agents.gate import Gate
 from bot.agents.service import AgentService, Origin, Reply
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.commands import (
@@ -14,6 +15,8 @@ from bot.domain.commands import (
     Command,
     ListAgents,
     OpenForm,
+    OpenSecrets,
+    SetRule,
     ShowHelp,
     ShowStatus,
     StartAgent,
@@ -22,12 +25,14 @@ from bot.domain.commands import (
     parse,
     reply_mode,
 )
+from bot.domain.policy import Action
 from bot.errors import BotError, UserError
 from bot.logs import log_scope
 from bot.slack.incoming import PersonMessage, RevisedMessage
 from bot.slack.render.form import start_form
 from bot.slack.render.lists import agent_line, list_text
 from bot.slack.render.text import plain
+from bot.slack.secrets_desk import SecretsDesk
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +43,20 @@ class Desk:
     """One method for each thing a person can do. Every error ends in a private sentence."""
 
     def __init__(
-        self, service: AgentService, client: AsyncWebClient, *, max_steps: int, workspace_url: str
+        self,
+        service: AgentService,
+        gate: Gate,
+        secrets: SecretsDesk,
+        client: AsyncWebClient,
+        *,
+        max_steps: int,
+        workspace_url: str,
     ) -> None:
         self._service = service
+        self._gate = gate
+        self._secrets = secrets
         self._client = client
+        self.hide = service.hide
         self._max_steps = max_steps
         self._workspace_url = workspace_url
 
@@ -55,7 +70,11 @@ class Desk:
         """The start form was sent."""
         tell = self._ephemeral(origin)
         with log_scope(channel=origin.channel, user=origin.user):
-            await self._guarded(tell, self._service.start(command, origin))
+            await self._guarded(tell, self._start(command, origin))
+
+    async def _start(self, command: StartAgent, origin: Origin) -> None:
+        await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
+        await self._service.start(command, origin)
 
     async def message(self, message: PersonMessage, *, mention_event: bool) -> None:
         """A message in a channel, a thread or a DM; silence where it is not for us.
@@ -83,15 +102,32 @@ class Desk:
         thread = ThreadRef(message.team, message.channel, thread_ts)
         mode, text = reply_mode(message.text)
         reply = Reply(thread, message.user, message.ts, text, mode, message.client_msg_id)
-        if is_stop(message.text):
-            agent = await self._service.of_thread(thread)
-            if agent is not None:
-                tell = self._ephemeral(Origin("", agent.channel, reply.user, thread_ts=thread_ts))
-                with log_scope(agent=agent.id, user=reply.user):
-                    await self._guarded(tell, self._service.stop_by_word(agent, reply))
-            return agent is not None
-        with log_scope(channel=message.channel, message=message.ts):
-            return await self._service.reply(reply)
+        agent = await self._service.of_thread(thread)
+        if agent is None:
+            return False
+        tell = self._ephemeral(Origin("", agent.channel, reply.user, thread_ts=thread_ts))
+        stops = is_stop(message.text)
+        with log_scope(agent=agent.id, user=reply.user, message=message.ts):
+            action = Action.STOP if stops else Action.STEER
+            _, why_not = await self._gate.judge(
+                action, reply.user, agent.team, agent.channel, agent=agent
+            )
+            if why_not:
+                await self._refuse(action, agent, reply, why_not, tell)
+            elif stops:
+                await self._gate.note(action, reply.user, agent.id)
+                await self._guarded(tell, self._service.stop_by_word(agent, reply))
+            else:
+                await self._service.reply(reply)
+        return True
+
+    async def _refuse(
+        self, action: Action, agent: Agent, reply: Reply, why_not: str, tell: Tell
+    ) -> None:
+        """Say once why a message has no effect, however often it is delivered."""
+        if await self._service.reading.take(agent, reply.ts, reply.client_msg_id):
+            await self._gate.note(action, reply.user, agent.id, why_not)
+            await tell(why_not)
 
     async def revised(self, revised: RevisedMessage) -> None:
         """A message in a thread was edited or deleted. No edit is a command: not even "stop"."""
@@ -119,7 +155,15 @@ class Desk:
         """Stop an agent, by whatever way it was asked for."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.stop(agent_id, user))
+            await self._guarded(tell, self._stop(agent_id, user))
+
+    async def _stop(self, agent_id: str, user: str) -> None:
+        await self._checked(Action.STOP, agent_id, user)
+        await self._service.stop(agent_id, user)
+
+    async def _checked(self, action: Action, agent_id: str, user: str) -> None:
+        agent = await self._service.find(agent_id)
+        await self._gate.check(action, user, agent.team, agent.channel, agent=agent)
 
     async def interrupt(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
@@ -127,7 +171,11 @@ class Desk:
         """End the running task of an agent."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.interrupt(agent_id))
+            await self._guarded(tell, self._interrupt(agent_id, user))
+
+    async def _interrupt(self, agent_id: str, user: str) -> None:
+        await self._checked(Action.INTERRUPT, agent_id, user)
+        await self._service.interrupt(agent_id)
 
     async def patch(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None, request: str
@@ -135,7 +183,11 @@ class Desk:
         """Put the changes of an agent into its thread."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.file_patch(agent_id, request))
+            await self._guarded(tell, self._file_patch(agent_id, user, request))
+
+    async def _file_patch(self, agent_id: str, user: str, request: str) -> None:
+        await self._checked(Action.READ, agent_id, user)
+        await self._service.file_patch(agent_id, request)
 
     async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
         async def act() -> None:
@@ -146,25 +198,35 @@ class Desk:
             await self._guarded(tell, act())
 
     async def _obey(self, command: Command, origin: Origin, tell: Tell, trigger_id: str) -> None:
+        user, team, channel = origin.user, origin.team, origin.channel
         match command:
             case StartAgent():
-                await self._service.start(command, origin)
+                await self._start(command, origin)
             case OpenForm() if trigger_id:
-                await self._client.views_open(
-                    trigger_id=trigger_id, view=start_form(origin.channel)
-                )
+                await self._client.views_open(trigger_id=trigger_id, view=start_form(channel))
             case ShowHelp() | OpenForm():
                 await tell(HELP)
+            case OpenSecrets() if trigger_id:
+                await self._secrets.open(trigger_id, user, team, channel)
+            case OpenSecrets():
+                await tell("Type `/agent secrets` to open the form; a message is no safe place.")
+            case SetRule():
+                if command.name:
+                    await self._gate.check(Action.ADMINISTER, user, team, channel)
+                    await self._service.rulebook.set(command, user, team, channel)
+                await tell(await self._service.rulebook.text(team, channel))
             case ListAgents():
-                agents = await self._service.running(origin.channel)
+                await self._gate.require(Action.READ, user, team, channel)
+                agents = await self._service.running(channel)
                 await tell(list_text(agents, self._workspace_url))
             case ShowStatus(agent_id=agent_id):
+                await self._gate.require(Action.READ, user, team, channel)
                 agent = await self._named(agent_id, origin)
                 diff = await self._service.diff(agent) if agent.alive else None
                 await tell(agent_line(agent, self._workspace_url, diff))
             case StopAgent(agent_id=agent_id):
                 agent = await self._named(agent_id, origin)
-                await self._service.stop(agent.id, origin.user)
+                await self._stop(agent.id, user)
             case _:
                 assert_never(command)
 
@@ -197,7 +259,10 @@ class Desk:
         async def tell(text: str) -> None:
             try:
                 await self._client.chat_postEphemeral(
-                    channel=origin.channel, user=origin.user, text=text, thread_ts=origin.thread_ts
+                    channel=origin.channel,
+                    user=origin.user,
+                    text=self.hide(text),
+                    thread_ts=origin.thread_ts,
                 )
             except SlackApiError as error:
                 logger.warning("could not tell a person: %s", error.response.get("error"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from bot.errors import ConfigurationError
@@ -17,12 +18,13 @@ from bot.store.store import SqlStore
 from bot.store.tables import metadata
 from bot.store.upgrade import MIGRATIONS, upgrade
 
+HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{head}"
 
 def upgrade() -> None:
     op.create_table("added", sa.Column("id", sa.Integer(), primary_key=True))
@@ -44,7 +46,7 @@ def execute(path: Path, statement: str) -> list[tuple[object, ...]]:
 def later_migrations(folder: Path, then: str = "pass") -> Path:
     migrations = folder / "later %s migrations"
     shutil.copytree(MIGRATIONS, migrations, ignore=shutil.ignore_patterns("__pycache__"))
-    (migrations / "versions" / "0002_next.py").write_text(NEXT.format(then=then))
+    (migrations / "versions" / "9999_next.py").write_text(NEXT.format(then=then, head=HEAD))
     return migrations
 
 
@@ -64,7 +66,7 @@ async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.touch(mode=0o644)
     await (await SqlStore.open(address(path), tmp_path)).close()
-    assert execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert execute(path, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(path.parent.glob("*before*")) == []
 
@@ -81,7 +83,7 @@ async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
 async def test_many_starts_at_once_upgrade_once(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     await asyncio.gather(*(upgrade(parse_url(address(path))) for _ in range(8)))
-    assert execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert execute(path, "SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
 async def test_a_newer_database_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -99,10 +101,10 @@ async def test_an_existing_database_is_copied_before_its_upgrade(tmp_path: Path)
     await upgrade(parse_url(address(path)))
     execute(path, "INSERT INTO claim VALUES ('T', 'C', '1', NULL, 5.0)")
     await upgrade(parse_url(address(path)), later_migrations(tmp_path))
-    assert execute(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert execute(path, "SELECT version_num FROM alembic_version") == [("9999",)]
     assert execute(path, "SELECT ts FROM claim") == [("1",)]
-    copy = tmp_path / "bot.db.before-0002"
-    assert execute(copy, "SELECT version_num FROM alembic_version") == [("0001",)]
+    copy = tmp_path / "bot.db.before-9999"
+    assert execute(copy, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert execute(copy, "SELECT ts FROM claim") == [("1",)]
     assert copy.stat().st_mode & 0o777 == 0o600
 
@@ -114,7 +116,7 @@ async def test_an_upgrade_that_fails_half_way_leaves_the_old_tables(tmp_path: Pa
     with pytest.raises(ConfigurationError, match="no such table"):
         await upgrade(parse_url(address(path)), broken)
     assert execute(path, "SELECT name FROM sqlite_master WHERE name = 'added'") == []
-    assert execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert execute(path, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     await (await SqlStore.open(address(path), tmp_path)).close()
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.logs import HIDDEN, JsonFormatter, Redactor, log_scope, set_up_logs
+from bot.logs import JsonFormatter, log_scope, set_up_logs
+from bot.redaction import HIDDEN, Redactor
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_the_libraries_that_repeat_each_request_are_quiet(
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
-        set_up_logs("info", ["canary-secret"])
+        set_up_logs("info", Redactor(["canary-secret"]))
         logging.getLogger("slack_sdk.web").info("GET https://x.invalid/?token=1")
         logging.getLogger("bot").info("ready canary-secret")
     finally:
