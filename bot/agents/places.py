@@ -10,6 +10,8 @@ from bot.domain.limits import Limits, has_room, ordinal
 
 # Keeps the order of those that come at the same moment.
 _TURN_SECONDS = 0.000_1
+# Each move is an edit of a message; further back the number that was shown first is kept.
+_SHOWN_MOVES = 10
 
 
 class Places:
@@ -24,29 +26,24 @@ class Places:
 
         `task_id` names the task that the person waits for, where there is one.
         """
-        asked = await self.decide(tx, agent)
-        if asked != agent:
-            await tx.save_agent(asked)
-        if asked.waiting:
-            order = [other.id for other in await tx.waiting()]
-            await self._show(tx, asked, order.index(asked.id) + 1, task_id)
-        return asked
-
-    async def decide(self, tx: Transaction, agent: Agent) -> Agent:
-        """The agent with a place, or waiting for one; not stored."""
         if agent.placed:
             return agent
         placed = await tx.placed()
         others = [other for other in await tx.waiting() if other.id != agent.id]
         if has_room(self._limits, placed) and not others:
-            return agent.admitted()
-        turn = self._world.clock()
-        if others:
-            turn = max(turn, others[-1].waiting_since + _TURN_SECONDS)
-        return agent.queued(turn)
+            asked = agent.admitted()
+        else:
+            last = others[-1].waiting_since + _TURN_SECONDS if others else 0.0
+            asked = agent.queued(max(self._world.clock(), last))
+        if asked != agent:
+            await tx.save_agent(asked)
+        if asked.waiting:
+            before = [other for other in others if other.waiting_since < asked.waiting_since]
+            await self._show(tx, asked, len(before) + 1, task_id)
+        return asked
 
     async def admit(self) -> Sequence[Agent]:
-        """Give free places to those who wait longest; the others see how far they have come."""
+        """Give free places to those who wait longest; the next ones see how far they have come."""
         admitted: list[Agent] = []
         async with self._world.store.transaction() as tx:
             placed = await tx.placed()
@@ -58,7 +55,8 @@ class Places:
                 await tx.save_agent(admitted[-1])
                 if _comes_back(agent):
                     await self._say(tx, agent, "▶ *It has a place now.*")
-            for position, agent in enumerate(waiting[len(admitted) :], 1):
+            still = waiting[len(admitted) :][:_SHOWN_MOVES]
+            for position, agent in enumerate(still, 1):
                 await self._show(tx, agent, position, await self._next_task(agent))
         return admitted
 

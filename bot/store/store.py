@@ -57,7 +57,7 @@ class SqlTransaction(RuleWrites):
         )
         if result.rowcount != 1:
             raise LookupError(f"agent {agent.id} is not stored")
-        self.left_place |= not agent.placed
+        self.left_place |= not agent.placed and not agent.waiting
 
     async def agent(self, agent_id: str) -> Agent | None:
         """The agent as stored; it cannot change before the transaction ends."""
