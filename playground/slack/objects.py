@@ -125,7 +125,7 @@ def user_object(user: User) -> Json:
         "status_emoji": "",
         "status_expiration": 0,
         "avatar_hash": "g0",
-        "team": TEAM_ID,
+        "team": user.team_id,
     }
     if user.is_bot:
         profile |= {"api_app_id": APP_ID, "bot_id": BOT_ID, "always_active": True}
@@ -134,9 +134,10 @@ def user_object(user: User) -> Json:
         profile |= {"email": user.email, "first_name": first, "last_name": last}
     return {
         "id": user.id,
-        "team_id": TEAM_ID,
+        "team_id": user.team_id,
         "name": user.name,
-        "deleted": False,
+        "deleted": user.is_deleted,
+        "is_stranger": user.team_id != TEAM_ID,
         "color": "4bbe2e",
         "real_name": user.real_name,
         "tz": "Etc/UTC",

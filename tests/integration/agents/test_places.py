@@ -16,12 +16,17 @@ from tests.stage import COMMAND, Stage, stage as make_stage
 FREE = {"max_agents_per_user": 0, "max_agents_per_channel": 0, "starts_per_hour_per_user": 0}
 
 
+def limited(**limits: int) -> Settings:
+    """The default settings with these limits and no others."""
+    return Settings(_env_file=None).model_copy(update=FREE | limits)
+
+
 @pytest.fixture
 async def one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     """A bot that runs one agent at a time."""
     for part in ("run", "courier"):
         monkeypatch.setattr(f"bot.agents.{part}.RETRY_SECONDS", 0.001)
-    settings = Settings(_env_file=None, max_agents=1, **FREE)
+    settings = limited(max_agents=1)
     async with make_stage(tmp_path, settings) as stage, asyncio.TaskGroup() as group:
         admitting = group.create_task(stage.fleet.admit_for_ever())
         yield stage
@@ -144,9 +149,10 @@ async def test_fifty_starts_at_once_never_run_more_than_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.agents.run.RETRY_SECONDS", 0.001)
-    settings = Settings(_env_file=None, max_agents=4, **FREE)
+    settings = limited(max_agents=4)
     async with make_stage(tmp_path, settings) as stage, asyncio.TaskGroup() as group:
         admitting = group.create_task(stage.fleet.admit_for_ever())
+        stage.outbox.late = True  # nobody looks at the posts
         agents = await asyncio.gather(*(start(stage, number) for number in range(50)))
         await stage.changes.until(lambda: len(stage.runtime.containers) == 4)
         stored = await stage.store.agents()
@@ -175,8 +181,7 @@ async def test_fifty_starts_at_once_never_run_more_than_the_limit(
 async def test_parallel_starts_do_not_get_past_a_limit_of_a_person_or_channel(
     tmp_path: Path, limit: str, says: str
 ) -> None:
-    values = FREE | {limit: 3}
-    async with make_stage(tmp_path, Settings(_env_file=None, max_agents=0, **values)) as stage:
+    async with make_stage(tmp_path, limited(max_agents=0, **{limit: 3})) as stage:
         ends = await asyncio.gather(
             *(stage.service.start(COMMAND, origin(number)) for number in range(20)),
             return_exceptions=True,
@@ -191,8 +196,7 @@ async def test_parallel_starts_do_not_get_past_a_limit_of_a_person_or_channel(
 
 
 async def test_the_hour_passes_and_another_person_is_not_held_up(tmp_path: Path) -> None:
-    values = FREE | {"starts_per_hour_per_user": 1}
-    async with make_stage(tmp_path, Settings(_env_file=None, **values)) as stage:
+    async with make_stage(tmp_path, limited(starts_per_hour_per_user=1)) as stage:
         await start(stage, 1)
         with pytest.raises(NotAllowed):
             await start(stage, 2)

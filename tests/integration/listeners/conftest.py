@@ -70,6 +70,8 @@ class Office:
     stage: Stage
     hub: Hub
     client: AsyncWebClient
+    app: AsyncApp
+    inbox: WatchedInbox
 
     def person(self, name: str) -> Person:
         return Person(self.hub, self.hub.workspace.user(name))
@@ -116,6 +118,6 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         inbox = WatchedInbox(stage)
         app = reception(stage, client, inbox).app
         hub.courier.transport = InProcess(app)
-        office = Office(stage, hub, client)
+        office = Office(stage, hub, client, app, inbox)
         yield office
         await office.settle()
