@@ -12,7 +12,7 @@ from bot.redaction import Redactor
 
 _scope: ContextVar[dict[str, str] | None] = ContextVar("scope", default=None)
 
-# These repeat each call, some with addresses that are capabilities.
+# These repeat each call: addresses that are capabilities, and what people type into forms.
 _NOISY = (
     "aiohttp.access", "aiosqlite", "alembic", "docker", "slack_bolt", "slack_sdk", "sqlalchemy",
     "urllib3",
@@ -57,6 +57,13 @@ def set_up_logs(level: str, redact: Redactor) -> None:
     """Send every log line to stderr as JSON; `redact` may learn more secrets later."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(redact))
+    # Not by the level of their loggers: Bolt gives each of its own the level of the root.
+    handler.addFilter(_from_us_or_important)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def _from_us_or_important(record: logging.LogRecord) -> bool:
+    ours = not any(f"{record.name}.".startswith(f"{noisy}.") for noisy in _NOISY)
+    return ours or record.levelno >= logging.WARNING

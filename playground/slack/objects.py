@@ -1,5 +1,6 @@
 """Slack's JSON objects, made from the workspace's data."""
 
+import copy
 import mimetypes
 import re
 from pathlib import PurePosixPath
@@ -260,7 +261,8 @@ def view_object(view: View) -> Json:
         "blocks": spec.get("blocks", []),
         "private_metadata": spec.get("private_metadata", ""),
         "callback_id": spec.get("callback_id", ""),
-        "state": {"values": view.values},
+        # A copy: what is typed later is in no earlier answer.
+        "state": {"values": copy.deepcopy(view.values)},
         "hash": view.hash,
         "title": spec.get("title") or {"type": "plain_text", "text": "View Title", "emoji": True},
         "clear_on_close": bool(spec.get("clear_on_close")),
