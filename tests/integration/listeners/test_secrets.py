@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from bot.agents.keyring import Keyring
 from bot.domain.secret import SecretKind, SecretRef, SecretScope
@@ -255,7 +256,7 @@ async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) 
 async def test_a_row_that_was_moved_elsewhere_does_not_open(office: Office) -> None:
     await store(office, office.person("ana"))
     async with office.stage.store._engines.writing() as connection:
-        await connection.exec_driver_sql("UPDATE secret SET owner = 'U00000BEN'")
+        await connection.execute(text("UPDATE secret SET owner = 'U00000BEN'"))
     keyring = office.stage.keyring
     with pytest.raises(ConfigurationError):
         await Keyring(keyring._rows, keyring._store, keyring._vault, Redactor(), lambda: 1.0).open()
