@@ -115,6 +115,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         stack.push_async_callback(_tidy, runtime)
         session = await stack.enter_async_context(_session())
         gateway = HostGateway(settings, data_dir, session)
+        gateway.credentials = keyring
         keyring.key_check = KeyCheck(session, settings.openrouter_base_url)
         # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
         for agent in await store.agents():

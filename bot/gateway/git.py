@@ -62,7 +62,8 @@ class GitDoor:
         repo = self._repository(request)
         if isinstance(repo, web.Response):
             return repo
-        headers = CIMultiDict({**forwarded_headers(request.headers), **self._host.headers()})
+        ours = await self._host.headers(repo)
+        headers = CIMultiDict({**forwarded_headers(request.headers), **ours})
         url = f"{self._host.base(repo)}/git-upload-pack"
         try:
             return await relay(request, self._host.session, url, headers)

@@ -2,7 +2,7 @@
 
 import base64
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
 from multidict import CIMultiDict
@@ -22,18 +22,23 @@ class HostUnreachableError(Exception):
 
 
 class GitHost:
-    """A host of repositories over smart HTTP, asked with the bot's own token if there is one."""
+    """A host of repositories over smart HTTP, asked with the token for each, if there is one."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretStr) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        token_of: Callable[[RepoRef], Awaitable[SecretStr]],
+    ) -> None:
         self.session = session
         self.url = url
-        self._token = token
+        self._token_of = token_of
         self._bases: dict[RepoRef, str] = {}
 
-    def headers(self) -> CIMultiDict[str]:
-        """What every request to the host carries: our name, and the token if there is one."""
+    async def headers(self, repo: RepoRef) -> CIMultiDict[str]:
+        """What every request about it carries: our name, and its token if there is one."""
         ours = CIMultiDict({"User-Agent": "git/2.0 (threadsmith)"})
-        if token := self._token.get_secret_value():
+        if token := (await self._token_of(repo)).get_secret_value():
             value = base64.b64encode(f"x-access-token:{token}".encode()).decode()
             ours["Authorization"] = f"Basic {value}"
         return ours
@@ -51,7 +56,7 @@ class GitHost:
         A renamed repository is followed on the same host only, since the token goes along. A
         host that knows no `.git` ending is asked without it. Raises HostUnreachableError.
         """
-        everything = CIMultiDict({**headers, **self.headers()})
+        everything = CIMultiDict({**headers, **await self.headers(repo)})
         try:
             upstream = await self._ask(f"{self.url}/{repo}.git", everything)
             if upstream.status == 404:  # noqa: PLR2004

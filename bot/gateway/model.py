@@ -1,6 +1,7 @@
 """The model's door: chat completions and the list of models, with the key added on the way."""
 
 import logging
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from aiohttp import web
@@ -15,15 +16,22 @@ _log = logging.getLogger(__name__)
 
 
 class ModelDoor:
-    """Forwards the two calls an agent may make to the provider; everything else is 404."""
+    """Forwards the two calls an agent may make to the provider; everything else is 404.
+
+    `key_of` gives the key for an agent's calls, asked at each of them.
+    """
 
     def __init__(
-        self, doors: Doors, session: aiohttp.ClientSession, base_url: str, key: SecretStr
+        self,
+        doors: Doors,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        key_of: Callable[[str], Awaitable[SecretStr]],
     ) -> None:
         self._doors = doors
         self._session = session
         self._base_url = base_url
-        self._key = key
+        self._key_of = key_of
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of this door."""
@@ -44,7 +52,7 @@ class ModelDoor:
             return _problem(401, "This agent's token is not valid here, or the agent has ended.")
         headers = forwarded_headers(request.headers)
         headers["User-Agent"] = "threadsmith"
-        if key := self._key.get_secret_value():
+        if key := (await self._key_of(admitted[0])).get_secret_value():
             headers["Authorization"] = f"Bearer {key}"
         try:
             return await relay(request, self._session, self._base_url + path, headers)

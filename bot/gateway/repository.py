@@ -69,7 +69,7 @@ class RepositoryCheck:
             url,
             data=ls_refs_request(),
             headers={
-                **self._host.headers(),
+                **await self._host.headers(repo),
                 **_HEADERS,
                 "Content-Type": "application/x-git-upload-pack-request",
                 "Accept": "application/x-git-upload-pack-result",

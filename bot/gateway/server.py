@@ -9,9 +9,10 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from bot.agents.ports import Access
+from bot.agents.rule_ports import Credentials
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError
@@ -36,6 +37,7 @@ class _Remembered(BaseModel):
 class HostGateway:
     """Implements the Gateway port. Holds the credentials; containers hold tokens of their own.
 
+    `credentials` are those that people have stored; where there is none, the settings' own count.
     `session` makes the calls to the provider and the git host, and stays the caller's to close.
     Raises ConfigurationError when DATA_DIR cannot keep its secret.
     """
@@ -45,14 +47,24 @@ class HostGateway:
         self._wanted_port = settings.gateway_port
         self._memory = data_dir / "gateway.json"
         self._doors = Doors(self.tokens)
-        host = GitHost(session, settings.github_url, settings.github_token)
+        self._settings = settings
+        self.credentials: Credentials | None = None
+        host = GitHost(session, settings.github_url, self._token_of)
         self._git = GitDoor(self._doors, host)
         self._repositories = RepositoryCheck(host)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
-        self._model = ModelDoor(self._doors, session, base_url, key)
+        self._model = ModelDoor(self._doors, session, base_url, self._key_of)
         self._catalogue = Catalogue(session, base_url, key)
         self._runner: web.AppRunner | None = None
         self._address = ""
+
+    async def _key_of(self, agent_id: str) -> SecretStr:
+        own = await self.credentials.model_key(agent_id) if self.credentials else None
+        return own or self._settings.openrouter_api_key
+
+    async def _token_of(self, repo: RepoRef) -> SecretStr:
+        own = await self.credentials.git_token(repo) if self.credentials else None
+        return own or self._settings.github_token
 
     async def start(self, host: str, advertised: str | None = None) -> None:
         """Listen on `host`; containers are told `advertised`, when they see it by another name.
