@@ -5,6 +5,7 @@ import json
 import re
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ import pytest_asyncio
 from playground.server import PlaygroundSettings, running
 from playground.slack.person import Person
 from playground.slack.state import Json
-from tests.e2e.conftest import Bot, Stage, environment_of
+from tests.e2e.conftest import Bot, Stage, docker, environment_of
 
 pytestmark = [
     pytest.mark.docker,
@@ -125,3 +126,30 @@ async def test_a_guest_is_refused_and_nothing_starts(stage: Stage, leftovers: No
     await eve.slash("/agent", "demo/todo fix the failing test")
     await eve.wait_for_ephemeral("Guests cannot use agents here")
     assert not stage.bot.containers()
+
+
+async def test_a_persons_own_model_key_works_where_the_deployments_is_refused(
+    engine: None, tmp_path: Path
+) -> None:
+    async with running(PlaygroundSettings()) as playground:
+        environment = environment_of(playground, tmp_path)
+        bot = Bot(environment | {"OPENROUTER_API_KEY": "canary-of-nobody"}, tmp_path)
+        await bot.start()
+        stage = Stage(playground, bot)
+        try:
+            ana = stage.person()
+            await ana.slash("/agent", "demo/todo fix the failing test")
+            root = (await stage.root("fix the failing test"))["ts"]
+            await stage.said("Nothing is lost", root)
+            right = playground.model_key
+            assert await type_secret(ana, kind="model_key", secret_value=right) is None
+            await ana.wait_for_view("Model key")
+            await ana.say("fix the failing test", "general", root)
+            await stage.said("all pass", root)
+            inside = await asyncio.to_thread(docker, "inspect", *bot.containers())
+            assert right not in inside
+            await ana.say("stop", "general", root)
+            await stage.no_containers()
+        finally:
+            await bot.end()
+            bot.clean_up()
