@@ -27,7 +27,8 @@ _MOST_PASSING = 100
 _SHAPES = (
     r"sk-or-[\w-]{8,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
     r"|xox[abeprs]-[\w-]{8,}|xapp-[\w-]{8,}|agt_[\w.-]{16,}|A[KS]IA[0-9A-Z]{16}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]{16,4000}?-----END [A-Z ]*PRIVATE KEY-----"
+    r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[A-Za-z0-9+/=\s\\]{16,8000}"
+    r"(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
 )
 
 Hide = Callable[[str], str]

@@ -14,7 +14,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from bot.agents.ports import BridgeAddress
-from bot.bridge_client.hiding import hidden, hidden_conversation
+from bot.bridge_client.hiding import hidden, hidden_conversation, hidden_diff
 from bot.bridge_client.requests import (
     SMALL_BYTES,
     Limits,
@@ -185,7 +185,7 @@ class HttpBridge:
         """Return what changed against the source branch; its text is at most 2 Mi characters."""
         seconds = self._limits.diff_seconds
         body = await self._requests.send(address, "GET", "/agent/diff", seconds, _DIFF_BODY_BYTES)
-        diff = hidden(read(Diff, body), self._hide)
+        diff = await hidden_diff(read(Diff, body), self._hide)
         if len(diff.text) <= _MAX_DIFF_CHARS:
             return diff
         return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})

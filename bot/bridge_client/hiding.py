@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from bot.redaction import Hide, hidden_in
+from bridge.protocol import Diff
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _LARGE_BYTES = 256 * 1024
+_PIECE_CHARS = 64 * 1024
 
 
 def hidden(model: _Model, hide: Hide) -> _Model:
@@ -35,6 +38,26 @@ def _hidden(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (a field of any typ
             return tuple(_hidden(item, hide) for item in value)
         case _:
             return hidden_in(value, hide)
+
+
+async def hidden_diff(diff: Diff, hide: Hide) -> Diff:
+    """A diff without secrets; a long one in pieces, so that others go on meanwhile."""
+    pieces: list[str] = []
+    for piece in _pieces(diff.text):
+        pieces.append(hide(piece))
+        await asyncio.sleep(0)
+    rest = hidden(diff.model_copy(update={"text": ""}), hide)
+    return rest.model_copy(update={"text": "".join(pieces)})
+
+
+def _pieces(text: str) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        end = start + _PIECE_CHARS
+        if end < len(text):
+            end = text.rfind("\n", start, end) + 1 or end
+        yield text[start:end]
+        start = end
 
 
 async def hidden_conversation(saved: bytes, hide: Hide) -> bytes:

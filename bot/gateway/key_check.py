@@ -1,5 +1,6 @@
 """Tries a person's model key at the provider before it is stored."""
 
+import asyncio
 import logging
 
 import aiohttp
@@ -8,7 +9,7 @@ from pydantic import SecretStr
 from bot.errors import ModelUnusable
 
 # A form waits for the answer, and Slack for the form: three seconds at the most.
-_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+_SECONDS = 2.0
 _REFUSED = (401, 403)
 _PRINTABLE = 127
 
@@ -31,8 +32,9 @@ class KeyCheck:
         value = key.get_secret_value()
         if not all(" " < char < chr(_PRINTABLE) for char in value):
             raise ModelUnusable("That is not a key: it holds spaces or other characters.")
+        deadline = asyncio.get_running_loop().time() + _SECONDS
         for path in ("/key", "/models"):
-            status = await self._status(path, value)
+            status = await self._status(path, value, deadline)
             if status in _REFUSED:
                 raise ModelUnusable(
                     f"The model provider refuses this key ({status}). It is not stored."
@@ -42,14 +44,16 @@ class KeyCheck:
             _log.info("the provider answered %d at %s", status, path)
         # It says nothing against the key, as a server without either route.
 
-    async def _status(self, path: str, value: str) -> int:
+    async def _status(self, path: str, value: str, deadline: float) -> int:
         try:
-            async with self._session.get(
-                self._base_url + path,
-                headers={"Authorization": f"Bearer {value}"},
-                allow_redirects=False,
-                timeout=_TIMEOUT,
-            ) as answer:
+            async with (
+                asyncio.timeout_at(deadline),
+                self._session.get(
+                    self._base_url + path,
+                    headers={"Authorization": f"Bearer {value}"},
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 return answer.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ModelUnusable(

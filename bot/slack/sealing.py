@@ -16,8 +16,9 @@ Seal = Callable[[str], str]
 class Sealing:
     """Wire it up as the first middleware.
 
-    What was typed into the form for secrets is encrypted in place: the stored input, its replay
-    and the listener have the ciphertext alone. In everything else the values that are known as
+    What was typed into the form for secrets, or behind `/agent secrets`, goes no further: the
+    value in the form is encrypted in place, so the stored input, its replay and the listener have
+    the ciphertext alone. In everything else the values that are known as
     secrets are replaced. A replay was treated when it came.
     """
 
@@ -34,6 +35,7 @@ class Sealing:
         """Treat the body in place, then go on."""
         if not is_replay(context):
             self._seal_form(body)
+            _cut_words(body)
             self._take_out(body)
         await next()
 
@@ -52,3 +54,9 @@ class Sealing:
             clean = hidden_in(body, self._hide)
             body.clear()
             body.update(clean)
+
+
+def _cut_words(body: dict[str, Any]) -> None:
+    """Forget what somebody typed behind `/agent secrets`: it may be the secret itself."""
+    if body.get("command") and str(body.get("text") or "").split()[:1] in (["secrets"], ["secret"]):
+        body["text"] = "secrets"

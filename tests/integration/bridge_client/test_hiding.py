@@ -83,7 +83,7 @@ async def test_a_diff_and_a_conversation_are_without_secrets_and_a_patch_is_whol
     patch = f"+{SECRET}\n".encode()
 
     async def diff(_: web.Request) -> web.Response:
-        made = Diff(base_commit="c0ffee", files=(CHANGE,), text=f"+{SECRET}")
+        made = Diff(base_commit="c0ffee", files=(CHANGE,), text=f"+{SECRET}\n" * 30_000)
         return web.json_response(text=made.model_dump_json())
 
     async def conversation(_: web.Request) -> web.Response:
@@ -95,7 +95,9 @@ async def test_a_diff_and_a_conversation_are_without_secrets_and_a_patch_is_whol
     fake.handlers = {
         "/agent/diff": diff, "/agent/conversation": conversation, "/agent/patch": raw,
     }  # fmt: skip
-    assert SECRET not in (await hiding.diff(fake.address)).model_dump_json()
+    shown = await hiding.diff(fake.address)
+    assert SECRET not in shown.model_dump_json()
+    assert shown.text.count(HIDDEN) == 30_000
     kept = await hiding.export(fake.address)
     assert SECRET.encode() not in kept
     assert SavedConversation.model_validate_json(kept).last_seq == 3

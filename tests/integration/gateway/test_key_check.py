@@ -1,5 +1,6 @@
 """A person's model key is tried at a real provider's door before it is stored."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -63,3 +64,20 @@ async def test_what_cannot_be_a_key_is_never_sent(
 ) -> None:
     with pytest.raises(ModelUnusable, match="not a key"):
         await KeyCheck(session, "http://127.0.0.1:1").check_key(SecretStr(value))
+
+
+async def test_a_silent_provider_is_given_up_before_slack_gives_up(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.gateway.key_check._SECONDS", 0.1)
+
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = web.Application()
+    app.router.add_get("/key", silent)
+    async with TestServer(app, handler_cancellation=True) as server:
+        with pytest.raises(ModelUnusable) as caught:
+            await KeyCheck(session, str(server.make_url("")).rstrip("/")).check_key(KEY)
+    assert "does not answer" in caught.value.user_text

@@ -234,6 +234,15 @@ async def test_a_guest_gets_no_form_and_a_mention_neither(office: Office) -> Non
     await ana.wait_for_ephemeral("a message is no safe place")
 
 
+async def test_what_is_typed_behind_the_word_is_forgotten(office: Office, tmp_path: Path) -> None:
+    ana = office.person("ana")
+    await ana.slash("/agent", f"secrets {VALUE}")
+    await ana.wait_for_view("Add a secret")
+    await office.settle()
+    assert b"/agent" in on_disk(tmp_path)
+    assert b"canary-typed" not in on_disk(tmp_path)
+
+
 async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) -> None:
     await store(office, office.person("ana"))
     store_, clock = office.stage.store, office.stage.clock

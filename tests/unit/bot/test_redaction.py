@@ -122,6 +122,16 @@ def test_plain_words_are_not_hidden_everywhere(value: str, worth: bool) -> None:
     assert worth_hiding(value) is worth
 
 
+def test_hostile_text_takes_no_longer_than_it_is_long() -> None:
+    redact = Redactor(["canary-token-0123456789"])
+    for hostile in ("-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----" + "A" * 4_000,
+                    "sk-", "canary-token-", "-----BEGIN " + " " * 30):  # fmt: skip
+        text = hostile * (200_000 // len(hostile))
+        started = time.perf_counter()
+        redact(text)
+        assert time.perf_counter() - started < 1
+
+
 def test_a_line_takes_microseconds_whatever_is_known() -> None:
     redact = Redactor(secrets.token_urlsafe(30) for _ in range(100))
     line = "2026-11-26 12:00:00 INFO bot.agents.run: the container of k3f9ab is gone again " * 3
