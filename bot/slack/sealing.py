@@ -16,10 +16,10 @@ Seal = Callable[[str], str]
 class Sealing:
     """Wire it up as the first middleware.
 
-    What was typed into the form for secrets, or behind `/agent secrets`, goes no further: the
-    value in the form is encrypted in place, so the stored input, its replay and the listener have
-    the ciphertext alone. In everything else the values that are known as
-    secrets are replaced. A replay was treated when it came.
+    What was typed into the form for secrets, or behind `/agent secrets`, goes no further: the value
+    in the form is encrypted in place, so that the stored input, its replay and the listener have
+    the ciphertext alone. In everything else the values that are known as secrets are replaced. A
+    replay was treated when it came.
     """
 
     def __init__(self, seal: Seal, hide: Hide) -> None:

@@ -21,9 +21,8 @@ _OPEN = ("pending", "sending", "unknown")
 
 def hidden_post(post: Post, hide: Hide) -> Post:
     """The post with its words passed through `hide`; a file's content must stay what it is."""
-    if post.kind is not PostKind.MESSAGE:
-        return post
-    return replace(post, payload=hidden_in(post.payload, hide))
+    kept = {name: post.payload[name] for name in ("content_base64",) if name in post.payload}
+    return replace(post, payload=hidden_in(post.payload, hide) | kept)
 
 
 async def enqueue(connection: Link, agent_id: str, post: Post) -> bool:
