@@ -1,8 +1,10 @@
 """Receives what people do in Slack, calls the service, and answers them privately."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, assert_never
+from weakref import WeakValueDictionary
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -57,6 +59,7 @@ class Desk:
         self._secrets = secrets
         self._client = client
         self.hide = service.hide
+        self._orders: WeakValueDictionary[ThreadRef, asyncio.Lock] = WeakValueDictionary()
         self._max_steps = max_steps
         self._workspace_url = workspace_url
 
@@ -102,21 +105,29 @@ class Desk:
         thread = ThreadRef(message.team, message.channel, thread_ts)
         mode, text = reply_mode(message.text)
         reply = Reply(thread, message.user, message.ts, text, mode, message.client_msg_id)
-        agent = await self._service.of_thread(thread)
+        if is_stop(message.text):
+            return await self._take(reply, Action.STOP)
+        # Messages of a thread keep the order of their arrival; a stop waits for none of them.
+        order = self._orders.setdefault(thread, asyncio.Lock())
+        async with order:
+            return await self._take(reply, Action.STEER)
+
+    async def _take(self, reply: Reply, action: Action) -> bool:
+        agent = await self._service.of_thread(reply.thread)
         if agent is None:
             return False
-        tell = self._ephemeral(Origin("", agent.channel, reply.user, thread_ts=thread_ts))
-        stops = is_stop(message.text)
-        with log_scope(agent=agent.id, user=reply.user, message=message.ts):
-            action = Action.STOP if stops else Action.STEER
+        tell = self._ephemeral(
+            Origin("", agent.channel, reply.user, thread_ts=reply.thread.thread_ts)
+        )
+        with log_scope(agent=agent.id, user=reply.user, message=reply.ts):
             _, why_not = await self._gate.judge(
                 action, reply.user, agent.team, agent.channel, agent=agent
             )
             if why_not:
                 await self._refuse(action, agent, reply, why_not, tell)
-            elif stops:
-                await self._gate.note(action, reply.user, agent.id)
+            elif action is Action.STOP:
                 await self._guarded(tell, self._service.stop_by_word(agent, reply))
+                await self._gate.note(action, reply.user, agent.id)
             else:
                 await self._service.reply(reply)
         return True
@@ -158,8 +169,13 @@ class Desk:
             await self._guarded(tell, self._stop(agent_id, user))
 
     async def _stop(self, agent_id: str, user: str) -> None:
-        await self._checked(Action.STOP, agent_id, user)
-        await self._service.stop(agent_id, user)
+        agent = await self._service.find(agent_id)
+        await self._gate.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
+        try:
+            await self._service.stop(agent_id, user)
+        finally:
+            # Afterwards: the database may let a writer wait, and a stop does not.
+            await self._gate.note(Action.STOP, user, agent_id)
 
     async def _checked(self, action: Action, agent_id: str, user: str) -> None:
         agent = await self._service.find(agent_id)

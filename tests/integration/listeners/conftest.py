@@ -13,6 +13,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
+from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
 from playground.feed import Feed
 from playground.slack.delivery import DeliveryFailed, Parcel
@@ -72,6 +73,7 @@ class Office:
     client: AsyncWebClient
     app: AsyncApp
     inbox: WatchedInbox
+    desk: Desk
 
     def person(self, name: str) -> Person:
         return Person(self.hub, self.hub.workspace.user(name))
@@ -116,8 +118,9 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
         )
         inbox = WatchedInbox(stage)
-        app = reception(stage, client, inbox).app
+        desks = reception(stage, client, inbox)
+        app = desks.app
         hub.courier.transport = InProcess(app)
-        office = Office(stage, hub, client, app, inbox)
+        office = Office(stage, hub, client, app, inbox, desks.desk)
         yield office
         await office.settle()

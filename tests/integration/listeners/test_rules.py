@@ -1,5 +1,6 @@
 """Who may do what, by real listeners: refusals are private, recorded, and say what to do."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,29 @@ async def test_a_known_secret_that_a_person_types_goes_no_further(
     assert b"to log in" in on_disk
     assert KNOWN_SECRET.encode() not in on_disk
     assert KNOWN_SECRET not in str(office.hub.feed.entries("api_call"))
+
+
+async def test_replies_keep_their_order_while_slack_is_asked_who_wrote_them(
+    office: Office,
+) -> None:
+    _, root = await office.in_thread()
+    people = ("ana", "ben")
+    said = []
+    for number in range(30):
+        said.append(f"reply {number}")
+        await office.person(people[number % 2]).say(said[-1], thread_ts=root)
+    await office.stage.asked("chat", 30)
+    await office.settle()
+    assert [body.text for body in office.stage.bridge.bodies("chat")] == said
+
+
+async def test_a_stop_does_not_wait_for_a_writer(office: Office) -> None:
+    agent, _ = await office.in_thread()
+    await office.settle()
+    async with asyncio.TaskGroup() as group, office.stage.store.transaction():
+        group.create_task(office.desk.stop(agent.id, "U00000ANA", agent.channel))
+        await office.stage.asked("interrupt")
+    stored = await office.stage.store.agent(agent.id)
+    assert stored
+    assert stored.status is AgentStatus.STOPPED
+    assert (await record(office))[-1].action == "agent.stop"
