@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks import containers, database, events, machine, memory, starting, steps
+from benchmarks import containers, database, events, hiding, machine, memory, starting, steps
 from benchmarks.processes import BenchmarkError
 from benchmarks.report import Row, as_json, as_text
 from bot.errors import BotError, UserError
@@ -43,6 +43,7 @@ BENCHMARKS = (
     Benchmark("events", "an event from the bridge to the bot's client", events.measure),
     Benchmark("memory", "an idle bridge, and its growth", memory.measure),
     Benchmark("store", "a commit of the bot's database", database.measure),
+    Benchmark("hiding", "secrets taken out of a text", hiding.measure),
 )
 
 

@@ -17,6 +17,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.accounting import Accountant
 from bot.agents.fleet import Fleet
+from bot.agents.gate import Gate
+from bot.agents.keyring import Keyring
 from bot.agents.recovery import Recovery
 from bot.agents.service import AgentService
 from bot.agents.world import World
@@ -24,7 +26,9 @@ from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.crashpoints import CrashPoints
 from bot.errors import BotError, ConfigurationError
+from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
+from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
@@ -33,9 +37,13 @@ from bot.slack.inbox import Inbox
 from bot.slack.incoming import is_urgent
 from bot.slack.listeners import register_listeners
 from bot.slack.outbox import Outbox
+from bot.slack.people import SlackPeople
 from bot.slack.render.voice import SlackVoice
+from bot.slack.sealing import Sealing
+from bot.slack.secrets_desk import SecretsDesk
 from bot.store.owner import owned
 from bot.store.store import SqlStore
+from bot.vault import open_vault
 
 logger = logging.getLogger(__name__)
 
@@ -68,23 +76,24 @@ class Parts:
     catch_up: CatchUp
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, redact: Redactor) -> None:
     """Run the bot until SIGINT or SIGTERM; raises ConfigurationError or EngineError at start."""
     settings.check_tokens()
     async with owned(settings.database, settings.data_dir.resolve()):
-        await _serve(settings)
+        await _serve(settings, redact)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, redact: Redactor) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _assembled(settings) as parts, asyncio.TaskGroup() as group:
+    async with _assembled(settings, redact) as parts, asyncio.TaskGroup() as group:
         sending = group.create_task(parts.outbox.run())
         recovering = group.create_task(parts.recovery.run())
         pruning = group.create_task(_prune_for_ever(parts.store))
         catching_up = group.create_task(parts.catch_up.serve())
+        admitting = group.create_task(parts.fleet.admit_for_ever())
         # What was stored is older than anything that is about to arrive.
         await parts.inbox.replay(parts.app)
         async with _connected(settings, parts):
@@ -92,7 +101,7 @@ async def _serve(settings: Settings) -> None:
             logger.info("ready")
             await stop.wait()
             logger.info("stopping; the containers work on")
-        for task in (recovering, pruning, catching_up):
+        for task in (recovering, pruning, catching_up, admitting):
             task.cancel()
         await parts.fleet.close()
         await parts.outbox.drain(DRAIN_SECONDS)
@@ -100,33 +109,24 @@ async def _serve(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
+async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         data_dir = settings.data_dir.resolve()
         store = await SqlStore.open(settings.database, data_dir)
         stack.push_async_callback(store.close)
+        store.hide = redact
+        keyring = await _keyring(store, settings, redact)
         runtime = await stack.enter_async_context(
             DockerRuntime(instance_id(data_dir), engine_runtime=settings.container_runtime)
         )
         await runtime.check(settings.bridge_image)
         stack.push_async_callback(_tidy, runtime)
         session = await stack.enter_async_context(_session())
-        gateway = HostGateway(settings, data_dir, session)
-        await store.usage_rows.settle_open()
-        voice = SlackVoice(settings.slack_stop_reaction)
-        gateway.account_with(Accountant(store, voice, settings))
-        # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
-        for agent in await store.agents():
-            gateway.open(agent.id, agent.repo)
-        await gateway.start(settings.gateway_host or await runtime.network_gateway())
-        stack.push_async_callback(gateway.stop)
-        client = AsyncWebClient(
-            token=settings.slack_bot_token.get_secret_value(),
-            base_url=settings.slack_api_url,
-            session=session,
-            # The SDK's own retry would post a message twice; the outbox retries with care.
-            retry_handlers=[],
+        voice = SlackVoice(settings.slack_stop_reaction, redact.holds)
+        gateway = await stack.enter_async_context(
+            _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
         )
+        client = _client(settings, session)
         identity = await _identify(client)
         points = CrashPoints(settings.crash_at)
         slack = points.around("slack", client)
@@ -142,15 +142,22 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
             store=points.around("store", store),
             outbox=outbox,
             runtime=points.around("runtime", runtime),
-            bridge=points.around("bridge", HttpBridge(session)),
+            bridge=points.around("bridge", HttpBridge(session, hide=redact)),
             gateway=gateway,
             voice=voice,
-            bridge_token=gateway.tokens.bridge_token,
+            bridge_token=redact.hiding(gateway.tokens.bridge_token),
+            variables=keyring.variables,
+            hide=redact.known,
         )
         fleet = Fleet(world)
+        store.on_left = fleet.somebody_left.set
         service = AgentService(world, fleet)
+        gate = Gate(world, SlackPeople(slack, identity.team))
+        secrets_desk = SecretsDesk(keyring, gate, slack)
         desk = Desk(
             service,
+            gate,
+            secrets_desk,
             slack,
             max_steps=max(settings.agent_max_steps, settings.agent_max_steps_limit),
             workspace_url=identity.workspace_url,
@@ -171,10 +178,56 @@ async def _assembled(settings: Settings) -> AsyncIterator[Parts]:
             signing_secret=settings.slack_signing_secret.get_secret_value() or None,
             request_verification_enabled=not settings.socket_mode,
         )
+        app.use(Sealing(keyring.seal, redact.known).middleware)
         app.use(inbox.middleware)
-        register_listeners(app, desk, inbox, stop_reaction)
+        register_listeners(app, desk, secrets_desk, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
         yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up)
+
+
+@asynccontextmanager
+async def _gateway(
+    settings: Settings,
+    session: aiohttp.ClientSession,
+    store: SqlStore,
+    keyring: Keyring,
+    accountant: Accountant,
+    runtime: DockerRuntime,
+) -> AsyncIterator[HostGateway]:
+    """The gateway, which knows the agents that are alive before it listens."""
+    gateway = HostGateway(settings, settings.data_dir.resolve(), session)
+    gateway.credentials = keyring
+    keyring.key_check = KeyCheck(session, settings.openrouter_base_url)
+    # Calls that a killed bot has left open count at their worst case.
+    await store.usage_rows.settle_open()
+    gateway.account_with(accountant)
+    # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
+    for agent in await store.agents():
+        gateway.open(agent.id, agent.repo)
+    await gateway.start(settings.gateway_host or await runtime.network_gateway())
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+def _client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
+    return AsyncWebClient(
+        token=settings.slack_bot_token.get_secret_value(),
+        base_url=settings.slack_api_url,
+        session=session,
+        # The SDK's own retry would post a message twice; the outbox retries with care.
+        retry_handlers=[],
+    )
+
+
+async def _keyring(store: SqlStore, settings: Settings, redact: Redactor) -> Keyring:
+    """What people have stored; raises ConfigurationError when the key to it is another one."""
+    vault = open_vault(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
+    redact.add(*vault.keys)
+    keyring = Keyring(store.secret_rows, store, vault, redact, time.time)
+    await keyring.open()
+    return keyring
 
 
 @asynccontextmanager

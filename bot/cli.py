@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from bot.config import Settings
 from bot.errors import ConfigurationError, UserError
 from bot.logs import set_up_logs
 from bot.records import COMMANDS
+from bot.redaction import Redactor
 
 TRY = '.venv/bin/python -m playground.chat "/agent demo/todo fix the failing test"'
 
@@ -45,12 +47,34 @@ def run() -> None:
         sys.exit(1)
 
 
+@main.command("forget-secrets")
+@click.confirmation_option(prompt="Every stored secret is lost. Go on?")
+def forget_secrets() -> None:
+    """Remove every stored secret, when the key to them is lost. Stop the bot first."""
+    from bot.store.store import SqlStore
+
+    async def forget() -> int:
+        settings = Settings.read()
+        store = await SqlStore.open(settings.database, settings.data_dir.resolve())
+        try:
+            return await store.secret_rows.forget_all(time.time())
+        finally:
+            await store.close()
+
+    try:
+        click.echo(f"{asyncio.run(forget())} secrets are removed.")
+    except (ConfigurationError, UserError) as error:
+        click.echo(f"threadsmith: {error}", err=True)
+        sys.exit(1)
+
+
 def _serve(settings: Settings) -> None:
     # Slack, SQL and HTTP libraries take half a second to import, which `--help` need not pay.
     from bot.app import serve
 
-    set_up_logs(settings.log_level, settings.secrets)
-    asyncio.run(serve(settings))
+    redact = Redactor(settings.secrets)
+    set_up_logs(settings.log_level, redact)
+    asyncio.run(serve(settings, redact))
 
 
 @contextmanager

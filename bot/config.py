@@ -1,12 +1,20 @@
 """The bot's settings: the environment or `.env`, read once at start; every default is here."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import ConfigurationError
+
+REPOSITORY_PATTERN = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?:\*|[A-Za-z0-9_][A-Za-z0-9._-]{0,99})"
+)
+# In the environment: with commas between.
+Words = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -64,7 +72,7 @@ class Settings(BaseSettings):
     default_container_cpu: int = Field(default=1_000_000_000, ge=10_000_000)
     container_runtime: str = ""
     command_timeout_seconds: float = Field(default=30.0, gt=0, le=3_600)
-    command_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    command_allow: Words = ()
     boot_timeout_seconds: float = Field(default=60.0, gt=0)
     clone_timeout_seconds: float = Field(default=600.0, gt=0)
     sleep_after_seconds: float = Field(default=1_800.0, gt=0)
@@ -72,17 +80,46 @@ class Settings(BaseSettings):
     gateway_host: str = ""
     gateway_port: int = Field(default=0, ge=0, le=65_535)
 
+    # People and limits; 0 is no limit, an empty list allows everything
+    admins: Words = ()
+    allow_guests: bool = False
+    allow_external: bool = False
+    allowed_channels: Words = ()
+    allowed_repositories: Words = ()
+    max_agents: int = Field(default=10, ge=0)
+    max_agents_per_user: int = Field(default=5, ge=0)
+    max_agents_per_channel: int = Field(default=10, ge=0)
+    starts_per_hour_per_user: int = Field(default=20, ge=0)
+
     # State and logs
     data_dir: Path = Path("data")
     database_url: str = ""
+    secrets_key: SecretStr = SecretStr("")
     retention_days: float = Field(default=30.0, ge=1, le=36_500)
     log_level: str = "INFO"
     crash_at: str = ""
 
-    @field_validator("command_allow", "agent_fallback_models", "model_allow", mode="before")
+    @field_validator(
+        "command_allow",
+        "agent_fallback_models",
+        "model_allow",
+        "admins",
+        "allowed_channels",
+        "allowed_repositories",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(filter(None, (word.strip() for word in value.split(","))))
+
+    @field_validator("allowed_repositories")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in value if not REPOSITORY_PATTERN.fullmatch(word)]:
+            raise ValueError(f"{wrong[0][:100]} is neither owner/name nor owner/*")
+        return value
 
     @field_validator("agent_context_tokens")
     @classmethod
@@ -153,7 +190,10 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for redaction."""
-        values = (getattr(self, name) for name in type(self).model_fields)
-        found = (v.get_secret_value() for v in values if isinstance(v, SecretStr))
-        return tuple(value for value in found if value)
+        """Every secret value, for redaction; of a list, each one."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        found = [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
+        found += self.secrets_key.get_secret_value().split(",")
+        password = urlsplit(self.database_url).password if "@" in self.database_url else None
+        found.append(unquote(password or ""))
+        return tuple(dict.fromkeys(value.strip() for value in found if value.strip()))

@@ -2,26 +2,21 @@
 
 import json
 import logging
-import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from bot.redaction import Redactor
+
 _scope: ContextVar[dict[str, str] | None] = ContextVar("scope", default=None)
 
-# Shapes of credentials that the bot may meet without knowing their value.
-_SHAPES = re.compile(
-    r"(?:sk-or-[\w-]{8,}|sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}"
-    r"|xox[abeprs]-[\w-]{8,}|xapp-[\w-]{8,}|agt_[\w.-]{16,})"
-)
-# These repeat each call, some with addresses that are capabilities.
+# These repeat each call: addresses that are capabilities, and what people type into forms.
 _NOISY = (
     "aiohttp.access", "aiosqlite", "alembic", "docker", "slack_bolt", "slack_sdk", "sqlalchemy",
     "urllib3",
 )  # fmt: skip
-HIDDEN = "[redacted]"
 MAX_LINE_CHARS = 8_000
 
 
@@ -34,20 +29,6 @@ def log_scope(**ids: str | None) -> Iterator[None]:
         yield
     finally:
         _scope.reset(token)
-
-
-class Redactor:
-    """Replaces every secret value it knows, and what looks like one."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        values = sorted({value for value in secrets if len(value) >= 6}, key=len, reverse=True)  # noqa: PLR2004  (shorter ones would hide plain words)
-        self._known = re.compile("|".join(map(re.escape, values))) if values else None
-
-    def __call__(self, text: str) -> str:
-        """The text without secrets."""
-        if self._known:
-            text = self._known.sub(HIDDEN, text)
-        return _SHAPES.sub(HIDDEN, text)
 
 
 class JsonFormatter(logging.Formatter):
@@ -72,10 +53,17 @@ class JsonFormatter(logging.Formatter):
         return self._redact(json.dumps(line, ensure_ascii=False))
 
 
-def set_up_logs(level: str, secrets: Iterable[str]) -> None:
-    """Send every log line to stderr as redacted JSON."""
+def set_up_logs(level: str, redact: Redactor) -> None:
+    """Send every log line to stderr as JSON; `redact` may learn more secrets later."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter(Redactor(secrets)))
+    handler.setFormatter(JsonFormatter(redact))
+    # Not by the level of their loggers: Bolt gives each of its own the level of the root.
+    handler.addFilter(_from_us_or_important)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+def _from_us_or_important(record: logging.LogRecord) -> bool:
+    ours = not any(f"{record.name}.".startswith(f"{noisy}.") for noisy in _NOISY)
+    return ours or record.levelno >= logging.WARNING

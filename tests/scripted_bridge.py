@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,8 +109,9 @@ class ScriptedBridge:
         self._sessions.pop(agent_id, None)
 
     def routes(self, agent_id: str) -> list[str]:
-        """What was asked of this agent's bridge, in order."""
-        return [route for route, agent, _ in self.asked if agent == agent_id]
+        """What was asked of this agent's bridge, in order; what comes with each boot left out."""
+        asked = [route for route, agent, _ in self.asked if agent == agent_id]
+        return [route for route in asked if route != "environment"]
 
     def bodies(self, route: str) -> list[Any]:
         """The requests to one route, in order."""
@@ -185,6 +186,10 @@ class ScriptedBridge:
             await self._changes.until(is_news, 3_600)
             if session.cut > cuts:
                 raise BridgeUnreachable("the link was cut")
+
+    async def set_environment(self, address: BridgeAddress, variables: Mapping[str, str]) -> None:
+        """Note what was given."""
+        await self._ask("environment", address, dict(variables))
 
     async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
         """End the running task."""

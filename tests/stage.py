@@ -8,21 +8,26 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bot.agents.fleet import Fleet
+from bot.agents.keyring import Keyring
 from bot.agents.ports import ContainerSpec
 from bot.agents.service import AgentService, Origin, Reply
 from bot.agents.world import World
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
 from bot.domain.commands import StartAgent
+from bot.redaction import Redactor
 from bot.slack.render.voice import SlackVoice
 from bot.store.engine import Engines, parse_url
 from bot.store.store import SqlStore, SqlTransaction
+from bot.vault import Vault
 from tests.fakes import FakeGateway, FakeOutbox, FakeRuntime, Shown
 from tests.scripted_bridge import ScriptedBridge
 from tests.waiting import Changes
 
 REPO = RepoRef("acme", "api")
 COMMAND = StartAgent(REPO, "fix the flaky test")
+KNOWN_SECRET = "canary-known-0815"
+VAULT_KEY = "Y2FuYXJ5LWtleS1vZi10aGUtdmF1bHQtMzItYnl0ZXM="
 ORIGIN = Origin("T1", "C1", "UANA", claim="trigger-1")
 
 
@@ -84,6 +89,8 @@ class Stage:
     changes: Changes
     clock: Clock
     world: World
+    redact: Redactor
+    keyring: Keyring
     fleet: Fleet = field(init=False)
     service: AgentService = field(init=False)
 
@@ -91,6 +98,7 @@ class Stage:
         """Start the bot's process."""
         self.fleet = Fleet(self.world)
         self.service = AgentService(self.world, self.fleet)
+        self.store.on_left = self.fleet.somebody_left.set
 
     async def restart(self) -> None:
         """End the bot's process in an orderly way and start the next one."""
@@ -138,24 +146,29 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Stage]:
+async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator[Stage]:
     """A bot on a new database in this folder; everything is closed at the end."""
     store = await open_store(folder)
     changes, clock = store.changes, Clock()
     runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
     gateway, outbox = FakeGateway(), FakeOutbox(store)
+    redact = store.hide = Redactor([KNOWN_SECRET])
+    keyring = Keyring(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
+    await keyring.open()
     world = World(
-        settings=Settings(_env_file=None),
+        settings=settings or Settings(_env_file=None),
         store=store,
         outbox=outbox,
         runtime=runtime,
         bridge=bridge,
         gateway=gateway,
-        voice=SlackVoice("octagonal_sign"),
+        voice=SlackVoice("octagonal_sign", redact.holds),
         bridge_token=lambda agent_id: SecretStr(f"canary-bridge-{agent_id}"),
         clock=clock,
+        variables=keyring.variables,
+        hide=redact.known,
     )
-    made = Stage(store, runtime, bridge, gateway, outbox, changes, clock, world)
+    made = Stage(store, runtime, bridge, gateway, outbox, changes, clock, world, redact, keyring)
     try:
         yield made
     finally:

@@ -1,5 +1,6 @@
 """The agents that this process drives: launching, waking, resting, and what a failure means."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 
 from bot.agents.boot import ContainerGone
 from bot.agents.explain import explain, gone, lost_files
+from bot.agents.places import Places
 from bot.agents.run import AgentRun
 from bot.agents.supervisor import Supervisor
 from bot.agents.world import World
@@ -14,6 +16,9 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, StoreUnavailable, UserError
 
 logger = logging.getLogger(__name__)
+
+# While others wait for a place, an idle agent leaves its own sooner.
+SLEEP_AFTER_WHEN_FULL_SECONDS = 60.0
 
 
 class Fleet:
@@ -24,6 +29,8 @@ class Fleet:
         self._supervisor = Supervisor(self._crashed)
         self._runs: dict[str, AgentRun] = {}
         self._held: Counter[str] = Counter()
+        self.places = Places(world)
+        self.somebody_left = asyncio.Event()
 
     @contextmanager
     def hold(self, agent_id: str) -> Iterator[None]:
@@ -47,14 +54,31 @@ class Fleet:
         return self._runs.get(agent_id) if self._supervisor.running(agent_id) else None
 
     def wake(self, agent: Agent) -> None:
-        """There is a message for this agent; one that sleeps is woken.
+        """There is a message for this agent; one that sleeps is woken, if it has a place.
 
         One that is just being ended is left to `reconcile`: its old container goes first.
         """
         if run := self.run_of(agent.id):
             run.wake()
-        elif agent.alive and not self._busy(agent.id):
+        elif agent.alive and agent.placed and not self._busy(agent.id):
             self.launch(agent)
+
+    async def admit(self) -> None:
+        """Launch those who wait for a place, as far as places are free."""
+        for agent in await self.places.admit():
+            logger.info("%s has a place now", agent.id)
+            self.wake(agent)
+
+    async def admit_for_ever(self) -> None:
+        """Admit whenever `somebody_left` a place, until cancelled."""
+        while True:
+            await self.somebody_left.wait()
+            self.somebody_left.clear()
+            try:
+                await self.admit()
+            except BotError as error:
+                # `reconcile` admits too.
+                logger.warning("nobody is admitted now: %s", error)
 
     def _busy(self, agent_id: str) -> bool:
         return agent_id in self._held or self._supervisor.running(agent_id)
@@ -94,19 +118,27 @@ class Fleet:
             asleep = agent.status is AgentStatus.SLEEPING and agent.id in there
             if not asleep or await self._world.store.undelivered(agent.id):
                 logger.info("going on with %s (%s)", agent.id, agent.status)
-                self.launch(agent)
+                await self._go_on(agent)
+        if any(agent.waiting for agent in alive.values()):
+            await self.admit()
 
     async def rest(self) -> None:
         """Put agents to sleep that have been idle for long; a reply wakes them."""
-        limit = self._world.clock() - self._world.settings.sleep_after_seconds
-        for agent in await self._world.store.agents(alive=True):
+        agents = await self._world.store.agents(alive=True)
+        seconds = self._world.settings.sleep_after_seconds
+        if any(agent.waiting for agent in agents):
+            seconds = min(seconds, SLEEP_AFTER_WHEN_FULL_SECONDS)
+        limit = self._world.clock() - seconds
+        for agent in agents:
             idle = agent.status is AgentStatus.IDLE and agent.status_since < limit
             if idle and agent.id not in self._held:
                 with self.hold(agent.id):
                     await self._put_to_sleep(agent)
                 # A reply that came meanwhile found nobody to wake.
                 if await self._world.store.undelivered(agent.id):
-                    await self._wake_stored(agent.id)
+                    stored = await self._world.store.agent(agent.id)
+                    if stored:
+                        await self._go_on(stored)
 
     async def _put_to_sleep(self, agent: Agent) -> None:
         if await self._world.store.undelivered(agent.id):
@@ -123,10 +155,17 @@ class Fleet:
         except BotError as error:
             logger.warning("the container of %s does not sleep: %s", agent.id, error)
 
-    async def _wake_stored(self, agent_id: str) -> None:
-        agent = await self._world.store.agent(agent_id)
-        if agent:
-            self.wake(agent)
+    async def _go_on(self, agent: Agent) -> None:
+        """Drive an agent that should run, once it has a place."""
+        if not agent.placed:
+            waiting = await self._world.store.undelivered(agent.id)
+            async with self._world.store.transaction() as tx:
+                current = await tx.agent(agent.id)
+                if current is None or not current.alive:
+                    return
+                task_id = waiting[0].task_id if waiting else ""
+                agent = await self.places.ask(tx, current, task_id)
+        self.wake(agent)
 
     async def close(self) -> None:
         """Let go of the agents; their containers work on."""

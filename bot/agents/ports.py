@@ -4,7 +4,7 @@ Each port has one real adapter, one fake in tests/fakes.py, and one set of check
 tests/contracts.py that both must pass.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +12,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from bot.agents.ledger_ports import UsageWrites
+from bot.agents.rule_ports import RuleWrites
 from bot.domain.agent import Agent, RepoRef, ThreadRef
 from bot.domain.card import TaskCard
 from bot.domain.message import Message
@@ -128,6 +129,9 @@ class Bridge(Protocol):
         Ends by BridgeUnreachable when the bridge stays away.
         """
 
+    async def set_environment(self, address: BridgeAddress, variables: Mapping[str, str]) -> None:
+        """Give the tools these environment variables and no others of an earlier call."""
+
     async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
         """Kill the running tool and end the task; returns when that is done."""
 
@@ -200,7 +204,7 @@ class SavedState:
     at: float
 
 
-class Transaction(UsageWrites, Protocol):
+class Transaction(UsageWrites, RuleWrites, Protocol):
     """One write transaction: all of it or nothing."""
 
     async def add_agent(self, agent: Agent) -> None:
@@ -263,6 +267,9 @@ class Store(Protocol):
 
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
         """Agents, newest first."""
+
+    async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
+        """What has been set for a channel; a name that is missing has its default."""
 
     async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
         """Whether a person's message was taken for us already."""

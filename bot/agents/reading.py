@@ -19,6 +19,12 @@ class Reading:
         """Whether this message has had its effect already."""
         return await self._world.store.is_claimed(agent.team, agent.channel, ts)
 
+    async def take(self, agent: Agent, ts: str, client_msg_id: str | None = None) -> bool:
+        """Take a message that will have no effect; False when it was taken already."""
+        async with self._world.store.transaction() as tx:
+            await tx.note_read(agent.id, ts)
+            return await tx.claim_message(agent.team, agent.channel, ts, client_msg_id)
+
     async def note(self, agent: Agent, ts: str, client_msg_id: str | None = None) -> None:
         """The message has had its effect.
 

@@ -33,7 +33,7 @@ class Revision:
             return False
         if text is not None and len(text) > MAX_TASK_CHARS:
             raise UserError(TOO_LONG)
-        text = text if text and text.strip() else None
+        text = self._world.hide(text) if text and text.strip() else None
         async with self._world.store.transaction() as tx:
             stored = await tx.revise_message(agent.id, ts, text)
         # One that is just being handed over may be on both sides.

@@ -1,7 +1,6 @@
 """What people can do with agents: start, reply, interrupt, stop, look around."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,40 +12,24 @@ from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
 from bot.agents.reading import Reading
 from bot.agents.revision import Revision
+from bot.agents.rulebook import Rulebook
+from bot.agents.starter import Origin, Starter
 from bot.agents.stopper import INTERRUPT_SECONDS, MAX_FILED_PATCH_BYTES, Stopper
 from bot.agents.world import World
-from bot.domain.agent import Agent, AgentStatus, ThreadRef, branch_for, new_agent_id
-from bot.domain.budget import nano_of
-from bot.domain.commands import StartAgent, is_restart, title_of
-from bot.domain.message import FIRST, Message
+from bot.domain.agent import Agent, AgentStatus, ThreadRef
+from bot.domain.audit import Audit
+from bot.domain.commands import StartAgent, is_restart
+from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
-from bot.errors import BotError, ChannelUnavailable, UserError
+from bot.errors import BotError, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 
-logger = logging.getLogger(__name__)
+__all__ = ["AgentService", "Origin", "Reply"]
 
-ROOT_SECONDS = 20.0
 TOO_LONG = (
     f"That message is longer than {MAX_TASK_CHARS:,} characters, so the agent did not get it. "
     "Shorten it, or send it in parts."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a command came from.
-
-    `claim` tells this one input from all others, so that it has one effect however often it is
-    handed over: a message's ts, or what identifies a command or a form. `thread_ts` is the thread
-    that the agent lives in; None where the agent opens one.
-    """
-
-    team: str
-    channel: str
-    user: str
-    claim: str = ""
-    thread_ts: str | None = None
-    client_msg_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +56,9 @@ class AgentService:
         self._models = ModelSwitch(world)
         self.continuation = Continuation(world, fleet)
         self.allowance = Allowance(world, fleet)
+        self._starter = Starter(world, fleet, self._stopper)
+        self.hide = world.hide
+        self.rulebook = Rulebook(world)
         self.reading = Reading(world)
         self.revision = Revision(world)
 
@@ -81,71 +67,7 @@ class AgentService:
 
         Raises UserError, and leaves nothing behind then.
         """
-        model = command.model or self._world.settings.agent_model
-        branch, _ = await asyncio.gather(
-            self._world.gateway.check_repository(command.repo, command.branch),
-            self._world.gateway.check_model(model),
-        )
-        agent = self._new_agent(command, origin, model, branch)
-        with self._fleet.hold(agent.id):
-            return await self._open_and_launch(agent, command, origin)
-
-    async def _open_and_launch(
-        self, agent: Agent, command: StartAgent, origin: Origin
-    ) -> Agent | None:
-        if not await self._store_start(agent, command, origin):
-            return None
-        try:
-            await self._world.outbox.sent(agent.id, "root", ROOT_SECONDS)
-        except ChannelUnavailable:
-            await self._give_up(agent.id)
-            raise
-        except TimeoutError:
-            logger.warning("the root message of %s is late; booting all the same", agent.id)
-        # Somebody may have stopped it while its root message was on the way.
-        stored = await self._world.store.agent(agent.id)
-        if stored and stored.alive and not self._stopper.stopping(agent.id):
-            self._fleet.launch(agent)
-        return agent
-
-    def _new_agent(self, command: StartAgent, origin: Origin, model: str, branch: str) -> Agent:
-        agent_id = new_agent_id()
-        return Agent(
-            id=agent_id,
-            team=origin.team,
-            channel=origin.channel,
-            thread_ts=origin.thread_ts,
-            repo=command.repo,
-            source_branch=branch,
-            target_branch=branch_for(agent_id, title_of(command.task)),
-            title=title_of(command.task),
-            model=model,
-            max_steps=command.max_steps or self._world.settings.agent_max_steps,
-            budget_nano=command.budget_nano or self._default_budget(),
-            started_by=origin.user,
-            created_at=self._world.clock(),
-        )
-
-    def _default_budget(self) -> int | None:
-        return nano_of(self._world.settings.budget_agent_usd) or None
-
-    async def _store_start(self, agent: Agent, command: StartAgent, origin: Origin) -> bool:
-        first = Message(FIRST, agent.id, origin.user, command.task, agent.first_task_id)
-        async with self._world.store.transaction() as tx:
-            if origin.claim and not await tx.claim_message(
-                origin.team, origin.channel, origin.claim, origin.client_msg_id
-            ):
-                return False
-            await tx.add_agent(agent)
-            await tx.add_message(first)
-            await tx.enqueue(agent.id, self._world.voice.root(agent))
-        return True
-
-    async def _give_up(self, agent_id: str) -> None:
-        async with self._world.store.transaction() as tx:
-            agent = await tx.agent(agent_id)
-            if agent:
-                await tx.save_agent(agent.with_status(AgentStatus.FAILED, self._world.clock()))
+        return await self._starter.start(command, origin)
 
     async def reply(self, reply: Reply) -> bool:
         """Take a reply up; False when the thread is not ours.
@@ -164,6 +86,8 @@ class AgentService:
             return False
         if not reply.text.strip():
             return True
+        reply = replace(reply, text=self._world.hide(reply.text))
+        task_id = f"{agent.id}-{reply.ts}"
         async with self._world.store.transaction() as tx:
             claimed = await tx.claim_message(
                 agent.team, agent.channel, reply.ts, reply.client_msg_id
@@ -182,13 +106,16 @@ class AgentService:
             elif len(reply.text) > MAX_TASK_CHARS:
                 post = self._world.voice.trouble(current, f"long:{reply.ts}", TOO_LONG)
             else:
-                task_id = f"{agent.id}-{reply.ts}"
                 await tx.add_message(
                     Message(reply.ts, agent.id, reply.user, reply.text, task_id, reply.mode)
                 )
                 fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
                 post = self._world.voice.mark(current, reply.ts, fate)
             await tx.enqueue(agent.id, post)
+            if current.alive:
+                audit = Audit(self._world.clock(), reply.user, "agent.steer", agent.id, "allowed")
+                await tx.add_audit(audit)
+                current = await self._fleet.places.ask(tx, current, task_id)
         self._fleet.wake(current)
         return True
 

@@ -100,6 +100,8 @@ class Stopper:
                 await tx.save_state(agent.id, state)
             if run:
                 await run.progress.close(tx, current)
+            else:
+                await self._fleet.places.close(tx, current)
             seconds = self._world.clock() - agent.created_at
             await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, saved))
             if saved.patch and len(saved.patch) <= MAX_FILED_PATCH_BYTES:

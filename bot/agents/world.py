@@ -1,18 +1,24 @@
 """What every part of the product is given: the ports, the limits, the clock."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Runtime, Store, Voice
 from bot.config import Settings
+from bot.domain.agent import Agent
+from bot.redaction import Hide
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The outside, as ports. `bridge_token` gives the token that one agent's bridge wants."""
+    """The outside, as ports. `bridge_token` gives the token that one agent's bridge wants.
+
+    `variables` are what an agent's tools find in their environment; `hide` takes known secrets out
+    of what people wrote.
+    """
 
     settings: Settings
     store: Store
@@ -23,6 +29,8 @@ class World:
     voice: Voice
     bridge_token: Callable[[str], SecretStr]
     clock: Callable[[], float] = time.time
+    variables: Callable[[Agent], Mapping[str, str]] = lambda _: {}
+    hide: Hide = str
 
     def address(self, agent_id: str, endpoint: str) -> BridgeAddress:
         """Where the agent's bridge answers, with its token."""

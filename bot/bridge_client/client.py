@@ -6,13 +6,15 @@ The container is untrusted: every answer, frame, count and wait is bounded here.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from urllib.parse import quote
 
 import aiohttp
+from pydantic import BaseModel
 
 from bot.agents.ports import BridgeAddress
+from bot.bridge_client.hiding import hidden, hidden_conversation, hidden_diff
 from bot.bridge_client.requests import (
     SMALL_BYTES,
     Limits,
@@ -25,6 +27,7 @@ from bot.bridge_client.requests import (
 from bot.bridge_client.sequence import GapError, Sequence
 from bot.bridge_client.sse import Frame, Frames
 from bot.errors import BridgeRefused, BridgeUnreachable
+from bot.redaction import Hide
 from bridge.protocol import (
     MAX_FRAME_BYTES,
     PROTOCOL_VERSION,
@@ -55,15 +58,21 @@ _MAX_CONVERSATION_BYTES = 32 * 1024 * 1024
 
 
 class HttpBridge:
-    """Implements the Bridge port over HTTP. `session` stays the caller's to close."""
+    """Implements the Bridge port over HTTP. `session` stays the caller's to close.
+
+    Events, diffs and conversations pass through `hide`; a patch must stay what it is.
+    """
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        hide: Hide = str,
     ) -> None:
         self._session = session
+        self._hide = hide
         self._limits = limits or Limits()
         self._requests = Requests(session, self._limits)
         self._clock = clock
@@ -134,14 +143,21 @@ class HttpBridge:
         ).revised
 
     async def export(self, address: BridgeAddress) -> bytes:
-        """The conversation as `restore` takes it, at most 32 MiB; its content is not looked at."""
-        return await self._requests.send(
+        """The conversation as `restore` takes it, at most 32 MiB."""
+        saved = await self._requests.send(
             address,
             "GET",
             "/agent/conversation",
             self._limits.conversation_seconds,
             _MAX_CONVERSATION_BYTES,
         )
+        return await hidden_conversation(saved, self._hide)
+
+    async def set_environment(self, address: BridgeAddress, variables: Mapping[str, str]) -> None:
+        """Give the tools these environment variables and no others of an earlier call."""
+        body = _Environment(variables=dict(variables))
+        seconds = self._limits.answer_seconds
+        await self._requests.send(address, "PUT", "/agent/environment", seconds, body=body)
 
     async def restore(self, address: BridgeAddress, conversation: bytes) -> None:
         """Give a fresh bridge the conversation of an earlier one, before anything else.
@@ -171,7 +187,7 @@ class HttpBridge:
         """Return what changed against the source branch; its text is at most 2 Mi characters."""
         seconds = self._limits.diff_seconds
         body = await self._requests.send(address, "GET", "/agent/diff", seconds, _DIFF_BODY_BYTES)
-        diff = read(Diff, body)
+        diff = await hidden_diff(read(Diff, body), self._hide)
         if len(diff.text) <= _MAX_DIFF_CHARS:
             return diff
         return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})
@@ -206,7 +222,7 @@ class HttpBridge:
                         event = sequence.take(frame) if frame else None
                         if event is not None:
                             backoff = limits.first_backoff_seconds
-                            yield event
+                            yield hidden(event, self._hide)
             except GapError as error:
                 reason = str(error)
             except (aiohttp.ClientError, TimeoutError) as error:
@@ -257,6 +273,10 @@ class HttpBridge:
         return read(
             Accepted, await self._requests.send(address, "POST", path, seconds, body=request)
         )
+
+
+class _Environment(BaseModel):
+    variables: dict[str, str]
 
 
 def _check_size(what: str, data: bytes, limit_bytes: int) -> None:

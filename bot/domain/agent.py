@@ -55,6 +55,9 @@ ALIVE = frozenset(
     {AgentStatus.STARTING, AgentStatus.WORKING, AgentStatus.IDLE, AgentStatus.SLEEPING}
 )
 
+# These hold no place among the agents that run: the ended ones, and those that sleep.
+_RESTING = frozenset(AgentStatus) - ALIVE | {AgentStatus.SLEEPING}
+
 
 @dataclass(frozen=True, slots=True)
 class ThreadRef:
@@ -121,8 +124,9 @@ class Agent:
     `cost_usd` is None until a provider has named a cost. `revived_at` is when its container last
     had to be started again after an end that nobody asked for; `read_ts` is the newest message of
     its thread that we have read. `spent_nano` is what the gateway's ledger has for its model calls,
-    in billionths of a dollar, `budget_nano` the most it may be, None for no cap of its own. Times
-    are seconds since the epoch, UTC.
+    in billionths of a dollar, `budget_nano` the most it may be, None for no cap of its own.
+    `placed`: it counts among the agents that may run; `waiting_since` is from when it waits for
+    that, 0.0 when it does not. Times are seconds since the epoch, UTC.
     """
 
     id: str
@@ -150,6 +154,8 @@ class Agent:
     read_ts: str = ""
     budget_nano: int | None = None
     spent_nano: int = 0
+    placed: bool = False
+    waiting_since: float = 0.0
 
     @property
     def thread(self) -> ThreadRef | None:
@@ -166,11 +172,29 @@ class Agent:
         """Whether replies reach it: not stopped, failed or lost."""
         return self.status in ALIVE
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for a place among the agents that run."""
+        return self.alive and not self.placed and self.waiting_since > 0
+
     def with_status(self, status: AgentStatus, now: float) -> "Agent":
-        """The agent in another status since `now`; in the same one, it is the same agent."""
+        """The agent in another status since `now`; in the same one, it is the same agent.
+
+        One that ends or falls asleep leaves its place.
+        """
+        rests = status in _RESTING
         if status is self.status:
-            return self
-        return replace(self, status=status, status_since=now)
+            return replace(self, placed=False) if rests and self.placed else self
+        changed = replace(self, status=status, status_since=now)
+        return replace(changed, placed=False, waiting_since=0.0) if rests else changed
+
+    def admitted(self) -> "Agent":
+        """The agent with a place among those that run."""
+        return replace(self, placed=True, waiting_since=0.0)
+
+    def queued(self, now: float) -> "Agent":
+        """The agent waiting for a place; one that waits already keeps its turn."""
+        return self if self.waiting_since else replace(self, waiting_since=now)
 
     def with_container(self, container_id: str) -> "Agent":
         """The agent with its container."""

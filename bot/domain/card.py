@@ -56,6 +56,7 @@ class TaskCard:
     """Everything that the card, the summary and the final answer of one task need.
 
     Times are seconds since the epoch; `tools` keeps the newest calls only, `tool_count` all.
+    `queued` is the place in the queue of those that wait to run, 0 when it does not wait.
     """
 
     task_id: str
@@ -76,6 +77,7 @@ class TaskCard:
     outcome: Outcome | None = None
     error: WireError | None = None
     running: bool = False
+    queued: int = 0
 
     @property
     def seconds(self) -> float:

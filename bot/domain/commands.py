@@ -23,7 +23,10 @@ Reply to steer or continue, no mention needed. `queue: …` waits for the end of
 :octagonal_sign: on any message, the button, or the word `stop` stops it.
 *Look around*
 `/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`
-`/agent models [search]` shows the models with price and context"""
+`/agent models [search]` shows the models with price and context
+*Keys and rules*
+`/agent secrets` stores your model key, Git tokens and variables, in a form.
+`/agent set` shows who may start, steer and stop here; admins change it: `/agent set stop owner`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,33 @@ class ListModels:
     search: str
 
 
-Command = StartAgent | OpenForm | ShowHelp | ListAgents | ListModels | ShowStatus | StopAgent
+@dataclass(frozen=True, slots=True)
+class OpenSecrets:
+    """`secrets`: a form, since a secret is never typed into a message."""
 
-_WORDS = ("help", "list", "models", "status", "stop")
+
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """`set name value`, for the channel; `name` is "" to look only."""
+
+    name: str = ""
+    value: str = ""
+
+
+Command = (
+    StartAgent
+    | OpenForm
+    | ShowHelp
+    | ListAgents
+    | ListModels
+    | ShowStatus
+    | StopAgent
+    | OpenSecrets
+    | SetRule
+)
+
+_WORDS = ("help", "list", "models", "status", "stop", "secrets", "set")
+_RULES = ("start", "steer", "stop")
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
 _ID = re.compile(r"[a-z0-9]{2,12}")
@@ -97,12 +124,30 @@ def parse(text: str, *, max_steps: int) -> Command:
         return ListAgents()
     if first == "models":
         return ListModels(" ".join(words[1:])[:MAX_MODEL_CHARS])
+    if first in {"secrets", "secret"}:
+        return OpenSecrets()
+    if first == "set":
+        return _rule(words[1:])
     if first in {"status", "stop"}:
         agent_id = _agent_id(words[1:])
         return ShowStatus(agent_id) if first == "status" else StopAgent(agent_id)
     if "/" not in words[0] and not words[0].startswith("-"):
         raise InvalidCommand(_unknown(words[0]))
     return _start(text, max_steps)
+
+
+def _rule(rest: list[str]) -> SetRule:
+    if not rest:
+        return SetRule()
+    name, value = rest[0].lower(), " ".join(rest[1:])
+    if name in _RULES and value.lower() in {"anyone", "owner"}:
+        return SetRule(name, value.lower())
+    if name == "repositories" and value:
+        return SetRule(name, "" if value.lower() == "any" else value)
+    raise InvalidCommand(
+        "Write `/agent set start|steer|stop anyone|owner`, or "
+        "`/agent set repositories owner/name owner/*` (`any` allows all)."
+    )
 
 
 def _agent_id(rest: list[str]) -> str | None:

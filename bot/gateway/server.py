@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from bot.agents.accounting import Accountant
 from bot.agents.ports import Access
+from bot.agents.rule_ports import Credentials
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.offers import ModelOffer
@@ -42,6 +43,7 @@ class _Remembered(BaseModel):
 class HostGateway:
     """Implements the Gateway port. Holds the credentials; containers hold tokens of their own.
 
+    `credentials` are those that people have stored; where there is none, the settings' own count.
     `session` makes the calls to the provider and the git host, and stays the caller's to close.
     Raises ConfigurationError when DATA_DIR cannot keep its secret.
     """
@@ -52,6 +54,7 @@ class HostGateway:
         self._memory = data_dir / "gateway.json"
         self._doors = Doors(self.tokens)
         self._settings = settings
+        self.credentials: Credentials | None = None
         self._app_tokens = AppTokens.of(settings, session)
         host = GitHost(session, settings.github_url, self._token_of)
         pushes = Pushes(host, data_dir, settings.push_limit_bytes)
@@ -78,13 +81,15 @@ class HostGateway:
         agent = await accountant.agent(agent_id) if accountant else None
         return agent.target_branch if agent and agent.alive else None
 
-    async def _key_of(self, _agent_id: str) -> SecretStr:
-        return self._settings.openrouter_api_key
+    async def _key_of(self, agent_id: str) -> SecretStr:
+        own = await self.credentials.model_key(agent_id) if self.credentials else None
+        return own or self._settings.openrouter_api_key
 
     async def _token_of(self, repo: RepoRef) -> SecretStr:
-        if self._app_tokens:
+        own = await self.credentials.git_token(repo) if self.credentials else None
+        if own is None and self._app_tokens:
             return await self._app_tokens.token(repo)
-        return self._settings.github_token
+        return own or self._settings.github_token
 
     async def start(self, host: str, advertised: str | None = None) -> None:
         """Listen on `host`; containers are told `advertised`, when they see it by another name.

@@ -1,12 +1,15 @@
 """Receives what people do in Slack, calls the service, and answers them privately."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, assert_never
+from weakref import WeakValueDictionary
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.agents.gate import Gate
 from bot.agents.service import AgentService, Origin, Reply
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.commands import (
@@ -15,6 +18,8 @@ from bot.domain.commands import (
     ListAgents,
     ListModels,
     OpenForm,
+    OpenSecrets,
+    SetRule,
     ShowHelp,
     ShowStatus,
     StartAgent,
@@ -23,12 +28,14 @@ from bot.domain.commands import (
     parse,
     reply_mode,
 )
+from bot.domain.policy import Action
 from bot.errors import BotError, UserError
 from bot.logs import log_scope
 from bot.slack.incoming import PersonMessage, RevisedMessage
 from bot.slack.render.form import start_form
 from bot.slack.render.lists import agent_line, list_text, offers_text
 from bot.slack.render.text import plain
+from bot.slack.secrets_desk import SecretsDesk
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +46,21 @@ class Desk:
     """One method for each thing a person can do. Every error ends in a private sentence."""
 
     def __init__(
-        self, service: AgentService, client: AsyncWebClient, *, max_steps: int, workspace_url: str
+        self,
+        service: AgentService,
+        gate: Gate,
+        secrets: SecretsDesk,
+        client: AsyncWebClient,
+        *,
+        max_steps: int,
+        workspace_url: str,
     ) -> None:
         self._service = service
+        self._gate = gate
+        self._secrets = secrets
         self._client = client
+        self.hide = service.hide
+        self._orders: WeakValueDictionary[ThreadRef, asyncio.Lock] = WeakValueDictionary()
         self._max_steps = max_steps
         self._workspace_url = workspace_url
 
@@ -56,7 +74,11 @@ class Desk:
         """The start form was sent."""
         tell = self._ephemeral(origin)
         with log_scope(channel=origin.channel, user=origin.user):
-            await self._guarded(tell, self._service.start(command, origin))
+            await self._guarded(tell, self._start(command, origin))
+
+    async def _start(self, command: StartAgent, origin: Origin) -> None:
+        await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
+        await self._service.start(command, origin)
 
     async def message(self, message: PersonMessage, *, mention_event: bool) -> None:
         """A message in a channel, a thread or a DM; silence where it is not for us.
@@ -85,14 +107,39 @@ class Desk:
         mode, text = reply_mode(message.text)
         reply = Reply(thread, message.user, message.ts, text, mode, message.client_msg_id)
         if is_stop(message.text):
-            agent = await self._service.of_thread(thread)
-            if agent is not None:
-                tell = self._ephemeral(Origin("", agent.channel, reply.user, thread_ts=thread_ts))
-                with log_scope(agent=agent.id, user=reply.user):
-                    await self._guarded(tell, self._service.stop_by_word(agent, reply))
-            return agent is not None
-        with log_scope(channel=message.channel, message=message.ts):
-            return await self._service.reply(reply)
+            return await self._take(reply, Action.STOP)
+        # Messages of a thread keep the order of their arrival; a stop waits for none of them.
+        order = self._orders.setdefault(thread, asyncio.Lock())
+        async with order:
+            return await self._take(reply, Action.STEER)
+
+    async def _take(self, reply: Reply, action: Action) -> bool:
+        agent = await self._service.of_thread(reply.thread)
+        if agent is None:
+            return False
+        tell = self._ephemeral(
+            Origin("", agent.channel, reply.user, thread_ts=reply.thread.thread_ts)
+        )
+        with log_scope(agent=agent.id, user=reply.user, message=reply.ts):
+            _, why_not = await self._gate.judge(
+                action, reply.user, agent.team, agent.channel, agent=agent
+            )
+            if why_not:
+                await self._refuse(action, agent, reply, why_not, tell)
+            elif action is Action.STOP:
+                await self._guarded(tell, self._service.stop_by_word(agent, reply))
+                await self._gate.note(action, reply.user, agent.id)
+            else:
+                await self._service.reply(reply)
+        return True
+
+    async def _refuse(
+        self, action: Action, agent: Agent, reply: Reply, why_not: str, tell: Tell
+    ) -> None:
+        """Say once why a message has no effect, however often it is delivered."""
+        if await self._service.reading.take(agent, reply.ts, reply.client_msg_id):
+            await self._gate.note(action, reply.user, agent.id, why_not)
+            await tell(why_not)
 
     async def revised(self, revised: RevisedMessage) -> None:
         """A message in a thread was edited or deleted. No edit is a command: not even "stop"."""
@@ -120,7 +167,20 @@ class Desk:
         """Stop an agent, by whatever way it was asked for."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.stop(agent_id, user))
+            await self._guarded(tell, self._stop(agent_id, user))
+
+    async def _stop(self, agent_id: str, user: str) -> None:
+        agent = await self._service.find(agent_id)
+        await self._gate.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
+        try:
+            await self._service.stop(agent_id, user)
+        finally:
+            # Afterwards: the database may let a writer wait, and a stop does not.
+            await self._gate.note(Action.STOP, user, agent_id)
+
+    async def _checked(self, action: Action, agent_id: str, user: str) -> None:
+        agent = await self._service.find(agent_id)
+        await self._gate.check(action, user, agent.team, agent.channel, agent=agent)
 
     async def interrupt(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
@@ -128,7 +188,11 @@ class Desk:
         """End the running task of an agent."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.interrupt(agent_id))
+            await self._guarded(tell, self._interrupt(agent_id, user))
+
+    async def _interrupt(self, agent_id: str, user: str) -> None:
+        await self._checked(Action.INTERRUPT, agent_id, user)
+        await self._service.interrupt(agent_id)
 
     async def patch(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None, request: str
@@ -136,7 +200,11 @@ class Desk:
         """Put the changes of an agent into its thread."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.file_patch(agent_id, request))
+            await self._guarded(tell, self._file_patch(agent_id, user, request))
+
+    async def _file_patch(self, agent_id: str, user: str, request: str) -> None:
+        await self._checked(Action.READ, agent_id, user)
+        await self._service.file_patch(agent_id, request)
 
     async def go_on(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None, task_id: str
@@ -144,7 +212,11 @@ class Desk:
         """Give a task that has used up its steps as many again."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.continuation.go_on(agent_id, task_id, user))
+            await self._guarded(tell, self._go_on(agent_id, task_id, user))
+
+    async def _go_on(self, agent_id: str, task_id: str, user: str) -> None:
+        await self._checked(Action.STEER, agent_id, user)
+        await self._service.continuation.go_on(agent_id, task_id, user)
 
     async def add_budget(
         self,
@@ -159,7 +231,12 @@ class Desk:
         """Add to the budget of an agent that has used it up."""
         tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._service.allowance.add(agent_id, task_id, usd, user))
+            await self._guarded(tell, self._add_budget(agent_id, task_id, usd, user))
+
+    async def _add_budget(self, agent_id: str, task_id: str, usd: int, user: str) -> None:
+        """Who may start agents here may spend on them."""
+        await self._checked(Action.START, agent_id, user)
+        await self._service.allowance.add(agent_id, task_id, usd, user)
 
     async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
         async def act() -> None:
@@ -170,27 +247,37 @@ class Desk:
             await self._guarded(tell, act())
 
     async def _obey(self, command: Command, origin: Origin, tell: Tell, trigger_id: str) -> None:
+        user, team, channel = origin.user, origin.team, origin.channel
         match command:
             case StartAgent():
-                await self._service.start(command, origin)
+                await self._start(command, origin)
             case OpenForm() if trigger_id:
-                await self._client.views_open(
-                    trigger_id=trigger_id, view=start_form(origin.channel)
-                )
+                await self._client.views_open(trigger_id=trigger_id, view=start_form(channel))
             case ShowHelp() | OpenForm():
                 await tell(HELP)
+            case OpenSecrets() if trigger_id:
+                await self._secrets.open(trigger_id, user, team, channel)
+            case OpenSecrets():
+                await tell("Type `/agent secrets` to open the form; a message is no safe place.")
+            case SetRule():
+                if command.name:
+                    await self._gate.check(Action.ADMINISTER, user, team, channel)
+                    await self._service.rulebook.set(command, user, team, channel)
+                await tell(await self._service.rulebook.text(team, channel))
             case ListAgents():
-                agents = await self._service.running(origin.channel)
+                await self._gate.require(Action.READ, user, team, channel)
+                agents = await self._service.running(channel)
                 await tell(list_text(agents, self._workspace_url))
             case ListModels(search=search):
                 await tell(offers_text(await self._service.models(), search))
             case ShowStatus(agent_id=agent_id):
+                await self._gate.require(Action.READ, user, team, channel)
                 agent = await self._named(agent_id, origin)
                 diff = await self._service.diff(agent) if agent.alive else None
                 await tell(agent_line(agent, self._workspace_url, diff))
             case StopAgent(agent_id=agent_id):
                 agent = await self._named(agent_id, origin)
-                await self._service.stop(agent.id, origin.user)
+                await self._stop(agent.id, user)
             case _:
                 assert_never(command)
 
@@ -223,7 +310,10 @@ class Desk:
         async def tell(text: str) -> None:
             try:
                 await self._client.chat_postEphemeral(
-                    channel=origin.channel, user=origin.user, text=text, thread_ts=origin.thread_ts
+                    channel=origin.channel,
+                    user=origin.user,
+                    text=self.hide(text),
+                    thread_ts=origin.thread_ts,
                 )
             except SlackApiError as error:
                 logger.warning("could not tell a person: %s", error.response.get("error"))

@@ -191,6 +191,11 @@ class Inbox:
             _log.warning("Input %d is not noted as finished: %s", row_id, error)
 
 
+def is_replay(context: Mapping[str, Any]) -> bool:
+    """Whether this input comes out of the inbox, and not from Slack."""
+    return isinstance(context.get(_REPLAY), _Replay)
+
+
 class _Replay:
     """The mark of a replay; nothing that Slack sends can be one."""
 

@@ -4,17 +4,25 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import case, func, select, update
 
 from bot.domain.outgoing import ROOT_KEY, Content, OpenRow, Outcome
 from bot.domain.posts import Post, PostKind, Priority
+from bot.redaction import Hide, hidden_in
 from bot.store import tables
 from bot.store.engine import Engines, insert_new
 from bot.store.link import Link
 
 _OPEN = ("pending", "sending", "unknown")
+
+
+def hidden_post(post: Post, hide: Hide) -> Post:
+    """The post with its words passed through `hide`; a file's content must stay what it is."""
+    kept = {name: post.payload[name] for name in ("content_base64",) if name in post.payload}
+    return replace(post, payload=hidden_in(post.payload, hide) | kept)
 
 
 async def enqueue(connection: Link, agent_id: str, post: Post) -> bool:

@@ -13,6 +13,7 @@ from bot.store.values import ALIVE_STATUSES
 _INPUT_SECONDS = 86_400.0
 # A write transaction holds everybody up; a few thousand rows take some milliseconds.
 _BATCH = 2_000
+_AUDIT_DAYS = 365.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,9 @@ class Retention:
     async def prune(self, now: float) -> Pruned:
         """Forget what is of no more use at this time (seconds since the epoch).
 
-        Finished inputs and claims go a day later; events, posts, messages and the kept state of
-        an agent go `keep_days` after its end. What belongs to a living agent is not touched.
+        Finished inputs and claims go a day later, the record of who did what a year later; events,
+        posts, messages and the kept state of an agent go `keep_days` after its end. What belongs
+        to a living agent is not touched.
         Raises StoreUnavailable.
         """
         day_ago, ended_before = now - _INPUT_SECONDS, now - self.keep_days * 86_400
@@ -56,6 +58,7 @@ class Retention:
             messages=await self._of_ended(tables.message, ended_before),
             saved=await self._of_ended(tables.saved, ended_before),
         )
+        await self._delete(tables.audit, tables.audit.c.at < now - _AUDIT_DAYS * 86_400)
         await self._engines.checkpoint()
         return pruned
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,12 +14,15 @@ from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.message import Message
 from bot.domain.posts import Post
+from bot.redaction import Hide
 from bot.store import outbox_rows, tables
 from bot.store.engine import Engines, create_private_folder, insert_new, parse_url
 from bot.store.inbox_rows import SqlInboxRows
 from bot.store.link import Link
-from bot.store.outbox_rows import SqlOutboxRows
+from bot.store.outbox_rows import SqlOutboxRows, hidden_post
 from bot.store.retention import Retention
+from bot.store.rule_rows import RuleWrites, SqlRuleRows
+from bot.store.secret_rows import SqlSecretRows
 from bot.store.thread_rows import SqlThreadRows
 from bot.store.upgrade import upgrade
 from bot.store.usage_rows import SqlUsageRows, UsageWrites
@@ -27,12 +30,15 @@ from bot.store.values import ALIVE_STATUSES, agent_of, agent_values, later, mess
 from bridge.protocol import AgentEvent, parse_event
 
 
-class SqlTransaction(UsageWrites):
-    """One write transaction: the Transaction port."""
+class SqlTransaction(UsageWrites, RuleWrites):
+    """One write transaction: the Transaction port. Posts pass through `hide` on their way in."""
 
-    def __init__(self, connection: Link) -> None:
-        self._connection = connection
+    def __init__(self, connection: Link, hide: Hide = str) -> None:
+        super().__init__(connection)
+        self._hide = hide
         self.enqueued = False
+        # Somebody may have left a place, or the queue for one.
+        self.left_place = False
 
     async def add_agent(self, agent: Agent) -> None:
         """Store a new agent."""
@@ -52,6 +58,7 @@ class SqlTransaction(UsageWrites):
         )
         if result.rowcount != 1:
             raise LookupError(f"agent {agent.id} is not stored")
+        self.left_place |= not agent.placed and not agent.waiting
 
     async def agent(self, agent_id: str) -> Agent | None:
         """The agent as stored; it cannot change before the transaction ends."""
@@ -148,19 +155,25 @@ class SqlTransaction(UsageWrites):
 
     async def enqueue(self, agent_id: str, post: Post) -> None:
         """Store what the thread should show; the sender is woken when this commits."""
-        self.enqueued |= await outbox_rows.enqueue(self._connection, agent_id, post)
+        shown = hidden_post(post, self._hide)
+        self.enqueued |= await outbox_rows.enqueue(self._connection, agent_id, shown)
 
 
 class SqlStore:
     """The database: the Store port, and the rows of the inbox and the outbox.
 
-    `on_enqueued` is called after a commit that gave the sender something to do. It may be set
-    after the store was opened, since the sender needs the store first.
+    `on_enqueued` is called after a commit that gave the sender something to do, `on_left` after
+    one in which an agent may have left its place or the queue. Both, and `hide`, may be set after
+    the store was opened, since others need the store first.
     """
 
     def __init__(self, engines: Engines, on_enqueued: Callable[[], None] | None = None) -> None:
         self._engines = engines
         self.on_enqueued = on_enqueued
+        self.on_left: Callable[[], None] | None = None
+        self.hide: Hide = str
+        self.rule_rows = SqlRuleRows(engines)
+        self.secret_rows = SqlSecretRows(engines)
         self.outbox_rows = SqlOutboxRows(engines)
         self.inbox_rows = SqlInboxRows(engines)
         self.thread_rows = SqlThreadRows(engines)
@@ -192,10 +205,12 @@ class SqlStore:
         task, which would wait for itself.
         """
         async with self._engines.writing() as connection:
-            transaction = SqlTransaction(connection)
+            transaction = SqlTransaction(connection, self.hide)
             yield transaction
         if transaction.enqueued and self.on_enqueued is not None:
             self.on_enqueued()
+        if transaction.left_place and self.on_left is not None:
+            self.on_left()
 
     async def agent(self, agent_id: str) -> Agent | None:
         """One agent by its id."""
@@ -228,6 +243,10 @@ class SqlStore:
         if channel is not None:
             query = query.where(tables.agent.c.channel == channel)
         return [agent for row in await self._rows(query) if (agent := agent_of(row))]
+
+    async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
+        """What has been set for a channel; a name that is missing has its default."""
+        return await self.rule_rows.channel(team, channel)
 
     async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
         """Whether a person's message was taken for us already."""

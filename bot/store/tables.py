@@ -73,6 +73,8 @@ agent = Table(
     Column("read_ts", Words, nullable=False),
     Column("budget_nano", BigInteger),
     Column("spent_nano", BigInteger, nullable=False, server_default=text("0")),
+    Column("placed", Boolean, nullable=False, server_default=false()),
+    Column("waiting_since", Double, nullable=False, server_default=text("0")),
     Index(None, "team", "channel", "thread_ts"),
     Index(None, "status"),
 )
@@ -203,4 +205,41 @@ usage = Table(
     Column("at", Double, nullable=False),
     Index(None, "agent_id"),
     Index(None, "at"),
+)
+# Values that people have stored, encrypted. `owner` is a user, a channel or `owner/name`.
+secret = Table(
+    "secret",
+    metadata,
+    Column("team", Words, primary_key=True),
+    Column("scope", Words, primary_key=True),
+    Column("owner", Words, primary_key=True),
+    Column("kind", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("ciphertext", Text, nullable=False),
+    Column("exposed", Boolean, nullable=False),
+    Column("created_by", Words, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+# Who did what, and whether it was allowed.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Words, nullable=False),
+    Column("action", Words, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("outcome", Words, nullable=False),
+    Index(None, "at"),
+)
+
+# What admins have set for a channel; a name that is not here has its default.
+channel_setting = Table(
+    "channel_setting",
+    metadata,
+    Column("team", Words, primary_key=True),
+    Column("channel", Words, primary_key=True),
+    Column("name", Words, primary_key=True),
+    Column("value", Words, nullable=False),
 )

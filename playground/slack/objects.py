@@ -1,5 +1,6 @@
 """Slack's JSON objects, made from the workspace's data."""
 
+import copy
 import mimetypes
 import re
 from pathlib import PurePosixPath
@@ -125,7 +126,7 @@ def user_object(user: User) -> Json:
         "status_emoji": "",
         "status_expiration": 0,
         "avatar_hash": "g0",
-        "team": TEAM_ID,
+        "team": user.team_id,
     }
     if user.is_bot:
         profile |= {"api_app_id": APP_ID, "bot_id": BOT_ID, "always_active": True}
@@ -134,9 +135,10 @@ def user_object(user: User) -> Json:
         profile |= {"email": user.email, "first_name": first, "last_name": last}
     return {
         "id": user.id,
-        "team_id": TEAM_ID,
+        "team_id": user.team_id,
         "name": user.name,
-        "deleted": False,
+        "deleted": user.is_deleted,
+        "is_stranger": user.team_id != TEAM_ID,
         "color": "4bbe2e",
         "real_name": user.real_name,
         "tz": "Etc/UTC",
@@ -259,7 +261,8 @@ def view_object(view: View) -> Json:
         "blocks": spec.get("blocks", []),
         "private_metadata": spec.get("private_metadata", ""),
         "callback_id": spec.get("callback_id", ""),
-        "state": {"values": view.values},
+        # A copy: what is typed later is in no earlier answer.
+        "state": {"values": copy.deepcopy(view.values)},
         "hash": view.hash,
         "title": spec.get("title") or {"type": "plain_text", "text": "View Title", "emoji": True},
         "clear_on_close": bool(spec.get("clear_on_close")),

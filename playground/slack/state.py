@@ -26,6 +26,9 @@ class User:
     real_name: str
     is_bot: bool = False
     is_guest: bool = False
+    is_deleted: bool = False
+    # Somebody of another organisation, who is here through a shared channel.
+    team_id: str = TEAM_ID
 
     @property
     def email(self) -> str:

@@ -91,6 +91,14 @@ class Bot:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def end_of_start(self, seconds: float = 20.0) -> None:
+        """Wait until a start that cannot work has ended by itself."""
+        assert self.process is not None
+        async with asyncio.timeout(seconds):
+            await self.process.wait()
+            if self._reading:
+                await self._reading
+
     async def end(self, number: int = signal.SIGTERM) -> None:
         assert self.process is not None
         if self.process.returncode is None:
@@ -171,6 +179,7 @@ def environment_of(playground: Playground, data_dir: Path) -> dict[str, str]:
         "GITHUB_API_URL": f"{playground.git_url}/api/v3",
         "DATA_DIR": str(data_dir),
         "LOG_LEVEL": "DEBUG",
+        "STARTS_PER_HOUR_PER_USER": "0",  # a module of tests starts more than a person
     }
 
 

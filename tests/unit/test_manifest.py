@@ -105,6 +105,9 @@ HISTORIES = {"channels:history", "groups:history", "im:history", "mpim:history"}
 METHOD_SCOPES: dict[str, set[str]] = {
     "auth_test": set(),
     "views_open": set(),
+    "views_push": set(),
+    "views_update": set(),
+    "users_info": {"users:read"},
     "api_call": set(),
     "chat_postMessage": {"chat:write"},
     "chat_postEphemeral": {"chat:write"},

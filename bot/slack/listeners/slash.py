@@ -19,7 +19,7 @@ def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
         await ack()
 
         async def tell(text: str) -> None:
-            await respond(text=text, response_type="ephemeral")
+            await respond(text=desk.hide(text), response_type="ephemeral")
 
         await desk.slash(body, tell)
 

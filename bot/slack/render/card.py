@@ -3,6 +3,7 @@
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import Phase, TaskCard, ToolLine
+from bot.domain.limits import ordinal
 from bot.slack.render.blocks import Block, actions, button, context, section
 from bot.slack.render.text import code, escaped, line, money, seconds
 from bridge.protocol import FileChange, Outcome
@@ -20,9 +21,18 @@ def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
     if card.outcome is not None:
         summary = _summary(card)
         return summary, [context(summary)]
+    if card.queued:
+        return _waiting(agent, card)
     if not card.running:
         return _booting(card)
     return _working(agent, card)
+
+
+def _waiting(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
+    head = f"⏳ *Waiting for a free place*: {ordinal(card.queued)} in the queue"
+    hint = "_It starts by itself when another agent ends or falls asleep._"
+    stop = button("Stop", STOP, f"{agent.id}:{card.task_id}", "danger")
+    return head, [section(head), context(hint), actions([stop])]
 
 
 def _booting(card: TaskCard) -> tuple[str, list[Block]]:

@@ -22,7 +22,8 @@ _MARKS = {
 
 def agent_line(agent: Agent, workspace_url: str, diff: Diff | None = None) -> str:
     """One agent on one line of mrkdwn, with a link to its thread."""
-    facts = [f"{_MARKS[agent.status]} {code(agent.id)} {line(agent.title, 80)}"]
+    mark = "⏳ waiting for a place" if agent.waiting else _MARKS[agent.status]
+    facts = [f"{mark} {code(agent.id)} {line(agent.title, 80)}"]
     facts.append(escaped(str(agent.repo)))
     if agent.status is AgentStatus.WORKING:
         facts.append(f"step {agent.step}")

@@ -1,7 +1,7 @@
 """What Threadsmith says in a thread: each thing that happened becomes a post. Pure."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent
@@ -36,10 +36,16 @@ REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 
 
 class SlackVoice:
-    """The posts of an agent; `stop_reaction` is the emoji's name without colons."""
+    """The posts of an agent; `stop_reaction` is the emoji's name without colons.
 
-    def __init__(self, stop_reaction: str) -> None:
+    `holds_secret` tells whether there is a known secret in a file's content.
+    """
+
+    def __init__(
+        self, stop_reaction: str, holds_secret: Callable[[bytes], bool] = lambda _: False
+    ) -> None:
         self._stop_reaction = stop_reaction
+        self._holds_secret = holds_secret
 
     def root(self, agent: Agent) -> Post:
         """The message that starts the thread; in a thread that exists it is a reply."""
@@ -105,7 +111,16 @@ class SlackVoice:
         return _message(agent, f"trouble:{key}", said, blocks, Priority.ANSWER)
 
     def patch(self, agent: Agent, key: str, patch: bytes) -> Post:
-        """The changes as a file. The content travels as base64: a patch may hold any bytes."""
+        """The changes as a file. The content travels as base64: a patch may hold any bytes.
+
+        One with a secret in it is not shown: without the secret it would not be the changes.
+        """
+        if self._holds_secret(patch):
+            said = (
+                "The patch is not posted: a secret that is stored here is part of the changes. "
+                "Tell the agent to take it out of the files; the changes themselves are kept."
+            )
+            return self.trouble(agent, f"patch:{key}", said)
         payload = {
             "name": f"{agent.id}.patch",
             "title": f"Changes of {agent.id} against {agent.source_branch or 'the source branch'}",

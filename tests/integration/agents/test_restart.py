@@ -54,7 +54,9 @@ async def test_the_kept_state_is_given_back_before_the_clone_is_made(
     await stage.reply(agent, "6.1", "restart")
     await stage.changes.found(lambda: notice(stage, agent))
     routes = [route for route, _, _ in stage.bridge.asked[asked:] if route != "events"]
-    assert routes[:5] == ["health", "status", "restore", "apply", "workspace"]
+    assert routes[:6] == [
+        "health", "environment", "status", "restore", "apply", "workspace"
+    ]  # fmt: skip
     assert stage.bridge.bodies("apply") == [PATCH]
     given = SavedConversation.model_validate_json(stage.bridge.bodies("restore")[0])
     assert given.last_seq == agent.last_seq

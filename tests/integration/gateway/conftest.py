@@ -80,6 +80,7 @@ class GitServer:
     requests: list[web.BaseRequest] = field(default_factory=list)
     moved: dict[str, str] = field(default_factory=dict)
     protocol: str | None = None
+    token: str = GIT_TOKEN
 
     def repository(self, name: str, *branches: str) -> Path:
         """Make a bare repository; its default branch is the first one."""
@@ -104,7 +105,7 @@ class GitServer:
             if request.path.startswith(old):
                 location = request.path_qs.replace(old, new, 1)
                 return web.Response(status=301, headers={"Location": location})
-        expected = base64.b64encode(f"x-access-token:{GIT_TOKEN}".encode()).decode()
+        expected = base64.b64encode(f"x-access-token:{self.token}".encode()).decode()
         if request.headers.get("Authorization") != f"Basic {expected}":
             return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="git"'})
         protocol = request.headers.get("Git-Protocol", "")

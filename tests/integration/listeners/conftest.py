@@ -12,7 +12,6 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.slack.desk import Desk
-from bot.slack.listeners import register_listeners
 from playground.feed import Feed
 from playground.slack.delivery import DeliveryFailed, Parcel
 from playground.slack.hub import Hub
@@ -20,6 +19,7 @@ from playground.slack.person import Person
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import Json
+from tests.reception import reception
 from tests.stage import Stage, stage as make_stage
 from tests.watched_inbox import WatchedInbox, settled
 
@@ -47,6 +47,9 @@ class Office:
     stage: Stage
     hub: Hub
     client: AsyncWebClient
+    app: AsyncApp
+    inbox: WatchedInbox
+    desk: Desk
 
     def person(self, name: str) -> Person:
         return Person(self.hub, self.hub.workspace.user(name))
@@ -85,14 +88,10 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         client = AsyncWebClient(
             token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
         )
-        desk = Desk(
-            stage.service, client, max_steps=50, workspace_url="https://playground.invalid/"
-        )
-        app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
         inbox = WatchedInbox(stage)
-        app.use(inbox.middleware)
-        register_listeners(app, desk, inbox, "octagonal_sign")
+        desks = reception(stage, client, inbox)
+        app = desks.app
         hub.courier.transport = InProcess(app)
-        office = Office(stage, hub, client)
+        office = Office(stage, hub, client, app, inbox, desks.desk)
         yield office
         await office.settle()

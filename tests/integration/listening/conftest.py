@@ -14,9 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.domain.agent import Agent, AgentStatus
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
-from bot.slack.desk import Desk
 from bot.slack.incoming import is_urgent
-from bot.slack.listeners import register_listeners
 from playground.feed import Feed
 from playground.slack.hub import Hub
 from playground.slack.person import Person
@@ -24,6 +22,7 @@ from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import BOT_USER_ID
 from tests.integration.slack.fake_slack import VirtualClock
+from tests.reception import reception
 from tests.stage import Stage, stage as make_stage
 from tests.watched_inbox import WatchedInbox, settled
 
@@ -121,13 +120,9 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             session=session,
             retry_handlers=[],
         )
-        desk = Desk(
-            stage.service, client, max_steps=50, workspace_url="https://playground.invalid/"
-        )
-        app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
         inbox = WatchedInbox(stage, lambda body: is_urgent(body, STOP))
-        app.use(inbox.middleware)
-        register_listeners(app, desk, inbox, STOP)
+        desks = reception(stage, client, inbox)
+        desk, app = desks.desk, desks.app
         catch_up = CatchUp(
             stage.store.thread_rows,
             desk,

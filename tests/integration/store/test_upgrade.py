@@ -109,6 +109,29 @@ async def test_an_existing_database_is_copied_before_its_upgrade(tmp_path: Path)
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
+async def test_what_runs_when_places_are_introduced_has_one(tmp_path: Path) -> None:
+    path, old = tmp_path / "bot.db", tmp_path / "old migrations"
+    shutil.copytree(MIGRATIONS, old, ignore=shutil.ignore_patterns("__pycache__"))
+    for later in (old / "versions").glob("000[2-9]*.py"):
+        later.unlink()
+    await upgrade(parse_url(address(path)), old)
+    for status in ("starting", "working", "idle", "sleeping", "stopped"):
+        columns = (
+            "id, team, channel, repo_owner, repo_name, target_branch, title, model, max_steps,"
+            " started_by, created_at, status, task_number, step, last_seq, status_since,"
+            " revived_at, read_ts"
+        )
+        values = f"'{status}', 'T', 'C', 'a', 'b', 't', 'x', 'm', 1, 'U', 1, '{status}'"
+        values += ", 1, 0, 0, 1, 0, ''"
+        execute(path, f"INSERT INTO agent ({columns}) VALUES ({values})")
+    store = await SqlStore.open(address(path), tmp_path)
+    agents = await store.agents(alive=False)
+    await store.close()
+    placed = {agent.id for agent in agents if agent.placed}
+    assert placed == {"starting", "working", "idle"}
+    assert not any(agent.waiting for agent in agents)
+
+
 async def test_an_upgrade_that_fails_half_way_leaves_the_old_tables(tmp_path: Path) -> None:
     path = tmp_path / "bot.db"
     await upgrade(parse_url(address(path)))

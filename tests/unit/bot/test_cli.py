@@ -50,3 +50,20 @@ def test_the_playgrounds_addresses_replace_the_public_ones_and_a_key_of_ones_own
     own = _pointed_at(Settings(_env_file=None, openrouter_api_key=SecretStr("own")), said)
     assert own.openrouter_api_key.get_secret_value() == "own"
     assert own.openrouter_base_url == Settings.model_fields["openrouter_base_url"].default
+
+
+def test_stored_secrets_are_forgotten_only_when_somebody_says_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    environment = {"DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": ""}
+    asked = CliRunner().invoke(main, ["forget-secrets"], env=environment, input="n\n")
+    assert asked.exit_code == 1
+    assert not (tmp_path / "data").exists()
+    done = CliRunner().invoke(main, ["forget-secrets", "--yes"], env=environment)
+    assert (done.exit_code, done.output) == (0, "0 secrets are removed.\n")
+    wrong = CliRunner().invoke(
+        main, ["forget-secrets", "--yes"], env={"DATABASE_URL": "mysql://u:canary@h/d"}
+    )
+    assert wrong.exit_code == 1
+    assert "canary" not in wrong.output

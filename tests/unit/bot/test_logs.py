@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.logs import HIDDEN, JsonFormatter, Redactor, log_scope, set_up_logs
+from bot.logs import JsonFormatter, log_scope, set_up_logs
+from bot.redaction import HIDDEN, Redactor
 
 
 @pytest.fixture
@@ -85,7 +86,10 @@ def test_the_libraries_that_repeat_each_request_are_quiet(
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
-        set_up_logs("info", ["canary-secret"])
+        set_up_logs("debug", Redactor(["canary-secret"]))
+        eager = logging.getLogger("slack_bolt.AsyncApp")
+        eager.setLevel(logging.DEBUG)
+        eager.debug("Received message (data: what somebody typed)")
         logging.getLogger("slack_sdk.web").info("GET https://x.invalid/?token=1")
         logging.getLogger("bot").info("ready canary-secret")
     finally:
@@ -93,4 +97,5 @@ def test_the_libraries_that_repeat_each_request_are_quiet(
         root.setLevel(level)
     written = capsys.readouterr().err
     assert "slack_sdk" not in written
+    assert "typed" not in written
     assert json.loads(written)["message"] == f"ready {HIDDEN}"

@@ -5,9 +5,12 @@ from hypothesis import given, settings, strategies as st
 
 from bot.domain.agent import RepoRef
 from bot.domain.commands import (
+    HELP,
     MAX_TASK_CHARS,
     ListAgents,
     OpenForm,
+    OpenSecrets,
+    SetRule,
     ShowHelp,
     ShowStatus,
     StartAgent,
@@ -166,3 +169,30 @@ def test_any_reply_names_a_model_or_stays_as_it_is(text: str) -> None:
     with contextlib.suppress(InvalidCommand):
         model, rest = reply_model(text)
         assert rest == text if model is None else rest in text
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("secrets", OpenSecrets()),
+        ("Secret anything that was typed here", OpenSecrets()),
+        ("set", SetRule()),
+        ("set stop owner", SetRule("stop", "owner")),
+        ("SET Steer Anyone", SetRule("steer", "anyone")),
+        ("set repositories acme/* b/c", SetRule("repositories", "acme/* b/c")),
+        ("set repositories any", SetRule("repositories", "")),
+    ],
+)
+def test_the_words_for_keys_and_rules(text: str, command: object) -> None:
+    assert parse(text, max_steps=50) == command
+
+
+@pytest.mark.parametrize("text", ["set x", "set stop", "set stop all", "set repositories"])
+def test_a_rule_that_is_none_is_explained(text: str) -> None:
+    with pytest.raises(InvalidCommand, match="agent set"):
+        parse(text, max_steps=50)
+
+
+def test_the_help_names_every_word() -> None:
+    for word in ("list", "status", "stop", "help", "secrets", "set"):
+        assert f"/agent {word}" in HELP

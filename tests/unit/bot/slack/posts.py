@@ -11,6 +11,7 @@ from bot.slack.render.voice import SlackVoice
 from bridge.protocol import Diff, FileChange, Outcome, WireError
 
 VOICE = SlackVoice("octagonal_sign")
+WARY_VOICE = SlackVoice("octagonal_sign", lambda _: True)
 PATCH = b"diff --git a/a b/a\n\xff\x00"
 
 
@@ -43,6 +44,7 @@ def posts(words: Words) -> Mapping[str, Post]:
         "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 1), PATCH, True)),
         "stopped_many_files": VOICE.stopped(agent, "UBEN", 0.4, Saved(_diff(words, 5_000), PATCH)),
         "patch": VOICE.patch(agent, "stopped:7", PATCH),
+        "patch_with_a_secret": WARY_VOICE.patch(agent, "stopped:7", PATCH),
         "notice": VOICE.notice(agent, "asleep:7", "💤 The container ended (exit 0)."),
     }
     rich = replace(agent, budget_nano=2_000_000_000, spent_nano=1_970_000_000)
@@ -104,6 +106,7 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
     long = "\n".join(f"{number}. {words.answer[:300]}" for number in range(200))
     return {
         "new": new,
+        "queued": replace(new, queued=2),
         "booting": replace(new, phases=(Phase("container", 0.3), Phase("clone"))),
         "working_first_step": replace(new, running=True, max_steps=15),
         "working": working,

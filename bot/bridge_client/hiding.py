@@ -1,0 +1,77 @@
+"""Takes secrets out of what a bridge says, before anything else of the bot sees it."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from bot.redaction import Hide, hidden_in
+from bridge.protocol import Diff
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_LARGE_BYTES = 256 * 1024
+_PIECE_CHARS = 64 * 1024
+
+
+def hidden(model: _Model, hide: Hide) -> _Model:
+    """The same value with every string in it passed through `hide`.
+
+    No string gets longer by it, so that what is stored still fits its bounds.
+    """
+    changed = {}
+    for name, value in model:
+        new = _hidden(value, hide)
+        if new != value:
+            changed[name] = new
+    return model.model_copy(update=changed) if changed else model
+
+
+def _hidden(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (a field of any type)
+    match value:
+        case BaseModel():
+            return hidden(value, hide)
+        case str():
+            return hide(value)[: len(value)]
+        case tuple():
+            return tuple(_hidden(item, hide) for item in value)
+        case _:
+            return hidden_in(value, hide)
+
+
+async def hidden_diff(diff: Diff, hide: Hide) -> Diff:
+    """A diff without secrets; a long one in pieces, so that others go on meanwhile."""
+    pieces: list[str] = []
+    for piece in _pieces(diff.text):
+        pieces.append(hide(piece))
+        await asyncio.sleep(0)
+    rest = hidden(diff.model_copy(update={"text": ""}), hide)
+    return rest.model_copy(update={"text": "".join(pieces)})
+
+
+def _pieces(text: str) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        end = start + _PIECE_CHARS
+        if end < len(text):
+            end = text.rfind("\n", start, end) + 1 or end
+        yield text[start:end]
+        start = end
+
+
+async def hidden_conversation(saved: bytes, hide: Hide) -> bytes:
+    """A saved conversation without secrets; one that is no JSON stays as it is."""
+    if len(saved) > _LARGE_BYTES:
+        # Seconds of work for the largest; the others go on meanwhile.
+        return await asyncio.to_thread(_hidden_json, saved, hide)
+    return _hidden_json(saved, hide)
+
+
+def _hidden_json(saved: bytes, hide: Hide) -> bytes:
+    try:
+        value = json.loads(saved)
+    except ValueError:
+        return saved
+    clean = hidden_in(value, hide)
+    return saved if clean == value else json.dumps(clean).encode()

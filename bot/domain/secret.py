@@ -1,0 +1,100 @@
+"""Stored secrets as data: what they are for, where they apply, and which names are allowed."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.errors import InvalidCommand
+
+MAX_VALUE_CHARS = 3_000
+MAX_VARIABLES = 64
+
+_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+# What decides which programs run, or what they load, is not a person's to set.
+_RESERVED = frozenset(
+    {"PATH", "HOME", "NODE_OPTIONS", "BASH_ENV", "ENV", "IFS", "SHELL", "PERL5OPT", "PERL5LIB",
+     "RUBYOPT", "RUBYLIB", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+)  # fmt: skip
+_RESERVED_PREFIXES = ("LD_", "GIT_", "PYTHON", "DYLD_")
+
+
+class SecretKind(StrEnum):
+    """What a value is used for."""
+
+    MODEL_KEY = "model_key"
+    GIT_TOKEN = "git_token"  # noqa: S105  (the name of a kind)
+    VARIABLE = "variable"
+
+
+class SecretScope(StrEnum):
+    """Where a value applies, the widest first: the narrower one wins."""
+
+    DEPLOYMENT = "deployment"
+    REPOSITORY = "repository"
+    CHANNEL = "channel"
+    USER = "user"
+
+
+KINDS_OF_SCOPE: dict[SecretScope, frozenset[SecretKind]] = {
+    SecretScope.DEPLOYMENT: frozenset({SecretKind.MODEL_KEY, SecretKind.VARIABLE}),
+    SecretScope.REPOSITORY: frozenset({SecretKind.GIT_TOKEN, SecretKind.VARIABLE}),
+    SecretScope.CHANNEL: frozenset({SecretKind.MODEL_KEY, SecretKind.VARIABLE}),
+    SecretScope.USER: frozenset({SecretKind.MODEL_KEY, SecretKind.VARIABLE}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Which secret. `owner` is a user, a channel or an `owner/name`, "" for the deployment; in
+    Slack's workspace `team`. `name` is a variable's name, "" for the other kinds."""
+
+    team: str
+    scope: SecretScope
+    owner: str
+    kind: SecretKind
+    name: str = ""
+
+    def __str__(self) -> str:
+        parts = (self.team, self.scope.value, self.owner, self.kind.value, self.name)
+        return " ".join(part or "-" for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretEntry:
+    """What may be shown of a secret. `exposed`: a variable that tools in the container get."""
+
+    ref: SecretRef
+    exposed: bool
+    created_by: str
+    at: float
+
+
+def checked_variable(text: str) -> str:
+    """The name of a variable; raises InvalidCommand when it cannot or must not be one."""
+    name = text.strip()
+    if not _NAME.fullmatch(name):
+        raise InvalidCommand(
+            "A variable's name is made of A-Z, 0-9 and _, at most 64 characters, and does not "
+            "begin with a digit. For example NPM_TOKEN."
+        )
+    if name in _RESERVED or name.startswith(_RESERVED_PREFIXES):
+        raise InvalidCommand(f"{name} decides which programs run, so it cannot be set.")
+    return name
+
+
+def checked_value(text: str) -> str:
+    """The value without a line break at its end; raises InvalidCommand."""
+    value = text.strip()
+    if not value:
+        raise InvalidCommand("The value is empty.")
+    if "\0" in value or len(value) > MAX_VALUE_CHARS:
+        raise InvalidCommand(f"The value is longer than {MAX_VALUE_CHARS:,} characters.")
+    return value
+
+
+def narrowest(entries: Iterable[tuple[SecretEntry, str]]) -> dict[str, str]:
+    """The values by name, where each name comes from the narrowest scope that has it."""
+    order = list(SecretScope)
+    ordered = sorted(entries, key=lambda pair: order.index(pair[0].ref.scope))
+    return {entry.ref.name: value for entry, value in ordered}

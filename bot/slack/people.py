@@ -1,0 +1,89 @@
+"""What Slack says about people: members, guests, admins, people of other organisations."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.policy import Person
+
+_log = logging.getLogger(__name__)
+
+# Who becomes a guest, or an admin, is treated so after this time at the latest.
+FRESH_SECONDS = 600.0
+_CALL_SECONDS = 1.5
+_TRIES = 2
+_MOST_KEPT = 5_000
+
+
+class SlackPeople:
+    """Implements the People port; asks Slack once in ten minutes about each person.
+
+    Everybody waits for it, a stop too, so it gives up after three seconds: then it goes by what
+    it heard last, if it ever heard anything.
+    """
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        team: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._team = team
+        self._clock = clock
+        self._known: dict[str, tuple[float, Person]] = {}
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def person(self, user: str) -> Person | None:
+        """Somebody; None when Slack does not say."""
+        async with self._asking[user]:
+            known = self._known.get(user)
+            if known and self._clock() - known[0] < FRESH_SECONDS:
+                return known[1]
+            person = await self._ask(user)
+            if person is None:
+                return known[1] if known else None
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+                self._asking.clear()
+            self._known[user] = (self._clock(), person)
+            return person
+
+    async def _ask(self, user: str) -> Person | None:
+        for left in reversed(range(_TRIES)):
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    answer = await self._client.users_info(user=user)
+                return person_of(answer["user"], self._team)
+            except SlackApiError as error:
+                code = error.response.get("error")
+                if code == "missing_scope":
+                    _log.error("Slack needs the scope users:read: add it and reinstall the app")
+                    return None
+                _log.warning("Slack does not say who %s is: %s", user, code)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                _log.warning("Slack does not say who %s is: %s", user, type(error).__name__)
+            if left:
+                await asyncio.sleep(0)
+        return None
+
+
+def person_of(user: Mapping[str, Any], team: str) -> Person:
+    """Read Slack's user object; `team` is the workspace that the app is installed in."""
+    home = str(user.get("team_id") or team)
+    grid = (user.get("enterprise_user") or {}).get("teams") or ()
+    return Person(
+        id=str(user["id"]),
+        is_admin=any(user.get(name) for name in ("is_admin", "is_owner", "is_primary_owner")),
+        is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+        is_external=bool(user.get("is_stranger") or (home != team and team not in grid)),
+        is_bot=bool(user.get("is_bot") or user.get("is_workflow_bot")),
+        is_deleted=bool(user.get("deleted")),
+    )

@@ -1,0 +1,155 @@
+"""Secrets and the queue in the whole product: a bot's process, its files, real containers."""
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from playground.server import PlaygroundSettings, running
+from playground.slack.person import Person
+from playground.slack.state import Json
+from tests.e2e.conftest import Bot, Stage, docker, environment_of
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+VALUE = "canary-typed-K3f9/0815+x"
+OTHER_KEY = "YW5vdGhlci1rZXktb2YtdGhlLXZhdWx0LTMyLWJ5dGU="
+ONE = {"MAX_AGENTS": "1", "RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A bot that runs one agent at a time."""
+    async with running(PlaygroundSettings()) as playground:
+        data_dir = tmp_path_factory.mktemp("data")
+        bot = Bot(environment_of(playground, data_dir) | ONE, data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+async def type_secret(ana: Person, **values: object) -> Json | str | None:
+    """Type a secret into the form; what the bot answered."""
+    assert (await ana.slash("/agent", "secrets")).ok
+    await ana.wait_for_view("Add a secret")
+    assert (await ana.click_view("secret_add")).ok
+    await ana.wait_for_view("secret_value")
+    outcome = await ana.submit_view({"secret_value": VALUE} | values)
+    assert outcome.ok
+    return outcome.answer
+
+
+def everything_written(stage: Stage) -> str:
+    """Every file of the bot, its whole log, and every call that it made to Slack."""
+    files = [path for path in stage.bot.data_dir.rglob("*") if path.is_file()]
+    assert any(path.name.endswith("-wal") for path in files)
+    on_disk = b"".join(path.read_bytes() for path in files).decode("latin-1")
+    calls = [call.as_json() for call in stage.playground.feed.entries("api_call")]
+    return on_disk + json.dumps(stage.bot.log) + json.dumps(calls)
+
+
+async def test_a_typed_secret_is_nowhere_in_clear_and_the_key_is_for_its_owner(
+    stage: Stage,
+) -> None:
+    ana = stage.person()
+    assert await type_secret(ana, kind="variable", name="NPM_TOKEN", expose=["expose"]) is None
+    await ana.wait_for_view("`NPM_TOKEN`")
+    refused = await type_secret(ana, kind="model_key")
+    assert isinstance(refused, dict)
+    assert "refuses this key (401)" in refused["errors"]["secret_value"]
+    written = everything_written(stage)
+    assert "secrets_form" in written
+    assert "canary-typed" not in written
+    assert (stage.bot.data_dir / "secrets.key").stat().st_mode & 0o777 == 0o600
+    await stage.bot.end(signal.SIGKILL)
+    assert "canary-typed" not in everything_written(stage)
+    key = stage.bot.data_dir / "secrets.key"
+    right = key.read_text()
+    key.write_text(f"{OTHER_KEY}\n")
+    await stage.bot.spawn()
+    await stage.bot.end_of_start()
+    assert "The stored secrets cannot be decrypted" in stage.bot.log[-2]["message"]
+    assert "Traceback" not in str(stage.bot.log)
+    key.write_text(right)
+    await stage.bot.start()
+    await ana.slash("/agent", "secrets")
+    await ana.wait_for_view("`NPM_TOKEN`")
+
+
+async def waits(stage: Stage, thread: str, position: str) -> None:
+    await stage.said(f"Waiting for a free place*: {position}", thread, "dev")
+
+
+async def test_three_agents_take_turns_over_a_restart_and_one_is_stopped_while_it_waits(
+    stage: Stage, leftovers: None
+) -> None:
+    ana = stage.person()
+    threads = []
+    for number in range(4):
+        await ana.slash("/agent", f"demo/todo say hello number {number}", "dev")
+        threads.append((await stage.root(f"hello number {number}", "dev"))["ts"])
+    await stage.said("scripted model", threads[0], "dev")
+    for thread, position in zip(threads[1:], ("1st", "2nd", "3rd"), strict=True):
+        await waits(stage, thread, position)
+    assert len(stage.bot.containers()) == 1
+    await ana.say("stop", "dev", threads[1])
+    await stage.said("Stopped by", threads[1], "dev")
+    await waits(stage, threads[2], "1st")
+    await stage.bot.end(signal.SIGKILL)
+    await stage.bot.start()
+    assert len(await asyncio.to_thread(stage.bot.containers)) == 1
+    await ana.say("stop", "dev", threads[0])
+    await stage.said("scripted model", threads[2], "dev")
+    await waits(stage, threads[3], "1st")
+    await ana.say("stop", "dev", threads[2])
+    await stage.said("scripted model", threads[3], "dev")
+    await ana.say("stop", "dev", threads[3])
+    await stage.no_containers()
+    started = [line for line in stage.bot.log if re.search("has a place now", line["message"])]
+    assert len(started) == 2
+
+
+async def test_a_guest_is_refused_and_nothing_starts(stage: Stage, leftovers: None) -> None:
+    eve = stage.person("eve")
+    await eve.slash("/agent", "demo/todo fix the failing test")
+    await eve.wait_for_ephemeral("Guests cannot use agents here")
+    assert not stage.bot.containers()
+
+
+async def test_a_persons_own_model_key_works_where_the_deployments_is_refused(
+    engine: None, tmp_path: Path
+) -> None:
+    async with running(PlaygroundSettings()) as playground:
+        environment = environment_of(playground, tmp_path)
+        bot = Bot(environment | {"OPENROUTER_API_KEY": "canary-of-nobody"}, tmp_path)
+        await bot.start()
+        stage = Stage(playground, bot)
+        try:
+            ana = stage.person()
+            await ana.slash("/agent", "demo/todo fix the failing test")
+            root = (await stage.root("fix the failing test"))["ts"]
+            await stage.said("Nothing is lost", root)
+            right = playground.model_key
+            assert await type_secret(ana, kind="model_key", secret_value=right) is None
+            await ana.wait_for_view("Model key")
+            await ana.say("fix the failing test", "general", root)
+            await stage.said("all pass", root)
+            inside = await asyncio.to_thread(docker, "inspect", *bot.containers())
+            assert right not in inside
+            await ana.say("stop", "general", root)
+            await stage.no_containers()
+        finally:
+            await bot.end()
+            bot.clean_up()

@@ -1,0 +1,72 @@
+"""Nothing that is stored or shown has a known secret in it."""
+
+from pathlib import Path
+
+from bot.domain.agent import AgentStatus
+from bot.domain.posts import PostKind
+from bot.domain.secret import SecretKind, SecretRef, SecretScope
+from bridge.protocol import Outcome, TaskFinished, WireError
+from tests.scripted_bridge import CHANGED
+from tests.stage import KNOWN_SECRET, Stage
+
+HOLDS = f"+password = {KNOWN_SECRET}\n".encode()
+
+
+async def test_a_failure_that_names_a_secret_is_shown_without_it(stage: Stage) -> None:
+    agent = await stage.working()
+    error = WireError(code="model_refused", message=f"The key {KNOWN_SECRET} is refused.")
+    stage.bridge.push(
+        agent.id,
+        TaskFinished(
+            at=1.0,
+            task_id=agent.first_task_id,
+            outcome=Outcome.FAILED,
+            steps=1,
+            duration_seconds=1,
+            error=error,
+        ),
+    )
+    await stage.reaches(agent.id, AgentStatus.IDLE)
+    shown = await stage.shown(agent.id)
+    assert "The key [redacted] is refused" in str(list(shown.values()))
+    assert KNOWN_SECRET not in str(list(shown.values()))
+
+
+async def test_a_patch_with_a_secret_is_kept_and_not_posted(stage: Stage, tmp_path: Path) -> None:
+    agent = await stage.idle()
+    stage.bridge.patch_bytes, stage.bridge.saved = HOLDS, CHANGED
+    await stage.service.file_patch(agent.id, "click-1")
+    await stage.service.stop(agent.id, "UANA")
+    shown = await stage.shown(agent.id)
+    assert not [post for post in shown.values() if post.kind is PostKind.FILE]
+    told = [post.text for post in shown.values() if "patch is not posted" in post.text]
+    assert len(told) == 2
+    kept = await stage.store.saved_state(agent.id)
+    assert kept
+    assert kept.patch == HOLDS
+
+
+async def test_an_edit_of_a_message_is_stored_without_secrets(stage: Stage) -> None:
+    agent = await stage.working()
+    await stage.reply(agent, "5.1", "queue it")
+    stored = await stage.store.agent(agent.id)
+    assert stored
+    assert stored.thread
+    await stage.asked("chat")
+    await stage.service.revision.revise(stored.thread, "5.1", f"use {KNOWN_SECRET}")
+    assert ("revise", agent.id, ("5.1", "use [redacted]")) in stage.bridge.asked
+
+
+async def test_a_bridge_that_takes_no_variables_is_told_once_and_the_agent_works(
+    stage: Stage,
+) -> None:
+    stage.bridge.refusals["environment"] = WireError(code="not_found", message="No such route.")
+    agent = await stage.working("trigger-1")
+    assert not [key for key in await stage.shown(agent.id) if "variables" in key]
+
+    ref = SecretRef("T1", SecretScope.USER, "UANA", SecretKind.VARIABLE, "NPM_TOKEN")
+    sealed = stage.keyring.seal("canary-variable-1")
+    await stage.keyring.put(ref, sealed, "UANA", exposed=True)
+    other = await stage.working("trigger-2")
+    shown = await stage.shown(other.id)
+    assert "variables (1) could not be handed" in shown["trouble:variables:0"].text

@@ -1,0 +1,75 @@
+"""Credentials that people have stored are used in place of the deployment's own, from then on."""
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+from pydantic import SecretStr
+
+from bot.domain.agent import RepoRef
+from bot.gateway.server import HostGateway
+from tests.integration.gateway.conftest import (
+    API,
+    GIT_TOKEN,
+    MODEL_KEY,
+    GitServer,
+    Provider,
+    git,
+)
+from tests.integration.gateway.test_git_door import url_with_token
+from tests.integration.gateway.test_model_door import bearer, chat_url, echo
+
+
+@dataclass
+class Stored:
+    """The Credentials port on two dictionaries."""
+
+    keys: dict[str, SecretStr] = field(default_factory=dict)
+    tokens: dict[RepoRef, SecretStr] = field(default_factory=dict)
+
+    async def model_key(self, agent_id: str) -> SecretStr | None:
+        """The key of an agent."""
+        return self.keys.get(agent_id)
+
+    async def git_token(self, repo: RepoRef) -> SecretStr | None:
+        """The token of a repository."""
+        return self.tokens.get(repo)
+
+
+async def test_a_stored_model_key_counts_from_the_next_call_on_and_for_its_agent_alone(
+    gateway: HostGateway, provider: Provider, session: aiohttp.ClientSession
+) -> None:
+    provider.chat = echo
+    gateway.credentials = stored = Stored()
+    gateway.open("p7qdxy", API)
+
+    async def key_used(agent_id: str) -> str:
+        headers = bearer(gateway, agent_id)
+        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+        async with session.post(chat_url(gateway), json=body, headers=headers) as answer:
+            assert answer.status == 200
+        return provider.requests[-1].headers["Authorization"]
+
+    assert await key_used("k3f9ab") == f"Bearer {MODEL_KEY}"
+    stored.keys["k3f9ab"] = SecretStr("canary-of-a-person")
+    assert await key_used("k3f9ab") == "Bearer canary-of-a-person"
+    assert await key_used("p7qdxy") == f"Bearer {MODEL_KEY}"
+    stored.keys.clear()
+    assert await key_used("k3f9ab") == f"Bearer {MODEL_KEY}"
+
+
+async def test_a_stored_git_token_opens_its_repository_for_the_check_and_for_the_clone(
+    gateway: HostGateway, git_server: GitServer, tmp_path: Path
+) -> None:
+    git_server.repository("acme/api.git", "main")
+    gateway.credentials = Stored(tokens={RepoRef("acme", "web"): SecretStr("canary-of-web")})
+    assert await gateway.check_repository(API, None) == "main"
+    git_server.token = "canary-of-api"
+    gateway.credentials = Stored(tokens={API: SecretStr("canary-of-api")})
+    assert await gateway.check_repository(API, None) == "main"
+    target = tmp_path / "clone"
+    await asyncio.to_thread(git, "clone", url_with_token(gateway), str(target), cwd=tmp_path)
+    config = (target / ".git" / "config").read_text()
+    assert "canary-of-api" not in config
+    assert GIT_TOKEN not in config
