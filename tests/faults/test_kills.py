@@ -42,7 +42,7 @@ def twelve_steps(conversation: Conversation) -> Turn:
     """Twelve looks at the repository, each with a remark, then a report in one long message."""
     if conversation.turn < STEPS:
         remark = f"Step {conversation.turn + 1} of {STEPS}: I look at the layout once more."
-        return Turn(remark, (Call("list_directory", {"path": "."}),))
+        return Turn(remark, (Call("search_files", {"pattern": f"line {conversation.turn}"}),))
     return Turn(REPORT + "".join(f"\n\nNoted: {said}" for said in conversation.task.steering))
 
 
