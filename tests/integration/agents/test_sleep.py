@@ -26,7 +26,7 @@ async def dies(stage: Stage, agent: Agent) -> None:
 async def test_one_that_is_idle_for_long_sleeps_with_its_container_stopped(stage: Stage) -> None:
     agent = await asleep(stage)
     assert not stage.runtime.containers[agent.id].running
-    assert agent.id in stage.runtime.files
+    assert agent.id in stage.runtime.kept
     assert stage.fleet.run_of(agent.id) is None
     before = await stage.shown(agent.id)
     for _ in range(2):
@@ -138,7 +138,7 @@ async def test_a_container_that_ends_twice_within_a_minute_stays_down(
     await stage.reaches(agent.id, status)
     if status is AgentStatus.FAILED:
         await stage.changes.until(lambda: agent.id in stage.runtime.removed)
-        assert agent.id in stage.runtime.files
+        assert agent.id in stage.runtime.kept
         said = [post.text for key, post in (await stage.shown(agent.id)).items() if "ended:" in key]
         assert len(said) == 1
         assert "twice within a minute" in said[0]
