@@ -4,6 +4,7 @@ A class here is a port's checks; a test class inherits it and gives the fixtures
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,20 @@ class RuntimeContract:
         assert await runtime.start(spec) == first
         assert len(await runtime.list()) == 1
         await runtime.remove(spec.agent_id)
+
+    async def test_files_are_listed_as_long_as_they_are_kept(
+        self, runtime: Runtime, spec: ContainerSpec
+    ) -> None:
+        assert not await runtime.files()
+        before = time.time()
+        await runtime.start(spec)
+        await runtime.remove(spec.agent_id, keep_files=True)
+        [(agent_id, made)] = (await runtime.files()).items()
+        assert agent_id == spec.agent_id
+        # Engines give whole seconds.
+        assert before - 1 <= made <= time.time() + 1
+        await runtime.remove(spec.agent_id)
+        assert not await runtime.files()
 
     async def test_each_agent_has_a_container_of_its_own(
         self, runtime: Runtime, spec: ContainerSpec

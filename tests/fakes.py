@@ -1,6 +1,7 @@
 """Stand-ins for the ports of bot/agents/ports.py; each passes the checks of tests/contracts.py."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,7 +33,7 @@ class FakeRuntime:
         self.containers: dict[str, Container] = {}
         self.specs: list[ContainerSpec] = []
         self.removed: list[str] = []
-        self.files: set[str] = set()
+        self.kept: dict[str, float] = {}
         self.silent = False
         self.unanswered = 0
         self.refusal: EngineError | None = None
@@ -54,7 +55,7 @@ class FakeRuntime:
         endpoint = f"http://{spec.agent_id}.invalid"
         made = Container(f"c{len(self.specs)}-{spec.agent_id}", spec.agent_id, True, endpoint)
         self.containers[spec.agent_id] = made
-        self.files.add(spec.agent_id)
+        self.kept.setdefault(spec.agent_id, time.time())
         self._changes.tell()
         return made
 
@@ -88,17 +89,23 @@ class FakeRuntime:
     async def has_files(self, agent_id: str) -> bool:
         """Whether its volumes are there."""
         self._answer()
-        return agent_id in self.files
+        return agent_id in self.kept
+
+    async def files(self) -> Mapping[str, float]:
+        """Whose volumes are there, and since when; a test may set `kept`."""
+        self._answer()
+        return dict(self.kept)
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Remove it; gone is a success."""
         self._answer()
         if self.removal:
+            self._changes.tell()
             await self.removal.wait()
         self.removed.append(agent_id)
         self.containers.pop(agent_id, None)
         if not keep_files:
-            self.files.discard(agent_id)
+            self.kept.pop(agent_id, None)
         self._tell(agent_id)
 
     async def watch(self) -> AsyncGenerator[str, None]:

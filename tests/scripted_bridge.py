@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from bot.agents.ports import BridgeAddress
 from bot.errors import BridgeRefused, BridgeUnreachable
@@ -270,7 +271,8 @@ class ScriptedBridge:
 
 
 def _name(address: BridgeAddress) -> str:
-    return address.endpoint.removeprefix("http://").removesuffix(".invalid")
+    """The agent's id; the same at each of its ports."""
+    return str(urlsplit(address.endpoint).hostname).removesuffix(".invalid")
 
 
 def _error(code: str, message: str = "No.") -> WireError:

@@ -95,6 +95,8 @@ class Boot:
         try:
             return await self._world.runtime.find(agent.id)
         except EngineError as error:
+            # It may take long; nobody should have to guess what a start waits for.
+            await self._progress.phase("engine")
             raise NoAnswer(str(error)) from error
 
     async def _answers(self, agent: Agent, address: BridgeAddress) -> None:

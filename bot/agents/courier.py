@@ -28,20 +28,24 @@ class Courier:
         self._new_message.set()
 
     async def deliver(
-        self, address: BridgeAddress, check_container: Callable[[], Awaitable[None]]
+        self, address: BridgeAddress, is_there: Callable[[], Awaitable[bool]]
     ) -> None:
-        """Deliver until cancelled; `check_container` raises when waiting has no sense."""
+        """Deliver until cancelled.
+
+        `is_there`: whether it is the agent's container that answers at this address; raises when
+        waiting has no sense.
+        """
         while True:
             self._new_message.clear()
             for message in await self._world.store.undelivered(self._agent_id):
-                await self._hand_over(address, message, check_container)
+                await self._hand_over(address, message, is_there)
             await self._new_message.wait()
 
     async def _hand_over(
         self,
         address: BridgeAddress,
         message: Message,
-        check_container: Callable[[], Awaitable[None]],
+        is_there: Callable[[], Awaitable[bool]],
     ) -> None:
         current: Message | None = message
         while current is not None:
@@ -49,12 +53,14 @@ class Courier:
                 await self._send(address, current)
             except BridgeUnreachable as error:
                 logger.warning("message %s waits: %s", message.id, error)
-                await check_container()
+                await is_there()
             except BridgeRefused as error:
-                if error.error.code != ErrorCode.QUEUE_FULL:
+                # The port of a container that ended may be another's by now: no word of ours.
+                if error.error.code != ErrorCode.QUEUE_FULL and await is_there():
                     await self._report_refusal(message, error)
                     return
                 # Nothing is lost: it stays stored, and the queue shortens as tasks end.
+                logger.warning("message %s waits: %s", message.id, error)
             else:
                 return
             await asyncio.sleep(RETRY_SECONDS)

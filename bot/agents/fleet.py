@@ -43,6 +43,10 @@ class Fleet:
             if not self._held[agent_id]:
                 del self._held[agent_id]
 
+    def held(self, agent_id: str) -> bool:
+        """Whether it is just being started, stopped or removed."""
+        return agent_id in self._held
+
     def launch(self, agent: Agent) -> None:
         """Drive an agent from now on."""
         run = AgentRun(self._world, agent)

@@ -87,6 +87,12 @@ class Runtime(Protocol):
     async def has_files(self, agent_id: str) -> bool:
         """Whether the volumes of the agent are still there, with or without a container."""
 
+    async def files(self) -> Mapping[str, float]:
+        """Whose volumes there are, and when the newest was made (seconds since the epoch).
+
+        With or without a container, complete or not; raises EngineError when the engine is silent.
+        """
+
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Remove the container, and its volumes unless they are kept for a later one.
 

@@ -69,6 +69,8 @@ class Progress:
         """Show that a phase of the boot begins; a task that is at work or over shows none."""
         if self.card.running or self.card.outcome is not None:
             return
+        if any(phase.name == name and phase.seconds is None for phase in self.card.phases):
+            return
         self.card = self.card.begin_phase(name, self._world.clock())
         async with self._world.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 
 from bot.agents.fleet import Fleet
+from bot.agents.leftovers import Leftovers
 from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.errors import BotError
@@ -21,6 +22,7 @@ class Recovery:
         self._world = world
         self._service = service
         self._fleet = fleet
+        self._leftovers = Leftovers(world, fleet)
         self._hint = asyncio.Event()
 
     async def run(self) -> None:
@@ -36,6 +38,7 @@ class Recovery:
                 await self._service.settle()
                 await self._fleet.reconcile()
                 await self._fleet.rest()
+                await self._leftovers.remove()
             except BotError as error:
                 logger.warning("cannot compare agents and containers: %s", error)
             with contextlib.suppress(TimeoutError):

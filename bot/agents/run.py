@@ -1,6 +1,7 @@
 """The life of one agent while the bot runs: boot, follow its events, hand over its messages."""
 
 import asyncio
+import functools
 import logging
 
 from bot.agents.boot import Boot, ContainerEnded, ContainerGone, NoAnswer
@@ -12,7 +13,7 @@ from bot.agents.progress import Progress
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
-from bridge.protocol import TaskFinished
+from bridge.protocol import Outcome, TaskFinished
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ class AgentRun:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(address))
-                group.create_task(self._courier.deliver(address, self._check_container))
+                check = functools.partial(self._is_at, address)
+                group.create_task(self._courier.deliver(address, check))
         except ExceptionGroup as group_error:
             # Both halves watch the same bridge: the first reason is the reason.
             raise group_error.exceptions[0] from group_error
@@ -105,6 +107,7 @@ class AgentRun:
         """
         now = self._world.clock()
         waiting = await self._world.store.undelivered(self._agent_id)
+        told = await self._was_cut_short(now)
         logger.warning("%s", ended)
         async with self._world.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
@@ -113,6 +116,8 @@ class AgentRun:
             resting = agent.status in {AgentStatus.IDLE, AgentStatus.SLEEPING}
             if resting and not waiting:
                 await tx.save_agent(agent.with_status(AgentStatus.SLEEPING, now))
+                if told:
+                    return False
                 text = f"💤 {how_it_ended(ended.how)} while it was idle. A reply wakes it."
                 key = f"asleep:{agent.last_seq}"
                 await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
@@ -122,6 +127,13 @@ class AgentRun:
             await tx.save_agent(agent.revived(now))
         self.progress.because(f"{how_it_ended(ended.how)} and was started again.")
         return True
+
+    async def _was_cut_short(self, now: float) -> bool:
+        """Whether its task ended just before with it: then the thread knows already."""
+        events = await self._world.store.events(self._agent_id)
+        ends = [event for event in events if isinstance(event, TaskFinished)]
+        cut = bool(ends) and ends[-1].outcome is Outcome.FAILED
+        return cut and now - ends[-1].at < CRASH_LOOP_SECONDS
 
     async def _follow(self, address: BridgeAddress) -> None:
         while True:
@@ -133,10 +145,12 @@ class AgentRun:
                         await self._keep_state(address)
             except BridgeUnreachable as error:
                 logger.warning("the event stream of %s is gone: %s", self._agent_id, error)
+                await self._is_at(address)
             except BridgeRefused as error:
-                # Its log ends before ours: these are not the files that we knew.
-                raise ContainerGone(f"the log of {self._agent_id} is another one") from error
-            await self._check_container()
+                logger.warning("the event stream of %s is refused: %s", self._agent_id, error)
+                if await self._is_at(address):
+                    # Its log ends before ours: these are not the files that we knew.
+                    raise ContainerGone(f"the log of {self._agent_id} is another one") from error
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _keep_state(self, address: BridgeAddress) -> None:
@@ -158,17 +172,24 @@ class AgentRun:
         if agent:
             await self._branch.push(agent, address)
 
-    async def _check_container(self) -> None:
-        """Raise ContainerGone or ContainerEnded; a silent engine says nothing."""
+    async def _is_at(self, address: BridgeAddress) -> bool:
+        """Whether its container runs and answers there; False: the engine does not say.
+
+        Raises ContainerGone, ContainerEnded, or NoAnswer when it has to be asked elsewhere: a
+        container that was started again has another port, and its old one may be another's.
+        """
         try:
             container = await self._world.runtime.find(self._agent_id)
         except EngineError as error:
             logger.warning("the engine did not answer about %s: %s", self._agent_id, error)
-            return
+            return False
         if container is None:
             raise ContainerGone(f"the container of {self._agent_id} is gone")
         if not container.running:
             raise ContainerEnded(self._agent_id, container.exit)
+        if container.endpoint != address.endpoint:
+            raise NoAnswer(f"the container of {self._agent_id} is at {container.endpoint} now")
+        return True
 
     async def _stored(self) -> Agent:
         agent = await self._world.store.agent(self._agent_id)

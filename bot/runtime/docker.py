@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -114,6 +114,11 @@ class DockerRuntime:
         """Whether all volumes of the agent are there; raises EngineError."""
         engine = await self._connected()
         return await self._call("files", QUERY_SECONDS, lambda: engine.has_files(agent_id))
+
+    async def files(self) -> Mapping[str, float]:
+        """Return whose volumes there are and when the newest was made; raises EngineError."""
+        engine = await self._connected()
+        return await self._call("volumes", QUERY_SECONDS, engine.files)
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Remove the container, and its volumes unless they are kept; gone is a success."""

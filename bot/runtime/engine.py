@@ -14,7 +14,7 @@ from docker.errors import APIError, DockerException, NotFound
 from bot.agents.ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.connection import answering, opened
-from bot.runtime.facts import inspected_container, is_running, running_container
+from bot.runtime.facts import inspected_container, is_running, newest_volumes, running_container
 from bot.runtime.network import Network
 from bot.runtime.refusals import image_needed, startable
 from bot.runtime.spec import LABEL_CONFIG_HASH, Deployment, broken_promises
@@ -192,7 +192,7 @@ class Engine:
             self._api.create_volume(name, labels=self._deployment.labels(agent_id))
         return [name for name in wanted if name not in there]
 
-    def _volumes(self, agent_id: str) -> list[Json]:
+    def _volumes(self, agent_id: str | None = None) -> list[Json]:
         filters = {"label": self._deployment.label_filter(agent_id)}
         return list(self._api.volumes(filters=filters)["Volumes"] or ())
 
@@ -265,6 +265,11 @@ class Engine:
                 self._remove_volume(name)
         except (DockerException, requests.RequestException, EngineError) as error:
             _log.warning("a failed start left something behind: %s", error)
+
+    def files(self) -> dict[str, float]:
+        """Return whose volumes there are, and when the newest was made, since the epoch."""
+        with answering(self._address):
+            return newest_volumes(self._volumes())
 
     def remove(self, agent_id: str, *, keep_files: bool) -> None:
         """Remove the agent's containers, and its volumes too; gone or going is a success."""

@@ -1,5 +1,7 @@
 """What the engine reports about a container, as our own data."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from bot.agents.ports import Container, Exit
@@ -38,6 +40,18 @@ def inspected_container(facts: Json) -> Container:
     published = (facts["NetworkSettings"]["Ports"] or {}).get(CONTAINER_PORT) or ()
     ports = [port["HostPort"] for port in published if port["HostIp"] == LOOPBACK]
     return Container(facts["Id"], agent_id, True, _endpoint(ports))
+
+
+def newest_volumes(items: Iterable[Json]) -> dict[str, float]:
+    """Read a list of volumes: whose they are, and when the newest was made, since the epoch."""
+    newest: dict[str, float] = {}
+    for item in items:
+        agent_id = (item["Labels"] or {}).get(LABEL_AGENT, "")
+        if not agent_id:
+            continue
+        made = datetime.fromisoformat(item["CreatedAt"]).timestamp()
+        newest[agent_id] = max(made, newest.get(agent_id, made))
+    return newest
 
 
 def _endpoint(ports: list[str] | list[int]) -> str | None:

@@ -26,7 +26,7 @@ async def dies(stage: Stage, agent: Agent) -> None:
 async def test_one_that_is_idle_for_long_sleeps_with_its_container_stopped(stage: Stage) -> None:
     agent = await asleep(stage)
     assert not stage.runtime.containers[agent.id].running
-    assert agent.id in stage.runtime.files
+    assert agent.id in stage.runtime.kept
     assert stage.fleet.run_of(agent.id) is None
     before = await stage.shown(agent.id)
     for _ in range(2):
@@ -86,6 +86,19 @@ async def test_an_idle_one_whose_container_ended_sleeps_and_its_thread_is_told(
     await stage.changes.until(lambda: stage.fleet.run_of(agent.id) is None)
     said = (await stage.shown(agent.id))[f"notice:asleep:{agent.last_seq}"].text
     assert said == "💤 The container ran out of memory while it was idle. A reply wakes it."
+
+
+async def test_a_thread_that_was_told_of_the_failed_task_hears_nothing_of_the_sleep(
+    stage: Stage,
+) -> None:
+    # Engine and bridge ended together: the bridge had time to say that its task is cut short.
+    stage.clock.now = 5.0
+    agent = await stage.working()
+    stage.bridge.finish(agent.id, outcome=Outcome.FAILED)
+    agent = await stage.reaches(agent.id, AgentStatus.IDLE)
+    await dies(stage, agent)
+    await stage.reaches(agent.id, AgentStatus.SLEEPING)
+    assert not [key for key in await stage.shown(agent.id) if key.startswith("notice:asleep")]
     await stage.reply(agent, "5.1", "and a test")
     await stage.reaches(agent.id, AgentStatus.WORKING)
     assert len(stage.runtime.specs) == 1
@@ -125,7 +138,7 @@ async def test_a_container_that_ends_twice_within_a_minute_stays_down(
     await stage.reaches(agent.id, status)
     if status is AgentStatus.FAILED:
         await stage.changes.until(lambda: agent.id in stage.runtime.removed)
-        assert agent.id in stage.runtime.files
+        assert agent.id in stage.runtime.kept
         said = [post.text for key, post in (await stage.shown(agent.id)).items() if "ended:" in key]
         assert len(said) == 1
         assert "twice within a minute" in said[0]

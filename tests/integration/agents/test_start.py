@@ -184,3 +184,15 @@ async def test_a_task_of_40000_characters_is_kept_whole(stage: Stage) -> None:
     await stage.asked("execute")
     assert stage.bridge.bodies("execute")[0].text == task
     assert len(agent.title) <= 120
+
+
+async def test_a_start_that_waits_for_the_engine_says_so_and_goes_on(stage: Stage) -> None:
+    stage.runtime.silent = True
+    agent = await stage.service.start(COMMAND, ORIGIN)
+    assert agent
+    await stage.changes.until(lambda: stage.runtime.unanswered >= 3)
+    card = (await stage.shown(agent.id))[f"card:{agent.id}-1"]
+    assert str(card.payload).count("engine") == 1
+    assert "… engine" in str(card.payload)
+    stage.runtime.silent = False
+    await stage.reaches(agent.id, AgentStatus.WORKING)
