@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from bridge.doorway import Doorway
 from bridge.errors import BridgeError
 from bridge.patching import MAX_PATCH_BYTES
 from bridge.protocol import (
@@ -51,6 +52,7 @@ _UNAUTHORIZED = WireError(
     code=ErrorCode.UNAUTHORIZED, message="This needs the token of this agent."
 )
 _FAILED_INSIDE = WireError(code=ErrorCode.INTERNAL, message="The bridge failed inside.")
+_DOORWAY = web.AppKey("doorway", Doorway)
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -59,12 +61,14 @@ def create_app(
     session: Session,
     token: SecretStr,
     *,
+    doorway: Doorway,
     heartbeat_seconds: float = 15.0,
     on_request: Callable[[], None] = lambda: None,
 ) -> web.Application:
     """The routes over one session. `on_request` hears of each request, once it is answered."""
     routes = _Routes(session, Streams(session.events, heartbeat_seconds=heartbeat_seconds))
     app = web.Application(middlewares=[_guard(token, on_request)])
+    app[_DOORWAY] = doorway
     app.add_routes(
         [
             web.get("/health", routes.health),
@@ -160,9 +164,15 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        doorway = request.app[_DOORWAY]
+        doorway.begun(request)
         try:
             said = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-            if request.path == "/health" or hmac.compare_digest(said, expected):
+            if hmac.compare_digest(said, expected):
+                if not request.body_exists:
+                    doorway.let_in(request)
+                return await handler(request)
+            if request.path == "/health":
                 return await handler(request)
             return _error(401, _UNAUTHORIZED)
         except BridgeError as error:
@@ -172,11 +182,12 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
             code = ErrorCode.NOT_FOUND if is_missing else ErrorCode.INVALID_REQUEST
             return _error(error.status, WireError(code=code, message=f"{error.reason}."))
         except ConnectionError:
-            raise  # the client went away
+            return web.Response(status=400)  # the client went away: nobody reads this
         except Exception:  # noqa: BLE001  (boundary: no traceback ever goes onto the wire)
             _log.exception("%s %s failed inside", request.method, request.path[:100])
             return _error(_INTERNAL_STATUS, _FAILED_INSIDE)
         finally:
+            doorway.answered(request)
             on_request()
 
     return guard
@@ -192,6 +203,7 @@ async def _body(request: web.Request, limit_bytes: int) -> bytes:
                     raise web.HTTPRequestEntityTooLarge(limit_bytes, len(body))
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
+    request.app[_DOORWAY].let_in(request)
     return bytes(body)
 
 

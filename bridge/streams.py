@@ -9,7 +9,7 @@ from bridge.errors import BridgeError
 from bridge.events import EventLog, Follower, Frame
 from bridge.protocol import ErrorCode
 
-_MAX_STREAMS = 64
+_MAX_STREAMS = 48  # of 64 connections: the others are for requests
 _WRITE_SECONDS = 120.0  # a reader that takes nothing for so long is gone; it may come back
 _LOOK_SECONDS = 0.5  # nothing tells a handler that waits that its connection is gone
 _MAX_INCOMING_BYTES = 4_096
