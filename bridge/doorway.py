@@ -47,6 +47,7 @@ class Doorway:
         # Who may be sent away, the one that has been so for longest first.
         self._strangers: dict[_Visitor, None] = {}
         self._resting: dict[_Visitor, None] = {}
+        self._refused: set[int | None] = set()
 
     @asynccontextmanager
     async def serving(
@@ -89,7 +90,7 @@ class Doorway:
 
     def enter(self, visitor: "_Visitor", transport: asyncio.Transport) -> bool:
         """Whether there is room for it, where it may be necessary to send another away."""
-        if not _is_welcome(transport):
+        if not self._is_welcome(transport):
             return False
         if len(self._visitors) >= self._max_connections:
             queue = self._strangers or self._resting
@@ -105,6 +106,19 @@ class Doorway:
         self._visitors.pop(transport, None)
         self._strangers.pop(visitor, None)
         self._resting.pop(visitor, None)
+
+    def _is_welcome(self, transport: asyncio.Transport) -> bool:
+        """Whether it comes from outside, or from this process's user: the tools' is neither."""
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not isinstance(peer, tuple):
+            return True  # a unix socket, whose mode decided that
+        uid = uid_of(peer[:2], here[:2])
+        if uid in (None, 0, os.getuid()):
+            return True
+        if uid not in self._refused:
+            self._refused.add(uid)
+            _log.warning("connections of user %s are refused", uid)
+        return False
 
     def _rest(self, visitor: "_Visitor") -> None:
         queue = self._resting if visitor.is_known else self._strangers
@@ -180,15 +194,3 @@ class _Visitor(asyncio.Protocol):
     def _start_clock(self) -> None:
         loop = asyncio.get_running_loop()
         self._clock = loop.call_later(self._doorway.header_seconds, self.send_away)
-
-
-def _is_welcome(transport: asyncio.Transport) -> bool:
-    """Whether the caller is from outside, or of this process's user: the tools' user is neither."""
-    peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    if not isinstance(peer, tuple):
-        return True  # a unix socket, whose mode decided that
-    uid = uid_of(peer[:2], here[:2])
-    if uid in (None, 0, os.getuid()):
-        return True
-    _log.warning("a process of user %s was refused", uid)
-    return False

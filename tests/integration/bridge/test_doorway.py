@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -245,3 +246,40 @@ async def test_the_bridge_serves_all_of_its_routes_on_a_path(
             assert await response.content.readline() == b"id: 1\n"
         async with http.ws_connect("/agent/ws", headers=headers) as ws:
             assert "workspace_cloning" in await ws.receive_str(timeout=5)
+
+
+STRANGER = """
+import os, socket, sys
+os.setgroups([])
+os.setresgid(10002, 10002, 10002)
+os.setresuid(10002, 10002, 10002)
+host, port, token = sys.argv[1:]
+with socket.socket() as bridge:
+    try:
+        bridge.connect((host, int(port)))
+        bridge.sendall(
+            f"GET /agent/status HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n"
+            f"Authorization: Bearer {token}\\r\\n\\r\\n".encode()
+        )
+        print(bridge.recv(1_000), end="")
+    except ConnectionError:
+        print(b"", end="")
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("said", [TOKEN, "a-wrong-token"])
+async def test_on_tcp_the_user_of_the_tools_gets_no_answer_at_all(
+    environment: dict[str, str], said: str
+) -> None:
+    async with running(environment) as (bridge_process, client):
+        host, _, port = client.url.removeprefix("http://").partition(":")
+        for _ in range(5):
+            stranger = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", STRANGER, host, port, said, stdout=asyncio.subprocess.PIPE
+            )
+            assert (await stranger.communicate())[0] == b"b''"
+        assert (await client.get("/agent/status"))[0] == 200
+        bridge_process.terminate()
+        _, logs = await bridge_process.communicate()
+        assert logs.count(b"user 10002") == 1  # said once, so that nobody fills the log
