@@ -12,7 +12,8 @@ from bridge.protocol import ErrorCode
 _MAX_STREAMS = 48  # of 64 connections: the others are for requests
 _WRITE_SECONDS = 120.0  # a reader that takes nothing for so long is gone; it may come back
 _LOOK_SECONDS = 0.5  # nothing tells a handler that waits that its connection is gone
-_MAX_INCOMING_BYTES = 4_096
+_MAX_INCOMING_BYTES = 4_096  # of a frame that is then refused anyhow
+_CLOSE_SECONDS = 2.0
 _HEARTBEAT = b": heartbeat\n\n"
 
 
@@ -61,9 +62,16 @@ class Streams:
         return response
 
     async def send_websocket(self, request: web.Request, after: int) -> web.WebSocketResponse:
-        """The same events, one JSON object a text message; what the reader says is ignored."""
+        """The same events, one JSON object a text message.
+
+        Who sends anything but control frames is closed: 1003 for a message, 1009 for one that is
+        too long, 1007 for text that is none, 1002 for what is no frame.
+        """
         response = web.WebSocketResponse(
-            heartbeat=self._heartbeat_seconds, max_msg_size=_MAX_INCOMING_BYTES
+            heartbeat=self._heartbeat_seconds,
+            max_msg_size=_MAX_INCOMING_BYTES,
+            timeout=_CLOSE_SECONDS,
+            compress=False,
         )
         self._enter()
         try:
@@ -71,8 +79,8 @@ class Streams:
                 await response.prepare(request)
                 async with asyncio.TaskGroup() as group:
                     sender = group.create_task(self._send_messages(response, follower))
-                    async for _ in response:
-                        pass
+                    async for _ in response:  # closed already, where it was no frame
+                        await response.close(code=WSCloseCode.UNSUPPORTED_DATA)
                     sender.cancel()
         finally:
             self._open -= 1
