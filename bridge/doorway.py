@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.peers import uid_of
 
@@ -33,6 +34,16 @@ _HTTP_BOUNDS: dict[str, Any] = {
 }
 
 _log = logging.getLogger(__name__)
+_http_log = logging.getLogger("bridge.http")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether the fault is on this side: what is no HTTP would fill the log, from anybody."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_http_log.addFilter(_is_ours)
 
 
 class Doorway:
@@ -55,7 +66,11 @@ class Doorway:
     ) -> AsyncIterator[None]:
         """Answer at a listening socket while inside; then finish what is under way."""
         runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=shutdown_seconds, **_HTTP_BOUNDS
+            app,
+            access_log=None,
+            logger=_http_log,
+            shutdown_timeout=shutdown_seconds,
+            **_HTTP_BOUNDS,
         )
         await runner.setup()
         try:

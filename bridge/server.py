@@ -34,7 +34,7 @@ from bridge.streams import Streams
 _log = logging.getLogger(__name__)
 _BODY_BYTES = 2 * 1_048_576
 _BODY_SECONDS = 30.0
-_STATUS = {
+STATUS_OF = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.REPOSITORY_NOT_FOUND: 404,
@@ -46,7 +46,7 @@ _STATUS = {
     ErrorCode.CLONE_TIMEOUT: 504,
     ErrorCode.NO_SPACE: 507,
 }
-_INTERNAL_STATUS = 500
+INTERNAL_STATUS = 500
 
 _UNAUTHORIZED = WireError(
     code=ErrorCode.UNAUTHORIZED, message="This needs the token of this agent."
@@ -66,30 +66,36 @@ def create_app(
     on_request: Callable[[], None] = lambda: None,
 ) -> web.Application:
     """The routes over one session. `on_request` hears of each request, once it is answered."""
-    routes = _Routes(session, Streams(session.events, heartbeat_seconds=heartbeat_seconds))
+    streams = Streams(session.events, session.is_over, heartbeat_seconds=heartbeat_seconds)
+    routes = _Routes(session, streams)
     app = web.Application(middlewares=[_guard(token, on_request)])
     app[_DOORWAY] = doorway
     app.add_routes(
         [
-            web.get("/health", routes.health),
+            _get("/health", routes.health),
             web.post("/agent/workspace", routes.workspace),
             web.post("/agent/execute", routes.execute),
             web.post("/agent/chat", routes.chat),
             web.put("/agent/messages/{id}", routes.revise),
             web.delete("/agent/messages/{id}", routes.withdraw),
-            web.get("/agent/conversation", routes.export),
+            _get("/agent/conversation", routes.export),
             web.put("/agent/conversation", routes.restore),
-            web.get("/agent/status", routes.status),
-            web.get("/agent/events", routes.events),
-            web.get("/agent/ws", routes.websocket),
+            _get("/agent/status", routes.status),
+            _get("/agent/events", routes.events),
+            _get("/agent/ws", routes.websocket),
             web.post("/agent/interrupt", routes.interrupt),
-            web.get("/agent/diff", routes.diff),
+            _get("/agent/diff", routes.diff),
             web.post("/agent/push", routes.push),
-            web.get("/agent/patch", routes.patch),
+            _get("/agent/patch", routes.patch),
             web.put("/agent/patch", routes.apply),
         ]
     )
     return app
+
+
+def _get(path: str, handler: Handler) -> web.RouteDef:
+    # Without HEAD, which would follow a stream that shows nothing.
+    return web.get(path, handler, allow_head=False)
 
 
 class _Routes:
@@ -176,16 +182,19 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
                 return await handler(request)
             return _error(401, _UNAUTHORIZED)
         except BridgeError as error:
-            return _error(_STATUS.get(error.code, _INTERNAL_STATUS), error.on_the_wire())
+            return _error(STATUS_OF.get(error.code, INTERNAL_STATUS), error.on_the_wire())
         except web.HTTPException as error:
             is_missing = isinstance(error, web.HTTPNotFound)
             code = ErrorCode.NOT_FOUND if is_missing else ErrorCode.INVALID_REQUEST
-            return _error(error.status, WireError(code=code, message=f"{error.reason}."))
+            answer = _error(error.status, WireError(code=code, message=f"{error.reason}."))
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                answer.headers["Allow"] = error.headers["Allow"]
+            return answer
         except ConnectionError:
             return web.Response(status=400)  # the client went away: nobody reads this
         except Exception:  # noqa: BLE001  (boundary: no traceback ever goes onto the wire)
             _log.exception("%s %s failed inside", request.method, request.path[:100])
-            return _error(_INTERNAL_STATUS, _FAILED_INSIDE)
+            return _error(INTERNAL_STATUS, _FAILED_INSIDE)
         finally:
             doorway.answered(request)
             on_request()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from aiohttp import WSCloseCode, web
 
@@ -20,8 +21,11 @@ _HEARTBEAT = b": heartbeat\n\n"
 class Streams:
     """Hands the log to any number of readers, each at its own pace."""
 
-    def __init__(self, log: EventLog, *, heartbeat_seconds: float) -> None:
+    def __init__(
+        self, log: EventLog, is_over: Callable[[str], bool], *, heartbeat_seconds: float
+    ) -> None:
         self._log = log
+        self._is_over = is_over
         self._heartbeat_seconds = heartbeat_seconds
         self._open = 0
 
@@ -45,7 +49,7 @@ class Streams:
     async def send(
         self, request: web.Request, after: int, *, task_id: str | None = None
     ) -> web.StreamResponse:
-        """Server-sent events: all of them, or those of one task until it is finished."""
+        """Server-sent events: all of them, or those of one task until it is over."""
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -101,7 +105,12 @@ class Streams:
     ) -> None:
         heard = time.monotonic()
         while not self._log.closed and request.transport is not None:
-            frames = await follower.next(min(_LOOK_SECONDS, self._heartbeat_seconds))
+            # Asked before the log is read: what the task told last is in it by then.
+            is_over = task_id is not None and self._is_over(task_id)
+            look = 0.0 if is_over else min(_LOOK_SECONDS, self._heartbeat_seconds)
+            frames = await follower.next(look)
+            if is_over and not frames:
+                return  # its reader has everything, or it was withdrawn
             wanted = [frame for frame in frames if task_id in (None, frame.task_id)]
             data = b"".join(map(_sse, wanted))
             if not data and time.monotonic() - heard >= self._heartbeat_seconds:
