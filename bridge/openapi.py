@@ -158,9 +158,9 @@ def _errors(operation: Operation, shared: dict[str, Any]) -> dict[str, Any]:
 def _content(shape: type[BaseModel] | str, names: _Names, mode: JsonSchemaMode) -> dict[str, Any]:
     match shape:
         case str() if shape == EVENTS:
-            return {EVENTS: {"schema": {"type": "string"}, "x-data": {"$ref": f"{_REF}AgentEvent"}}}
+            return {EVENTS: {"schema": {"$ref": f"{_REF}StreamedEvent"}}}
         case str():
-            return {shape: {"schema": {"type": "string"}}}
+            return {shape: {"schema": {"type": "string", "format": "binary"}}}
         case _:
             return {_JSON: {"schema": names[shape, mode]}}
 
@@ -200,6 +200,19 @@ def _schemas() -> tuple[_Names, dict[str, Any]]:
             "propertyName": "type",
             "mapping": {kind: _REF + name for kind, name in kinds.items()},
         },
+    }
+    schemas["StreamedEvent"] = {
+        "type": "object",
+        "properties": {
+            "id": _PLACE_SCHEMA,
+            "event": {"type": "string", "enum": list(kinds)},
+            "data": {
+                "type": "string",
+                "contentMediaType": _JSON,
+                "contentSchema": {"$ref": f"{_REF}AgentEvent"},
+            },
+        },
+        "required": ["event", "data"],
     }
     return names, dict(sorted(schemas.items()))
 

@@ -110,23 +110,25 @@ class _Routes:
         return _json(await self._session.prepare(await _read(request, WorkspaceRequest)))
 
     async def execute(self, request: web.Request) -> web.StreamResponse:
+        place = self._streams.place(request)  # a wrong one is told before anything is begun
         accepted = await self._session.execute(await _read(request, ExecuteRequest))
-        return await self._answer(request, accepted)
+        return await self._answer(request, accepted, place)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
+        place = self._streams.place(request)
         accepted = await self._session.chat(await _read(request, ChatRequest))
         if accepted.disposition is not Disposition.STARTED:
             return _json(accepted, status=202)
-        return await self._answer(request, accepted)
+        return await self._answer(request, accepted, place)
 
     async def status(self, _request: web.Request) -> web.StreamResponse:
         return _json(self._session.status())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        return await self._streams.send(request, self._streams.place(request, 0))
+        return await self._streams.send(request, self._streams.place(request) or 0)
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
-        return await self._streams.send_websocket(request, self._streams.place(request, 0))
+        return await self._streams.send_websocket(request, self._streams.place(request) or 0)
 
     async def interrupt(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.interrupt())
@@ -157,11 +159,12 @@ class _Routes:
         saved = await _read(request, SavedConversation, MAX_SAVED_BYTES)
         return _json(await self._session.restore(saved))
 
-    async def _answer(self, request: web.Request, accepted: Accepted) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, accepted: Accepted, place: int | None
+    ) -> web.StreamResponse:
         if "application/json" in request.headers.get("Accept", ""):
             return _json(accepted, status=202)
-        start = self._session.before_task(accepted.task_id)
-        after = self._streams.place(request, start)
+        after = self._session.before_task(accepted.task_id) if place is None else place
         return await self._streams.send(request, after, task_id=accepted.task_id)
 
 

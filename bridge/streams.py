@@ -29,16 +29,22 @@ class Streams:
         self._heartbeat_seconds = heartbeat_seconds
         self._open = 0
 
-    def place(self, request: web.Request, start: int) -> int:
-        """The number of the last event that the reader has: what it says, or `start`.
+    def place(self, request: web.Request) -> int | None:
+        """The number of the last event that the reader has, if it says one.
 
         Raises BridgeError when it is no number, or lies beyond the log.
         """
-        said = request.headers.get("Last-Event-ID") or request.query.get("after")
-        if said is None:
-            return start
+        found = None
+        for said in (request.query.get("after"), request.headers.get("Last-Event-ID")):
+            if said is not None:
+                found = self._number(said)
+        return found
+
+    def _number(self, said: str) -> int:
         if not (said.isascii() and said.isdecimal() and len(said) < 16):  # noqa: PLR2004  (digits)
-            raise BridgeError(ErrorCode.INVALID_REQUEST, "`after` has to be an event's number.")
+            raise BridgeError(
+                ErrorCode.INVALID_REQUEST, "`after` and Last-Event-ID have to be an event's number."
+            )
         if int(said) > self._log.last_seq:
             raise BridgeError(
                 ErrorCode.INVALID_REQUEST,
