@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run check test test-unit test-parts test-containers test-e2e bench image format clean
+.PHONY: help setup venv run check test test-unit test-parts test-containers test-e2e bench openapi image format clean
 
 # One target at a time: each is a script with an order of its own.
 .NOTPARALLEL:
@@ -40,6 +40,10 @@ test-e2e: setup ## the end-to-end tests only
 
 bench: setup ## run the benchmarks
 	@$(PY)/python -m benchmarks
+
+openapi: venv ## describe the bridge's routes anew, in docs/openapi.json
+	$(PY)/python -m bridge.openapi >docs/openapi.json.new
+	@mv docs/openapi.json.new docs/openapi.json
 
 image: ## build the image of the bridge and try it
 	@scripts/engine.sh ensure

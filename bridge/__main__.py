@@ -7,11 +7,12 @@ import os
 import signal
 import sys
 
-from aiohttp import web
 from pydantic import ValidationError
 
 from bridge.config import BridgeSettings
+from bridge.doorway import Doorway
 from bridge.errors import BridgeError
+from bridge.listening import listening_socket
 from bridge.llm import OpenAIChatModel
 from bridge.logs import set_up_logs
 from bridge.protocol import PROTOCOL_VERSION
@@ -56,23 +57,23 @@ async def _serve(settings: BridgeSettings) -> None:
     )
     session = Session(settings, model, default_tools())
     answered, stop = asyncio.Event(), asyncio.Event()
-    app = create_app(session, settings.bridge_token, on_request=answered.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    doorway = Doorway()
+    app = create_app(session, settings.bridge_token, doorway=doorway, on_request=answered.set)
     _stop_on_signals(stop)
     try:
-        await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port).start()
-        host, port = runner.addresses[0][:2]
-        _log.info("listening on %s:%s", host, port)
-        async with asyncio.TaskGroup() as group:
-            work = group.create_task(session.run())
-            warm = group.create_task(_prewarm(model, answered))
-            await stop.wait()
-            work.cancel()
-            warm.cancel()
+        with listening_socket(
+            settings.bridge_socket, settings.socket_gid, settings.host, settings.port
+        ) as (listener, name):
+            async with doorway.serving(app, listener):
+                _log.info("listening on %s", name)
+                async with asyncio.TaskGroup() as group:
+                    work = group.create_task(session.run())
+                    warm = group.create_task(_prewarm(model, answered))
+                    await stop.wait()
+                    work.cancel()
+                    warm.cancel()
+                session.events.end_readers()
     finally:
-        session.events.end_readers()
-        await runner.cleanup()
         session.close()
         await model.close()
     _log.info("stopped")

@@ -17,6 +17,9 @@ class BridgeSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
     host: str = "0.0.0.0"  # noqa: S104  (the container's own interface; the host publishes it)
     port: int = PORT
+    # A path to listen at, instead of host and port, and the group that may connect there.
+    bridge_socket: Path | None = None
+    socket_gid: int | None = Field(default=None, ge=0)
     bridge_token: SecretStr = Field(min_length=16)
     openrouter_api_key: SecretStr
     openrouter_base_url: str

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from bridge.doorway import Doorway
 from bridge.errors import BridgeError
 from bridge.patching import MAX_PATCH_BYTES
 from bridge.protocol import (
@@ -33,7 +34,7 @@ from bridge.streams import Streams
 _log = logging.getLogger(__name__)
 _BODY_BYTES = 2 * 1_048_576
 _BODY_SECONDS = 30.0
-_STATUS = {
+STATUS_OF = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.REPOSITORY_NOT_FOUND: 404,
@@ -45,12 +46,13 @@ _STATUS = {
     ErrorCode.CLONE_TIMEOUT: 504,
     ErrorCode.NO_SPACE: 507,
 }
-_INTERNAL_STATUS = 500
+INTERNAL_STATUS = 500
 
 _UNAUTHORIZED = WireError(
     code=ErrorCode.UNAUTHORIZED, message="This needs the token of this agent."
 )
 _FAILED_INSIDE = WireError(code=ErrorCode.INTERNAL, message="The bridge failed inside.")
+_DOORWAY = web.AppKey("doorway", Doorway)
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -59,33 +61,41 @@ def create_app(
     session: Session,
     token: SecretStr,
     *,
+    doorway: Doorway,
     heartbeat_seconds: float = 15.0,
     on_request: Callable[[], None] = lambda: None,
 ) -> web.Application:
     """The routes over one session. `on_request` hears of each request, once it is answered."""
-    routes = _Routes(session, Streams(session.events, heartbeat_seconds=heartbeat_seconds))
+    streams = Streams(session.events, session.is_over, heartbeat_seconds=heartbeat_seconds)
+    routes = _Routes(session, streams)
     app = web.Application(middlewares=[_guard(token, on_request)])
+    app[_DOORWAY] = doorway
     app.add_routes(
         [
-            web.get("/health", routes.health),
+            _get("/health", routes.health),
             web.post("/agent/workspace", routes.workspace),
             web.post("/agent/execute", routes.execute),
             web.post("/agent/chat", routes.chat),
             web.put("/agent/messages/{id}", routes.revise),
             web.delete("/agent/messages/{id}", routes.withdraw),
-            web.get("/agent/conversation", routes.export),
+            _get("/agent/conversation", routes.export),
             web.put("/agent/conversation", routes.restore),
-            web.get("/agent/status", routes.status),
-            web.get("/agent/events", routes.events),
-            web.get("/agent/ws", routes.websocket),
+            _get("/agent/status", routes.status),
+            _get("/agent/events", routes.events),
+            _get("/agent/ws", routes.websocket),
             web.post("/agent/interrupt", routes.interrupt),
-            web.get("/agent/diff", routes.diff),
+            _get("/agent/diff", routes.diff),
             web.post("/agent/push", routes.push),
-            web.get("/agent/patch", routes.patch),
+            _get("/agent/patch", routes.patch),
             web.put("/agent/patch", routes.apply),
         ]
     )
     return app
+
+
+def _get(path: str, handler: Handler) -> web.RouteDef:
+    # Without HEAD, which would follow a stream that shows nothing.
+    return web.get(path, handler, allow_head=False)
 
 
 class _Routes:
@@ -100,23 +110,25 @@ class _Routes:
         return _json(await self._session.prepare(await _read(request, WorkspaceRequest)))
 
     async def execute(self, request: web.Request) -> web.StreamResponse:
+        place = self._streams.place(request)  # a wrong one is told before anything is begun
         accepted = await self._session.execute(await _read(request, ExecuteRequest))
-        return await self._answer(request, accepted)
+        return await self._answer(request, accepted, place)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
+        place = self._streams.place(request)
         accepted = await self._session.chat(await _read(request, ChatRequest))
         if accepted.disposition is not Disposition.STARTED:
             return _json(accepted, status=202)
-        return await self._answer(request, accepted)
+        return await self._answer(request, accepted, place)
 
     async def status(self, _request: web.Request) -> web.StreamResponse:
         return _json(self._session.status())
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        return await self._streams.send(request, self._streams.place(request, 0))
+        return await self._streams.send(request, self._streams.place(request) or 0)
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
-        return await self._streams.send_websocket(request, self._streams.place(request, 0))
+        return await self._streams.send_websocket(request, self._streams.place(request) or 0)
 
     async def interrupt(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.interrupt())
@@ -147,11 +159,12 @@ class _Routes:
         saved = await _read(request, SavedConversation, MAX_SAVED_BYTES)
         return _json(await self._session.restore(saved))
 
-    async def _answer(self, request: web.Request, accepted: Accepted) -> web.StreamResponse:
+    async def _answer(
+        self, request: web.Request, accepted: Accepted, place: int | None
+    ) -> web.StreamResponse:
         if "application/json" in request.headers.get("Accept", ""):
             return _json(accepted, status=202)
-        start = self._session.before_task(accepted.task_id)
-        after = self._streams.place(request, start)
+        after = self._session.before_task(accepted.task_id) if place is None else place
         return await self._streams.send(request, after, task_id=accepted.task_id)
 
 
@@ -160,23 +173,33 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        doorway = request.app[_DOORWAY]
+        doorway.begun(request)
         try:
             said = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-            if request.path == "/health" or hmac.compare_digest(said, expected):
+            if hmac.compare_digest(said, expected):
+                if not request.body_exists:
+                    doorway.let_in(request)
+                return await handler(request)
+            if request.path == "/health":
                 return await handler(request)
             return _error(401, _UNAUTHORIZED)
         except BridgeError as error:
-            return _error(_STATUS.get(error.code, _INTERNAL_STATUS), error.on_the_wire())
+            return _error(STATUS_OF.get(error.code, INTERNAL_STATUS), error.on_the_wire())
         except web.HTTPException as error:
             is_missing = isinstance(error, web.HTTPNotFound)
             code = ErrorCode.NOT_FOUND if is_missing else ErrorCode.INVALID_REQUEST
-            return _error(error.status, WireError(code=code, message=f"{error.reason}."))
+            answer = _error(error.status, WireError(code=code, message=f"{error.reason}."))
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                answer.headers["Allow"] = error.headers["Allow"]
+            return answer
         except ConnectionError:
-            raise  # the client went away
+            return web.Response(status=400)  # the client went away: nobody reads this
         except Exception:  # noqa: BLE001  (boundary: no traceback ever goes onto the wire)
             _log.exception("%s %s failed inside", request.method, request.path[:100])
-            return _error(_INTERNAL_STATUS, _FAILED_INSIDE)
+            return _error(INTERNAL_STATUS, _FAILED_INSIDE)
         finally:
+            doorway.answered(request)
             on_request()
 
     return guard
@@ -192,6 +215,7 @@ async def _body(request: web.Request, limit_bytes: int) -> bytes:
                     raise web.HTTPRequestEntityTooLarge(limit_bytes, len(body))
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
+    request.app[_DOORWAY].let_in(request)
     return bytes(body)
 
 

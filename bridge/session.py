@@ -87,6 +87,7 @@ class Session:
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
         self._worker = Worker(executor, talk, events, self._ledger, self._make_task)
+        self.is_over = self._worker.is_over
         self._at_checkout = asyncio.Lock()  # a clone, or a patch
         self._pushing = asyncio.Lock()
 

@@ -65,6 +65,11 @@ class Worker:
         current = self.current.task_id if self.current else None
         return [m for m in self._conversation.in_turn() if m.task_id != current]
 
+    def is_over(self, task_id: str) -> bool:
+        """Whether nothing more comes of the task: it is neither at work nor waiting."""
+        at_work = self.current is not None and self.current.task_id == task_id
+        return not at_work and all(m.task_id != task_id for m in self._conversation.waiting)
+
     async def run(self) -> None:
         """Mend what a killed process left, then work on one message after the other."""
         await recover(self._ledger, self._events, self._conversation)

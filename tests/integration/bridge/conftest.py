@@ -17,6 +17,8 @@ from aiohttp import ClientSession, StreamReader, web
 from pydantic import SecretStr
 
 from bridge.config import BridgeSettings
+from bridge.doorway import Doorway
+from bridge.listening import listening_socket
 from bridge.llm import OpenAIChatModel
 from bridge.protocol import AgentEvent, parse_event
 from bridge.server import create_app
@@ -101,6 +103,13 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
         yield "http://{}:{}".format(*runner.addresses[0][:2])
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def bridge_serving(app: web.Application, doorway: Doorway) -> AsyncIterator[str]:
+    with listening_socket(None, None, "127.0.0.1", 0) as (listener, name):
+        async with doorway.serving(app, listener, shutdown_seconds=0.2):
+            yield f"http://{name}"
 
 
 @pytest.fixture
@@ -232,9 +241,10 @@ async def client(
         progress_timeout_seconds=settings.model_progress_timeout_seconds,
     )
     session = Session(settings, model, default_tools(), no_waiting)
-    app = create_app(session, settings.bridge_token, heartbeat_seconds=0.1)
+    doorway = Doorway()
+    app = create_app(session, settings.bridge_token, doorway=doorway, heartbeat_seconds=0.1)
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with serving(app) as url, ClientSession(headers=headers) as http:
+    async with bridge_serving(app, doorway) as url, ClientSession(headers=headers) as http:
         client = Client(http, url)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(session.run())

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientSession, web
 
+from bridge.operations import OPERATIONS
 from bridge.protocol import Outcome, TaskFinished, ToolFinished, parse_event
 from tests.integration.bridge.conftest import (
     DONE,
@@ -24,11 +25,7 @@ from tests.integration.bridge.conftest import (
 )
 
 ROUTES = [
-    *(("POST", f"/agent/{name}") for name in ("workspace", "execute", "chat", "interrupt")),
-    *(("GET", f"/agent/{name}") for name in ("status", "events", "ws", "diff", "patch")),
-    *(("PUT", f"/agent/{name}") for name in ("patch", "conversation", "messages/m1")),
-    ("GET", "/agent/conversation"),
-    ("DELETE", "/agent/messages/m1"),
+    *((item.method.upper(), item.path.format(id="m1")) for item in OPERATIONS if item.needs_token),
     ("GET", "/nothing/here"),
 ]
 
@@ -105,7 +102,12 @@ async def test_a_body_beyond_the_cap_is_refused(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/agent/nothing", 404), ("GET", "/agent/execute", 405), ("PUT", "/health", 405)],
+    [
+        ("GET", "/agent/nothing", 404),
+        ("GET", "/agent/execute", 405),
+        ("PUT", "/health", 405),
+        ("TRACE", "/agent/patch", 405),
+    ],
 )
 async def test_unknown_routes_and_methods_answer_in_the_same_shape(
     client: Client, method: str, path: str, status: int
@@ -113,6 +115,7 @@ async def test_unknown_routes_and_methods_answer_in_the_same_shape(
     async with client.http.request(method, client.url + path) as response:
         assert response.status == status
         assert set((await response.json())["error"]) == {"code", "message"}
+        assert ("Allow" in response.headers) is (status == 405)
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1.5", "", "99999", "1" * 40, "\u0663"])
@@ -142,6 +145,32 @@ async def test_the_stream_of_a_task_ends_with_it_and_the_same_id_attaches(
     assert kept == [frame for frame in second if frame[0]] == third
     assert "text_delta" in [kind for _, kind, _ in first]
     assert len(provider.requests) == 1
+
+
+async def test_the_stream_of_a_task_that_is_over_ends_wherever_its_reader_is(
+    client: Client, provider: Provider
+) -> None:
+    held = Held(says("Done."))
+    provider.script = [says("Done."), held]
+    await client.execute()
+    last = (await client.frames("task_finished"))[-1][0]
+    await client.chat(1)
+    await held.asked.wait()
+    await client.chat(2, mode="queue")
+    withdrawn = {"task_id": "t3", "text": "never", "model": "acme/model"}
+    async with (
+        asyncio.timeout(5),
+        client.http.post(client.url + "/agent/execute", json=withdrawn) as waiting,
+    ):
+        async with client.http.post(
+            client.url + "/agent/execute", json=GOOD, headers={"Last-Event-ID": str(last)}
+        ) as response:
+            assert await response.read() == b""
+        assert (await client.delete("/agent/messages/t3"))[1] == {"revised": True}
+        async for line in waiting.content:
+            assert b"t3" not in line
+    held.go_on.set()
+    assert (await client.frames("task_finished", task_id="r2"))[-1]
 
 
 async def test_json_callers_get_their_answer_at_once(client: Client, provider: Provider) -> None:
@@ -179,7 +208,6 @@ async def test_websocket_frames_equal_the_streamed_ones(client: Client, provider
     streamed = [data for number, _, data in await client.frames("task_finished") if number]
     async with client.http.ws_connect(client.url + "/agent/ws?after=2") as socket_:
         received = [await socket_.receive_str(timeout=5) for _ in streamed[2:]]
-        await socket_.send_str("ignored")
     assert received == streamed[2:]
 
 

@@ -10,6 +10,7 @@ from aiohttp import ClientSession, web
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bridge.config import BridgeSettings
+from bridge.doorway import Doorway
 from bridge.llm import OpenAIChatModel
 from bridge.protocol import WorkspaceRequest
 from bridge.server import create_app
@@ -18,11 +19,11 @@ from bridge.tools import default_tools
 from tests.contracts import AWAY, BridgeBench, BridgeContract
 from tests.integration.bridge.conftest import (
     Provider,
+    bridge_serving,
     no_waiting,
     provider,
     remote,
     says,
-    serving,
     settings,
     workspace_body,
 )
@@ -51,12 +52,17 @@ class TestHttpBridge(BridgeContract):
             settings.openrouter_base_url, settings.openrouter_api_key, progress_timeout_seconds=30
         )
         session = Session(settings, model, default_tools(), no_waiting)
-        app = create_app(session, settings.bridge_token, heartbeat_seconds=0.1)
+        doorway = Doorway()
+        app = create_app(session, settings.bridge_token, doorway=doorway, heartbeat_seconds=0.1)
 
         async def finish() -> None:
             answering.set()
 
-        async with serving(app) as url, ClientSession() as http, asyncio.TaskGroup() as group:
+        async with (
+            bridge_serving(app, doorway) as url,
+            ClientSession() as http,
+            asyncio.TaskGroup() as group,
+        ):
             work = group.create_task(session.run())
             address = BridgeAddress(url, settings.bridge_token)
             request = WorkspaceRequest(

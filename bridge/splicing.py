@@ -1,0 +1,248 @@
+"""One connection through the forwarder: its bytes go both ways, at the pace of the slower end."""
+
+import errno
+import selectors
+import socket
+import time
+
+_CHUNK_BYTES = 65_536
+_DIAL_SECONDS = 5.0
+_REDIAL_SECONDS = 0.05
+_FAREWELL_SECONDS = 5.0
+_HALF_CLOSED_SECONDS = 300.0  # of silence, when one end has said its last
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_AWAY = "The gateway does not answer; the bot may be restarting.\n"
+_REFUSAL = (
+    "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    f"Content-Length: {len(_AWAY)}\r\n\r\n{_AWAY}"
+).encode()
+
+
+class Gateway:
+    """Where connections of one port go: a unix socket, or a TCP address and a first line."""
+
+    def __init__(self, path: str = "", address: str = "", preamble: bytes = b"") -> None:
+        self.preamble = preamble
+        host, _, self._port = address.rpartition(":")
+        self._host = host.strip("[]")
+        self._found: tuple[int, str | tuple[object, ...]] | None = None
+        if path:
+            self._found = int(socket.AF_UNIX), path
+
+    def dial(self) -> tuple[socket.socket, int]:
+        """A socket that is connecting, and connect's error number. Raises OSError."""
+        if self._found is None:
+            first = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
+            self._found = int(first[0]), first[4]
+        family, where = self._found
+        line = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        if family != socket.AF_UNIX:
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return line, line.connect_ex(where)
+
+    def forget(self) -> None:
+        """Look the address up again next time: it may have moved."""
+        if self._host:
+            self._found = None
+
+
+class _Flow:
+    """One direction. What was read and is not written yet is the only thing that it holds."""
+
+    def __init__(self, source: socket.socket, target: socket.socket, pending: bytes = b"") -> None:
+        self.pending = memoryview(pending)
+        self.is_over = False
+        self.is_lost = False  # the target takes nothing any more
+        self._source = source
+        self._target = target
+        self._has_ended = False
+
+    @property
+    def wants_to_read(self) -> bool:
+        return not (self.pending or self._has_ended)
+
+    def read(self) -> None:
+        """Take what is there and pass it on. Raises OSError when the source is broken."""
+        data = self._source.recv(_CHUNK_BYTES)
+        self._has_ended = not data
+        if not self.is_lost:
+            self.pending = memoryview(data)
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits; the end of the source becomes the end for the target."""
+        try:
+            if self.pending:
+                self.pending = self.pending[self._target.send(self.pending) :]
+            if self._has_ended and not self.pending and not self.is_over:
+                self.is_over = True
+                self._target.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.is_lost = True
+            self.pending = memoryview(b"")
+
+
+class Watch:
+    """The connections, and what they wait for: events on their sockets, and moments."""
+
+    def __init__(self) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.connections: set[Connection] = set()
+        self._watched: dict[socket.socket, int] = {}
+        self._due: dict[Connection, float] = {}
+
+    def on(self, end: socket.socket, events: int, connection: "Connection") -> None:
+        """Say what to look out for on a socket; 0: nothing."""
+        known = self._watched.pop(end, 0)
+        if events:
+            self._watched[end] = events
+        if not known and events:
+            self.selector.register(end, events, connection)
+        elif known and not events:
+            self.selector.unregister(end)
+        elif known != events:
+            self.selector.modify(end, events, connection)
+
+    def wake(self, connection: "Connection", moment: float | None) -> None:
+        """Call `is_due` at this moment, instead of at one named earlier; None: never."""
+        self._due.pop(connection, None)
+        if moment is not None:
+            self._due[connection] = moment
+
+    def forget(self, connection: "Connection") -> None:
+        """The connection is closed."""
+        self.connections.discard(connection)
+        self._due.pop(connection, None)
+
+    def pause(self) -> float | None:
+        """Seconds until the next moment; None when there is none."""
+        return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
+
+    def tell(self, end: socket.socket, connection: "Connection", events: int) -> None:
+        """Hand an event on, if it is still looked out for."""
+        if end in self._watched:
+            connection.ready(end, events)
+
+    def look_at_the_clock(self) -> None:
+        """Call `is_due` on those whose moment has come."""
+        now = time.monotonic()
+        for connection in [one for one, moment in self._due.items() if moment <= now]:
+            del self._due[connection]
+            connection.is_due()
+
+
+class Connection:
+    """One client and its own line to the gateway: dialing, then open, then parting."""
+
+    def __init__(
+        self, watch: Watch, client: socket.socket, gateway: Gateway, uid: int | None
+    ) -> None:
+        self.uid = uid
+        self._watch = watch
+        self._client = client
+        self._gateway = gateway
+        self._line: socket.socket | None = None
+        self._flows: tuple[_Flow, _Flow] | None = None
+        self._is_parting = False
+        self._give_up_at = time.monotonic() + _DIAL_SECONDS
+
+    def dial(self) -> None:
+        """Connect to the gateway. A unix socket whose backlog is full is tried again."""
+        try:
+            line, error = self._gateway.dial()
+        except OSError:
+            return self._part(_REFUSAL)
+        if error == 0:
+            return self._open(line)
+        if error == errno.EINPROGRESS:
+            self._line = line
+            self._watch.wake(self, self._give_up_at)
+            return self._watch.on(line, WRITE, self)
+        line.close()
+        if error == errno.EAGAIN and time.monotonic() < self._give_up_at:
+            return self._watch.wake(self, time.monotonic() + _REDIAL_SECONDS)
+        return self._part(_REFUSAL)
+
+    def ready(self, end: object, events: int) -> None:
+        """The selector saw `events` on one of the two sockets."""
+        try:
+            if self._flows is not None:
+                self._move(*self._flows, end is self._client, events)
+            elif self._line is None:  # parting
+                if not self._client.recv(_CHUNK_BYTES):  # thrown away
+                    self.close()
+            elif self._line.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._part(_REFUSAL)
+            else:
+                self._open(self._line)
+        except BlockingIOError:
+            pass
+        except OSError:
+            if end is self._client:
+                self.close()
+            else:
+                self._part()
+
+    def is_due(self) -> None:
+        """The moment that was asked for has come."""
+        if self._is_parting or self._flows is not None:
+            self.close()
+        elif self._line is not None:
+            self._part(_REFUSAL)
+        else:
+            self.dial()
+
+    def close(self) -> None:
+        """Let both sockets go."""
+        self._drop(self._client)
+        self._drop(self._line)
+        self._watch.forget(self)
+
+    def _open(self, line: socket.socket) -> None:
+        self._watch.wake(self, None)
+        self._line = line
+        self._flows = _Flow(self._client, line, self._gateway.preamble), _Flow(line, self._client)
+        self._look(*self._flows)
+
+    def _move(self, up: _Flow, down: _Flow, is_client: bool, events: int) -> None:
+        coming, going = (up, down) if is_client else (down, up)
+        if events & WRITE:
+            going.write()
+        if events & READ and coming.wants_to_read:
+            coming.read()
+        if down.is_lost or (up.is_over and down.is_over):
+            return self.close()
+        if down.is_over and up.is_lost:
+            return self._part()
+        if up.is_over or down.is_over:
+            self._watch.wake(self, time.monotonic() + _HALF_CLOSED_SECONDS)
+        return self._look(up, down)
+
+    def _look(self, up: _Flow, down: _Flow) -> None:
+        for end, coming, going in ((self._client, up, down), (self._line, down, up)):
+            events = (READ if coming.wants_to_read else 0) | (WRITE if going.pending else 0)
+            if end is not None:
+                self._watch.on(end, events, self)
+
+    def _part(self, last: bytes = b"") -> None:
+        """End it; but wait for the client, because a reset would undo what it has not read yet."""
+        self._is_parting = True
+        self._gateway.forget()
+        self._drop(self._line)
+        self._line = self._flows = None
+        try:
+            if last:
+                self._client.send(last)
+            self._client.shutdown(socket.SHUT_WR)
+        except OSError:
+            return self.close()
+        self._watch.wake(self, time.monotonic() + _FAREWELL_SECONDS)
+        return self._watch.on(self._client, READ, self)
+
+    def _drop(self, end: socket.socket | None) -> None:
+        if end is not None:
+            self._watch.on(end, 0, self)
+            end.close()
