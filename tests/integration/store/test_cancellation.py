@@ -12,7 +12,8 @@ from sqlalchemy import text
 from bot.store.engine import Engines, parse_url
 
 ROUNDS = 300
-LATER_SECONDS = 1.0
+# A lock that is left behind is waited for 15 seconds.
+LATER_SECONDS = 10.0
 
 
 @pytest.fixture
