@@ -6,9 +6,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiohttp import web
+
 from playground.feed import Feed
 from playground.git_server import GitServer, GitSettings, git_running
+from playground.model.catalog import listing
 from playground.model.server import ModelSettings, ScriptedModel, model_running
+from playground.page.routes import Page
+from playground.page.snapshot import PageSettings
 from playground.slack.hub import Hub
 from playground.slack.person import Person
 from playground.slack.server import slack_running
@@ -30,6 +35,7 @@ class PlaygroundSettings:
     slack: SlackSettings = field(default_factory=SlackSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     git: GitSettings = field(default_factory=GitSettings)
+    page: PageSettings = field(default_factory=PageSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,11 @@ class Playground:
     slack: Hub
     model: ScriptedModel
     git: GitServer
+
+    @property
+    def page_url(self) -> str:
+        """Where a browser finds the page."""
+        return f"{self.slack.grants.base_url}/"
 
     @property
     def slack_url(self) -> str:
@@ -111,7 +122,12 @@ async def running(settings: PlaygroundSettings | None = None) -> AsyncIterator[P
         model = await stack.enter_async_context(
             model_running(settings.model, feed, host, settings.model_port)
         )
+
+        def add_page(app: web.Application, hub: Hub) -> None:
+            models = [entry["id"] for entry in listing(model.stories.names(), ())]
+            Page(hub, git, models, settings.page).add_routes(app)
+
         slack = await stack.enter_async_context(
-            slack_running(settings.slack, feed, host, settings.slack_port)
+            slack_running(settings.slack, feed, host, settings.slack_port, add_page)
         )
         yield Playground(settings, feed, slack, model, git)
