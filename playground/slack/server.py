@@ -1,6 +1,6 @@
 """The workspace's HTTP server: Web API, socket, uploads, response urls, control."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -22,7 +22,7 @@ async def slack_running(
     settings: SlackSettings,
     feed: Feed,
     host: str = "127.0.0.1",
-    port: int = 0,
+    ports: Sequence[int] = (0,),
     extend: Callable[[web.Application, Hub], None] = lambda _app, _hub: None,
 ) -> AsyncIterator[Hub]:
     """Serve a workspace; `hub.grants.base_url` is where it listens. `extend` adds routes."""
@@ -43,7 +43,7 @@ async def slack_running(
     app.router.add_post("/response/{token}", response_url)
     Control(hub).add_routes(app)
     extend(app, hub)
-    async with listening(app, host, port) as url:
+    async with listening(app, host, ports) as url:
         hub.grants.base_url = url
         try:
             yield hub

@@ -135,7 +135,7 @@ class Page:
     async def press(self, key: str, *, shift: bool = False, times: int = 1) -> None:
         """Press a key by its name in KEYS, or a character."""
         code, number, text = KEYS.get(key, (f"Key{key.upper()}", ord(key[0].upper()), key))
-        shared = {"key": " " if key == "Space" else key, "code": code}
+        shared: Json = {"key": " " if key == "Space" else key, "code": code}
         shared |= {"windowsVirtualKeyCode": number, "modifiers": SHIFT if shift else 0}
         for _ in range(times):
             down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
