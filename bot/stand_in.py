@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.errors import ConfigurationError
 
-SCRIPTED_MODEL = "scripted/demo"
+SCRIPTED_MODEL = "scripted/scripted-model"
 ANY_KEY = "a-local-model-takes-any-key"
 END_SECONDS = 5.0
 

@@ -64,10 +64,10 @@ CATALOG: dict[str, Json] = {
         ),
         _model("openai/gpt-4o", "OpenAI: GPT-4o", 128_000, ("0.0000025", "0.00001"), TOOLS),
         _model(
-            "scripted/demo",
+            "scripted/scripted-model",
             "Scripted: a story by the task",
             200_000,
-            ("0.000006", "0.00003"),  # invented, so that costs and budgets can be seen
+            ("0.000003", "0.000015"),  # invented, so that costs and budgets can be seen
             TOOLS,
         ),
         _model("scripted/fix", "Scripted: fix the test", 200_000, ("0", "0"), TOOLS),

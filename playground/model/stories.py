@@ -12,7 +12,7 @@ from playground.model.review_story import progress, review
 Story = Callable[[Conversation], Turn]
 
 MODEL_PREFIX = "scripted/"
-BY_TASK = "scripted/demo"  # the story is chosen by what the task says
+BY_TASK = "scripted/scripted-model"  # the story is chosen by what the task says
 LONG_STEPS = 200
 LONG_SECONDS = 20
 WRONG_LINE = "item.due <= today"

@@ -81,7 +81,7 @@ def about(
     return {
         "instance": instance,
         "is_scripted": settings.is_scripted,
-        "model": settings.model or "scripted/demo",
+        "model": settings.model or "scripted/scripted-model",
         "git_url": settings.git_url,
         "repositories": repositories,
         "commands": commands([] if settings.git_url else repositories, shown_models),
