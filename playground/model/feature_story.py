@@ -1,7 +1,7 @@
 """The story of a small feature: look, ask one question, build what was answered, test, tell."""
 
 from playground.model.conversation import Call, Conversation, Task, Turn
-from playground.model.python_tests import counts_in, line_counts, run_tests
+from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
 
 MAIN_FILE = "todo/__main__.py"
 TEST_FILE = "tests/test_overdue.py"
@@ -65,7 +65,7 @@ def add_overdue(conversation: Conversation) -> Turn:
     """Ask in the final answer and go on with the reply; or ask by a tool, where there is one."""
     task = conversation.task
     if len(conversation.tasks) > 1:
-        return _built(task, conversation.turn, choice_in(task.text))
+        return _built(conversation, conversation.turn, choice_in(task.text))
     if conversation.turn < len(LOOK):
         return LOOK[conversation.turn]
     if "ask_user" not in conversation.tools:
@@ -74,7 +74,7 @@ def add_overdue(conversation: Conversation) -> Turn:
     if not asked:
         question = {"question": QUESTION, "options": list(CHOICES)}
         return Turn("One question before I write it.", (Call("ask_user", question),))
-    return _built(task, conversation.turn - len(LOOK) - 1, choice_in(asked[-1].text))
+    return _built(conversation, conversation.turn - len(LOOK) - 1, choice_in(asked[-1].text))
 
 
 def is_open(conversation: Conversation) -> bool:
@@ -97,7 +97,7 @@ def _question() -> str:
     )
 
 
-def _built(task: Task, step: int, choice: str) -> Turn:
+def _built(conversation: Conversation, step: int, choice: str) -> Turn:
     lines = (PLANTS, RENT) if choice == "oldest" else (RENT, PLANTS)
     name = "oldest_first" if choice == "oldest" else "as_added"
     test = TEST.format(choice=name, lines=", ".join(lines))
@@ -118,8 +118,9 @@ def _built(task: Task, step: int, choice: str) -> Turn:
         Turn("", (run_tests("tests.test_overdue"),)),
         Turn("And all tests, to see that nothing else broke.", (run_tests(),)),
         Turn("", (Call("git_diff", {"scope": "unstaged"}),)),
+        *commit(conversation, "Add a command that lists what is overdue"),
     )
-    return steps[step] if step < len(steps) else Turn(_report(task, choice))
+    return steps[step] if step < len(steps) else Turn(_report(conversation.task, choice))
 
 
 def _edit(old: str, new: str) -> Call:
@@ -128,7 +129,7 @@ def _edit(old: str, new: str) -> Call:
 
 def _report(task: Task, choice: str) -> str:
     """What was built, with the numbers that the tools gave."""
-    runs = [counts_in(result.text) for result in task.results_of("run_command")]
+    runs = [counts_in(text) for text in tests_run(task)]
     if len(runs) < 2 or runs[0][0] is None or runs[-1][0] is None:  # noqa: PLR2004 - two runs
         return "I could not run the tests, so I cannot say that it works. The code is written."
     (own, own_failed), (ran, failed) = runs[0], runs[-1]

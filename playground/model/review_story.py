@@ -1,7 +1,7 @@
 """The story of a review that is longer than what it is given: file by file, with notes."""
 
 from playground.model.conversation import Call, Conversation, Turn
-from playground.model.python_tests import counts_in, run_tests
+from playground.model.python_tests import counts_in, run_tests, tests_run
 
 FILES = (
     "README.md", "todo/items.py", "todo/storage.py", "todo/__main__.py", "tests/test_items.py",
@@ -54,8 +54,8 @@ def _listed(paths: list[str]) -> str:
 
 
 def _findings(conversation: Conversation) -> str:
-    results = [r for task in conversation.tasks for r in task.results_of("run_command")]
-    ran, failed = counts_in(results[0].text) if results else (None, 0)
+    results = [text for task in conversation.tasks for text in tests_run(task)]
+    ran, failed = counts_in(results[0]) if results else (None, 0)
     tests = f"{ran} tests ran, {failed} failed" if ran is not None else "the tests did not run"
     return (
         f"I read {len(read_so_far(conversation))} files; {tests}.\n\n"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from playground.model.conversation import Call, Conversation, Turn
 from playground.model.feature_story import add_overdue, is_open
-from playground.model.python_tests import counts_in, line_counts, run_tests
+from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
 from playground.model.review_story import progress, review
 
 Story = Callable[[Conversation], Turn]
@@ -110,6 +110,7 @@ def fix_failing_test(conversation: Conversation) -> Turn:
         ),
         Turn("I run the tests again.", (run_tests(),)),
         Turn("", (Call("git_diff", {"scope": "unstaged"}),)),
+        *commit(conversation, "Count an item as overdue only after its day"),
     )
     if conversation.turn < len(steps):
         return steps[conversation.turn]
@@ -118,9 +119,9 @@ def fix_failing_test(conversation: Conversation) -> Turn:
 
 def _report(conversation: Conversation) -> str:
     """The final answer, with the numbers that the tools gave and no others."""
-    runs = conversation.task.results_of("run_command")
+    runs = tests_run(conversation.task)
     diffs = conversation.task.results_of("git_diff")
-    before, after = (runs[0].text, runs[-1].text) if len(runs) > 1 else ("", "")
+    before, after = (runs[0], runs[-1]) if len(runs) > 1 else ("", "")
     ran_before, failed_before = counts_in(before)
     ran_after, failed_after = counts_in(after)
     if ran_after is None:

@@ -20,11 +20,15 @@ SUB_COMMANDS = (
     Word("list", "the agents of this channel"),
     Word("status", "one agent, or all of them"),
     Word("stop", "stop an agent by its id"),
+    Word("models", "the models that can be used"),
+    Word("secrets", "your own keys and tokens, in a form"),
+    Word("set", "who may do what in this channel"),
     Word("help", "everything it understands"),
 )
 OPTIONS = (
     Word("--model", "another model for this agent"),
     Word("--steps", "the most steps of a task"),
+    Word("--budget", "the most dollars of this agent"),
 )
 SHORTCUTS = (Word("stop_agent", "Stop agent"),)
 MAX_MODELS = 200

@@ -21,23 +21,23 @@ DEMONSTRATIONS = (
     Demonstration(
         "fix",
         "Fix a failing test",
-        "One of the tests of demo/todo fails. The agent finds out why and repairs it.",
-        "Watch the card in the thread; the answer is the only notification.",
-        "demo/todo fix the failing test",
+        "One of the tests of demo/todo fails. The agent finds out why, repairs it and commits.",
+        "Watch the card change in place; its branch is pushed to the git host on the left.",
+        "demo/todo fix the failing test and commit it",
     ),
     Demonstration(
         "feature",
         "Add a feature, with a question",
         "The agent reads the code, then asks how the new command should sort.",
         "Answer in the thread with one of the words it offers.",
-        "demo/todo add an overdue command",
+        "demo/todo add an overdue command and commit it",
     ),
     Demonstration(
         "limit",
-        "Run into a limit",
-        "A long review that is given too little, so it is stopped on the way.",
-        "It ends with what is done and what is left; a reply goes on.",
-        "demo/todo --steps 6 review every line of the code",
+        "Run out of budget",
+        "A long review that is given five cents, so it is stopped on the way.",
+        "The money is counted before each call; a press of a button gives it more.",
+        "demo/todo --budget 0.05 review every line of the code",
     ),
 )
 

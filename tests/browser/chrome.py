@@ -1,36 +1,45 @@
-"""A real Chromium, driven over its DevTools protocol: pages, clicks, keys, pictures, errors."""
+"""A real Chromium, driven by Debian's own driver: pages, clicks, keys, pictures, errors."""
 
 import asyncio
 import base64
 import json
 import shutil
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.service import Service
 
 Json = dict[str, Any]
 
+# Nothing but this machine can be reached, whatever the browser would like to look up.
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--hide-scrollbars", "--force-color-profile=srgb",
-    "--remote-debugging-port=0", "--lang=en-GB",
+    "--lang=en-GB", "--no-proxy-server",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
-START_SECONDS = 20.0
 WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.05
 KEYS = {
     "Enter": ("Enter", 13, "\r"), "Tab": ("Tab", 9, ""), "Escape": ("Escape", 27, ""),
     "ArrowUp": ("ArrowUp", 38, ""), "ArrowDown": ("ArrowDown", 40, ""), "Space": ("Space", 32, " "),
     "ArrowLeft": ("ArrowLeft", 37, ""), "ArrowRight": ("ArrowRight", 39, ""),
-    "Home": ("Home", 36, ""), "End": ("End", 35, ""),
+    "Home": ("Home", 36, ""), "End": ("End", 35, ""), "Backspace": ("Backspace", 8, ""),
 }  # fmt: skip
 SHIFT = 8
+# A visible, enabled element that matches a selector and has a text or a label.
+FIND = """
+  const all = [...document.querySelectorAll(%s)];
+  const node = all.find(n => n.checkVisibility() && !n.disabled
+    && (n.innerText + ' ' + (n.ariaLabel ?? '')).includes(%s));
+"""
 
 
 class PageError(AssertionError):
@@ -39,15 +48,15 @@ class PageError(AssertionError):
 
 @dataclass
 class Page:
-    """One tab. `errors` collects exceptions, console errors and failed loads."""
+    """One window; its screen is 1360 by 860 until it is told otherwise."""
 
     browser: "Browser"
-    target: str
-    session: str
-    errors: list[str] = field(default_factory=list)
+    window: str
+    _size: tuple[int, int] = field(default=(1360, 860))
 
     async def send(self, method: str, **parameters: Any) -> Json:
-        return await self.browser.send(method, self.session, **parameters)
+        """One command of the DevTools protocol, in this window."""
+        return await asyncio.to_thread(self.browser.command, self.window, method, parameters)
 
     async def open(self, url: str) -> None:
         answer = await self.send("Page.navigate", url=url)
@@ -75,10 +84,8 @@ class Page:
                     try:
                         if found := await self.run(expression):
                             return found
-                    except PageError as error:
-                        # While a page loads its world is exchanged under our feet.
-                        if "context" not in str(error):
-                            raise
+                    except WebDriverException:
+                        pass  # while a page loads, its world is exchanged under our feet
                     await asyncio.sleep(POLL_SECONDS)  # the page is looked at from outside
         except TimeoutError:
             text = await self.run("document.body.innerText.slice(0, 3000)")
@@ -92,39 +99,43 @@ class Page:
             seconds,
         )
 
+    async def has(self, selector: str, seconds: float = WAIT_SECONDS) -> None:
+        """Wait until there is such an element to be seen."""
+        await self.until(
+            f"document.querySelector({json.dumps(selector)})?.checkVisibility()", seconds
+        )
+
+    async def lacks(self, selector: str) -> None:
+        """Wait until there is no such element to be seen."""
+        await self.until(f"!document.querySelector({json.dumps(selector)})?.checkVisibility()")
+
     async def text(self, selector: str) -> str:
         found = f"document.querySelector({json.dumps(selector)})"
         return str(await self.until(f"{found} && ({found}.innerText || ' ')"))
 
     async def click(self, selector: str, text: str = "") -> None:
         """Click the middle of the first visible element that matches and has the text."""
-        await self.until(
-            f"""(() => {{
-              const all = [...document.querySelectorAll({json.dumps(selector)})];
-              const node = all.find(n => n.checkVisibility() && !n.disabled
-                && (n.innerText + ' ' + (n.ariaLabel ?? '')).includes({json.dumps(text)}));
+        found = FIND % (json.dumps(selector), json.dumps(text))
+        x, y = await self.until(
+            f"""(() => {{ {found}
               node?.scrollIntoView({{block: 'nearest'}});
-              globalThis.__clicked = node;
-              return Boolean(node);
+              const r = node?.getBoundingClientRect();
+              return node && [r.x + r.width / 2, r.y + r.height / 2];
             }})()"""
         )
-        place = await self.run(
-            "(() => { const r = __clicked.getBoundingClientRect();"
-            " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
-        )
-        await self.pointer("mouseMoved", *place)
-        await self.pointer("mousePressed", *place)
-        await self.pointer("mouseReleased", *place)
+        await self._pointer("mouseMoved", x, y)
+        await self._pointer("mousePressed", x, y)
+        await self._pointer("mouseReleased", x, y)
 
     async def hover(self, selector: str) -> None:
-        place = await self.until(
+        x, y = await self.until(
             f"(() => {{ const n = document.querySelector({json.dumps(selector)});"
             " n?.scrollIntoView({block: 'nearest'}); const r = n?.getBoundingClientRect();"
             " return r && [r.x + r.width / 2, r.y + Math.min(12, r.height / 2)]; })()"
         )
-        await self.pointer("mouseMoved", *place)
+        await self._pointer("mouseMoved", x, y)
 
-    async def pointer(self, kind: str, x: float, y: float) -> None:
+    async def _pointer(self, kind: str, x: float, y: float) -> None:
         pressed = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
         await self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **pressed)
 
@@ -142,6 +153,15 @@ class Page:
             await self.send("Input.dispatchKeyEvent", **shared, **down)
             await self.send("Input.dispatchKeyEvent", type="keyUp", **shared)
 
+    async def focused(self) -> str:
+        """What has the focus, by its label, its text or its name."""
+        return str(
+            await self.run(
+                "(() => { const n = document.activeElement;"
+                " return n.ariaLabel || n.innerText || n.id || n.tagName; })()"
+            )
+        )
+
     async def size(self, width: int, height: int, *, phone: bool = False) -> None:
         await self.send(
             "Emulation.setDeviceMetricsOverride",
@@ -158,127 +178,78 @@ class Page:
         path.write_bytes(base64.b64decode(answer["data"]))
 
     async def close(self) -> None:
-        await self.browser.send("Target.closeTarget", targetId=self.target)
-
-    def heard(self, method: str, parameters: Json) -> None:
-        """Keep what went wrong in the page."""
-        match method:
-            case "Runtime.exceptionThrown":
-                details = parameters["exceptionDetails"]
-                self.errors.append(str(details.get("exception", {}).get("description", details)))
-            case "Runtime.consoleAPICalled" if parameters["type"] in ("error", "assert"):
-                self.errors.append(str([a.get("value") for a in parameters["args"]]))
-            case "Log.entryAdded" if parameters["entry"]["level"] == "error":
-                entry = parameters["entry"]
-                self.errors.append(f"{entry['text']} {entry.get('url', '')}")
-            case _:
-                return
+        await asyncio.to_thread(self.browser.close, self.window)
 
 
 class Browser:
-    """The process and its one socket; every page is a session on it."""
+    """The driver's one session, which has one window at a time in its hand."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-        self._number = 0
-        self._answers: dict[int, asyncio.Future[Json]] = {}
-        self._pages: dict[str, Page] = {}
+    def __init__(self, driver: webdriver.Chrome) -> None:
+        self._driver = driver
+        self._lock = threading.Lock()
+        self._first = self._window = driver.current_window_handle
+        self._open: list[str] = []
 
     async def page(self, width: int = 1360, height: int = 860) -> Page:
-        """A new tab in a context of its own: no storage is shared with another one."""
-        context = await self.send("Target.createBrowserContext")
-        return await self.tab(context["browserContextId"], width, height)
-
-    async def tab(self, context: str, width: int = 1360, height: int = 860) -> Page:
-        """A new tab of a context, as a second window of the same person."""
-        target = await self.send(
-            "Target.createTarget", url="about:blank", browserContextId=context, newWindow=True
-        )
-        attached = await self.send(
-            "Target.attachToTarget", targetId=target["targetId"], flatten=True
-        )
-        page = Page(self, target["targetId"], attached["sessionId"])
-        self._pages[page.session] = page
-        for domain in ("Page", "Runtime", "Log", "DOM"):
-            await page.send(f"{domain}.enable")
+        """A new window."""
+        page = Page(self, await asyncio.to_thread(self._new))
         await page.size(width, height)
         return page
 
-    async def send(self, method: str, session: str = "", /, **parameters: Any) -> Json:
-        self._number += 1
-        number = self._number
-        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
-        call: Json = {"id": number, "method": method, "params": parameters}
-        await self._socket.send_json(call | ({"sessionId": session} if session else {}))
-        async with asyncio.timeout(START_SECONDS):
-            return await answer
+    def _new(self) -> str:
+        with self._lock:
+            self._driver.switch_to.new_window("window")
+            self._window = self._driver.current_window_handle
+            self._open.append(self._window)
+            return self._window
 
-    async def read(self) -> None:
-        """Hand answers to who asked, and events to their pages, until the socket closes."""
-        async for frame in self._socket:
-            message = json.loads(frame.data)
-            if "id" in message:
-                answer = self._answers.pop(message["id"])
-                if answer.done():
-                    continue
-                if "error" in message:
-                    answer.set_exception(PageError(message["error"]["message"]))
-                else:
-                    answer.set_result(message["result"])
-            elif page := self._pages.get(message.get("sessionId", "")):
-                page.heard(message["method"], message["params"])
+    def command(self, window: str, method: str, parameters: Json) -> Json:
+        with self._lock:
+            self._choose(window)
+            answer: Json = self._driver.execute_cdp_cmd(method, parameters)
+            return answer
+
+    def _choose(self, window: str) -> None:
+        if window != self._window:
+            self._driver.switch_to.window(window)
+            self._window = window
+
+    def errors(self) -> list[str]:
+        """What pages have thrown, logged as an error or failed to load since the last call."""
+        with self._lock:
+            entries = self._driver.get_log("browser")  # type: ignore[no-untyped-call]
+            return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
+    def close(self, window: str) -> None:
+        with self._lock:
+            self._choose(window)
+            self._driver.close()
+            self._open.remove(window)
+            self._choose(self._first)
+
+    def close_all(self) -> None:
+        for window in list(self._open):
+            self.close(window)
 
 
-def chromium() -> str:
-    """The path of the browser; a missing one is a failure, never a skip."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert found, "There is no Chromium. Run `make browser`."
+def installed(name: str) -> str:
+    """The path of a program; a missing one is a failure, never a skip."""
+    found = shutil.which(name)
+    assert found, f"There is no {name}. Run `make browser`."
     return found
 
 
-@asynccontextmanager
-async def chrome(profile: Path) -> AsyncIterator[Browser]:
+@contextmanager
+def chrome(profile: Path) -> Iterator[Browser]:
     """Run a Chromium with a fresh profile for the length of a block."""
-    process = await asyncio.create_subprocess_exec(
-        chromium(), *FLAGS, f"--user-data-dir={profile}", "about:blank",
-        stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-        stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+    options = webdriver.ChromeOptions()
+    options.binary_location = installed("chromium")
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    # The path is given, so that nothing looks for a driver elsewhere.
+    driver = webdriver.Chrome(options, Service(installed("chromedriver")))
     try:
-        async with asyncio.timeout(START_SECONDS):
-            address = await _address(process)
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.ws_connect(address, max_msg_size=0) as socket,
-        ):
-            browser = Browser(socket)
-            reading = asyncio.create_task(browser.read())
-            draining = asyncio.create_task(_drain(process))
-            try:
-                yield browser
-            finally:
-                for task in (reading, draining):
-                    task.cancel()
-                await asyncio.gather(reading, draining, return_exceptions=True)
+        yield Browser(driver)
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-
-
-async def _address(process: asyncio.subprocess.Process) -> str:
-    assert process.stderr is not None
-    said = []
-    async for line in process.stderr:
-        said.append(line.decode("utf-8", "replace"))
-        if line.startswith(b"DevTools listening on "):
-            return line.decode().split()[-1]
-    raise PageError(f"Chromium did not start: {''.join(said)[-2000:]}")
-
-
-async def _drain(process: asyncio.subprocess.Process) -> None:
-    assert process.stderr is not None
-    while await process.stderr.read(65_536):
-        continue
+        driver.quit()

@@ -17,7 +17,7 @@ export class Composer {
     this.field = h("textarea", {
       id, rows: 1, dir: "auto", role: "combobox", "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list",
       autocomplete: "off", spellcheck: "true", maxlength: 40000,
-      oninput: () => this.typed(), onkeydown: (event) => this.key(event), onblur: () => setTimeout(() => this.close(), 150),
+      oninput: () => this.typed(), onkeydown: (event) => this.pressed(event), onblur: () => setTimeout(() => this.close(), 150),
       onpaste: (event) => this.paste(event),
     });
     this.file = h("input", { type: "file", class: "unseen", tabIndex: -1, "aria-hidden": "true", onchange: () => this.attach([...this.file.files]) });
@@ -92,7 +92,7 @@ export class Composer {
     this.typed();
   }
 
-  key(event) {
+  pressed(event) {
     const open = this.suggestions.length > 0;
     if (open && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       event.preventDefault();

@@ -92,6 +92,9 @@ export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${
 export const timeOf = (ts) =>
   new Date(Number(ts) * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 
+/** The same without "AM" and "PM", for where there is little room. */
+export const shortTimeOf = (ts) => timeOf(ts).replace(/[^\d:.]/g, "");
+
 export const dateOf = (ts) =>
   new Date(Number(ts) * 1000).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" });
 

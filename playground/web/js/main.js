@@ -6,6 +6,7 @@ import { MessageList } from "./conversation.js";
 import { closeMenu, toast } from "./dialogs.js";
 import { announce, count, fill, h, icon, iconButton } from "./dom.js";
 import { Inspector } from "./inspector.js";
+import { mrkdwn } from "./mrkdwn.js";
 import { updateModal } from "./modal.js";
 import { home, leaveHome, openHome, refreshRepository, repository, welcome } from "./panels.js";
 import { go, readRoute } from "./routes.js";
@@ -185,7 +186,7 @@ function toggleTheme() {
 
 onArrival((message, channel) => {
   const here = channel === state.route.place && (!message.thread_ts || message.thread_ts === state.route.thread);
-  if (here && message.user !== state.me) announce(`${state.users.get(message.user)?.real_name ?? "Somebody"}: ${message.text}`);
+  if (here && message.user !== state.me) announce(`${state.users.get(message.user)?.real_name ?? "Somebody"}: ${h("span", {}, mrkdwn(message.text)).textContent}`);
   refreshRepository(page);
 });
 

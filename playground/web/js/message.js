@@ -3,7 +3,7 @@
 import { act, ask } from "./api.js";
 import { renderBlocks } from "./blocks.js";
 import { toast, showMenu } from "./dialogs.js";
-import { count, h, icon, iconButton, timeOf } from "./dom.js";
+import { count, h, icon, iconButton, shortTimeOf, timeOf } from "./dom.js";
 import { OFFERED, emojiNames, reactionFace } from "./emoji.js";
 import { files } from "./files.js";
 import { mrkdwn } from "./mrkdwn.js";
@@ -37,7 +37,7 @@ export function messageRow(message, place) {
     class: `message${place.grouped ? " grouped" : ""}${place.isPrivate ? " private" : ""}`,
     tabIndex: -1, "aria-label": `${name}, ${timeOf(message.ts)}`, data: { ts: message.ts },
   },
-  place.grouped ? h("time", { class: "side-time" }, timeOf(message.ts)) : avatar(user),
+  place.grouped ? h("time", { class: "side-time" }, shortTimeOf(message.ts)) : avatar(user),
   h("div", { class: "body" },
     place.isPrivate ? h("div", { class: "only-you" }, icon("eye"), "Only visible to you") : null,
     place.grouped ? null : h("header", {},
