@@ -24,16 +24,22 @@ check: venv ## format, lint, types and import rules; needs no engine
 	$(PY)/mypy
 	$(PY)/lint-imports
 
-test: setup test-unit test-parts test-containers ## every test, in these three stages
+test: setup test-unit test-parts test-containers test-browser ## every test, in these four stages
 
 test-unit: venv ## the unit tests: pure code, some seconds
 	$(PY)/pytest tests/unit -n 2
 
 test-parts: venv ## the tests with real parts; needs no engine
-	$(PY)/pytest tests --ignore=tests/unit -m "not docker" -n 2 --dist loadscope
+	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m "not docker" -n 2 --dist loadscope
 
 test-containers: setup ## the tests with containers, one after the other
-	$(PY)/pytest tests --ignore=tests/unit -m docker
+	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m docker
+
+browser: ## install the browser that the browser tests drive
+	@scripts/setup.sh --browser
+
+test-browser: setup browser ## the playground's page in a real browser
+	$(PY)/pytest tests/browser
 
 test-e2e: setup ## the end-to-end tests only
 	$(PY)/pytest tests/e2e

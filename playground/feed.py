@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -51,7 +52,18 @@ class Feed:
         self._wake()
 
     def entries(self, kind: str | None = None, after: int = 0) -> list[Entry]:
-        return [e for e in self._entries if e.seq > after and kind in (None, e.kind)]
+        newest_first = takewhile(lambda entry: entry.seq > after, reversed(self._entries))
+        return [e for e in newest_first if kind in (None, e.kind)][::-1]
+
+    @property
+    def first_seq(self) -> int:
+        """The oldest entry that is still kept; `last_seq + 1` when there is none."""
+        return self._entries[0].seq if self._entries else self._last_seq + 1
+
+    def entry(self, seq: int) -> Entry | None:
+        """One entry by its number, if it is still kept."""
+        found = self.entries(after=seq - 1)[:1]
+        return found[0] if found and found[0].seq == seq else None
 
     async def follow(self, after: int = 0) -> AsyncIterator[Entry]:
         """Yield the entries after `after`, then new ones as they come, until the feed closes."""

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,7 +194,11 @@ async def _answer(request: web.Request, process: asyncio.subprocess.Process) -> 
 
 @asynccontextmanager
 async def git_running(
-    settings: GitSettings, root: Path, feed: Feed, host: str = "127.0.0.1", port: int = 0
+    settings: GitSettings,
+    root: Path,
+    feed: Feed,
+    host: str = "127.0.0.1",
+    ports: Sequence[int] = (0,),
 ) -> AsyncIterator[GitServer]:
     """Serve the repositories below `root`, the samples among them; `server.url` is the base."""
     server = GitServer(settings, root, feed)
@@ -204,6 +208,6 @@ async def git_running(
     # aiohttp must hand the body on as it came: git http-backend unpacks gzip itself.
     app = web.Application(client_max_size=0, handler_args={"auto_decompress": False})
     app.router.add_route("*", "/{path:.*}", server.handle)
-    async with listening(app, host, port) as url:
+    async with listening(app, host, ports) as url:
         server.url = url
         yield server

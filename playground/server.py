@@ -1,14 +1,19 @@
 """The whole playground in one block: workspace, scripted model and git host on free ports."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiohttp import web
+
 from playground.feed import Feed
 from playground.git_server import GitServer, GitSettings, git_running
+from playground.model.catalog import listing
 from playground.model.server import ModelSettings, ScriptedModel, model_running
+from playground.page.routes import Page
+from playground.page.snapshot import PageSettings
 from playground.slack.hub import Hub
 from playground.slack.person import Person
 from playground.slack.server import slack_running
@@ -19,17 +24,20 @@ from playground.slack.settings import SlackSettings
 class PlaygroundSettings:
     """Where to listen, and what each server is like. Port 0 takes a free one.
 
-    `data` keeps the git repositories; None keeps them in a folder that goes away at the end.
+    A port that is taken is an error, unless one of the `spare_ports` after it is free. `data`
+    keeps the git repositories; None keeps them in a folder that goes away at the end.
     """
 
     host: str = "127.0.0.1"
     slack_port: int = 0
     model_port: int = 0
     git_port: int = 0
+    spare_ports: int = 0
     data: Path | None = None
     slack: SlackSettings = field(default_factory=SlackSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     git: GitSettings = field(default_factory=GitSettings)
+    page: PageSettings = field(default_factory=PageSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,11 @@ class Playground:
     slack: Hub
     model: ScriptedModel
     git: GitServer
+
+    @property
+    def page_url(self) -> str:
+        """Where a browser finds the page."""
+        return f"{self.slack.grants.base_url}/"
 
     @property
     def slack_url(self) -> str:
@@ -87,6 +100,7 @@ class Playground:
             "OPENROUTER_BASE_URL": self.model_url,
             "OPENROUTER_API_KEY": self.model_key,
             "GITHUB_URL": self.git_url,
+            "GITHUB_API_URL": f"{self.git_url}/api/v3",
             "GITHUB_TOKEN": self.git_token,
         }
 
@@ -101,17 +115,26 @@ async def running(settings: PlaygroundSettings | None = None) -> AsyncIterator[P
     settings = settings or PlaygroundSettings()
     feed = Feed()
     host = settings.host
+
+    def ports(first: int) -> Sequence[int]:
+        return range(first, first + settings.spare_ports + 1) if first else (0,)
+
     async with AsyncExitStack() as stack:
         data = settings.data
         if data is None:
             data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         git = await stack.enter_async_context(
-            git_running(settings.git, data / "git", feed, host, settings.git_port)
+            git_running(settings.git, data / "git", feed, host, ports(settings.git_port))
         )
         model = await stack.enter_async_context(
-            model_running(settings.model, feed, host, settings.model_port)
+            model_running(settings.model, feed, host, ports(settings.model_port))
         )
+
+        def add_page(app: web.Application, hub: Hub) -> None:
+            models = [entry["id"] for entry in listing(model.stories.names(), ())]
+            Page(hub, git, models, settings.page).add_routes(app)
+
         slack = await stack.enter_async_context(
-            slack_running(settings.slack, feed, host, settings.slack_port)
+            slack_running(settings.slack, feed, host, ports(settings.slack_port), add_page)
         )
         yield Playground(settings, feed, slack, model, git)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make this checkout ready: host tools, .venv, a Docker engine, the image of the bridge.
-# Safe to repeat; what is up to date is skipped. usage: setup.sh [--venv-only]
+# Safe to repeat; what is up to date is skipped. usage: setup.sh [--venv-only | --browser]
+# --browser: only what the browser tests need beside that, which nobody needs to run the bot.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/stage.sh
@@ -49,6 +50,11 @@ install_packages() {
 }
 
 one_at_a_time .cache/setup.lock
+if [[ ${1:-} == --browser ]]; then
+  need chromium chromium
+  need chromedriver chromium-driver
+  exit 0
+fi
 need git git
 python_ready
 wanted=$(fingerprint)

@@ -63,6 +63,13 @@ CATALOG: dict[str, Json] = {
             TOOLS,
         ),
         _model("openai/gpt-4o", "OpenAI: GPT-4o", 128_000, ("0.0000025", "0.00001"), TOOLS),
+        _model(
+            "scripted/scripted-model",
+            "Scripted: a story by the task",
+            200_000,
+            ("0.000003", "0.000015"),  # invented, so that costs and budgets can be seen
+            TOOLS,
+        ),
         _model("scripted/fix", "Scripted: fix the test", 200_000, ("0", "0"), TOOLS),
         _model(SMALL_WINDOW, "Small window", 32_768, ("0.000003", "0.000015"), TOOLS),
         _model("example/no-tools", "No tools", 8_192, ("0", "0"), NO_TOOLS),

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -239,13 +239,13 @@ async def _read_body(request: web.Request) -> Json:
 
 @asynccontextmanager
 async def model_running(
-    settings: ModelSettings, feed: Feed, host: str = "127.0.0.1", port: int = 0
+    settings: ModelSettings, feed: Feed, host: str = "127.0.0.1", ports: Sequence[int] = (0,)
 ) -> AsyncIterator[ScriptedModel]:
     """Serve the scripted model; `model.url` ends in /v1."""
     model = ScriptedModel(settings, feed)
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     model.add_routes(app)
-    async with listening(app, host, port) as url:
+    async with listening(app, host, ports) as url:
         model.url = f"{url}/v1"
         try:
             yield model

@@ -5,16 +5,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from playground.model.conversation import Call, Conversation, Turn
+from playground.model.feature_story import add_overdue, is_open
+from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
+from playground.model.review_story import progress, review
 
 Story = Callable[[Conversation], Turn]
 
 MODEL_PREFIX = "scripted/"
+BY_TASK = "scripted/scripted-model"  # the story is chosen by what the task says
 LONG_STEPS = 200
 LONG_SECONDS = 20
-UNITTEST = ("python3", "-m", "unittest", "-v")
 WRONG_LINE = "item.due <= today"
 RIGHT_LINE = "item.due < today"
 SOURCE_FILE = "todo/items.py"
+KNOWN_TASKS = (
+    "fix the failing test",
+    "add an overdue command",
+    "review every line of the code",
+    "a long task",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class Stories:
         return turn
 
     def _turn(self, model: str, conversation: Conversation) -> Turn:
-        if model.startswith(MODEL_PREFIX):
+        if model.startswith(MODEL_PREFIX) and model != BY_TASK:
             named = {rule.name: rule.story for rule in reversed(self._rules)}
             return named[model.removeprefix(MODEL_PREFIX)](conversation)
         for rule in self._rules:
@@ -71,7 +80,7 @@ def echo(conversation: Conversation) -> Turn:
         "I am the playground's scripted model, not a language model: I answer from a script.",
         f"Your task was: {task.text or '(empty)'}",
         *(f"While I worked you said: {text}" for text in task.steering),
-        "I have a script for: `fix the failing test`.",
+        f"I have scripts for: {', '.join(f'`{task}`' for task in KNOWN_TASKS)}.",
     ]
     return Turn("\n\n".join(lines))
 
@@ -84,7 +93,7 @@ def fix_failing_test(conversation: Conversation) -> Turn:
             "I start with the layout of the repository and its README.",
             (Call("list_directory", {"path": "."}), Call("read_file", {"path": "README.md"})),
         ),
-        Turn("Now the tests, to see what fails.", (_run(),)),
+        Turn("Now the tests, to see what fails.", (run_tests(),)),
         Turn(
             "One test fails: an item due today counts as overdue. I look for the comparison.",
             (Call("search_files", {"pattern": "overdue"}),),
@@ -99,33 +108,27 @@ def fix_failing_test(conversation: Conversation) -> Turn:
                 ),
             ),
         ),
-        Turn("I run the tests again.", (_run(),)),
+        Turn("I run the tests again.", (run_tests(),)),
         Turn("", (Call("git_diff", {"scope": "unstaged"}),)),
+        *commit(conversation, "Count an item as overdue only after its day"),
     )
     if conversation.turn < len(steps):
         return steps[conversation.turn]
     return Turn(_report(conversation) + "".join(f"\n\nNoted: {text}" for text in task.steering))
 
 
-def _run() -> Call:
-    return Call("run_command", {"command": list(UNITTEST)})
-
-
 def _report(conversation: Conversation) -> str:
     """The final answer, with the numbers that the tools gave and no others."""
-    runs = conversation.task.results_of("run_command")
+    runs = tests_run(conversation.task)
     diffs = conversation.task.results_of("git_diff")
-    before, after = (runs[0].text, runs[-1].text) if len(runs) > 1 else ("", "")
-    ran_before, failed_before = test_counts(before)
-    ran_after, failed_after = test_counts(after)
+    before, after = (runs[0], runs[-1]) if len(runs) > 1 else ("", "")
+    ran_before, failed_before = counts_in(before)
+    ran_after, failed_after = counts_in(after)
     if ran_after is None:
         return f"I could not run the tests. The last command said:\n\n```\n{after[-600:]}\n```"
     outcome = "all pass" if not failed_after else f"{failed_after} still fail"
     diff = diffs[-1].text if diffs else ""
-    added, removed = (
-        len(re.findall(r"^\+(?!\+\+)", diff, re.MULTILINE)),
-        len(re.findall(r"^-(?!--)", diff, re.MULTILINE)),
-    )
+    added, removed = line_counts(diff)
     return (
         f"`is_overdue` in `{SOURCE_FILE}` counted an item that is due today as overdue: it "
         f"compared with `<=`. I changed it to `<`.\n\n"
@@ -133,13 +136,6 @@ def _report(conversation: Conversation) -> str:
         f"- after: {ran_after} tests, {outcome}\n"
         f"- diff: +{added} −{removed} lines"  # noqa: RUF001 - the minus sign of the product
     )
-
-
-def test_counts(output: str) -> tuple[int | None, int]:
-    """How many tests ran and how many failed, read from unittest's output."""
-    ran = re.search(r"Ran (\d+) tests?", output)
-    failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
-    return (int(ran.group(1)) if ran else None), failed
 
 
 def look_back(conversation: Conversation) -> Turn:
@@ -178,12 +174,24 @@ def _unfinished(conversation: Conversation, note: str) -> Turn:
     begin = re.search(r'begin your answer with "([^"]+)"', note)
     steps = len(conversation.task.turns)
     text = f"My script has more steps than I was given: {steps} are done, the rest is left."
+    if _is_review(conversation):
+        text = progress(conversation)
     return Turn(f"{begin.group(1)} {text}" if begin else text)
 
 
 def _says(pattern: str) -> Callable[[Conversation], bool]:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     return lambda conversation: compiled.search(conversation.task.text) is not None
+
+
+def _began(pattern: str) -> Callable[[Conversation], bool]:
+    """Whether the first task of the thread said this: a story that goes on in later tasks."""
+    compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return lambda conversation: compiled.search(conversation.tasks[0].text) is not None
+
+
+_is_review = _began(r"\breview\b.*\bcode\b")
+_is_feature = _began(r"\badd\b.*\boverdue\b.*\bcommand\b")
 
 
 def _later_task(conversation: Conversation) -> bool:
@@ -196,6 +204,8 @@ def _fixable(conversation: Conversation) -> bool:
 
 BUILT_IN = (
     Rule("fix", fix_failing_test, _fixable),
+    Rule("feature", add_overdue, lambda c: _is_feature(c) and is_open(c)),
+    Rule("review", review, _is_review),
     Rule("long", long_work, _says(r"\b(?:long|slow) (?:task|work|job)\b")),
     Rule("look-back", look_back, _later_task),
     Rule("echo", echo),

@@ -73,5 +73,4 @@ def show_answer(hub: Hub, url: ResponseUrl, body: Json, source: str) -> None:
 def _forget(hub: Hub, url: ResponseUrl) -> None:
     """Take away the private message that an answer replaces."""
     if url.ephemeral:
-        kept = [e for e in hub.workspace.ephemerals if (e.user, e.ts) != (url.user, url.message_ts)]
-        hub.workspace.ephemerals[:] = kept
+        hub.dismiss(url.user, url.message_ts or "")

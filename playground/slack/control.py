@@ -21,6 +21,7 @@ ACTS = frozenset(
     {
         "slash", "say", "edit", "delete", "react", "unreact", "click", "click_view", "shortcut",
         "global_shortcut", "submit_view", "close_view", "upload", "open_home", "stop_session",
+        "read", "dismiss", "suggest", "invite",
     }
 )  # fmt: skip
 
@@ -44,7 +45,7 @@ class Control:
             ("POST", "/playground/faults", self._faults),
             ("POST", "/playground/socket", self._socket),
         ):
-            app.router.add_route(method, path, _json_errors(handler))
+            app.router.add_route(method, path, json_errors(handler))
 
     async def _state(self, _request: web.Request) -> web.Response:
         workspace = self._hub.workspace
@@ -153,9 +154,11 @@ class Control:
         return Person(self._hub, user)
 
 
-def _json_errors(
+def json_errors(
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Answer what a person cannot do, and what Slack refuses, as `{"error": text}`."""
+
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)

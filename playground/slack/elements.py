@@ -6,12 +6,16 @@ from playground.slack.state import Json
 
 CHOICES = frozenset({"static_select", "radio_buttons", "overflow", "external_select"})
 SELECTED = {
+    "multi_users_select": "selected_users",
+    "multi_conversations_select": "selected_conversations",
+    "multi_channels_select": "selected_channels",
     "users_select": "selected_user",
     "conversations_select": "selected_conversation",
     "channels_select": "selected_channel",
     "datepicker": "selected_date",
     "timepicker": "selected_time",
 }
+CLICKED = frozenset({"button", "overflow", "icon_button", "feedback_buttons"})
 TEXT_INPUTS = frozenset({"plain_text_input", "url_text_input", "email_text_input", "number_input"})
 
 

@@ -176,6 +176,33 @@ class Payloads:
             payload["message"] = message_object(self._workspace, message)
         return payload
 
+    def place(self, message: Message | None, view: View | None) -> Json:
+        """Where an element is, for what is asked about it."""
+        if message is not None:
+            channel = self._workspace.channels[message.channel]
+            container = {"type": "message", "message_ts": message.ts, "channel_id": channel.id}
+            named = {"id": channel.id, "name": channel.name or "directmessage"}
+            shown = message_object(self._workspace, message)
+            return {"container": container, "channel": named, "message": shown}
+        if view is None:
+            return {}
+        return {
+            "container": {"type": "view", "view_id": view.id},
+            "view": view_object(view),
+        }
+
+    def suggestion(self, user: User, block: Json, action_id: str, value: str, place: Json) -> Json:
+        """A question for the options of a menu, while a person types in it."""
+        return (
+            self._interaction("block_suggestion", user)
+            | place
+            | {
+                "action_id": action_id,
+                "block_id": block.get("block_id", ""),
+                "value": value,
+            }
+        )
+
     def view_actions(self, user: User, view: View, action: Json, trigger_id: str) -> Json:
         """A click on an element of a modal or of the home tab."""
         return self._interaction("block_actions", user) | {

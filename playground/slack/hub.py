@@ -1,6 +1,7 @@
 """What can happen in the workspace: each act changes the data, enters the feed, tells the app."""
 
 from playground.feed import Feed
+from playground.slack.attention import Attention
 from playground.slack.block_kit import complete
 from playground.slack.delivery import Courier
 from playground.slack.events import Payloads
@@ -13,6 +14,7 @@ from playground.slack.settings import SlackSettings
 from playground.slack.socket_mode import SocketMode
 from playground.slack.state import (
     BOT_USER_ID,
+    Channel,
     Ephemeral,
     File,
     Json,
@@ -29,6 +31,7 @@ class Hub:
         self.settings = settings
         self.feed = feed
         self.workspace = default_workspace(settings.clock)
+        self.attention = Attention(self.workspace)
         self.limits = Limits(
             settings.clock, enabled=settings.limits_enabled, post_burst=settings.post_burst
         )
@@ -56,7 +59,7 @@ class Hub:
         """Store a new message; the app hears of it where it is a member."""
         self._complete_blocks(message)
         self.workspace.add(message)
-        self._record("message", message)
+        self._record("message", message, notifies=self.attention.posted(message))
         if self._app_is_in(message.channel):
             self._event(self.payloads.message(message))
             channel = self.workspace.channels[message.channel]
@@ -86,6 +89,7 @@ class Hub:
             message.metadata = metadata
         message.edited = {"user": user, "ts": at}
         self._complete_blocks(message)
+        self.attention.edited(message)
         self._record("message_changed", message)
         if self._app_is_in(message.channel):
             self._event(self.payloads.message_changed(message, previous, at))
@@ -150,6 +154,22 @@ class Hub:
         self.feed.record("view", user=view.user, view=view_object(view))
         return view
 
+    def read(self, user: str, place: str, ts: str) -> None:
+        """A person has read a channel, or `channel:thread_ts`, up to a message."""
+        if self.attention.read(user, place, ts):
+            self.feed.record("read", user=user, place=place, ts=ts)
+
+    def invite_app(self, channel: Channel) -> None:
+        """Add the app to a channel."""
+        channel.members.add(BOT_USER_ID)
+        self.feed.record("members", channel=channel.id, members=sorted(channel.members))
+
+    def dismiss(self, user: str, ts: str) -> None:
+        """A person takes a private message away."""
+        kept = [e for e in self.workspace.ephemerals if (e.user, e.ts) != (user, ts)]
+        self.workspace.ephemerals[:] = kept
+        self.feed.record("ephemeral_gone", user=user, ts=ts)
+
     def close_views(self, user: str, *, all_of_them: bool = False) -> None:
         """Take the top modal away, or the whole stack."""
         stack = self.workspace.modals.get(user, [])
@@ -181,6 +201,6 @@ class Hub:
             message.blocks = [rich_text(message.text, self.workspace.next_id("b"))]
         complete(message.blocks, self.workspace.next_id)
 
-    def _record(self, kind: str, message: Message) -> None:
+    def _record(self, kind: str, message: Message, **more: object) -> None:
         shown = message_object(self.workspace, message, metadata=True)
-        self.feed.record(kind, channel=message.channel, ts=message.ts, message=shown)
+        self.feed.record(kind, channel=message.channel, ts=message.ts, message=shown, **more)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from playground.slack.answers import show_answer
 from playground.slack.delivery import DeliveryFailed, Kind
-from playground.slack.elements import action_of, elements_of, find_element, input_value
+from playground.slack.elements import CLICKED, action_of, elements_of, find_element, input_value
 from playground.slack.errors import SlackError
 from playground.slack.grants import ResponseUrl
 from playground.slack.methods.views import new_view, replace_view
@@ -108,6 +108,21 @@ class Person(Onlooker):
     async def unreact(self, channel: str, ts: str, name: str) -> None:
         self.hub.unreact(self.message(channel, ts), self.user.id, name.strip(":"))
 
+    async def read(self, place: str, ts: str) -> None:
+        """Have read a channel, or a thread as `channel:thread_ts`, up to a message."""
+        channel, _, thread_ts = place.partition(":")
+        if thread_ts:
+            self.message(channel, thread_ts)
+        self.hub.read(self.user.id, f"{self.channel(channel).id}{place[len(channel) :]}", ts)
+
+    async def invite(self, channel: str) -> None:
+        """Add the app to a channel, as `/invite` does."""
+        self.hub.invite_app(self.channel(channel))
+
+    async def dismiss(self, ts: str) -> None:
+        """Take a private message away."""
+        self.hub.dismiss(self.user.id, ts)
+
     async def stop_session(self, channel: str, thread_ts: str) -> None:
         """Press Slack's own stop button of a thread."""
         place = self.channel(channel)
@@ -144,13 +159,25 @@ class Person(Onlooker):
         )
         return await self._ask("interactive", payload)
 
-    async def click_view(self, action_id: str, value: str | None = None) -> Outcome:
-        """Click in the top modal, or in the app's home when no modal is open."""
+    async def click_view(
+        self,
+        action_id: str,
+        value: str | None = None,
+        values: Json | None = None,
+        view_id: str | None = None,
+    ) -> Outcome:
+        """Click in the top modal, or in the app's home when no modal is open.
+
+        `view_id` names one of the two; `values` is what was typed so far, by action_id.
+        """
         home = self.hub.workspace.homes.get(self.user.id)
         view = next(iter(self.views()[-1:]), home)
+        if home is not None and home.id == view_id:
+            view = home
         found = find_element(view.spec.get("blocks", []), action_id, value) if view else None
         if view is None or found is None:
             raise CannotDo(f"No view with an element {action_id} is open.")
+        self._type(view, values or {})
         action = action_of(*found, value, self.hub.workspace.next_ts())
         trigger_id = self.hub.grants.trigger(self.user.id, view.id)
         payload = self.hub.payloads.view_actions(self.user, view, action, trigger_id)
@@ -176,19 +203,36 @@ class Person(Onlooker):
         `outcome.answer` holds the app's `response_action`; with errors the modal stays open.
         """
         view = self._top_view()
-        for block, element in elements_of(view.spec.get("blocks", [])):
-            action_id = element["action_id"]
-            if action_id in (values or {}) or action_id not in view.values.get(
-                block["block_id"], {}
-            ):
-                typed = input_value(element, (values or {}).get(action_id))
-                view.values.setdefault(block["block_id"], {})[action_id] = typed
+        self._type(view, values or {})
         trigger_id = self.hub.grants.trigger(self.user.id, view.id)
         payload = self.hub.payloads.view_submission(self.user, view, trigger_id)
         outcome = await self._ask("interactive", payload)
         if outcome.ok:
             self._after_submission(view, outcome.answer)
         return outcome
+
+    def _type(self, view: View, values: Json) -> None:
+        """Keep what was typed; what never was holds its initial value."""
+        for block, element in elements_of(view.spec.get("blocks", [])):
+            if element["type"] in CLICKED:
+                continue
+            action_id = element["action_id"]
+            held = view.values.setdefault(block["block_id"], {})
+            if action_id in values or action_id not in held:
+                held[action_id] = input_value(element, values.get(action_id))
+
+    async def suggest(self, action_id: str, value: str, channel: str = "", ts: str = "") -> Json:
+        """Type into a menu whose options the app gives; returns its answer."""
+        view = next(iter(self.views()[-1:]), self.hub.workspace.homes.get(self.user.id))
+        message = self._clickable(action_id, channel, ts, None)[0] if ts else None
+        blocks = message.blocks if message else view.spec.get("blocks", []) if view else []
+        found = find_element(blocks, action_id)
+        if found is None:
+            raise CannotDo(f"No menu {action_id} is open.")
+        place = self.hub.payloads.place(message, None if message else view)
+        payload = self.hub.payloads.suggestion(self.user, found[0], action_id, value, place)
+        outcome = await self._ask("interactive", payload)
+        return outcome.answer if isinstance(outcome.answer, dict) else {"options": []}
 
     async def close_view(self) -> Outcome:
         """Press the top modal's cancel button."""

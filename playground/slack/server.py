@@ -1,11 +1,12 @@
 """The workspace's HTTP server: Web API, socket, uploads, response urls, control."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from playground.feed import Feed
+from playground.guard import guard
 from playground.listening import listening
 from playground.slack.answers import handle_response_url
 from playground.slack.arguments import BODY_BYTES
@@ -18,9 +19,13 @@ from playground.slack.web_api import WebApi
 
 @asynccontextmanager
 async def slack_running(
-    settings: SlackSettings, feed: Feed, host: str = "127.0.0.1", port: int = 0
+    settings: SlackSettings,
+    feed: Feed,
+    host: str = "127.0.0.1",
+    ports: Sequence[int] = (0,),
+    extend: Callable[[web.Application, Hub], None] = lambda _app, _hub: None,
 ) -> AsyncIterator[Hub]:
-    """Serve a workspace; `hub.grants.base_url` is where it listens."""
+    """Serve a workspace; `hub.grants.base_url` is where it listens. `extend` adds routes."""
     hub = Hub(settings, feed)
     api = WebApi(hub)
 
@@ -30,13 +35,15 @@ async def slack_running(
     async def response_url(request: web.Request) -> web.Response:
         return await handle_response_url(hub, request)
 
-    app = web.Application(client_max_size=max(BODY_BYTES, MAX_FILE_BYTES * 2))
+    limit = max(BODY_BYTES, MAX_FILE_BYTES * 2)
+    app = web.Application(client_max_size=limit, middlewares=[guard(host)])
     app.router.add_route("*", "/api/{method}", api.handle)
     app.router.add_get("/link/", hub.socket_mode.handle)
     app.router.add_post("/upload/{file_id}/{token}", upload)
     app.router.add_post("/response/{token}", response_url)
     Control(hub).add_routes(app)
-    async with listening(app, host, port) as url:
+    extend(app, hub)
+    async with listening(app, host, ports) as url:
         hub.grants.base_url = url
         try:
             yield hub

@@ -99,7 +99,7 @@ class SocketMode:
             await self._read(connection)
         finally:
             self._connections.remove(connection)
-            self._feed.record("socket_closed", connection=connection.id)
+            self._feed.record("socket_closed", connection=connection.id, open=self.connections)
         return socket
 
     async def send(self, parcel: Parcel) -> Json | str | None:
@@ -141,7 +141,12 @@ class SocketMode:
             "connection_info": {"app_id": APP_ID},
         }
         await connection.socket.send_str(json.dumps(hello))
-        self._feed.record("socket_opened", connection=connection.id, num_connections=number)
+        self._feed.record(
+            "socket_opened",
+            connection=connection.id,
+            num_connections=number,
+            open=self.connections,
+        )
 
     async def _say_disconnect(self, connection: Connection, reason: str) -> None:
         frame = {"type": "disconnect", "reason": reason, "debug_info": {"host": "playground"}}

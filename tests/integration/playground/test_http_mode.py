@@ -15,7 +15,7 @@ from playground.server import Playground
 
 @asynccontextmanager
 async def serving(app: AsyncApp) -> AsyncIterator[str]:
-    async with listening(app.web_app("/slack/events"), "127.0.0.1", 0) as url:
+    async with listening(app.web_app("/slack/events"), "127.0.0.1", (0,)) as url:
         yield f"{url}/slack/events"
 
 
@@ -70,7 +70,7 @@ async def test_retries_carry_headers_and_stop_when_told(
 
     app = web.Application()
     app.router.add_post("/", refuse)
-    async with listening(app, "127.0.0.1", 0) as url:
+    async with listening(app, "127.0.0.1", (0,)) as url:
         playground.slack.use_http(url)
         await playground.person("ana").say("x")
         await playground.slack.courier.idle()

@@ -2,7 +2,8 @@ import json
 from typing import Any
 
 from playground.model.conversation import Turn, read_conversation
-from playground.model.stories import Stories, test_counts as counts_in
+from playground.model.python_tests import counts_in
+from playground.model.stories import Stories
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("edit_file", "git_status")]
 RUNS = {

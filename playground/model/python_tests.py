@@ -1,0 +1,44 @@
+"""Calls that several stories make on the sample: its tests, a commit; and what they said."""
+
+import re
+
+from playground.model.conversation import Call, Conversation, Task, Turn
+
+UNITTEST = ("python3", "-m", "unittest", "-v")
+
+
+def run_tests(*names: str) -> Call:
+    """The call that runs all tests, or the named modules."""
+    return Call("run_command", {"command": [*UNITTEST, *names]})
+
+
+def commit(conversation: Conversation, message: str) -> tuple[Turn, ...]:
+    """The turns that commit everything, when the thread's first task asks for it."""
+    if not re.search(r"\bcommit\b", conversation.tasks[0].text):
+        return ()
+    add = Call("run_command", {"command": ["git", "add", "--all"]})
+    record = Call("run_command", {"command": ["git", "commit", "--message", message]})
+    return Turn("I commit it.", (add,)), Turn("", (record,))
+
+
+def tests_run(task: Task) -> list[str]:
+    """What the test runs of a task said, in order; other commands are left out."""
+    return [
+        result.text
+        for result in task.results_of("run_command")
+        if "unittest" in result.arguments.get("command", ())
+    ]
+
+
+def counts_in(output: str) -> tuple[int | None, int]:
+    """How many tests ran and how many failed, read from unittest's output."""
+    ran = re.search(r"Ran (\d+) tests?", output)
+    failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
+    return (int(ran.group(1)) if ran else None), failed
+
+
+def line_counts(diff: str) -> tuple[int, int]:
+    """How many lines a diff adds and removes."""
+    added = len(re.findall(r"^\+(?!\+\+)", diff, re.MULTILINE))
+    removed = len(re.findall(r"^-(?!--)", diff, re.MULTILINE))
+    return added, removed

@@ -1,0 +1,83 @@
+"""The page's own part of the control API: its snapshot, its socket, the git host, one entry."""
+
+import json
+
+from aiohttp import web
+
+from playground.git_server import GitServer
+from playground.page.live import Live
+from playground.page.repository_view import RepositoryView
+from playground.page.snapshot import PageSettings, about, snapshot
+from playground.page.web_files import WebFiles
+from playground.slack.control import json_errors
+from playground.slack.hub import Hub
+from playground.slack.onlooker import CannotDo
+
+MAX_ENTRY_CHARS = 400_000
+
+
+class Page:
+    """Serves the page and what it asks for."""
+
+    def __init__(self, hub: Hub, git: GitServer, models: list[str], settings: PageSettings) -> None:
+        self._hub = hub
+        self._repositories = RepositoryView(git)
+        self._models = models
+        self._settings = settings
+        self._live = Live(hub)
+
+    def add_routes(self, app: web.Application) -> None:
+        WebFiles(self._hub).add_routes(app)
+        app.router.add_get("/playground/live", self._live.handle)
+        repository = "/playground/git/{owner}/{name}"
+        for path, handler in (
+            ("/playground/page", self._page),
+            ("/playground/feed/{seq}", self._entry),
+            ("/playground/git", self._names),
+            (repository, self._branches),
+            (f"{repository}/commits", self._commits),
+            (f"{repository}/diff", self._diff),
+        ):
+            app.router.add_get(path, json_errors(handler))
+
+    async def _page(self, request: web.Request) -> web.Response:
+        try:
+            user = self._hub.workspace.user(request.query.get("as", ""))
+        except KeyError as error:
+            raise CannotDo("There is no such person.") from error
+        if user.is_bot:
+            raise CannotDo("Nobody acts as the app.")
+        shared = about(
+            self._settings, self._live.instance, self._repositories.names(), self._models
+        )
+        return web.json_response(snapshot(self._hub, user, shared))
+
+    async def _entry(self, request: web.Request) -> web.Response:
+        """One entry of the feed, whole; what is very long is cut and says so."""
+        seq = request.match_info["seq"]
+        entry = self._hub.feed.entry(int(seq)) if seq.isdigit() else None
+        if entry is None:
+            raise CannotDo("That entry is not kept any more.")
+        text = json.dumps(entry.as_json(), indent=2, ensure_ascii=False)
+        cut = len(text) > MAX_ENTRY_CHARS
+        return web.json_response({"text": text[:MAX_ENTRY_CHARS], "is_cut": cut})
+
+    async def _names(self, _request: web.Request) -> web.Response:
+        return web.json_response({"repositories": self._repositories.names()})
+
+    async def _branches(self, request: web.Request) -> web.Response:
+        branches = await self._repositories.branches(_repository(request))
+        return web.json_response({"branches": branches})
+
+    async def _commits(self, request: web.Request) -> web.Response:
+        branch = request.query.get("branch", "main")
+        commits = await self._repositories.commits(_repository(request), branch)
+        return web.json_response({"commits": commits})
+
+    async def _diff(self, request: web.Request) -> web.Response:
+        branch = request.query.get("branch", "main")
+        return web.json_response(await self._repositories.diff(_repository(request), branch))
+
+
+def _repository(request: web.Request) -> str:
+    return f"{request.match_info['owner']}/{request.match_info['name']}"

@@ -1,0 +1,90 @@
+"""The workspace as one person's page needs it when it is opened, as JSON."""
+
+from dataclasses import asdict, dataclass
+
+from playground.page.completion import commands, shortcuts
+from playground.page.demonstrations import demonstrations
+from playground.slack.hub import Hub
+from playground.slack.objects import message_object, view_object
+from playground.slack.state import BOT_USER_ID, TEAM_NAME, Channel, Json, User
+
+SHOWN_MESSAGES = 500
+SHOWN_EPHEMERALS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """What the page says about where its answers come from.
+
+    `model` is the name of the model that answers when it is not the scripted one; `git_url` the
+    git host when it is not the local one.
+    """
+
+    model: str = ""
+    git_url: str = ""
+
+    @property
+    def is_scripted(self) -> bool:
+        return not self.model
+
+
+def snapshot(hub: Hub, user: User, about: Json) -> Json:
+    """Everything that `user` may see, with `about` (instance, repositories, models) in it."""
+    workspace = hub.workspace
+    channels = [c for c in workspace.channels.values() if user.id in c.members]
+    private = [e for e in workspace.ephemerals if e.user == user.id]
+    home = workspace.homes.get(user.id)
+    return about | {
+        "seq": hub.feed.last_seq,
+        "team": TEAM_NAME,
+        "me": user.id,
+        "bot": BOT_USER_ID,
+        "connections": hub.socket_mode.connections + (hub.http is not None),
+        "users": [asdict(someone) for someone in workspace.users.values()],
+        "channels": [channel_shown(channel) for channel in channels],
+        "messages": {channel.id: messages(hub, channel) for channel in channels},
+        "ephemerals": [asdict(e) for e in private[-SHOWN_EPHEMERALS:]],
+        "views": [
+            view_object(workspace.views[view_id]) for view_id in workspace.modals.get(user.id, [])
+        ],
+        "sessions": {
+            f"{channel}:{ts}": session["status"]
+            for (channel, ts), session in workspace.sessions.items()
+        },
+        "home": view_object(home) if home else None,
+        "attention": hub.attention.of(user.id),
+    }
+
+
+def messages(hub: Hub, channel: Channel) -> list[Json]:
+    """The newest messages of a channel, replies among them, oldest first."""
+    newest = list(channel.messages.values())[-SHOWN_MESSAGES:]
+    return [message_object(hub.workspace, message) for message in newest]
+
+
+def channel_shown(channel: Channel) -> Json:
+    return {
+        "id": channel.id,
+        "name": channel.name,
+        "kind": channel.kind,
+        "topic": channel.topic,
+        "members": sorted(channel.members),
+        "has_app": BOT_USER_ID in channel.members,
+    }
+
+
+def about(
+    settings: PageSettings, instance: str, repositories: list[str], models: list[str]
+) -> Json:
+    """What is the same for every person."""
+    shown_models = [m for m in models if m.startswith("scripted/")] if settings.is_scripted else []
+    return {
+        "instance": instance,
+        "is_scripted": settings.is_scripted,
+        "model": settings.model or "scripted/scripted-model",
+        "git_url": settings.git_url,
+        "repositories": repositories,
+        "commands": commands([] if settings.git_url else repositories, shown_models),
+        "shortcuts": shortcuts(),
+        "demonstrations": demonstrations() if settings.is_scripted else [],
+    }

@@ -1,0 +1,26 @@
+"""What the page's composer offers is what the bot understands."""
+
+import pytest
+
+from bot.domain.commands import StartAgent, parse
+from playground.page.completion import OPTIONS, SUB_COMMANDS
+from playground.page.demonstrations import DEMONSTRATIONS
+
+VALUES = {"--model": "a/b", "--steps": "3", "--budget": "0.5"}
+
+
+@pytest.mark.parametrize("word", [one.word for one in SUB_COMMANDS])
+def test_every_word_that_is_offered_is_a_command(word: str) -> None:
+    assert not isinstance(parse(word, max_steps=50), StartAgent)
+
+
+def test_every_option_that_is_offered_is_understood() -> None:
+    options = " ".join(f"{one.word} {VALUES[one.word]}" for one in OPTIONS)
+    command = parse(f"demo/todo {options} do it", max_steps=50)
+    assert isinstance(command, StartAgent)
+    assert command.task == "do it"
+
+
+@pytest.mark.parametrize("text", [one.text for one in DEMONSTRATIONS])
+def test_every_demonstration_starts_an_agent(text: str) -> None:
+    assert isinstance(parse(text, max_steps=50), StartAgent)
