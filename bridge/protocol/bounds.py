@@ -14,8 +14,16 @@ MAX_TASK_CHARS = 40_000
 MAX_RESULT_CHARS = 8_000
 MAX_MESSAGE_CHARS = 200_000
 MAX_FRAME_BYTES = 1_048_576
+MAX_SEQ = 10**14  # well within the 15 digits that `after` and Last-Event-ID may have
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 TaskText = Annotated[str, Field(min_length=1, max_length=MAX_TASK_CHARS)]
+# What git is told: a NUL would end its argument, a line end its line.
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]+$"
+CloneUrl = Annotated[
+    str,
+    Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s\x00-\x1f\x7f]+$"),
+]
+Branch = Annotated[str, Field(min_length=1, max_length=250, pattern=NO_CONTROLS)]
 Line = Annotated[str, Field(max_length=1_000)]
 Steps = Annotated[int, Field(ge=1, le=1_000)]

@@ -5,7 +5,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.protocol.bounds import MAX_MESSAGE_CHARS, Identifier, Line, Steps, TaskText
+from bridge.protocol.bounds import (
+    MAX_MESSAGE_CHARS,
+    MAX_SEQ,
+    NO_CONTROLS,
+    Branch,
+    CloneUrl,
+    Identifier,
+    Line,
+    Steps,
+    TaskText,
+)
 
 
 class Request(BaseModel):
@@ -22,19 +32,23 @@ class WorkspaceRequest(Request):
     the token of its own environment, for the clone only.
     """
 
-    repository: str = Field(min_length=3, max_length=140)
-    clone_url: str = Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s]+$")
-    source_branch: str | None = Field(default=None, min_length=1, max_length=250)
-    target_branch: str = Field(min_length=1, max_length=250)
+    repository: str = Field(min_length=3, max_length=140, pattern=NO_CONTROLS)
+    clone_url: CloneUrl
+    source_branch: Branch | None = None
+    target_branch: Branch
     base_commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")
-    author_name: str = Field(default="Threadsmith", min_length=1, max_length=200)
-    author_email: str = Field(default="threadsmith@localhost", min_length=3, max_length=250)
+    author_name: str = Field(
+        default="Threadsmith", min_length=1, max_length=200, pattern=NO_CONTROLS
+    )
+    author_email: str = Field(
+        default="threadsmith@localhost", min_length=3, max_length=250, pattern=NO_CONTROLS
+    )
 
 
 class PushRequest(Request):
     """Push what is committed to the target branch at `clone_url`, which holds no credential."""
 
-    clone_url: str = Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s]+$")
+    clone_url: CloneUrl
 
 
 class ExecuteRequest(Request):
@@ -92,8 +106,8 @@ class SavedConversation(Request):
     takes it only before its first event, and numbers its events from `last_seq` + 1.
     """
 
-    protocol: int
-    last_seq: int = Field(ge=0)
+    protocol: int = Field(ge=1)
+    last_seq: int = Field(ge=0, le=MAX_SEQ)
     messages: tuple[dict[str, Any], ...] = ()
     summary: str | None = Field(default=None, max_length=MAX_MESSAGE_CHARS)
     summary_upto: int = Field(default=0, ge=0)

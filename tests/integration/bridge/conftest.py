@@ -229,12 +229,10 @@ def no_waiting() -> Callable[[float], Awaitable[object]]:
 
 
 @pytest.fixture
-async def client(
-    settings: BridgeSettings,
-    workspace_body: dict[str, str],
-    no_waiting: Callable[[float], Awaitable[object]],
+async def empty(
+    settings: BridgeSettings, no_waiting: Callable[[float], Awaitable[object]]
 ) -> AsyncIterator[Client]:
-    """A bridge in this process with its workspace ready."""
+    """A bridge in this process that has no workspace yet."""
     model = OpenAIChatModel(
         settings.openrouter_base_url,
         settings.openrouter_api_key,
@@ -245,16 +243,21 @@ async def client(
     app = create_app(session, settings.bridge_token, doorway=doorway, heartbeat_seconds=0.1)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with bridge_serving(app, doorway) as url, ClientSession(headers=headers) as http:
-        client = Client(http, url)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(session.run())
-            status, _ = await client.post("/agent/workspace", workspace_body)
-            assert status == 200
-            yield client
+            yield Client(http, url)
             work.cancel()
         session.events.end_readers()
     session.close()
     await model.close()
+
+
+@pytest.fixture
+async def client(empty: Client, workspace_body: dict[str, str]) -> Client:
+    """A bridge in this process with its workspace ready."""
+    status, _ = await empty.post("/agent/workspace", workspace_body)
+    assert status == 200
+    return empty
 
 
 @pytest.fixture
