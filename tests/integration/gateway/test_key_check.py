@@ -25,7 +25,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def test_openrouter_tells_a_good_key_from_a_bad_one(session: aiohttp.ClientSession) -> None:
     settings = ModelSettings(api_key=KEY.get_secret_value())
-    async with model_running(settings, Feed(), "127.0.0.1", 0) as model:
+    async with model_running(settings, Feed()) as model:
         check = KeyCheck(session, model.url)
         await check.check_key(KEY)
         with pytest.raises(ModelUnusable, match=r"refuses this key \(401\)"):
