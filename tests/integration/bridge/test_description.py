@@ -48,9 +48,18 @@ class Willing(list[Reply]):
         return says("Done.")
 
 
+STARTING = ("--include-path=/agent/execute", "--include-path=/agent/chat")
+# Both never end; the tables beside this file ask them.
+ENDING = ("--exclude-path=/agent/events", "--exclude-path=/agent/ws")
+
+
 @pytest.mark.parametrize(
-    ("has_workspace", "accept", "examples"),
-    [(False, "*/*", 5), (True, "*/*", 20), (True, "application/json", 5)],
+    ("has_workspace", "options"),
+    [
+        (False, (*ENDING, "--max-examples=5")),
+        (True, (*ENDING, "--max-examples=20")),
+        (True, (*STARTING, "--max-examples=10", "--header=Accept: application/json")),
+    ],
     ids=["empty", "streams", "json"],
 )
 async def test_generated_requests_get_what_the_description_says(
@@ -59,8 +68,7 @@ async def test_generated_requests_get_what_the_description_says(
     provider: Provider,
     tmp_path: Path,
     has_workspace: bool,
-    accept: str,
-    examples: int,
+    options: tuple[str, ...],
 ) -> None:
     provider.script = Willing()
     async with running(environment, program=("-c", FILES_ONLY)) as (bridge, client):
@@ -69,12 +77,7 @@ async def test_generated_requests_get_what_the_description_says(
         assert "transport 'http' not allowed" in refused["error"]["message"]
         if has_workspace:
             assert (await client.post("/agent/workspace", workspace_body))[0] == 200
-        options = (
-            f"--url={client.url}",
-            f"--header=Accept: {accept}",
-            f"--max-examples={examples}",
-        )
-        status, said = await generated(tmp_path, *options)
+        status, said = await generated(tmp_path, f"--url={client.url}", *options)
         assert status == 0, said
         assert (await client.get("/agent/status"))[0] == 200
         bridge.terminate()
@@ -88,8 +91,6 @@ async def generated(folder: Path, *options: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "schemathesis"), "run", str(DESCRIPTION),
         *options, f"--header=Authorization: Bearer {TOKEN}", f"--checks={','.join(CHECKS)}",
-        # Both never end; the tables beside this file ask them.
-        "--exclude-path=/agent/events", "--exclude-path=/agent/ws",
         "--phases=examples,coverage,fuzzing",
         "--generation-deterministic", "--suppress-health-check=all",
         "--request-timeout=10", "--continue-on-failure", "--no-shrink", "--warnings=off",

@@ -118,13 +118,6 @@ async def test_unknown_routes_and_methods_answer_in_the_same_shape(
         assert ("Allow" in response.headers) is (status == 405)
 
 
-@pytest.mark.parametrize("after", ["-1", "x", "1.5", "", "99999", "1" * 40, "\u0663"])
-async def test_a_place_that_is_none_is_refused(client: Client, after: str) -> None:
-    for path in ("/agent/events", "/agent/ws"):
-        async with client.http.get(client.url + path, params={"after": after}) as response:
-            assert response.status == 400
-
-
 async def test_the_stream_of_a_task_ends_with_it_and_the_same_id_attaches(
     client: Client, provider: Provider
 ) -> None:
@@ -200,15 +193,6 @@ async def test_a_reader_that_comes_back_misses_nothing(client: Client, provider:
     second = await client.frames("task_finished", **{"Last-Event-ID": str(last_id)})
     numbers = [int(number) for number, _, _ in (*first, *second) if number]
     assert numbers == list(range(1, numbers[-1] + 1))
-
-
-async def test_websocket_frames_equal_the_streamed_ones(client: Client, provider: Provider) -> None:
-    provider.script = [calls(("list_directory", {})), says("Done.")]
-    await client.execute()
-    streamed = [data for number, _, data in await client.frames("task_finished") if number]
-    async with client.http.ws_connect(client.url + "/agent/ws?after=2") as socket_:
-        received = [await socket_.receive_str(timeout=5) for _ in streamed[2:]]
-    assert received == streamed[2:]
 
 
 async def test_a_live_websocket_gets_fragments_too(client: Client, provider: Provider) -> None:

@@ -1,4 +1,4 @@
-"""What a reader of the WebSocket may send: control frames, and nothing else."""
+"""The WebSocket tells what the stream tells, and hears control frames, nothing else."""
 
 import asyncio
 import base64
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.integration.bridge.conftest import TOKEN, Client
+from tests.integration.bridge.conftest import TOKEN, Client, Provider, calls, says
 
 FIN, MASKED = 0x80, 0x80
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -110,3 +110,12 @@ async def test_control_frames_are_answered(client: Client) -> None:
         assert answer == (PONG, b"there?")
         writer.write(frame(CLOSE, (1000).to_bytes(2, "big")))
         assert await close_code(reader) == 1000
+
+
+async def test_websocket_frames_equal_the_streamed_ones(client: Client, provider: Provider) -> None:
+    provider.script = [calls(("list_directory", {})), says("Done.")]
+    await client.execute()
+    streamed = [data for number, _, data in await client.frames("task_finished") if number]
+    async with client.http.ws_connect(client.url + "/agent/ws?after=2") as socket_:
+        received = [await socket_.receive_str(timeout=5) for _ in streamed[2:]]
+    assert received == streamed[2:]
