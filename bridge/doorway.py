@@ -26,7 +26,7 @@ _UNREAD_SECONDS = 120.0
 # client keeps them, which is 15 s: the other way round a request meets a closing connection.
 _HTTP_BOUNDS: dict[str, Any] = {
     "keepalive_timeout": 75.0,
-    "lingering_time": 5.0,
+    "lingering_time": 2.0,
     "max_line_size": 8_190,
     "max_field_size": 8_190,
     "max_headers": 64,

@@ -251,3 +251,19 @@ async def sent(client: Client, method: str, path: str, data: bytes) -> tuple[int
     ) as response:
         answer = await response.json()
     return response.status, answer.get("error")
+
+
+async def test_a_body_that_does_not_end_is_refused_and_its_connection_ends(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.server._BODY_SECONDS", 0.2)
+    host, _, port = client.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"PUT /agent/patch HTTP/1.1\r\n" + HEAD + b"Content-Length: 100\r\n\r\n")
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            writer.write(b"x")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 408 ")
+        assert b'"code": "invalid_request"' in await reader.read()  # to the end of the connection
+    writer.transport.abort()
