@@ -41,6 +41,7 @@ from bot.slack.people import SlackPeople
 from bot.slack.render.voice import SlackVoice
 from bot.slack.sealing import Sealing
 from bot.slack.secrets_desk import SecretsDesk
+from bot.slack.usage_desk import UsageDesk
 from bot.store.owner import owned
 from bot.store.store import SqlStore
 from bot.vault import open_vault
@@ -158,6 +159,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             service,
             gate,
             secrets_desk,
+            UsageDesk(store.usage_rows, gate, slack, settings, world.clock),
             slack,
             max_steps=max(settings.agent_max_steps, settings.agent_max_steps_limit),
             workspace_url=identity.workspace_url,

@@ -12,6 +12,7 @@ from bot.slack.listeners import register_listeners
 from bot.slack.people import SlackPeople
 from bot.slack.sealing import Sealing
 from bot.slack.secrets_desk import SecretsDesk
+from bot.slack.usage_desk import UsageDesk
 from playground.slack.state import TEAM_ID
 from tests.stage import Stage
 
@@ -33,7 +34,9 @@ def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
     people = SlackPeople(client, TEAM_ID)
     gate = Gate(stage.world, people)
     secrets = SecretsDesk(stage.keyring, gate, client)
-    desk = Desk(stage.service, gate, secrets, client, max_steps=50, workspace_url=URL)
+    world = stage.world
+    usage = UsageDesk(stage.store.usage_rows, gate, client, world.settings, world.clock)
+    desk = Desk(stage.service, gate, secrets, usage, client, max_steps=50, workspace_url=URL)
     app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
     app.use(Sealing(stage.keyring.seal, stage.redact.known).middleware)
     app.use(inbox.middleware)
