@@ -20,7 +20,12 @@ TODAY = date(2026, 3, 2)
 
 def one(day: str, nano: int, **changes: Any) -> Sum:
     values = {"user": "UANA", "channel": "C1", "model": "acme/one"} | changes
-    numbers = {"calls": 2, "prompt_tokens": 1_000, "cached_tokens": 250, "completion_tokens": 10}
+    numbers: Any = {
+        "calls": 2,
+        "prompt_tokens": 1_000,
+        "cached_tokens": 250,
+        "completion_tokens": 10,
+    }
     return Sum(day=day, nano=nano, **({"estimated_nano": 0} | numbers | values))
 
 
