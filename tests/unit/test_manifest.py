@@ -118,6 +118,7 @@ METHOD_SCOPES: dict[str, set[str]] = {
     "conversations_history": HISTORIES,
     "reactions_add": {"reactions:write"},
     "reactions_remove": {"reactions:write"},
+    "conversations_open": {"im:write"},
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
     "files_info": {"files:read"},
