@@ -104,6 +104,8 @@ EVENT_SCOPES = {
 HISTORIES = {"channels:history", "groups:history", "im:history", "mpim:history"}
 METHOD_SCOPES: dict[str, set[str]] = {
     "auth_test": set(),
+    "api_test": set(),
+    "apps_connections_open": set(),
     "views_open": set(),
     "views_push": set(),
     "views_update": set(),
