@@ -14,17 +14,19 @@ from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.look_desk import LookDesk
+from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.usage_desk import UsageDesk
 
 
 @dataclass(frozen=True, slots=True)
 class Desks:
-    """Words, clicks, secrets: each kind of wish has its desk."""
+    """Words, clicks, secrets, results: each kind of wish has its desk."""
 
     words: Desk
     buttons: ButtonsDesk
     secrets: SecretsDesk
+    results: ResultsDesk
 
 
 def open_desks(
@@ -46,4 +48,5 @@ def open_desks(
     settings = world.settings
     max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
     words = Desk(service, gate, secrets, client, aside, looking, max_steps=max_steps)
-    return Desks(words, ButtonsDesk(service, gate, aside), secrets)
+    results = ResultsDesk(service, gate, client, aside)
+    return Desks(words, ButtonsDesk(service, gate, aside), secrets, results)
