@@ -27,6 +27,7 @@ from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
 from bot.gateway.git_host import GitHost
 from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
 from bot.gateway.offers import Offers
+from bot.gateway.own_prices import own_prices
 from bot.gateway.push import Pushes
 from bot.gateway.repository import RepositoryCheck
 from bot.gateway.tokens import Tokens, load_tokens
@@ -64,8 +65,9 @@ class HostGateway:
         )
         self._repositories = RepositoryCheck(host)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
-        self._catalogue = Catalogue(session, base_url, key)
-        self._offers = Offers(session, base_url, key)
+        prices = own_prices(settings)
+        self._catalogue = Catalogue(session, base_url, key, own_prices=prices)
+        self._offers = Offers(session, base_url, key, own_prices=prices)
         limits = ModelLimits.of(settings)
         self._model = ModelDoor(
             self._doors, self._catalogue, session, base_url, self._key_of, limits
