@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     agent_model: str = "anthropic/claude-3.5-sonnet"
     agent_fallback_models: Annotated[tuple[str, ...], NoDecode] = ()
     agent_summary_model: str = ""
+    agent_plan_model: str = ""
     agent_context_tokens: int = Field(default=0, ge=0, le=100_000_000)
     agent_max_steps: int = Field(default=15, ge=1, le=200)
     agent_max_steps_limit: int = Field(default=50, ge=1, le=1_000)

@@ -37,6 +37,7 @@ class BridgeSettings(BaseModel):
     model_context_tokens: int | None = Field(default=None, ge=SMALLEST_CONTEXT_TOKENS)
     fallback_models: tuple[str, ...] = ()
     summary_model: str | None = None
+    plan_model: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -299,6 +299,7 @@ class Session:
             take_up=self._worker.take_up,
             changes=changes,
             fallback_models=self._settings.fallback_models,
+            plan_model=self._settings.plan_model,
             context=ToolContext(
                 workspace=self._workspace,
                 base_commit=ready.base_commit,
