@@ -94,4 +94,3 @@ async def test_the_next_container_begins_an_empty_workspace_at_the_same_commit(
     assert ready["base_commit"] == KNOWN
     patch = b"diff --git a/a b/a\nnew file mode 100644\n--- /dev/null\n+++ b/a\n@@ -0,0 +1 @@\n+x\n"
     assert (await empty.put("/agent/patch", patch))[0] == 200
-
