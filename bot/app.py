@@ -145,8 +145,9 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             service,
             gate,
             keyring,
+            store.usage_rows,
+            world,
             slack,
-            max_steps=max(settings.agent_max_steps, settings.agent_max_steps_limit),
             workspace_url=identity.workspace_url,
         )
         stop_reaction = settings.slack_stop_reaction

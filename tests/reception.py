@@ -36,7 +36,15 @@ def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
     """The desks and an app with all listeners, wired as the bot wires them."""
     people = SlackPeople(client, TEAM_ID)
     gate = Gate(stage.world, people)
-    desks = open_desks(stage.service, gate, stage.keyring, client, max_steps=50, workspace_url=URL)
+    desks = open_desks(
+        stage.service,
+        gate,
+        stage.keyring,
+        stage.store.usage_rows,
+        stage.world,
+        client,
+        workspace_url=URL,
+    )
     app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
     app.use(Sealing(stage.keyring.seal, stage.redact.known).middleware)
     app.use(inbox.middleware)

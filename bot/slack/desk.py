@@ -28,12 +28,12 @@ from bot.domain.commands import (
     reply_mode,
 )
 from bot.domain.policy import Action
-from bot.errors import UserError
+from bot.domain.usage_command import ShowUsage
 from bot.logs import log_scope
 from bot.slack.aside import Aside, Tell
 from bot.slack.incoming import PersonMessage, RevisedMessage
+from bot.slack.look_desk import LookDesk
 from bot.slack.render.form import start_form
-from bot.slack.render.lists import agent_line, list_text, offers_text
 from bot.slack.render.text import plain
 from bot.slack.secrets_desk import SecretsDesk
 
@@ -48,19 +48,19 @@ class Desk:
         secrets: SecretsDesk,
         client: AsyncWebClient,
         aside: Aside,
+        looking: LookDesk,
         *,
         max_steps: int,
-        workspace_url: str,
     ) -> None:
         self._service = service
         self._gate = gate
         self._secrets = secrets
         self._client = client
         self._aside = aside
+        self._looking = looking
         self.hide = service.hide
         self._orders: WeakValueDictionary[ThreadRef, asyncio.Lock] = WeakValueDictionary()
         self._max_steps = max_steps
-        self._workspace_url = workspace_url
 
     async def slash(self, body: Mapping[str, Any], tell: Tell) -> None:
         """`/agent …`, wherever it was typed."""
@@ -204,36 +204,13 @@ class Desk:
                     await self._gate.check(Action.ADMINISTER, user, team, channel)
                     await self._service.rulebook.set(command, user, team, channel)
                 await tell(await self._service.rulebook.text(team, channel))
-            case ListAgents():
-                await self._gate.require(Action.READ, user, team, channel)
-                agents = await self._service.running(channel)
-                await tell(list_text(agents, self._workspace_url))
-            case ListModels(search=search):
-                await tell(offers_text(await self._service.models(), search))
-            case ShowStatus(agent_id=agent_id):
-                await self._gate.require(Action.READ, user, team, channel)
-                agent = await self._named(agent_id, origin)
-                diff = await self._service.diff(agent) if agent.alive else None
-                await tell(agent_line(agent, self._workspace_url, diff))
+            case ListAgents() | ListModels() | ShowStatus() | ShowUsage():
+                await self._looking.show(command, origin, tell)
             case StopAgent(agent_id=agent_id):
-                agent = await self._named(agent_id, origin)
+                agent = await self._looking.named(agent_id, origin)
                 await self._stop(agent.id, user)
             case _:
                 assert_never(command)
-
-    async def _named(self, agent_id: str | None, origin: Origin) -> Agent:
-        """The agent with this id, or the only one of the channel; only of this workspace."""
-        if agent_id is not None:
-            agent = await self._service.find(agent_id)
-            if agent.team != origin.team:
-                raise UserError(f"There is no agent `{agent_id}`. `/agent list` shows them.")
-            return agent
-        agents = await self._service.running(origin.channel)
-        if len(agents) == 1:
-            return agents[0]
-        if not agents:
-            raise UserError("No agent runs in this channel. `/agent help` shows how to start one.")
-        raise UserError(f"Which one? {list_text(agents, self._workspace_url)}")
 
     async def _root_of(self, channel: str, ts: str) -> str | None:
         """The thread of a message that is not ours, asked of Slack."""
