@@ -31,6 +31,7 @@ from bot.runtime.docker import DockerRuntime
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
 from bot.slack.desks import open_desks
+from bot.slack.files import SlackFiles
 from bot.slack.identity import identify, slack_client
 from bot.slack.inbox import Inbox
 from bot.slack.incoming import is_urgent
@@ -136,6 +137,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             bridge_token=redact.hiding(gateway.tokens.bridge_token),
             variables=keyring.variables,
             hide=redact.known,
+            files=SlackFiles(slack, session, settings.slack_bot_token),
         )
         fleet = Fleet(world)
         store.on_left = fleet.somebody_left.set

@@ -14,6 +14,8 @@ from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
 from bot.slack.look_desk import LookDesk
 from bot.slack.secrets_desk import SecretsDesk
+from bot.slack.start_desk import StartDesk
+from bot.slack.thread_reader import ThreadReader
 from bot.slack.usage_desk import UsageDesk
 
 
@@ -22,6 +24,7 @@ class Desks:
     """Words, clicks, secrets: each kind of wish has its desk."""
 
     words: Desk
+    starting: StartDesk
     buttons: ButtonsDesk
     secrets: SecretsDesk
 
@@ -43,5 +46,8 @@ def open_desks(
     looking = LookDesk(service, gate, spending, workspace_url)
     settings = world.settings
     max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
-    words = Desk(service, gate, secrets, client, aside, looking, max_steps=max_steps)
-    return Desks(words, ButtonsDesk(service, gate, aside), secrets)
+    starting = StartDesk(
+        service, gate, client, aside, ThreadReader(client, gate.people), max_steps=max_steps
+    )
+    words = Desk(service, gate, secrets, client, aside, looking, starting)
+    return Desks(words, starting, ButtonsDesk(service, gate, aside), secrets)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +26,14 @@ from bot.store.secret_rows import SqlSecretRows
 from bot.store.thread_rows import SqlThreadRows
 from bot.store.upgrade import upgrade
 from bot.store.usage_rows import SqlUsageRows, UsageWrites
-from bot.store.values import ALIVE_STATUSES, agent_of, agent_values, later, message_of
+from bot.store.values import (
+    ALIVE_STATUSES,
+    agent_of,
+    agent_values,
+    later,
+    message_of,
+    message_values,
+)
 from bridge.protocol import AgentEvent, parse_event
 
 
@@ -112,7 +119,7 @@ class SqlTransaction(UsageWrites, RuleWrites):
         row = tables.message.c
         newest = select(func.max(row.order)).where(row.agent_id == message.agent_id)
         last = (await self._connection.execute(newest)).scalar_one()
-        values = asdict(message) | {"mode": message.mode.value, "order": (last or 0) + 1}
+        values = message_values(message) | {"order": (last or 0) + 1}
         await insert_new(self._connection, tables.message, values)
 
     async def message_delivered(self, agent_id: str, message_id: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.posts import Post, PostKind
 from bot.domain.secret import SecretEntry, SecretKind, SecretRef, SecretScope
-from bot.slack.render.form import start_form
+from bot.slack.render.form import Draft, FormPlace, start_form
 from bot.slack.render.secrets import secret_form, secrets_list
 from playground.slack.rules import check_blocks, check_view
 from tests.unit.bot.slack.posts import Words, posts
@@ -27,6 +27,11 @@ ENTRIES = [
     )
 ]
 VIEWS: dict[str, dict[str, Any]] = {
+    "start_form": start_form(FormPlace("C1"), Draft()),
+    "start_form_of_a_message": start_form(
+        FormPlace("C1", "1700000000.000100"),
+        Draft("Login is broken", "acme/api", "openai/gpt-5", listed=True),
+    ),
     "secrets_list": secrets_list(ENTRIES, "C1"),
     "secrets_list_empty": secrets_list([], "C1"),
     "secret_form": secret_form("C1", admin=False),
@@ -74,5 +79,7 @@ def test_a_list_of_many_secrets_is_what_slack_accepts() -> None:
     check_view(secrets_list(ENTRIES * 100, "C1"))
 
 
-def test_the_form_is_what_slack_accepts() -> None:
-    check_view(start_form("C1"))
+def test_a_form_of_hostile_text_is_what_slack_accepts() -> None:
+    hostile = "<!channel> \u202e`*_~&<@U1>" * 2_000
+    check_view(start_form(FormPlace("C1"), Draft(hostile, "a/" + "b" * 100, "m" * 500)))
+    check_view(start_form(FormPlace("C1"), Draft("", "a" * 39 + "/" + "b" * 100, listed=True)))
