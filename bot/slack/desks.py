@@ -13,6 +13,7 @@ from bot.slack.aside import Aside
 from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
 from bot.slack.look_desk import LookDesk
+from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.start_desk import StartDesk
 from bot.slack.thread_reader import ThreadReader
@@ -21,12 +22,13 @@ from bot.slack.usage_desk import UsageDesk
 
 @dataclass(frozen=True, slots=True)
 class Desks:
-    """Words, clicks, secrets: each kind of wish has its desk."""
+    """Words, clicks, secrets, results: each kind of wish has its desk."""
 
     words: Desk
     starting: StartDesk
     buttons: ButtonsDesk
     secrets: SecretsDesk
+    results: ResultsDesk
 
 
 def open_desks(
@@ -50,4 +52,5 @@ def open_desks(
         service, gate, client, aside, ThreadReader(client, gate.people), max_steps=max_steps
     )
     words = Desk(service, gate, secrets, client, aside, looking, starting)
-    return Desks(words, starting, ButtonsDesk(service, gate, aside), secrets)
+    results = ResultsDesk(service, gate, client, aside)
+    return Desks(words, starting, ButtonsDesk(service, gate, aside), secrets, results)
