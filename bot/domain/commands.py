@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
 from bot.domain.budget import checked_budget
+from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import EXAMPLE
 from bot.domain.settings_command import (
     MAX_MODEL_CHARS,
@@ -91,9 +92,12 @@ Command = (
     | OpenSecrets
     | SetRule
     | SetMine
+    | RunDoctor
 )
 
-_WORDS = ("help", "list", "me", "models", "status", "stop", "secrets", "set", "usage")
+_WORDS = ("help", "list", "me", "models", "status", "stop", "secrets", "set", "usage", "doctor")
+# How near a word must be to one of those: alone, or at the head of what may well be a task.
+_NEAR_ALONE, _NEAR_AT_THE_HEAD = 0.5, 0.8
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
 _NONE = "-"
@@ -115,7 +119,7 @@ def parse(text: str, *, max_steps: int, default: RepoRef | None = None) -> Comma
     if known is not None:
         return known(words[1:])
     names_one = "/" in words[0] or words[0].startswith(("-", *_LONG_DASHES))
-    if not names_one and (len(words) == 1 or _near(words[0])) and not (default and len(words) > 1):
+    if not names_one and (len(words) == 1 or (default is None and _is_typo(words[0]))):
         raise InvalidCommand(_unknown(words[0]))
     if not names_one and default is None:
         return OpenForm(text.strip())
@@ -132,6 +136,7 @@ _KNOWN: Mapping[str, Callable[[list[str]], Command]] = {
     "status": lambda rest: ShowStatus(_agent_id(rest)),
     "stop": lambda rest: StopAgent(_agent_id(rest)),
     "usage": parse_usage,
+    "doctor": lambda _rest: RunDoctor(),
 }
 
 
@@ -144,13 +149,17 @@ def _agent_id(rest: list[str]) -> str | None:
     return found
 
 
-def _near(word: str) -> str:
-    found = difflib.get_close_matches(word.lower(), _WORDS, n=1, cutoff=0.6)
+def _is_typo(word: str) -> bool:
+    return bool(_near(word, _NEAR_AT_THE_HEAD))
+
+
+def _near(word: str, cutoff: float) -> str:
+    found = difflib.get_close_matches(word.lower(), _WORDS, n=1, cutoff=cutoff)
     return found[0] if found else ""
 
 
 def _unknown(word: str) -> str:
-    if near := _near(word):
+    if near := _near(word, _NEAR_ALONE):
         return f"Unknown word `{word[:40]}`. Did you mean `/agent {near}`? `/agent help` shows all."
     return (
         f"Unknown word `{word[:40]}`. Name the repository first: `{EXAMPLE}`. "

@@ -24,7 +24,8 @@ Images and text files that you attach reach the agent.
 *Keys and rules*
 `/agent secrets` stores your model key, Git tokens and variables, in a form.
 `/agent set` shows what applies here; admins change it: `/agent set stop owner`, \
-`/agent set repo owner/name`, `/agent set model NAME`, `/agent set verbosity quiet`."""
+`/agent set repo owner/name`, `/agent set model NAME`, `/agent set verbosity quiet`.
+`/agent doctor` tells admins what of Threadsmith works, and what to do about the rest."""
 
 WELCOME = f"""I start a coding agent for each thread: it works in a container of its own, and you \
 see each step here.

@@ -24,6 +24,7 @@ from bot.domain.commands import (
     is_stop,
     reply_mode,
 )
+from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import HELP
 from bot.domain.policy import Action
 from bot.domain.settings_command import SetMine, SetRule
@@ -220,7 +221,7 @@ class Desk:
                 if command.name:
                     await self._service.rulebook.set_mine(command, user, team)
                 await tell(await self._service.rulebook.text_of_mine(team, user))
-            case ListAgents() | ListModels() | ShowStatus() | ShowUsage():
+            case ListAgents() | ListModels() | ShowStatus() | ShowUsage() | RunDoctor():
                 await self._looking.show(command, origin, tell)
             case StopAgent(agent_id=agent_id):
                 agent = await self._looking.named(agent_id, origin)

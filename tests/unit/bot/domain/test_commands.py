@@ -55,7 +55,8 @@ def test_a_task_that_names_no_repository_takes_the_default(text: str, command: o
 
 
 def test_without_a_default_the_form_asks_for_the_repository() -> None:
-    assert read("fix the bug") == OpenForm("fix the bug")
+    for text in ("fix the bug", "make it so", "use uv", "test all of it", "state the facts"):
+        assert read(text) == OpenForm(text)
     assert read("- write a tool") == StartAgent(NO_REPOSITORY, "write a tool")
     assert read("\u2014 write a tool") == StartAgent(NO_REPOSITORY, "write a tool")
 
