@@ -97,7 +97,7 @@ Command = (
 
 _WORDS = ("help", "list", "me", "models", "status", "stop", "secrets", "set", "usage", "doctor")
 # How near a word must be to one of those: alone, or at the head of what may well be a task.
-_NEAR_ALONE, _NEAR_AT_THE_HEAD = 0.5, 0.8
+_NEAR_ALONE, _NEAR_AT_THE_HEAD = 0.6, 0.8
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
 _NONE = "-"
