@@ -89,7 +89,6 @@ class Desk:
         )
         tell = self._aside.to(origin.user, origin.channel, origin.thread_ts)
         await self._tell_unfit(message, tell)
-        await self._starting.welcome(origin, tell)
         await self._do(message.text or "help", origin, tell, message=message)
 
     async def _tell_unfit(self, message: PersonMessage, tell: Tell) -> None:
@@ -189,7 +188,7 @@ class Desk:
         message: PersonMessage | None = None,
     ) -> None:
         async def act() -> None:
-            command = await self._starting.read(text, origin)
+            command = await self._starting.read(text, origin, tell if message else None)
             if isinstance(command, StartAgent):
                 await self._starting.start(command, origin, message)
             else:

@@ -43,16 +43,23 @@ class StartDesk:
         self._threads = threads
         self._max_steps = max_steps
 
-    async def read(self, text: str, origin: Origin) -> Command:
+    async def read(self, text: str, origin: Origin, greet: Tell | None) -> Command:
         """What was typed behind `/agent` or a mention; raises InvalidCommand.
 
         A task that names no repository is about the one that is set for the channel or person.
+        `greet` tells somebody who is new here, and starts nothing by this, what it is about.
         """
         known = await self._preferences(origin)
-        return parse(text, max_steps=self._max_steps, default=known.repo)
+        starts = False
+        try:
+            command = parse(text, max_steps=self._max_steps, default=known.repo)
+            starts = isinstance(command, StartAgent)
+            return command
+        finally:
+            if greet is not None and not starts:
+                await self._welcome(origin, greet)
 
-    async def welcome(self, origin: Origin, tell: Tell) -> None:
-        """Say in three lines what this is, to a person who speaks to it for the first time."""
+    async def _welcome(self, origin: Origin, tell: Tell) -> None:
         _, why_not = await self._gate.judge(Action.READ, origin.user, origin.team, origin.channel)
         if not why_not and await self._service.rulebook.is_new(origin.user, origin.team):
             await tell(WELCOME)
