@@ -284,6 +284,9 @@ class Store(Protocol):
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
         """Agents, newest first."""
 
+    async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
+        """The agents that a person has started: those alive first, the newest first."""
+
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
         """What has been set for a channel; a name that is missing has its default."""
 

@@ -55,6 +55,15 @@ class Rulebook:
             await tx.set_channel(team, user, "seen", "yes")
         return True
 
+    @property
+    def default_model(self) -> str:
+        """The model of whoever names none and has none set."""
+        return self._world.settings.agent_model
+
+    async def mine(self, team: str, user: str) -> Preferences:
+        """A person's own defaults."""
+        return Preferences.of(await self._stored(team, user))
+
     async def text_of_mine(self, team: str, user: str) -> str:
         """A person's own defaults as mrkdwn."""
         mine = Preferences.of(await self._stored(team, user))

@@ -187,6 +187,15 @@ class AgentService:
             raise UserError(f"There is no agent `{agent_id[:20]}`. `/agent list` shows them.")
         return agent
 
+    async def of_team(self, agent_id: str, team: str) -> Agent | None:
+        """The agent with this id, if it is of this workspace."""
+        agent = await self._world.store.agent(agent_id)
+        return agent if agent and agent.team == team else None
+
+    async def started_by(self, team: str, user: str, limit: int) -> Sequence[Agent]:
+        """A person's agents: those alive first, the newest first."""
+        return await self._world.store.agents_of(team, user, limit)
+
     async def of_thread(self, thread: ThreadRef) -> Agent | None:
         """The agent of this thread, alive or not."""
         return await self._world.store.agent_of_thread(thread)

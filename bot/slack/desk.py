@@ -170,6 +170,12 @@ class Desk:
         with log_scope(agent=agent_id, user=user):
             await self._aside.guarded(tell, self._stop(agent_id, user))
 
+    async def stop_from_home(self, agent_id: str, team: str, user: str) -> None:
+        """Stop an agent by the button of the Home tab."""
+        agent = await self._service.of_team(agent_id, team)
+        if agent is not None:
+            await self.stop(agent.id, user, agent.channel, agent.thread_ts)
+
     async def _stop(self, agent_id: str, user: str) -> None:
         agent = await self._service.find(agent_id)
         await self._gate.require(Action.STOP, user, agent.team, agent.channel, agent=agent)

@@ -13,6 +13,7 @@ from bot.slack.aside import Aside
 from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
+from bot.slack.home_desk import HomeDesk
 from bot.slack.look_desk import LookDesk
 from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
@@ -29,6 +30,7 @@ class Desks:
     starting: StartDesk
     buttons: ButtonsDesk
     secrets: SecretsDesk
+    home: HomeDesk
     results: ResultsDesk
 
 
@@ -55,4 +57,5 @@ def open_desks(
     )
     words = Desk(service, gate, secrets, client, aside, looking, starting)
     results = ResultsDesk(service, gate, client, aside)
-    return Desks(words, starting, ButtonsDesk(service, gate, aside), secrets, results)
+    home = HomeDesk(service, gate, client, workspace_url=workspace_url)
+    return Desks(words, starting, ButtonsDesk(service, gate, aside), secrets, home, results)
