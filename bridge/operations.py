@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from bridge.protocol import (
     Accepted,
+    Attached,
     ChatRequest,
     Diff,
     ErrorCode,
@@ -25,6 +26,7 @@ from bridge.protocol import (
 )
 
 PATCH, EVENTS = "text/x-patch", "text/event-stream"
+BYTES = "application/octet-stream"
 
 _NO_WORKSPACE = (ErrorCode.WORKSPACE_MISSING,)
 _PLACE = ("last_event_id", "after")
@@ -108,6 +110,12 @@ OPERATIONS = (
     ),
     Operation(
         "post", "/agent/interrupt", "End the task at work. Messages that wait are kept.", Status
+    ),
+    Operation(
+        "put", "/agent/attachments/{name}",
+        "Put a file that a person attached into the workspace, at most 8 MiB; it is no part of the "
+        "changes. The same name again replaces it.",
+        Attached, BYTES, errors=(*_NO_WORKSPACE, ErrorCode.NO_SPACE), parameters=("name",),
     ),
     Operation(
         "get", "/agent/diff", "What changed against the source branch.", Diff, errors=_NO_WORKSPACE

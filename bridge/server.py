@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from bridge.attachments import MAX_ATTACHMENT_BYTES
 from bridge.doorway import Doorway
 from bridge.errors import BridgeError
 from bridge.patching import MAX_PATCH_BYTES
@@ -84,6 +85,7 @@ def create_app(
             _get("/agent/events", routes.events),
             _get("/agent/ws", routes.websocket),
             web.post("/agent/interrupt", routes.interrupt),
+            web.put("/agent/attachments/{name}", routes.attach),
             _get("/agent/diff", routes.diff),
             web.post("/agent/push", routes.push),
             _get("/agent/patch", routes.patch),
@@ -132,6 +134,10 @@ class _Routes:
 
     async def interrupt(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.interrupt())
+
+    async def attach(self, request: web.Request) -> web.StreamResponse:
+        data = await _body(request, MAX_ATTACHMENT_BYTES)
+        return _json(await self._session.attach(request.match_info["name"], data))
 
     async def diff(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.diff())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge import checkout, pushing, saved
+from bridge import attachments, checkout, pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError, WorkspaceError
@@ -22,6 +22,7 @@ from bridge.patching import SavedPatch, is_applied
 from bridge.prompts import Checkout, system_prompt
 from bridge.protocol import (
     Accepted,
+    Attached,
     ChatMode,
     ChatRequest,
     Diff,
@@ -239,6 +240,11 @@ class Session:
             conversation_messages=len(self._conversation.messages),
             usage=ledger.usage,
         )
+
+    async def attach(self, name: str, data: bytes) -> Attached:
+        """Put a file that a person attached into the workspace."""
+        self._ready()
+        return await asyncio.to_thread(attachments.put, self._workspace, name, data)
 
     async def diff(self) -> Diff:
         """What changed against the source branch."""

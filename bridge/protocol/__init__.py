@@ -8,6 +8,7 @@ an upgrade of the bot: an event type or field that the reader does not know is k
 from bridge.protocol.answers import (
     Accepted,
     Answer,
+    Attached,
     Diff,
     Disposition,
     FileChange,
@@ -80,6 +81,7 @@ __all__ = [
     "Accepted",
     "AgentEvent",
     "Answer",
+    "Attached",
     "ChatMode",
     "ChatRequest",
     "ContextCompacted",
