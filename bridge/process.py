@@ -18,7 +18,11 @@ LIVE_LIMIT_BYTES = 262_144
 _PIPE_GRACE_SECONDS = 0.5
 _OOM_SCORE = 1000
 # Where the machine has its own certificate authorities, programs need to find them.
-_CARRIED_OVER = ("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "GIT_SSL_CAINFO")
+_CARRIED_OVER = (
+    *("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "GIT_SSL_CAINFO"),
+    # Where a sandbox is sealed, they are the only way to the web.
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
 
 
 class StartError(Exception):
@@ -72,7 +76,7 @@ class Finished:
 
 
 def environment(home: Path, *, first_on_path: Sequence[Path] = ()) -> dict[str, str]:
-    """The whole environment of a command: nothing of ours goes in but the certificate paths."""
+    """The whole environment of a command: nothing of ours goes in but these paths and proxies."""
     carried = {
         name: value
         for name in _CARRIED_OVER

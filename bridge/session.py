@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge import checkout, pushing, saved
+from bridge import pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError, WorkspaceError
@@ -41,6 +41,9 @@ from bridge.protocol import (
     WorkspaceRequest,
 )
 from bridge.results import KeptResults, read_result_tool
+from bridge.runner.errands import Runner
+from bridge.runner.hands import Hands
+from bridge.runner.local import LocalRunner
 from bridge.tool_calls import ToolCalls
 from bridge.tools.base import Tool, ToolContext
 from bridge.worker import Worker
@@ -63,6 +66,8 @@ class Session:
         model: ChatModel,
         tools: Sequence[Tool[Any]],
         sleep: Sleep = asyncio.sleep,
+        *,
+        runner: Runner | None = None,
     ) -> None:
         self.instance_id = uuid.uuid4().hex
         self._settings = settings
@@ -70,6 +75,7 @@ class Session:
         self._tools = (*tools, read_result_tool(self._results))
         self._workspace = Workspace(settings.workspace_dir)
         self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
+        self._hands = Hands(runner or LocalRunner(self._workspace, self._home))
         self._ledger = Ledger()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
@@ -95,7 +101,7 @@ class Session:
         """Work on what comes in, until cancelled."""
         if self._ledger.workspace is not None and self._saved_patch.is_there:
             async with self._at_checkout:
-                await self._saved_patch.finish(self._workspace)
+                await self._saved_patch.finish(self._hands)
         await self._worker.run()
 
     def close(self) -> None:
@@ -115,13 +121,14 @@ class Session:
                         repository=request.repository, source_branch=request.source_branch
                     )
                 )
-            ready = await checkout.clone(
+            ready = await self._hands.clone(
                 request,
-                self._workspace,
-                git_token=self._settings.git_token,
-                timeout_seconds=self._settings.clone_timeout_seconds,
-                saved_patch=self._saved_patch,
+                self._settings.git_token,
+                self._settings.clone_timeout_seconds,
+                await self._saved_patch.for_a_new_one(),
             )
+            if ready.already_there:
+                await self._saved_patch.put_on(self._hands)
             self._saved_patch.drop()
             if is_new:
                 fields = ready.model_dump(exclude={"already_there"})
@@ -143,14 +150,14 @@ class Session:
                 self._saved_patch.drop()
             elif ready is None:
                 await self._saved_patch.keep(patch)
-            elif not await is_applied(self._workspace, patch):
+            elif not await is_applied(self._hands, patch):
                 if self._worker.current is not None or self._ledger.first_seq:
                     raise WorkspaceError(
                         ErrorCode.WORKSPACE_CONFLICT,
                         "A task has worked in this workspace; a patch goes onto a fresh one only.",
                     )
                 with self._worker.hold():
-                    await self._saved_patch.put_now(self._workspace, patch)
+                    await self._saved_patch.put_now(self._hands, patch)
                 await self._show_changes(ready.base_commit)
         return self.status()
 
@@ -243,17 +250,20 @@ class Session:
     async def diff(self) -> Diff:
         """What changed against the source branch."""
         base = self._ready().base_commit
-        return await checkout.diff(self._workspace, base, _DIFF_BYTES)
+        return await self._hands.diff(base, _DIFF_BYTES)
 
     async def patch(self) -> bytes:
         """The same as a patch that `git apply` accepts."""
-        return await checkout.patch(self._workspace, self._ready().base_commit)
+        return await self._hands.patch(self._ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
         """Push what is committed to the target branch; nothing is committed by this."""
         ready, token = self._ready(), self._settings.git_token
         async with self._pushing:
-            return await pushing.push(self._workspace, request.clone_url, ready, git_token=token)
+            head = await self._hands.head()
+            return await pushing.push(
+                self._workspace, request.clone_url, ready, head, git_token=token
+            )
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""
@@ -262,7 +272,7 @@ class Session:
 
     async def _show_changes(self, base_commit: str) -> None:
         try:
-            files = await checkout.changes(self._workspace, base_commit)
+            files = await self._hands.changes(base_commit)
         except WorkspaceError as error:
             _log.warning("the changes could not be read: %s", error.message)
         else:
@@ -287,10 +297,9 @@ class Session:
             guide = [(tool.name, tool.description) for tool in self._tools]
             prompt = system_prompt(about, guide, message.max_steps)
             self._conversation.append({"role": "system", "content": prompt})
-        self._home.mkdir(parents=True, exist_ok=True)
 
         async def changes() -> tuple[FileChange, ...]:
-            return await checkout.changes(self._workspace, ready.base_commit)
+            return await self._hands.changes(ready.base_commit)
 
         return Task(
             id=message.task_id,
