@@ -35,6 +35,7 @@ from bridge.protocol import (
     SavedConversation,
     SessionStatus,
     Status,
+    ToolEnvironment,
     WorkspaceCloning,
     WorkspaceReady,
     WorkspaceReadyEvent,
@@ -76,6 +77,7 @@ class Session:
         self._workspace = Workspace(settings.workspace_dir)
         self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
         self._hands = Hands(runner or LocalRunner(self._workspace, self._home))
+        self._variables: dict[str, str] = {}
         self._ledger = Ledger()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
@@ -247,6 +249,12 @@ class Session:
             usage=ledger.usage,
         )
 
+    def set_environment(self, environment: ToolEnvironment) -> Status:
+        """Give commands these variables, from the next one on, and none of an earlier call."""
+        self._variables.clear()
+        self._variables.update(environment.variables)
+        return self.status()
+
     async def diff(self) -> Diff:
         """What changed against the source branch."""
         base = self._ready().base_commit
@@ -314,5 +322,6 @@ class Session:
                 command_timeout_seconds=self._settings.command_timeout_seconds,
                 command_allow=frozenset(self._settings.command_allow),
                 home=self._home,
+                variables=self._variables,
             ),
         )

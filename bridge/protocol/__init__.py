@@ -66,6 +66,7 @@ from bridge.protocol.requests import (
     Revision,
     SavedConversation,
     SavedResult,
+    ToolEnvironment,
     WorkspaceRequest,
 )
 
@@ -114,6 +115,7 @@ __all__ = [
     "TaskStarted",
     "TaskText",
     "TextDelta",
+    "ToolEnvironment",
     "ToolFinished",
     "ToolOutput",
     "ToolStarted",

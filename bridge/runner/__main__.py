@@ -32,9 +32,9 @@ def main() -> int:
     """Serve the connection that this descriptor is; usage: bridge.runner FD WORKSPACE USER."""
     set_up_logs(())
     own_the_user(int(sys.argv[3]))
+    Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)  # not its own any more once it hides
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
-    Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     connection = socket.socket(fileno=int(sys.argv[1]))
     asyncio.run(serve(connection, LocalRunner(Workspace(Path(sys.argv[2])), _HOME)))
     return 0
@@ -111,3 +111,7 @@ def _as_json(errand: Errand, done: Done) -> object:
             "files_touched": [clean(path) for path in done.value.files_touched],
         }
     return errand.answer.dump_python(done.value, mode="json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

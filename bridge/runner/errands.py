@@ -41,6 +41,7 @@ class CallTool(_Errand):
     base_commit: str
     command_timeout_seconds: float
     command_allow: tuple[str, ...] = ()
+    variables: dict[str, str] = {}
 
 
 class Clone(_Errand):

@@ -98,6 +98,7 @@ def _through(runner: Runner, tool: Tool[Any]) -> Tool[Any]:
             base_commit=context.base_commit,
             command_timeout_seconds=context.command_timeout_seconds,
             command_allow=tuple(sorted(context.command_allow)),
+            variables=dict(context.variables),
         )
         done = await runner.perform(errand, on_output=context.on_output)
         result: ToolResult = done.value

@@ -92,6 +92,7 @@ class LocalRunner:
             command_allow=frozenset(errand.command_allow),
             home=self._home,
             on_output=on_output,
+            variables=errand.variables,
         )
         return Done(await tool.run(context, tool.parse(errand.arguments)))
 

@@ -49,7 +49,10 @@ async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
         finished = await run(
             argv,
             cwd=root / directory,
-            env=environment(context.home, first_on_path=_own_programs(root)),
+            env={
+                **context.variables,
+                **environment(context.home, first_on_path=_own_programs(root)),
+            },
             timeout_seconds=seconds,
             limit=_LIMIT,
             on_output=context.on_output,
