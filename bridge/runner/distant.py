@@ -156,6 +156,9 @@ class DistantRunner:
                 call.over.set_exception(_Gone())
 
     def _ask_for_another(self) -> None:
+        self._connected.clear()
+        if self._writer is not None:
+            self._writer.close()
         with suppress(OSError):
             self._launcher.send(b"another")
 
@@ -190,7 +193,9 @@ def _result(errand: Errand, head: Head, data: bytes) -> Done:
         if isinstance(errand, CallTool):
             raise ToolError("The tool failed for a reason of its own. Try it in another way.")
         raise WorkspaceError(ErrorCode.INTERNAL, message)
-    raise _Gone
+    if "cancelled" in head:
+        raise _Gone
+    raise BadFrameError("an answer of no kind")
 
 
 def _value(errand: Errand, said: Any) -> Any:  # noqa: ANN401  (of the shape the errand names)
