@@ -67,12 +67,14 @@ class Family:
             end_all_others()
         try:
             # Orphans come to us while we look: there is no fixed set whose end is an event.
-            while self._kill() and time.monotonic() < deadline:  # noqa: ASYNC110
+            while self.kill() and time.monotonic() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(_RECHECK_SECONDS)
+            if time.monotonic() >= deadline:
+                end_all_others()  # what forks faster than we look takes the others along
         finally:
             _families.discard(self)
 
-    def _kill(self) -> bool:
+    def kill(self) -> bool:
         """One round; True while something is left to kill, to reap or to decide."""
         table = _table()
         offspring: dict[int, list[_Process]] = defaultdict(list)

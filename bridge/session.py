@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bridge import pushing, saved
+from bridge.background import Processes
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError, WorkspaceError
@@ -76,7 +77,8 @@ class Session:
         self._tools = (*tools, read_result_tool(self._results))
         self._workspace = Workspace(settings.workspace_dir)
         self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
-        self._hands = Hands(runner or LocalRunner(self._workspace, self._home))
+        self._processes = Processes()  # those of a runner are its own
+        self._hands = Hands(runner or LocalRunner(self._workspace, self._home, self._processes))
         self._variables: dict[str, str] = {}
         self._ledger = Ledger()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
@@ -323,5 +325,6 @@ class Session:
                 command_allow=frozenset(self._settings.command_allow),
                 home=self._home,
                 variables=self._variables,
+                processes=self._processes,
             ),
         )

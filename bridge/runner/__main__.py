@@ -14,7 +14,7 @@ from pathlib import Path
 from bridge.errors import BridgeError, ToolError
 from bridge.logs import set_up_logs
 from bridge.reaper import own_the_user
-from bridge.runner.errands import ERRAND, Done, Errand, Runner
+from bridge.runner.errands import ERRAND, Done, Errand
 from bridge.runner.frames import BadFrameError, Head, framed, read_frame
 from bridge.runner.local import LocalRunner
 from bridge.tools.base import ToolResult
@@ -40,7 +40,7 @@ def main() -> int:
     return 0
 
 
-async def serve(connection: socket.socket, runner: Runner) -> None:
+async def serve(connection: socket.socket, runner: LocalRunner) -> None:
     """Do what comes in over the connection until it ends; then end what is under way."""
     connection.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=connection)
@@ -54,12 +54,13 @@ async def serve(connection: socket.socket, runner: Runner) -> None:
         _log.warning("the connection to the bridge broke: %s", problems.exceptions[0])
     finally:
         writer.close()
+        await runner.processes.close()
 
 
 class _Desk:
     """The errands under way, by the number that the bridge gave them."""
 
-    def __init__(self, runner: Runner, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, runner: LocalRunner, writer: asyncio.StreamWriter) -> None:
         self._runner = runner
         self._writer = writer
         self._at_work: dict[int, asyncio.Task[None]] = {}

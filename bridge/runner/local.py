@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from bridge import checkout
+from bridge.background import Processes
 from bridge.branches import commit
 from bridge.errors import ToolError
 from bridge.patching import applied_digest, apply_patch, is_changed, start_over
@@ -32,9 +33,12 @@ from bridge.workspace import Workspace
 class LocalRunner:
     """Implements Runner on a workspace of this machine. `home` is where commands keep things."""
 
-    def __init__(self, workspace: Workspace, home: Path) -> None:
+    def __init__(
+        self, workspace: Workspace, home: Path, processes: Processes | None = None
+    ) -> None:
         self._workspace = workspace
         self._home = home
+        self.processes = processes or Processes()
         home.mkdir(parents=True, exist_ok=True)
         self._tools: dict[str, Tool[Any]] = {tool.name: tool for tool in default_tools()}
 
@@ -93,8 +97,12 @@ class LocalRunner:
             home=self._home,
             on_output=on_output,
             variables=errand.variables,
+            processes=self.processes,
         )
-        return Done(await tool.run(context, tool.parse(errand.arguments)))
+        try:
+            return Done(await tool.run(context, tool.parse(errand.arguments)))
+        finally:
+            await self.processes.tidy()
 
     async def _clone(self, errand: Clone, patch: bytes) -> object:
         end_all_others()  # while a token is in the environment of git

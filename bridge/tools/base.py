@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bridge.background import Processes
 from bridge.errors import ToolError
 from bridge.workspace import Workspace
 
@@ -36,7 +37,7 @@ class ToolResult:
 class ToolContext:
     """What a tool may use: the checkout, its base, the limits, a place for running output.
 
-    `variables` are for commands, besides the fixed ones.
+    `variables` are for commands, besides the fixed ones; `processes` are those declared so far.
     """
 
     workspace: Workspace
@@ -46,6 +47,7 @@ class ToolContext:
     home: Path
     on_output: Callable[[str], None] = lambda _text: None
     variables: Mapping[str, str] = field(default_factory=dict)
+    processes: Processes = field(default_factory=Processes)
 
 
 _PROBLEMS_NAMED = 10

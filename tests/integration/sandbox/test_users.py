@@ -101,6 +101,33 @@ async def test_what_leaves_session_parents_and_environment_ends_with_its_call(
     assert [line for line in await sandbox.of_runner() if "bridge.runner" not in line] == []
 
 
+async def test_a_declared_process_outlives_calls_and_what_they_leave_behind_does_not(
+    sandbox: Sandbox,
+) -> None:
+    server = "import http.server as h; h.test(port=8123, bind='127.0.0.1')"
+    started = await sandbox.call("start_process", command=["python3", "-c", server])
+    assert started.ok, started.result
+    await sandbox.python("""
+        import os
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork():
+                os._exit(0)
+            os.closerange(0, 100)
+            os.execve("/bin/sleep", ["left-behind", "600"], {})
+    """)
+    asked = await sandbox.python(
+        "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8123').status)"
+    )
+    assert "200" in asked.result
+    processes = await sandbox.of_runner()
+    assert [line for line in processes if "left-behind" in line] == []
+    assert len([line for line in processes if "8123" in line]) == 1
+    stopped = await sandbox.call("stop_process", process="p1")
+    assert stopped.ok, stopped.result
+    assert [line for line in await sandbox.of_runner() if "bridge.runner" not in line] == []
+
+
 async def test_a_tool_that_kills_all_it_may_ends_its_runner_and_no_more(sandbox: Sandbox) -> None:
     before = await sandbox.health()
     result = await sandbox.python("import os; os.kill(-1, 9)")
