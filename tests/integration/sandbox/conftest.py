@@ -12,7 +12,7 @@ from typing import Any
 
 import docker
 import pytest_asyncio
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from bot.agents.ports import ContainerSpec
 from bot.runtime.docker import DockerRuntime
@@ -141,7 +141,7 @@ async def _settle(sandbox: Sandbox) -> None:
             try:
                 await sandbox.health()
                 break
-            except OSError:
+            except (ClientError, OSError):
                 await asyncio.sleep(0.05)  # nothing tells that a port opens
     said = await asyncio.to_thread(sandbox.inside, "sh", "-c", textwrap.dedent(SEED), user="runner")
     assert not said, said
