@@ -2,16 +2,14 @@
 
 import asyncio
 import logging
-import tempfile
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bridge import pushing, saved
-from bridge.background import Processes
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
+from bridge.equipment import Equipment
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.events import EventLog
 from bridge.executor import Executor, Task
@@ -20,7 +18,6 @@ from bridge.llm import ChatModel
 from bridge.memory import Memory
 from bridge.model_calls import ModelCalls, Patience, Sleep
 from bridge.patching import SavedPatch, is_applied
-from bridge.prompts import Checkout, system_prompt
 from bridge.protocol import (
     Accepted,
     ChatMode,
@@ -44,12 +41,9 @@ from bridge.protocol import (
 )
 from bridge.results import KeptResults, read_result_tool
 from bridge.runner.errands import Runner
-from bridge.runner.hands import Hands
-from bridge.runner.local import LocalRunner
 from bridge.tool_calls import ToolCalls
-from bridge.tools.base import Tool, ToolContext
+from bridge.tools.base import Tool
 from bridge.worker import Worker
-from bridge.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 _DIFF_BYTES = 400_000
@@ -74,12 +68,9 @@ class Session:
         self.instance_id = uuid.uuid4().hex
         self._settings = settings
         self._results = KeptResults(settings.state_dir / "results.jsonl")
-        self._tools = (*tools, read_result_tool(self._results))
-        self._workspace = Workspace(settings.workspace_dir)
-        self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
-        self._processes = Processes()  # those of a runner are its own
-        self._hands = Hands(runner or LocalRunner(self._workspace, self._home, self._processes))
-        self._variables: dict[str, str] = {}
+        tools = (*tools, read_result_tool(self._results))
+        self._equipment = Equipment(settings, tools, runner)
+        self._hands = self._equipment.hands
         self._ledger = Ledger()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
@@ -92,7 +83,7 @@ class Session:
         talk, events = self._conversation, self.events
         calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
         memory = Memory(model, talk, events, calls, summary_model=settings.summary_model)
-        tool_calls, last_model = ToolCalls(self._tools, events), self._ledger.model
+        tool_calls, last_model = ToolCalls(tools, events), self._ledger.model
         executor = Executor(
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
@@ -253,8 +244,8 @@ class Session:
 
     def set_environment(self, environment: ToolEnvironment) -> Status:
         """Give commands these variables, from the next one on, and none of an earlier call."""
-        self._variables.clear()
-        self._variables.update(environment.variables)
+        self._equipment.variables.clear()
+        self._equipment.variables.update(environment.variables)
         return self.status()
 
     async def diff(self) -> Diff:
@@ -272,7 +263,7 @@ class Session:
         async with self._pushing:
             head = await self._hands.head()
             return await pushing.push(
-                self._workspace, request.clone_url, ready, head, git_token=token
+                self._equipment.workspace, request.clone_url, ready, head, git_token=token
             )
 
     def before_task(self, task_id: str) -> int:
@@ -298,14 +289,7 @@ class Session:
     def _make_task(self, message: PersonMessage) -> Task:
         ready = self._ready()
         if not self._conversation.messages:
-            about = Checkout(
-                repository=ready.repository,
-                source_branch=ready.source_branch,
-                target_branch=ready.target_branch,
-                root=self._workspace.root,
-            )
-            guide = [(tool.name, tool.description) for tool in self._tools]
-            prompt = system_prompt(about, guide, message.max_steps)
+            prompt = self._equipment.instructions(ready, message.max_steps)
             self._conversation.append({"role": "system", "content": prompt})
 
         async def changes() -> tuple[FileChange, ...]:
@@ -318,13 +302,5 @@ class Session:
             take_up=self._worker.take_up,
             changes=changes,
             fallback_models=self._settings.fallback_models,
-            context=ToolContext(
-                workspace=self._workspace,
-                base_commit=ready.base_commit,
-                command_timeout_seconds=self._settings.command_timeout_seconds,
-                command_allow=frozenset(self._settings.command_allow),
-                home=self._home,
-                variables=self._variables,
-                processes=self._processes,
-            ),
+            context=self._equipment.context(ready),
         )
