@@ -191,7 +191,7 @@ async def _gateway(
     gateway.account_with(accountant)
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():
-        gateway.open(agent.id, agent.repo)
+        await gateway.open(agent.id, agent.repo)
     await gateway.start(settings.gateway_host or await runtime.network_gateway())
     try:
         yield gateway

@@ -50,7 +50,7 @@ class Boot:
         Raises ContainerGone, NoAnswer, EngineError (no container could be started),
         BridgeRefused or BridgeUnreachable (it never came up).
         """
-        self._world.gateway.open(agent.id, agent.repo)
+        await self._world.gateway.open(agent.id, agent.repo)
         container = await self._container(agent, resume=resume)
         if container.endpoint is None:
             raise ContainerEnded(agent.id, container.exit)
