@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     clone_timeout_seconds: float = Field(default=600.0, gt=0)
     sleep_after_seconds: float = Field(default=1_800.0, gt=0)
     reconcile_seconds: float = Field(default=30.0, gt=0)
+    sandbox_network: Literal["", "sealed", "open"] = ""
     egress_allow: Words = ()
     egress_registries: bool = True
     egress_private_networks: Words = ()

@@ -13,9 +13,8 @@ BRIDGE_FOLDER = "/run/bridge"
 GATEWAY_SOCKET = "gateway.sock"
 EGRESS_SOCKET = "egress.sock"
 BRIDGE_SOCKET = "bridge.sock"
-# Where the forwarder inside listens for the tools and the bridge.
+# Where the forwarder inside listens for the bridge.
 GATEWAY_ADDRESS = "127.0.0.1:3002"
-EGRESS_ADDRESS = "127.0.0.1:3003"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +25,12 @@ class SocketFolders:
     bridge: Path
     gid: int
 
-    @property
-    def bridge_endpoint(self) -> str:
-        """Where the agent's bridge is reached."""
-        return f"unix:{self.bridge / BRIDGE_SOCKET}"
-
 
 def sealed_environment(folders: SocketFolders) -> Mapping[str, str]:
-    """What the container's own processes need to know."""
-    proxy = f"http://{EGRESS_ADDRESS}"
-    own = "127.0.0.1,localhost"
-    proxies = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": own}
+    """What the launcher, the forwarder and the bridge need to know; tools are told of the proxy."""
     return {
         "BRIDGE_SOCKET": f"{BRIDGE_FOLDER}/{BRIDGE_SOCKET}",
         "GATEWAY_SOCKET": f"{GATEWAY_FOLDER}/{GATEWAY_SOCKET}",
         "EGRESS_SOCKET": f"{GATEWAY_FOLDER}/{EGRESS_SOCKET}",
         "SOCKET_GID": str(folders.gid),
-        **proxies,
-        **{name.lower(): value for name, value in proxies.items()},
     }

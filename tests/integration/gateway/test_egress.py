@@ -96,7 +96,7 @@ class Bench:
         reader, writer = await self.dial()
         writer.write("\r\n".join([*lines, "", ""]).encode() + body)
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 return await reader.read()
         finally:
             writer.close()
@@ -311,7 +311,7 @@ async def test_one_agent_has_so_many_connections_and_no_more(bench: Bench) -> No
 
 
 async def test_a_connection_carries_so_much_and_no_more(bench: Bench) -> None:
-    async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def flood(__: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(100):
             writer.write(bytes(65_536))
             await writer.drain()
