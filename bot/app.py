@@ -14,6 +14,7 @@ import aiohttp
 from slack_bolt.async_app import AsyncApp
 
 from bot.agents.accounting import Accountant
+from bot.agents.denials import Denials
 from bot.agents.fleet import Fleet
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
@@ -63,6 +64,7 @@ class Parts:
     inbox: Inbox
     outbox: Outbox
     catch_up: CatchUp
+    denials: Denials
 
 
 async def serve(settings: Settings, redact: Redactor) -> None:
@@ -83,6 +85,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
         pruning = group.create_task(_prune_for_ever(parts.store))
         catching_up = group.create_task(parts.catch_up.serve())
         admitting = group.create_task(parts.fleet.admit_for_ever())
+        telling = group.create_task(parts.denials.run())
         # What was stored is older than anything that is about to arrive.
         await parts.inbox.replay(parts.app)
         async with _connected(settings, parts):
@@ -90,7 +93,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
             logger.info("ready")
             await stop.wait()
             logger.info("stopping; the containers work on")
-        for task in (recovering, pruning, catching_up, admitting):
+        for task in (recovering, pruning, catching_up, admitting, telling):
             task.cancel()
         await parts.fleet.close()
         await parts.outbox.drain(DRAIN_SECONDS)
@@ -115,6 +118,8 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         gateway = await stack.enter_async_context(
             _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
         )
+        denials = Denials(store, voice)
+        gateway.denied = denials.note
         client = slack_client(settings, session)
         identity = await identify(client)
         points = CrashPoints(settings.crash_at)
@@ -171,7 +176,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         app.use(inbox.middleware)
         register_listeners(app, desks, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
-        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up)
+        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, denials)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from bot.agents.rule_ports import RuleWrites
 from bot.agents.sandbox import SocketFolders
 from bot.domain.agent import Agent, RepoRef, ThreadRef
 from bot.domain.card import TaskCard
+from bot.domain.egress import Denial
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
 from bot.domain.posts import Post
@@ -336,6 +337,9 @@ class Voice(Protocol):
 
     def fallback(self, agent: Agent, event: ModelChanged) -> Post:
         """Another model goes on, and why."""
+
+    def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
+        """What a command wanted from the network and did not get; the first denial of each host."""
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong, in plain words, and the next step."""
