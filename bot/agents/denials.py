@@ -6,7 +6,7 @@ thousand hosts makes one line, and costs the database next to nothing.
 
 import asyncio
 import logging
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bot.agents.ports import Store, Voice
@@ -43,15 +43,15 @@ class Denials:
         self._store = store
         self._voice = voice
         self._pause_seconds = pause_seconds
-        self._waiting: dict[str, deque[Denial]] = {}
+        self._waiting: dict[str, dict[tuple[str, int], Denial]] = {}
         self._tallies: dict[str, _Tally] = {}
         self._noted = asyncio.Event()
 
     def note(self, agent_id: str, denial: Denial) -> None:
         """A tool of this agent was refused."""
-        waiting = self._waiting.setdefault(agent_id, deque(maxlen=_MAX_WAITING))
-        if not any(denial.host == one.host for one in list(waiting)[-5:]):
-            waiting.append(denial)
+        waiting = self._waiting.setdefault(agent_id, {})
+        if len(waiting) < _MAX_WAITING:
+            waiting.setdefault((denial.host, int(denial.at)), denial)
         self._noted.set()
 
     async def run(self) -> None:
@@ -64,11 +64,11 @@ class Denials:
             waiting, self._waiting = self._waiting, {}
             for agent_id, denials in waiting.items():
                 try:
-                    await self._say(agent_id, denials)
+                    await self._say(agent_id, denials.values())
                 except BotError as error:
                     logger.warning("%s was refused hosts, untold: %s", agent_id, error)
 
-    async def _say(self, agent_id: str, denials: deque[Denial]) -> None:
+    async def _say(self, agent_id: str, denials: Iterable[Denial]) -> None:
         agent = await self._store.agent(agent_id)
         if agent is None or not agent.alive:
             self._tallies.pop(agent_id, None)

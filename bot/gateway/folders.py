@@ -17,9 +17,6 @@ from bot.errors import ConfigurationError
 # The group of the bridge's own user in the image; for a bot that is root, whose own group would
 # give the bridge more than the sockets.
 _BRIDGE_GID = 10_001
-# Of the address of a unix socket, its last zero included.
-_MAX_PATH_BYTES = 107
-_LONGEST = Path("k" * 12) / "gateway" / "gateway.sock"
 _BACKLOG = 128
 
 
@@ -31,13 +28,7 @@ class Folders:
         self._gid = os.getgid() if os.getuid() else _BRIDGE_GID
 
     def check(self) -> None:
-        """Make the root; raises ConfigurationError when no socket could be made in it."""
-        if len(os.fsencode(self._root / _LONGEST)) > _MAX_PATH_BYTES:
-            spare = _MAX_PATH_BYTES - len(os.fsencode(_LONGEST)) - len("/sockets/")
-            raise ConfigurationError(
-                f"DATA_DIR: {self._root} is too long a path for sockets. Name a folder of at most "
-                f"{spare} bytes, or set SANDBOX_NETWORK=open."
-            )
+        """Make the root, for the bot alone; raises ConfigurationError."""
         try:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._root.chmod(0o700)
@@ -84,8 +75,10 @@ class Folders:
         fresh = path.with_name(".new")
         fresh.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
         try:
-            listener.bind(str(fresh))
+            # By the open folder, because an address of a socket has room for 107 bytes only.
+            listener.bind(f"/proc/self/fd/{folder}/{fresh.name}")
             os.chown(fresh, -1, self._gid)
             fresh.chmod(0o660)
             listener.listen(_BACKLOG)
@@ -93,4 +86,6 @@ class Folders:
         except BaseException:
             listener.close()
             raise
+        finally:
+            os.close(folder)
         return listener

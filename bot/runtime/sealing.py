@@ -15,12 +15,11 @@ async def is_sealed(why_not: Callable[[], Awaitable[str]], settings: Settings) -
 
     Raises ConfigurationError when it is asked for and cannot be, and what `why_not` raises.
     """
-    if settings.sandbox_network == "open":
+    if settings.sandbox_network != "sealed":
         return False
-    reason = await why_not()
-    if reason and settings.sandbox_network == "sealed":
+    if reason := await why_not():
         raise ConfigurationError(f"SANDBOX_NETWORK=sealed: {reason}. {_OPEN}")
-    return not reason
+    return True
 
 
 def why_not_sealed(info: Mapping[str, Any], address: str, platform: str = sys.platform) -> str:

@@ -74,9 +74,8 @@ class TestHttpBridge(BridgeContract):
             request = WorkspaceRequest(
                 repository="acme/demo", clone_url=f"file://{remote}", target_branch="agent/demo"
             )
-            yield BridgeBench(
-                HttpBridge(http, replace(QUICK, prepare_seconds=30)), address, request, finish
-            )
+            patient = replace(QUICK, prepare_seconds=30, answer_seconds=30)
+            yield BridgeBench(HttpBridge(http, patient), address, request, finish)
             answering.set()
             work.cancel()
             session.events.end_readers()
