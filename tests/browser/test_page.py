@@ -99,7 +99,7 @@ async def test_a_reply_steers_the_task_at_work(page: Page, stage: Stage) -> None
     await page.click(f"{THREAD} textarea")
     await page.type("and look at the tests, too")
     await page.press("Enter")
-    await page.has(f"{THREAD} button.reaction[aria-label*=white_check_mark]", WORK_SECONDS)
+    await page.has(f"{THREAD} button.reaction[aria-label*=eyes]", WORK_SECONDS)
     await page.click(f"{THREAD} button", "Stop")
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
     await stage.no_containers()
