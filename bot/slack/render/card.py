@@ -12,6 +12,7 @@ SHOWN_LINES = 5
 SHOWN_SECONDS = 0.05
 INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
 CONTINUE = "agent_continue"
+DETAILS, DIFF = "agent_details", "agent_diff"
 # Adds so many dollars to the budget of an agent that has used it up.
 BUDGETS = {"agent_budget_1": 1, "agent_budget_5": 5}
 
@@ -20,7 +21,8 @@ def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
     """The fallback text and the blocks of a card: booting, at work, or ended."""
     if card.outcome is not None:
         summary = _summary(card)
-        return summary, [context(summary)]
+        details = button("Details", DETAILS, f"{agent.id}:{card.task_id}")
+        return summary, [section(summary) | {"accessory": details}]
     if card.queued:
         return _waiting(agent, card)
     if not card.running:
@@ -62,6 +64,7 @@ def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
     buttons = [
         button("Interrupt", INTERRUPT, value),
         button("Stop", STOP, value, "danger"),
+        button("Details", DETAILS, value),
     ]
     return head, [*blocks, actions(buttons)]
 

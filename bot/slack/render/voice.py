@@ -14,6 +14,7 @@ from bot.slack.render.blocks import Block, actions, button, context, markdown, s
 from bot.slack.render.card import (
     BUDGETS,
     CONTINUE,
+    DIFF,
     PATCH,
     STOP,
     card_blocks,
@@ -191,7 +192,7 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
             shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
         shown.append(button("Stop", STOP, value, "danger"))
     if card.files:
-        shown.append(button("Patch", PATCH, value))
+        shown += [button("Show diff", DIFF, value), button("Patch", PATCH, value)]
     return [actions(shown)] if shown else []
 
 
