@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.commands import StartAgent, parse
-from playground.page.completion import OPTIONS, SHORTCUTS, SUB_COMMANDS
+from playground.page.completion import OPTIONS, SUB_COMMANDS
 from playground.page.demonstrations import DEMONSTRATIONS
 
 MANIFEST = (Path(__file__).parents[3] / "manifest.yml").read_text()
@@ -30,11 +30,8 @@ def test_every_demonstration_starts_an_agent(text: str) -> None:
     assert isinstance(parse(text, max_steps=50), StartAgent)
 
 
-def test_every_word_and_shortcut_of_the_manifest_is_offered() -> None:
+def test_every_word_of_the_manifest_is_offered() -> None:
     [hint] = re.findall(r'usage_hint: "(.+)"', MANIFEST)
     words = {word for word in hint.split(" | ")[1:] if word.isalpha()}
     assert words
     assert words <= {one.word for one in SUB_COMMANDS}
-    shortcuts = re.findall(r"- name: (.+)\n +type: message\n +callback_id: (\w+)", MANIFEST)
-    assert shortcuts
-    assert set(shortcuts) <= {(one.about, one.word) for one in SHORTCUTS}
