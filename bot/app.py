@@ -22,8 +22,10 @@ from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
+from bot.control import listening
 from bot.crashpoints import CrashPoints
 from bot.doctor import Doctor
+from bot.domain.policy import Action
 from bot.errors import BotError
 from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
@@ -174,6 +176,12 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         app.use(inbox.middleware)
         register_listeners(app, desks, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
+
+        async def stop_agent(agent_id: str) -> None:
+            await service.stop(agent_id, "")
+            await gate.note(Action.STOP, "operator", agent_id)
+
+        await stack.enter_async_context(listening(data_dir, stop_agent))
         yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, doctor)
 
 
