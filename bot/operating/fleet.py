@@ -1,6 +1,7 @@
 """`threadsmith ps`, `logs`, `stop`, `prune`, `uninstall`: what this deployment has, by label."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import sys
@@ -159,11 +160,11 @@ def _forget(data_dir: Path) -> None:
             path.unlink()
     shutil.rmtree(data_dir / "sockets", ignore_errors=True)
     rest = sorted(path.name for path in data_dir.iterdir())
-    if rest:
-        click.echo(f"{data_dir} is emptied but for: {', '.join(rest[:10])}")
-    else:
-        data_dir.rmdir()
-        click.echo(f"{data_dir} is removed.")
+    if not rest:
+        with contextlib.suppress(OSError):  # a mount, or in a folder of somebody else's
+            data_dir.rmdir()
+    said = f" but for: {', '.join(rest[:10])}" if rest else ""
+    click.echo(f"{data_dir} is {'emptied' if data_dir.exists() else 'removed'}{said}.")
 
 
 def _leftover(things: Sequence["Thing"], needed: set[str]) -> Sequence["Thing"]:
