@@ -147,6 +147,12 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         store.on_left = fleet.somebody_left.set
         service = AgentService(world, fleet)
         gate = Gate(world, SlackPeople(slack, identity.team))
+
+        async def stop_agent(agent_id: str) -> None:
+            await service.stop(agent_id, "")
+            await gate.note(Action.STOP, "operator", agent_id)
+
+        await stack.enter_async_context(listening(data_dir, stop_agent))
         desks = open_desks(
             service,
             gate,
@@ -176,12 +182,6 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         app.use(inbox.middleware)
         register_listeners(app, desks, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
-
-        async def stop_agent(agent_id: str) -> None:
-            await service.stop(agent_id, "")
-            await gate.note(Action.STOP, "operator", agent_id)
-
-        await stack.enter_async_context(listening(data_dir, stop_agent))
         yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, doctor)
 
 
