@@ -23,8 +23,10 @@ from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
+from bot.control import listening
 from bot.crashpoints import CrashPoints
 from bot.doctor import Doctor
+from bot.domain.policy import Action
 from bot.errors import BotError
 from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
@@ -156,6 +158,12 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         store.on_left = fleet.somebody_left.set
         service = AgentService(world, fleet)
         gate = Gate(world, SlackPeople(slack, identity.team))
+
+        async def stop_agent(agent_id: str) -> None:
+            await service.stop(agent_id, "")
+            await gate.note(Action.STOP, "operator", agent_id)
+
+        await stack.enter_async_context(listening(data_dir, stop_agent))
         desks = open_desks(
             service,
             gate,
