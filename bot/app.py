@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.accounting import Accountant
 from bot.agents.denials import Denials
@@ -185,18 +186,31 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             stop_reaction=stop_reaction,
         )
         store.retention.keep_days = settings.retention_days
-        app = AsyncApp(
-            client=client,
-            signing_secret=settings.slack_signing_secret.get_secret_value() or None,
-            request_verification_enabled=not settings.socket_mode,
-        )
-        app.use(Sealing(keyring.seal, redact.known).middleware)
-        app.use(inbox.middleware)
+        app = _bolt(settings, client, Sealing(keyring.seal, redact.known), inbox)
         register_listeners(app, desks, inbox, stop_reaction)
-        recovery = Recovery(world, service, fleet)
         yield Parts(
-            app, store, fleet, recovery, inbox, outbox, catch_up, desks.home, doctor, denials
+            app,
+            store,
+            fleet,
+            Recovery(world, service, fleet),
+            inbox,
+            outbox,
+            catch_up,
+            desks.home,
+            doctor,
+            denials,
         )
+
+
+def _bolt(settings: Settings, client: AsyncWebClient, sealing: Sealing, inbox: Inbox) -> AsyncApp:
+    app = AsyncApp(
+        client=client,
+        signing_secret=settings.slack_signing_secret.get_secret_value() or None,
+        request_verification_enabled=not settings.socket_mode,
+    )
+    app.use(sealing.middleware)
+    app.use(inbox.middleware)
+    return app
 
 
 @asynccontextmanager
