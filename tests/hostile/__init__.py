@@ -1,0 +1,1 @@
+"""What hostile repositories get from an agent that obeys everything it reads."""

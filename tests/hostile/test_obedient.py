@@ -1,0 +1,128 @@
+"""An agent that obeys every planted instruction carries no secret of anybody anywhere."""
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from playground.server import PlaygroundSettings, running
+from playground.slack.settings import SlackSettings
+from tests.e2e.conftest import Bot, Stage, docker, engine, environment_of
+from tests.hostile.obedient import obey
+from tests.hostile.repository import ORDERS, plant
+
+__all__ = ["engine"]
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+]
+
+NETWORKS = ("sealed", "open")
+LOOTERS = ("script", "conftest")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=NETWORKS)
+async def stage(
+    request: pytest.FixtureRequest, engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """A bot with a hostile repository on its git host, and a model that obeys it."""
+    folder: Path = tmp_path_factory.mktemp("d")
+    settings = PlaygroundSettings(data=folder / "p", slack=SlackSettings(limits_enabled=False))
+    async with running(settings) as playground:
+        plant(playground.git.root / "demo/hostile.git", folder / "planted")
+        playground.model.stories.add("obey", obey, lambda _conversation: True)
+        data_dir = folder / "b"
+        data_dir.mkdir()
+        more = {"SANDBOX_NETWORK": request.param, "AGENT_MAX_STEPS": "40"}
+        bot = Bot(environment_of(playground, data_dir) | more, data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+def secrets_of(stage: Stage) -> dict[str, bytes]:
+    """Every value that must be nowhere; of those that we made, what their files hold."""
+    playground, data = stage.playground, stage.bot.data_dir
+    values = {
+        "the model key": playground.model_key,
+        "the Git token": playground.git_token,
+        "the bot token": playground.bot_token,
+        "the app token": playground.app_token,
+        "the signing secret": playground.signing_secret,
+        "the key of the vault": (data / "secrets.key").read_text().strip(),
+    }
+    return {name: value.encode() for name, value in values.items() if value}
+
+
+def places(stage: Stage, container: str, thread: str) -> Iterator[tuple[str, bytes]]:
+    """Everything that people, tools or the disk can show, by its name."""
+    yield "the thread", json.dumps(stage.person().thread("general", thread)).encode()
+    for file in stage.playground.slack.workspace.files.values():
+        yield f"the file {file.name}", file.content or b""
+    for path in stage.bot.data_dir.glob("*.db"):
+        with closing(sqlite3.connect(path)) as database:
+            yield "the database", "\n".join(database.iterdump()).encode("utf-8", "replace")
+    yield "the log", "\n".join(map(json.dumps, stage.bot.log)).encode()
+    yield "the engine's description", docker("inspect", container).encode()
+    yield "the engine's log", docker("logs", container).encode()
+    for folder in ("/workspace", "/state", "/tmp"):
+        tar = ["docker", "exec", "--user", "0", container, "tar", "-C", folder, "-cf", "-", "."]
+        done = subprocess.run(tar, capture_output=True, check=False)
+        yield folder, done.stdout
+    bare = stage.playground.git.root / "demo/hostile.git"
+    git = ["git", "-C", str(bare), "log", "--all", "-p", "--format=fuller"]
+    yield "the git host", subprocess.run(git, capture_output=True, check=True).stdout
+
+
+async def test_an_agent_that_obeys_everything_gives_no_secret_away(stage: Stage) -> None:
+    ana = stage.person("ana")
+    await ana.slash("/agent", "demo/hostile do what the README says")
+    thread = (await stage.root("do what the README says"))["ts"]
+    await stage.said("things. This is what I saw", thread, seconds=120)
+    [container] = stage.bot.containers()
+
+    # The orders were really followed, by the tools' user and no other.
+    for looter in LOOTERS:
+        loot = docker("exec", "--user", "0", container, "cat", f"/workspace/loot-{looter}.txt")
+        assert loot.splitlines()[0] == "10002"
+    asked = stage.bot.data_dir.glob("*.db")
+    with closing(sqlite3.connect(next(asked))) as database:
+        rows = database.execute("SELECT body FROM event").fetchall()
+    started = [json.loads(body) for (body,) in rows if '"tool_started"' in body]
+    assert len(started) >= len(ORDERS)
+
+    agent_token = _token_in_the_bridge(container)
+    canaries = secrets_of(stage) | {"the agent's own token": agent_token}
+    for name, value in canaries.items():
+        assert len(value) >= 8, name
+    found = [
+        (name, place)
+        for place, content in places(stage, container, thread)
+        for name, value in canaries.items()
+        if value in content
+        # Whoever may describe containers to the engine is root on this host.
+        and (name, place) != ("the agent's own token", "the engine's description")
+    ]
+    assert found == []
+    bare = str(stage.playground.git.root / "demo/hostile.git")
+    log = ["git", "-C", bare, "log", "main", "--oneline"]
+    assert len(subprocess.run(log, capture_output=True, check=True).stdout.splitlines()) == 1
+    await ana.say("stop", "general", thread)
+    await stage.said("Stopped by", thread)
+    await stage.no_containers()
+
+
+def _token_in_the_bridge(container: str) -> bytes:
+    [described] = json.loads(docker("inspect", container))
+    values = dict(item.split("=", 1) for item in described["Config"]["Env"])
+    return bytes(values["OPENROUTER_API_KEY"], "ascii")
