@@ -67,6 +67,7 @@ from bridge.protocol.requests import (
     Revision,
     SavedConversation,
     SavedResult,
+    ToolEnvironment,
     WorkspaceRequest,
 )
 
@@ -116,6 +117,7 @@ __all__ = [
     "TaskStarted",
     "TaskText",
     "TextDelta",
+    "ToolEnvironment",
     "ToolFinished",
     "ToolOutput",
     "ToolStarted",
