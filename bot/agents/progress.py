@@ -44,6 +44,8 @@ class Progress:
         # Of the step that ended with the newest event: its number, and its tool calls.
         self._ended_step: tuple[int, Sequence[ToolLine]] | None = None
         self._tools_before = 0
+        # The task whose card the thread shows; after a restart, what is not quiet shows one.
+        self._shown_card = "" if agent.verbosity is Verbosity.QUIET else self.card.task_id
 
     async def restore(self, agent: Agent) -> None:
         """Draw the card of the task at work again from its stored events."""
@@ -145,9 +147,11 @@ class Progress:
                 return ()
 
     def _card(self, agent: Agent) -> Sequence[Post]:
-        """The live card, where the thread shows one."""
-        if agent.verbosity is Verbosity.QUIET:
+        """The live card, where the thread shows one; one that is shown is not left at work."""
+        ends_shown = self._shown_card == self.card.task_id and self.card.outcome is not None
+        if agent.verbosity is Verbosity.QUIET and not ends_shown:
             return ()
+        self._shown_card = self.card.task_id
         return (self._world.voice.card(agent, self.card),)
 
     def _step_before(self, agent: Agent) -> Sequence[Post]:

@@ -8,7 +8,7 @@ from bot.domain.audit import Audit
 from bot.domain.verbosity import reply_verbosity
 
 _SAID = {
-    "quiet": "Quiet from now on: the answers alone. A card that is shown already stays as it is.",
+    "quiet": "Quiet from now on: the answers alone. A card that is shown ends with its task.",
     "normal": "From now on: a live card for each task, and its answer.",
     "verbose": "From now on: a live card, and a message for each step.",
 }

@@ -178,3 +178,23 @@ async def test_a_reply_changes_it_for_its_thread(scene: Scene) -> None:
     await scene.turn(agent)
     made = scene.calls() - calls
     assert made == Counter({"chat.postMessage": 1, "reactions.add": 2})
+
+
+async def test_a_card_that_is_shown_is_not_left_at_work_by_a_thread_that_turns_quiet(
+    scene: Scene,
+) -> None:
+    agent = await scene.agent("normal")
+    assert agent.thread_ts
+    thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
+    ana = Person(scene.hub, scene.hub.workspace.user("ana"))
+    for text in ("and now this", "verbosity: quiet"):
+        ts = await ana.say(text, thread_ts=agent.thread_ts)
+        await scene.stage.service.reply(Reply(thread, "U00000ANA", ts, text))
+        await scene.stage.reaches(agent.id, AgentStatus.WORKING)
+        await scene.sent()
+    scene.stage.bridge.finish(agent.id, "Done.")
+    await scene.stage.reaches(agent.id, AgentStatus.IDLE)
+    await scene.sent()
+    texts = [m.text for m in scene.hub.workspace.channels[GENERAL].replies(agent.thread_ts)]
+    assert not [text for text in texts if "Working" in text]
+    assert [text for text in texts if text.startswith("✓ *Task 2*")]
