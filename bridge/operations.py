@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from bridge.protocol import (
     Accepted,
+    Answered,
+    AnswerRequest,
     ChatRequest,
     Diff,
     ErrorCode,
@@ -20,6 +22,8 @@ from bridge.protocol import (
     Revision,
     SavedConversation,
     Status,
+    TaskRequest,
+    Undone,
     WorkspaceReady,
     WorkspaceRequest,
 )
@@ -108,6 +112,30 @@ OPERATIONS = (
     ),
     Operation(
         "post", "/agent/interrupt", "End the task at work. Messages that wait are kept.", Status
+    ),
+    Operation(
+        "post", "/agent/pause",
+        "Let the task wait before its next model call, until it is resumed or a message comes.",
+        Status, TaskRequest, errors=(ErrorCode.NOT_FOUND,),
+    ),
+    Operation(
+        "post", "/agent/resume", "Let a paused task go on.", Status, TaskRequest,
+        errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE),
+    ),
+    Operation(
+        "post", "/agent/answers/{id}",
+        "Answer the question that the task waits for; the first answer counts. An approval takes "
+        "`approve_once`, `approve_agent` or `refuse`.",
+        Answered, AnswerRequest, errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE),
+        parameters=("question_id",),
+    ),
+    Operation(
+        "post", "/agent/undo",
+        "Put the files back to before the last task. What it committed is taken back by a commit.",
+        Undone, TaskRequest,
+        errors=(
+            *_NO_WORKSPACE, ErrorCode.WORKSPACE_CONFLICT, ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE,
+        ),
     ),
     Operation(
         "get", "/agent/diff", "What changed against the source branch.", Diff, errors=_NO_WORKSPACE

@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import tempfile
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bridge import checkout, pushing, saved
@@ -13,21 +11,21 @@ from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.events import EventLog
-from bridge.executor import Executor, Task
+from bridge.executor import Executor
 from bridge.ledger import Ledger
 from bridge.llm import ChatModel
 from bridge.memory import Memory
 from bridge.model_calls import ModelCalls, Patience, Sleep
 from bridge.patching import SavedPatch, is_applied
-from bridge.prompts import Checkout, system_prompt
 from bridge.protocol import (
     Accepted,
+    Answered,
+    AnswerRequest,
     ChatMode,
     ChatRequest,
     Diff,
     ErrorCode,
     ExecuteRequest,
-    FileChange,
     FilesChanged,
     Pushed,
     PushRequest,
@@ -35,16 +33,19 @@ from bridge.protocol import (
     SavedConversation,
     SessionStatus,
     Status,
+    TaskRequest,
+    Undone,
     WorkspaceCloning,
     WorkspaceReady,
     WorkspaceReadyEvent,
     WorkspaceRequest,
 )
 from bridge.results import KeptResults, read_result_tool
+from bridge.task import Task
 from bridge.tool_calls import ToolCalls
-from bridge.tools.base import Tool, ToolContext
+from bridge.tools.base import Tool
+from bridge.workbench import Workbench
 from bridge.worker import Worker
-from bridge.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 _DIFF_BYTES = 400_000
@@ -68,14 +69,15 @@ class Session:
         self._settings = settings
         self._results = KeptResults(settings.state_dir / "results.jsonl")
         self._tools = (*tools, read_result_tool(self._results))
-        self._workspace = Workspace(settings.workspace_dir)
-        self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
         self._ledger = Ledger()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
             settings.state_dir / "events.jsonl",
             self._ledger.enter,
             base_seq=self._conversation.base_seq,
+        )
+        self._bench = Workbench(
+            settings, self._tools, self._conversation, self.events, self._ledger
         )
         self._saved_patch = SavedPatch(settings.state_dir)
         patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
@@ -86,7 +88,9 @@ class Session:
         executor = Executor(
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
-        self._worker = Worker(executor, talk, events, self._ledger, self._make_task)
+        self._worker = Worker(
+            executor, talk, events, self._ledger, self._make_task, self._bench.evidence
+        )
         self.is_over = self._worker.is_over
         self._at_checkout = asyncio.Lock()  # a clone, or a patch
         self._pushing = asyncio.Lock()
@@ -95,7 +99,7 @@ class Session:
         """Work on what comes in, until cancelled."""
         if self._ledger.workspace is not None and self._saved_patch.is_there:
             async with self._at_checkout:
-                await self._saved_patch.finish(self._workspace)
+                await self._saved_patch.finish(self._bench.workspace)
         await self._worker.run()
 
     def close(self) -> None:
@@ -117,7 +121,7 @@ class Session:
                 )
             ready = await checkout.clone(
                 request,
-                self._workspace,
+                self._bench.workspace,
                 git_token=self._settings.git_token,
                 timeout_seconds=self._settings.clone_timeout_seconds,
                 saved_patch=self._saved_patch,
@@ -143,14 +147,14 @@ class Session:
                 self._saved_patch.drop()
             elif ready is None:
                 await self._saved_patch.keep(patch)
-            elif not await is_applied(self._workspace, patch):
+            elif not await is_applied(self._bench.workspace, patch):
                 if self._worker.current is not None or self._ledger.first_seq:
                     raise WorkspaceError(
                         ErrorCode.WORKSPACE_CONFLICT,
                         "A task has worked in this workspace; a patch goes onto a fresh one only.",
                     )
                 with self._worker.hold():
-                    await self._saved_patch.put_now(self._workspace, patch)
+                    await self._saved_patch.put_now(self._bench.workspace, patch)
                 await self._show_changes(ready.base_commit)
         return self.status()
 
@@ -181,7 +185,7 @@ class Session:
 
     async def execute(self, request: ExecuteRequest) -> Accepted:
         """Start the task, or let it wait while another one is at work."""
-        self._ready()
+        self._bench.ready()
         return await self._worker.accept(
             PersonMessage(
                 task_id=request.task_id,
@@ -190,12 +194,13 @@ class Session:
                 model=request.model,
                 max_steps=request.max_steps,
                 author=request.author,
+                approvals=request.approvals,
             )
         )
 
     async def chat(self, request: ChatRequest) -> Accepted:
         """Hand the message to the task at work, or make it a task of its own."""
-        self._ready()
+        self._bench.ready()
         last = self._conversation.last_accepted
         model = request.model or (last.model if last else None)
         if model is None:
@@ -209,6 +214,7 @@ class Session:
                 model=model,
                 max_steps=request.max_steps or (last.max_steps if last else _DEFAULT_STEPS),
                 author=request.author,
+                approvals=request.approvals,
             )
         )
 
@@ -217,11 +223,39 @@ class Session:
         await self._worker.interrupt()
         return self.status()
 
+    async def answer(self, question_id: str, request: AnswerRequest) -> Answered:
+        """What a person says to the question that the task waits for."""
+        answered = await self._worker.waiting.answer(question_id, request.answer, request.author)
+        self._worker.go_on()
+        return answered
+
+    def pause(self, request: TaskRequest) -> Status:
+        """Let the task wait before its next model call."""
+        self._worker.waiting.pause(request.task_id)
+        return self.status()
+
+    async def resume(self, request: TaskRequest) -> Status:
+        """Let a paused task go on."""
+        await self._worker.waiting.resume(request.task_id)
+        self._worker.go_on()
+        return self.status()
+
+    async def undo(self, request: TaskRequest) -> Undone:
+        """Put the files back to before the last task."""
+        self._bench.ready()
+        if self._worker.current is not None or self._at_checkout.locked():
+            raise BridgeError(
+                ErrorCode.WORKSPACE_CONFLICT, "The agent is at work. Interrupt it first, then undo."
+            )
+        async with self._at_checkout:
+            with self._worker.hold():
+                return Undone(files=await self._bench.undo(request.task_id))
+
     def status(self) -> Status:
         """What the session is doing."""
         ledger, current = self._ledger, self._worker.current
         if current is not None:
-            status = SessionStatus.WORKING
+            status = SessionStatus.WAITING if self._worker.waits else SessionStatus.WORKING
         elif self._at_checkout.locked():
             status = SessionStatus.CLONING
         else:
@@ -235,6 +269,7 @@ class Session:
             step=ledger.step if at_work else 0,
             max_steps=ledger.max_steps if at_work else 0,
             queue=len(self._worker.queued),
+            question_id=ledger.question.question_id if ledger.question else None,
             last_seq=self.events.last_seq,
             conversation_messages=len(self._conversation.messages),
             usage=ledger.usage,
@@ -242,18 +277,20 @@ class Session:
 
     async def diff(self) -> Diff:
         """What changed against the source branch."""
-        base = self._ready().base_commit
-        return await checkout.diff(self._workspace, base, _DIFF_BYTES)
+        base = self._bench.ready().base_commit
+        return await checkout.diff(self._bench.workspace, base, _DIFF_BYTES)
 
     async def patch(self) -> bytes:
         """The same as a patch that `git apply` accepts."""
-        return await checkout.patch(self._workspace, self._ready().base_commit)
+        return await checkout.patch(self._bench.workspace, self._bench.ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
         """Push what is committed to the target branch; nothing is committed by this."""
-        ready, token = self._ready(), self._settings.git_token
+        ready, token = self._bench.ready(), self._settings.git_token
         async with self._pushing:
-            return await pushing.push(self._workspace, request.clone_url, ready, git_token=token)
+            return await pushing.push(
+                self._bench.workspace, request.clone_url, ready, git_token=token
+            )
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""
@@ -262,48 +299,27 @@ class Session:
 
     async def _show_changes(self, base_commit: str) -> None:
         try:
-            files = await checkout.changes(self._workspace, base_commit)
+            files = await checkout.changes(self._bench.workspace, base_commit)
         except WorkspaceError as error:
             _log.warning("the changes could not be read: %s", error.message)
         else:
             await self.events.record(FilesChanged(files=files))
 
-    def _ready(self) -> WorkspaceReadyEvent:
-        if self._ledger.workspace is None:
-            raise WorkspaceError(
-                ErrorCode.WORKSPACE_MISSING, "There is no workspace yet; prepare one first."
-            )
-        return self._ledger.workspace
-
     def _make_task(self, message: PersonMessage) -> Task:
-        ready = self._ready()
-        if not self._conversation.messages:
-            about = Checkout(
-                repository=ready.repository,
-                source_branch=ready.source_branch,
-                target_branch=ready.target_branch,
-                root=self._workspace.root,
-            )
-            guide = [(tool.name, tool.description) for tool in self._tools]
-            prompt = system_prompt(about, guide, message.max_steps)
-            self._conversation.append({"role": "system", "content": prompt})
-        self._home.mkdir(parents=True, exist_ok=True)
-
-        async def changes() -> tuple[FileChange, ...]:
-            return await checkout.changes(self._workspace, ready.base_commit)
-
+        bench, task_id = self._bench, message.task_id
+        bench.instruct(message.max_steps)
+        running = self._ledger.running
+        goes_on = running is not None and running.task_id == task_id
         return Task(
-            id=message.task_id,
-            model=message.model,
+            id=task_id,
+            # One that goes on may have another model by now.
+            model=(self._ledger.model if goes_on else None) or message.model,
             max_steps=message.max_steps,
             take_up=self._worker.take_up,
-            changes=changes,
+            changes=bench.changes,
             fallback_models=self._settings.fallback_models,
-            context=ToolContext(
-                workspace=self._workspace,
-                base_commit=ready.base_commit,
-                command_timeout_seconds=self._settings.command_timeout_seconds,
-                command_allow=frozenset(self._settings.command_allow),
-                home=self._home,
-            ),
+            context=bench.context(message),
+            before_tools=lambda: bench.keep(task_id),
+            checked=lambda check: bench.note(task_id, check),
+            wants_pause=lambda: self._worker.waiting.wants_pause(task_id),
         )

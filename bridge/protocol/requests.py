@@ -51,6 +51,13 @@ class PushRequest(Request):
     clone_url: CloneUrl
 
 
+class Approvals(StrEnum):
+    """What becomes of a command outside the allow-list: refused, or a person is asked."""
+
+    REFUSE = "refuse"
+    ASK = "ask"
+
+
 class ExecuteRequest(Request):
     """Start the first task. The same `task_id` again attaches to it, and never runs it twice."""
 
@@ -59,6 +66,7 @@ class ExecuteRequest(Request):
     model: str = Field(min_length=1, max_length=200)
     max_steps: Steps = 15
     author: Line = ""
+    approvals: Approvals = Approvals.REFUSE
 
 
 class ChatMode(StrEnum):
@@ -66,6 +74,7 @@ class ChatMode(StrEnum):
 
     STEER = "steer"
     QUEUE = "queue"
+    INTERRUPT = "interrupt"  # end the task at work, and do this next
 
 
 class ChatRequest(Request):
@@ -82,6 +91,20 @@ class ChatRequest(Request):
     model: str | None = Field(default=None, min_length=1, max_length=200)
     max_steps: Steps | None = None
     author: Line = ""
+    approvals: Approvals = Approvals.REFUSE
+
+
+class AnswerRequest(Request):
+    """POST /agent/answers/{id}: what a person says to a question; to an approval, a `Leave`."""
+
+    answer: TaskText
+    author: Line = ""
+
+
+class TaskRequest(Request):
+    """Which task is meant, so that a late request does nothing to another one."""
+
+    task_id: Identifier
 
 
 class Revision(Request):

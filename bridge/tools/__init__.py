@@ -4,6 +4,7 @@ from bridge.tools.base import Tool
 from bridge.tools.edit import EDIT_FILE
 from bridge.tools.files import LIST_DIRECTORY, READ_FILE, WRITE_FILE
 from bridge.tools.git import GIT_DIFF, GIT_LOG, GIT_STATUS
+from bridge.tools.people import ASK_USER_TOOL, UPDATE_PLAN_TOOL
 from bridge.tools.search import SEARCH_FILES
 from bridge.tools.shell import RUN_COMMAND
 
@@ -20,4 +21,6 @@ def default_tools() -> tuple[Tool[Any], ...]:
         GIT_DIFF,
         GIT_LOG,
         RUN_COMMAND,
+        UPDATE_PLAN_TOOL,
+        ASK_USER_TOOL,
     )

@@ -4,11 +4,18 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.errors import ToolError
+from bridge.protocol import (
+    Approvals,
+    CheckRun,
+    PlanItem,
+    QuestionAnswered,
+    QuestionKind,
+)
 from bridge.workspace import Workspace
 
 
@@ -22,7 +29,8 @@ class Arguments(BaseModel):
 class ToolResult:
     """What a tool call gave. `text` goes to the model whole; `summary` is a few words for people.
 
-    `files_touched` are paths relative to the workspace.
+    `files_touched` are paths relative to the workspace. `check` is set by a command that checks
+    the work, `plan` by the tool that states one.
     """
 
     text: str
@@ -30,18 +38,57 @@ class ToolResult:
     ok: bool = True
     exit_code: int | None = None
     files_touched: tuple[str, ...] = ()
+    check: CheckRun | None = None
+    plan: tuple[PlanItem, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a tool wants to hear from a person; the fields are those of the event."""
+
+    kind: QuestionKind
+    text: str
+    options: tuple[str, ...] = ()
+    fingerprint: str = ""
+    working_directory: str = ""
+    reason: str = ""
+
+
+class PersonNeeded(Exception):
+    """The call cannot go on without a person. It is run again, with the answer in its context."""
+
+    def __init__(self, wish: Wish) -> None:
+        super().__init__(wish.text)
+        self.wish = wish
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may use: the checkout, its base, the limits, a place for running output."""
+    """What a tool may use: the checkout, its base, the limits, a place for running output.
+
+    `approved` are the fingerprints of commands that may run; `answer` is what a person said to
+    this very call. `person_waits`: a person has written what the model has not read yet.
+    """
 
     workspace: Workspace
     base_commit: str
     command_timeout_seconds: float
     command_allow: frozenset[str]
     home: Path
+    approvals: Approvals = Approvals.REFUSE
+    approved: frozenset[str] = frozenset()
+    answer: QuestionAnswered | None = None
+    person_waits: Callable[[], bool] = lambda: False
     on_output: Callable[[str], None] = lambda _text: None
+
+    def ask(self, wish: Wish) -> NoReturn:
+        """Let a person be asked; raises ToolError when one has just written."""
+        if self.person_waits():
+            raise ToolError(
+                "Not asked: a person has just written, and their message follows. Read it first; "
+                "call this again if it is still needed."
+            )
+        raise PersonNeeded(wish)
 
 
 _PROBLEMS_NAMED = 10

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
@@ -9,7 +10,8 @@ from pydantic import Field
 from bridge.errors import ToolError
 from bridge.process import Finished, Limit, StartError, environment, run
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.commands import checked
+from bridge.tools.leave import permitted
+from bridge.tools.recorded import check_of
 from bridge.tools.text import printed, shown
 
 MAX_TIMEOUT_SECONDS = 600.0
@@ -40,14 +42,14 @@ class RunCommand(Arguments):
 
 async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
     root = context.workspace.root
-    argv = checked(_split(arguments.command), context.command_allow, root)
+    asked = _split(arguments.command)
     seconds = min(arguments.timeout_seconds or context.command_timeout_seconds, _cap(context))
     with context.workspace.directory_of(arguments.working_directory) as (_, directory, name):
         if name != ".":
             raise ToolError(f"{shown(arguments.working_directory)} is not a directory.")
     try:
         finished = await run(
-            argv,
+            permitted(context, asked, str(directory)),
             cwd=root / directory,
             env=environment(context.home, first_on_path=_own_programs(root)),
             timeout_seconds=seconds,
@@ -56,7 +58,8 @@ async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
         )
     except StartError as error:
         raise ToolError(str(error)) from error
-    return _result(finished, seconds)
+    check = check_of(asked, str(directory), finished)
+    return replace(_result(finished, seconds), check=check)
 
 
 def _cap(context: ToolContext) -> float:
