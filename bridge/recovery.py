@@ -22,8 +22,6 @@ from bridge.protocol import (
 async def recover(ledger: Ledger, events: EventLog, conversation: Conversation) -> None:
     """Close what the last process left open; does nothing after a clean end."""
     _settle_taken(ledger, conversation)
-    if waiting(ledger, conversation) is not None:
-        return
     conversation.answer_open_calls(LOST_RESULT)
     if ledger.open_tool is not None:
         await _close_tool(ledger, events)

@@ -1,7 +1,6 @@
 """The agent's session: everything the bridge does, without HTTP."""
 
 import asyncio
-import logging
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +8,14 @@ from typing import Any
 from bridge import checkout, pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
-from bridge.errors import BridgeError, WorkspaceError
+from bridge.errors import BridgeError
 from bridge.events import EventLog
 from bridge.executor import Executor
 from bridge.ledger import Ledger
 from bridge.llm import ChatModel
 from bridge.memory import Memory
 from bridge.model_calls import ModelCalls, Patience, Sleep
-from bridge.patching import SavedPatch, is_applied
+from bridge.preparation import Preparation
 from bridge.protocol import (
     Accepted,
     Answered,
@@ -26,7 +25,6 @@ from bridge.protocol import (
     Diff,
     ErrorCode,
     ExecuteRequest,
-    FilesChanged,
     Pushed,
     PushRequest,
     Revised,
@@ -35,9 +33,7 @@ from bridge.protocol import (
     Status,
     TaskRequest,
     Undone,
-    WorkspaceCloning,
     WorkspaceReady,
-    WorkspaceReadyEvent,
     WorkspaceRequest,
 )
 from bridge.results import KeptResults, read_result_tool
@@ -47,7 +43,6 @@ from bridge.tools.base import Tool
 from bridge.workbench import Workbench
 from bridge.worker import Worker
 
-_log = logging.getLogger(__name__)
 _DIFF_BYTES = 400_000
 _DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
 
@@ -79,7 +74,6 @@ class Session:
         self._bench = Workbench(
             settings, self._tools, self._conversation, self.events, self._ledger
         )
-        self._saved_patch = SavedPatch(settings.state_dir)
         patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
         talk, events = self._conversation, self.events
         calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
@@ -92,14 +86,12 @@ class Session:
             executor, talk, events, self._ledger, self._make_task, self._bench.evidence
         )
         self.is_over = self._worker.is_over
-        self._at_checkout = asyncio.Lock()  # a clone, or a patch
+        self._preparation = Preparation(settings, self._bench, events, self._ledger, self._worker)
         self._pushing = asyncio.Lock()
 
     async def run(self) -> None:
         """Work on what comes in, until cancelled."""
-        if self._ledger.workspace is not None and self._saved_patch.is_there:
-            async with self._at_checkout:
-                await self._saved_patch.finish(self._bench.workspace)
+        await self._preparation.finish()
         await self._worker.run()
 
     def close(self) -> None:
@@ -110,52 +102,11 @@ class Session:
 
     async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
-        async with self._at_checkout:
-            is_new = self._ledger.workspace is None
-            is_patched = self._saved_patch.is_there
-            if is_new:
-                await self.events.record(
-                    WorkspaceCloning(
-                        repository=request.repository, source_branch=request.source_branch
-                    )
-                )
-            ready = await checkout.clone(
-                request,
-                self._bench.workspace,
-                git_token=self._settings.git_token,
-                timeout_seconds=self._settings.clone_timeout_seconds,
-                saved_patch=self._saved_patch,
-            )
-            self._saved_patch.drop()
-            if is_new:
-                fields = ready.model_dump(exclude={"already_there"})
-                await self.events.record(WorkspaceReadyEvent(**fields))
-            self._worker.start()
-            if is_patched:
-                await self._show_changes(ready.base_commit)
-            return ready
+        return await self._preparation.prepare(request)
 
     async def apply(self, patch: bytes) -> Status:
-        """Put the changes of an earlier container into the workspace, once.
-
-        Before there is a workspace the patch is kept, and becomes a part of the next one; an empty
-        one takes that back. Later it goes into a workspace that no task has worked in.
-        """
-        async with self._at_checkout:
-            ready = self._ledger.workspace
-            if not patch:
-                self._saved_patch.drop()
-            elif ready is None:
-                await self._saved_patch.keep(patch)
-            elif not await is_applied(self._bench.workspace, patch):
-                if self._worker.current is not None or self._ledger.first_seq:
-                    raise WorkspaceError(
-                        ErrorCode.WORKSPACE_CONFLICT,
-                        "A task has worked in this workspace; a patch goes onto a fresh one only.",
-                    )
-                with self._worker.hold():
-                    await self._saved_patch.put_now(self._bench.workspace, patch)
-                await self._show_changes(ready.base_commit)
+        """Put the changes of an earlier container into the workspace, once."""
+        await self._preparation.apply(patch)
         return self.status()
 
     async def export(self) -> bytes:
@@ -242,21 +193,14 @@ class Session:
 
     async def undo(self, request: TaskRequest) -> Undone:
         """Put the files back to before the last task."""
-        self._bench.ready()
-        if self._worker.current is not None or self._at_checkout.locked():
-            raise BridgeError(
-                ErrorCode.WORKSPACE_CONFLICT, "The agent is at work. Interrupt it first, then undo."
-            )
-        async with self._at_checkout:
-            with self._worker.hold():
-                return Undone(files=await self._bench.undo(request.task_id))
+        return Undone(files=await self._preparation.undo(request.task_id))
 
     def status(self) -> Status:
         """What the session is doing."""
         ledger, current = self._ledger, self._worker.current
         if current is not None:
             status = SessionStatus.WAITING if self._worker.waits else SessionStatus.WORKING
-        elif self._at_checkout.locked():
+        elif self._preparation.at_work:
             status = SessionStatus.CLONING
         else:
             status = SessionStatus.EMPTY if ledger.workspace is None else SessionStatus.IDLE
@@ -296,14 +240,6 @@ class Session:
         """The number of the event before the task's first; the newest when it has not begun."""
         first = self._ledger.first_seq.get(task_id)
         return self.events.last_seq if first is None else first - 1
-
-    async def _show_changes(self, base_commit: str) -> None:
-        try:
-            files = await checkout.changes(self._bench.workspace, base_commit)
-        except WorkspaceError as error:
-            _log.warning("the changes could not be read: %s", error.message)
-        else:
-            await self.events.record(FilesChanged(files=files))
 
     def _make_task(self, message: PersonMessage) -> Task:
         bench, task_id = self._bench, message.task_id

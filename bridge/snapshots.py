@@ -1,7 +1,8 @@
 """The files as they were: kept before each task under a name of our own, and put back on request.
 
 A snapshot is a commit that no branch knows of; new files are part of it, ignored ones are not.
-Clean and smudge filters are off, so that every byte comes back as it was.
+Clean and smudge filters are off, so that nobody's programs run and the bytes come back as they
+were; line endings come back as the repository's own rules have them.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from bridge.protocol import FileChange, FilesChanged, QuestionAsked
 from bridge.results import KeptResults
 from bridge.task import Task
 from bridge.tool_calls import ToolCalls
-from bridge.tools.base import PersonNeeded, ToolContext, ToolResult
+from bridge.tools.base import PersonNeeded, ToolResult
 from bridge.turns import ToolCall
 
 _log = logging.getLogger(__name__)
@@ -52,12 +52,10 @@ class StepTools:
         """The results, which are in the conversation then; `began` is told of as started."""
         limits = await self._memory.limits(model)
         room = limits.step_chars
-        context = task.context
         results: list[ToolResult] = []
         try:
             for call in calls:
-                result = await self._run(task, step, call, context, began=call.id == began)
-                context = dataclasses.replace(context, answer=None)  # it was for that call
+                result = await self._run(task, step, call, began=call.id == began)
                 results.append(result)
                 limit = max(min(limits.result_chars, room), _LEAST_RESULT_CHARS)
                 text = self._results.shortened(call.id, result.text, limit)
@@ -72,9 +70,10 @@ class StepTools:
         await self._show_changes(task, results)
         return results
 
-    async def _run(
-        self, task: Task, step: int, call: ToolCall, context: ToolContext, *, began: bool
-    ) -> ToolResult:
+    async def _run(self, task: Task, step: int, call: ToolCall, *, began: bool) -> ToolResult:
+        context = task.context
+        if not began:
+            context = dataclasses.replace(context, answer=None)  # it is for that call alone
         try:
             return await self._tool_calls.run(task.id, call, context, began=began)
         except PersonNeeded as needed:

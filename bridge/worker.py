@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from bridge.conversation import Conversation, PersonMessage
 from bridge.ending import AskEvidence, Ending
@@ -32,6 +32,7 @@ _MAX_WAITING = 20
 _MAX_INTERRUPTING = 5  # more, since they shorten the queue
 _NO_MONEY = (ErrorCode.BUDGET_USED, ErrorCode.DAY_BUDGET_USED)
 _INTERRUPT_SECONDS = 5.0
+_OF_ANOTHER = "This task_id belongs to another message."
 _STOPPED = "The bridge was stopped while this task was at work. Reply to go on."
 
 
@@ -59,19 +60,20 @@ class Worker:
         self._ending = Ending(conversation, events, ledger, evidence)
         self.waiting = Waiting(ledger, events)
         self._held = False
-        # At work, or about to be, or waiting for a person.
+        # At work, or about to be, or waiting for a person; an answer may come before `run` does.
         self.current: PersonMessage | None = waiting(ledger, conversation)
+        self._goes_on = self.current is not None
         self._work: asyncio.Task[None] | None = None  # set while cancelling it interrupts the task
         self._interrupted = False
         self._worked_seconds = 0.0  # before the task waited for a person
-        self._parked = False  # whether it has just begun to
+        self._parked = False
         self._over = asyncio.Event()
         self._wake = asyncio.Event()
 
     @property
     def waits(self) -> bool:
         """Whether the current task waits for a person."""
-        return self.current is not None and self._work is None and self._ledger.waits
+        return self._work is None and self._ledger.waits
 
     @property
     def queued(self) -> list[PersonMessage]:
@@ -86,7 +88,8 @@ class Worker:
 
     async def run(self) -> None:
         """Mend what a killed process left, then work on one message after the other."""
-        await recover(self._ledger, self._events, self._conversation)
+        if not self._goes_on:
+            await recover(self._ledger, self._events, self._conversation)
         self._start_next(after=None)
         while True:
             await self._wake.wait()
@@ -115,9 +118,7 @@ class Worker:
         known = self._conversation.find(task_id=message.task_id, message_id=message.message_id)
         if known is not None:
             if known.id != message.id:
-                raise BridgeError(
-                    ErrorCode.INVALID_REQUEST, "This task_id belongs to another message."
-                )
+                raise BridgeError(ErrorCode.INVALID_REQUEST, _OF_ANOTHER)
             return self._answer(known)
         interrupts = message.mode is ChatMode.INTERRUPT
         room = _MAX_WAITING + (_MAX_INTERRUPTING if interrupts else 0)
@@ -187,15 +188,13 @@ class Worker:
             self._interrupted = True
             if self._work is not None:
                 self._work.cancel()
-            else:
-                self._wake.set()
+            self._wake.set()
         try:
             async with asyncio.timeout(_INTERRUPT_SECONDS):
                 await over.wait()
         except TimeoutError as error:
-            raise BridgeError(
-                ErrorCode.INTERNAL, f"The task did not stop within {_INTERRUPT_SECONDS:g} seconds."
-            ) from error
+            said = f"The task did not stop within {_INTERRUPT_SECONDS:g} seconds."
+            raise BridgeError(ErrorCode.INTERNAL, said) from error
 
     async def take_up(self) -> list[PersonMessage]:
         """Move the messages that steer into the conversation, and return them."""
@@ -213,7 +212,8 @@ class Worker:
 
     async def _hear(self, message: PersonMessage | None) -> None:
         if message is not None and self._ledger.question is not None:
-            await self.waiting.hear(message)
+            with suppress(BridgeError):  # a full disk: it waits on
+                await self.waiting.hear(message)
 
     def _steering(self, task_id: str | None) -> Iterator[PersonMessage]:
         return (m for m in self._conversation.steering() if m.task_id != task_id)
@@ -247,7 +247,7 @@ class Worker:
         began = time.monotonic()
         outcome: Outcome | None = Outcome.FAILED
         error = None
-        stopped: asyncio.CancelledError | None = None
+        stopped: BaseException | None = None
         self._work = asyncio.current_task()
         try:
             outcome = await self._run_task(message)
@@ -271,8 +271,8 @@ class Worker:
             _log.info("the task waits for a person")
             return
         if stopped is None or not self._ledger.waits:
-            outcome = outcome or Outcome.INTERRUPTED
-            await self._ending.record(message, outcome, error, self._worked_seconds, self._be_idle)
+            ended, seconds = outcome or Outcome.INTERRUPTED, self._worked_seconds
+            await self._ending.record(message, ended, error, seconds, self._be_idle)
         if stopped is not None:
             raise stopped
 
@@ -284,13 +284,8 @@ class Worker:
                 return Outcome.INTERRUPTED
             _log.info("task goes on")
             return await self._executor.run(task, after_step=self._ledger.step)
-        started = TaskStarted(
-            task_id=message.task_id,
-            text=message.text,
-            model=message.model,
-            max_steps=message.max_steps,
-            message_id=message.message_id,
-        )
+        fields = message.model_dump(include={"task_id", "text", "model", "max_steps", "message_id"})
+        started = TaskStarted(**fields)
         await self._events.record(started)
         self._conversation.take(message)
         _log.info("task started")
