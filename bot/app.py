@@ -12,8 +12,6 @@ from pathlib import Path
 
 import aiohttp
 from slack_bolt.async_app import AsyncApp
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.accounting import Accountant
 from bot.agents.fleet import Fleet
@@ -25,14 +23,15 @@ from bot.agents.world import World
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.crashpoints import CrashPoints
-from bot.errors import BotError, ConfigurationError
+from bot.errors import BotError
 from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
-from bot.slack.desk import Desk
+from bot.slack.desks import open_desks
+from bot.slack.identity import identify, slack_client
 from bot.slack.inbox import Inbox
 from bot.slack.incoming import is_urgent
 from bot.slack.listeners import register_listeners
@@ -40,7 +39,6 @@ from bot.slack.outbox import Outbox
 from bot.slack.people import SlackPeople
 from bot.slack.render.voice import SlackVoice
 from bot.slack.sealing import Sealing
-from bot.slack.secrets_desk import SecretsDesk
 from bot.store.owner import owned
 from bot.store.store import SqlStore
 from bot.vault import open_vault
@@ -51,16 +49,6 @@ PRUNE_SECONDS = 3_600.0
 DRAIN_SECONDS = 5.0
 # More than all agents together need at a time; a call that waits for a connection looks stuck.
 CONNECTIONS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who the bot is in its workspace, as Slack says."""
-
-    bot_user_id: str
-    bot_name: str
-    team: str
-    workspace_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +114,8 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         gateway = await stack.enter_async_context(
             _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
         )
-        client = _client(settings, session)
-        identity = await _identify(client)
+        client = slack_client(settings, session)
+        identity = await identify(client)
         points = CrashPoints(settings.crash_at)
         slack = points.around("slack", client)
         outbox = Outbox(
@@ -153,13 +141,13 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         store.on_left = fleet.somebody_left.set
         service = AgentService(world, fleet)
         gate = Gate(world, SlackPeople(slack, identity.team))
-        secrets_desk = SecretsDesk(keyring, gate, slack)
-        desk = Desk(
+        desks = open_desks(
             service,
             gate,
-            secrets_desk,
+            keyring,
+            store.usage_rows,
+            world,
             slack,
-            max_steps=max(settings.agent_max_steps, settings.agent_max_steps_limit),
             workspace_url=identity.workspace_url,
         )
         stop_reaction = settings.slack_stop_reaction
@@ -167,7 +155,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         inbox = Inbox(inbox_rows, lambda body: is_urgent(body, stop_reaction))
         catch_up = CatchUp(
             store.thread_rows,
-            desk,
+            desks.words,
             slack,
             bot_user_id=identity.bot_user_id,
             stop_reaction=stop_reaction,
@@ -180,7 +168,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         )
         app.use(Sealing(keyring.seal, redact.known).middleware)
         app.use(inbox.middleware)
-        register_listeners(app, desk, secrets_desk, inbox, stop_reaction)
+        register_listeners(app, desks, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
         yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up)
 
@@ -211,16 +199,6 @@ async def _gateway(
         await gateway.stop()
 
 
-def _client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
-    return AsyncWebClient(
-        token=settings.slack_bot_token.get_secret_value(),
-        base_url=settings.slack_api_url,
-        session=session,
-        # The SDK's own retry would post a message twice; the outbox retries with care.
-        retry_handlers=[],
-    )
-
-
 async def _keyring(store: SqlStore, settings: Settings, redact: Redactor) -> Keyring:
     """What people have stored; raises ConfigurationError when the key to it is another one."""
     vault = open_vault(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
@@ -235,27 +213,6 @@ async def _session() -> AsyncIterator[aiohttp.ClientSession]:
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
         yield session
-
-
-async def _identify(client: AsyncWebClient) -> Identity:
-    """Ask Slack who we are; raises ConfigurationError when the token does not work."""
-    try:
-        answer = await client.auth_test()
-    except SlackApiError as error:
-        reason = error.response.get("error", "unknown")
-        raise ConfigurationError(
-            f"Slack refused SLACK_BOT_TOKEN ({reason}). Reinstall the app and copy the "
-            '"Bot User OAuth Token" of its page "OAuth & Permissions".'
-        ) from error
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ConfigurationError(
-            f"Slack does not answer at {client.base_url} ({error}). Check the network and "
-            "SLACK_API_URL."
-        ) from error
-    logger.info("in Slack as @%s in %s", answer.get("user"), answer.get("team"))
-    return Identity(
-        str(answer["user_id"]), str(answer["user"]), str(answer["team_id"]), str(answer["url"])
-    )
 
 
 @asynccontextmanager

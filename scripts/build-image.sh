@@ -64,6 +64,12 @@ inputs_hash() {
   } | sha256sum | cut -c1-32
 }
 
+# The same as code_hash in bot/runtime/checks.py.
+code_hash() {
+  find bridge -name '*.py' -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum |
+    cut -c1-32
+}
+
 choose_base() {
   if [[ -n $base ]]; then return; fi
   if docker image inspect "$OFFICIAL" >/dev/null 2>&1; then
@@ -90,7 +96,8 @@ pip_setting() {
 
 build() {
   local arguments=(--file Dockerfile.bridge --build-arg "BASE_IMAGE=$base"
-    --build-arg "VERSION=$version" --label "threadsmith.inputs=$inputs"
+    --build-arg "VERSION=$version" --build-arg "CODE=$(code_hash)"
+    --label "threadsmith.inputs=$inputs"
     --tag "$NAME:$version" --tag "$NAME:latest")
   local setting value
   for setting in index-url extra-index-url trusted-host; do

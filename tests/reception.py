@@ -7,11 +7,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.gate import Gate
 from bot.slack.desk import Desk
+from bot.slack.desks import Desks, open_desks
 from bot.slack.inbox import Inbox
 from bot.slack.listeners import register_listeners
 from bot.slack.people import SlackPeople
 from bot.slack.sealing import Sealing
-from bot.slack.secrets_desk import SecretsDesk
 from playground.slack.state import TEAM_ID
 from tests.stage import Stage
 
@@ -22,20 +22,31 @@ URL = "https://playground.invalid/"
 class Reception:
     """What takes people's wishes."""
 
-    desk: Desk
-    secrets: SecretsDesk
+    desks: Desks
     people: SlackPeople
     app: AsyncApp
+
+    @property
+    def desk(self) -> Desk:
+        """Where words go."""
+        return self.desks.words
 
 
 def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
     """The desks and an app with all listeners, wired as the bot wires them."""
     people = SlackPeople(client, TEAM_ID)
     gate = Gate(stage.world, people)
-    secrets = SecretsDesk(stage.keyring, gate, client)
-    desk = Desk(stage.service, gate, secrets, client, max_steps=50, workspace_url=URL)
+    desks = open_desks(
+        stage.service,
+        gate,
+        stage.keyring,
+        stage.store.usage_rows,
+        stage.world,
+        client,
+        workspace_url=URL,
+    )
     app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
     app.use(Sealing(stage.keyring.seal, stage.redact.known).middleware)
     app.use(inbox.middleware)
-    register_listeners(app, desk, secrets, inbox, "octagonal_sign")
-    return Reception(desk, secrets, people, app)
+    register_listeners(app, desks, inbox, "octagonal_sign")
+    return Reception(desks, people, app)

@@ -22,6 +22,7 @@ from bot.domain.budget import (
     nano_of,
     warns,
 )
+from bot.domain.secret import SecretScope
 from bot.domain.usage import Call, CostSource, Settled, Usage
 from bot.errors import StoreUnavailable, UserError
 
@@ -54,12 +55,16 @@ class NotServed(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A call as its agent wants to make it; `price` is None where nobody lists one."""
+    """A call as its agent wants to make it.
+
+    `price` is None where nobody lists one; `paid_by`: where the key is stored.
+    """
 
     model: str
     prompt_tokens: int
     max_tokens: int
     price: Price | None
+    paid_by: SecretScope = SecretScope.DEPLOYMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Leave:
     @classmethod
     def unmetered(cls, agent_id: str, wish: Wish) -> "Leave":
         """Leave where nobody keeps accounts."""
-        call = Call("", agent_id, None, "", "", "", wish.model, 0, 0.0)
+        call = Call("", agent_id, None, "", "", "", wish.model, 0, 0.0, wish.paid_by)
         return cls(call, wish.prompt_tokens, wish.max_tokens, wish.price or FREE, listed=True)
 
 
@@ -177,7 +182,7 @@ class Accountant:
         if agent is None:
             return
         spent = await tx.spent(agent.id)
-        after = replace(agent, spent_nano=spent)
+        after = replace(agent, spent_nano=spent, paid_by=leave.call.paid_by)
         await tx.save_agent(after)
         cap = self._caps(agent).get(Scope.AGENT)
         if cap is not None and warns(agent.spent_nano, spent, cap):
@@ -201,6 +206,7 @@ def _call(agent: Agent, wish: Wish, now: float) -> Call:
         model=wish.model,
         nano=0,
         at=now,
+        paid_by=wish.paid_by,
     )
 
 

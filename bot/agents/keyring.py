@@ -11,6 +11,7 @@ from bot.domain.agent import Agent, RepoRef
 from bot.domain.audit import Audit
 from bot.domain.secret import (
     MAX_VARIABLES,
+    ModelKey,
     SecretEntry,
     SecretKind,
     SecretRef,
@@ -102,7 +103,7 @@ class Keyring:
         found = (entry for entry, _ in self._held.values())
         return sorted((e for e in found if e.ref.team == team), key=lambda entry: entry.at)
 
-    async def model_key(self, agent_id: str) -> SecretStr | None:
+    async def model_key(self, agent_id: str) -> ModelKey | None:
         """The key of who started the agent, of its channel, or one for all; None: no such."""
         agent = await self._store.agent(agent_id)
         if agent is None:
@@ -110,7 +111,7 @@ class Keyring:
         for scope, owner in reversed(_places_of(agent)):
             ref = SecretRef(agent.team, scope, owner, SecretKind.MODEL_KEY)
             if ref in self._held:
-                return SecretStr(self._held[ref][1])
+                return ModelKey(SecretStr(self._held[ref][1]), scope)
         return None
 
     async def git_token(self, repo: RepoRef) -> SecretStr | None:

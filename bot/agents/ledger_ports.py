@@ -1,10 +1,10 @@
 """What the accounts need from the outside: their part of a write transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from bot.domain.budget import Scope
-from bot.domain.usage import Call, Settled
+from bot.domain.usage import Call, LedgerLine, Settled, Sum
 
 
 class UsageWrites(Protocol):
@@ -24,3 +24,17 @@ class UsageWrites(Protocol):
 
     async def spent(self, agent_id: str) -> int:
         """What the settled calls of an agent cost, in nano-dollars."""
+
+
+class UsageReads(Protocol):
+    """What the ledger holds of one workspace; an empty `user` or `channel` stands for any."""
+
+    async def sums(
+        self, team: str, *, since: float, user: str = "", channel: str = ""
+    ) -> Sequence[Sum]:
+        """Calls that began since then, added up by day, user, channel and model; oldest first."""
+
+    async def lines(
+        self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
+    ) -> Sequence[LedgerLine]:
+        """The newest of them, one by one, the oldest of those first; at most `limit`."""

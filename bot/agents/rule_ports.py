@@ -9,7 +9,7 @@ from bot.domain.agent import Agent, RepoRef
 from bot.domain.audit import Audit
 from bot.domain.limits import Load
 from bot.domain.policy import Person
-from bot.domain.secret import SecretEntry, SecretRef
+from bot.domain.secret import ModelKey, SecretEntry, SecretRef
 
 
 class RuleWrites(Protocol):
@@ -67,7 +67,7 @@ class Credentials(Protocol):
     Asked at each call, so that a change counts at once; None: the deployment's own it is.
     """
 
-    async def model_key(self, agent_id: str) -> SecretStr | None:
+    async def model_key(self, agent_id: str) -> ModelKey | None:
         """The key for this agent's model calls: of who started it, or of its channel."""
 
     async def git_token(self, repo: RepoRef) -> SecretStr | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self, assert_never
 
+from bot.domain.secret import SecretScope
 from bot.errors import InvalidCommand
 from bridge.protocol import (
     AgentEvent,
@@ -133,7 +134,8 @@ class Agent:
     its thread that we have read. `spent_nano` is what the gateway's ledger has for its model calls,
     in billionths of a dollar, `budget_nano` the most it may be, None for no cap of its own.
     `placed`: it counts among the agents that may run; `waiting_since` is from when it waits for
-    that, 0.0 when it does not. Times are seconds since the epoch, UTC.
+    that, 0.0 when it does not. `paid_by`: where the key of its last model call is stored. Times are
+    seconds since the epoch, UTC.
     """
 
     id: str
@@ -163,6 +165,7 @@ class Agent:
     spent_nano: int = 0
     placed: bool = False
     waiting_since: float = 0.0
+    paid_by: SecretScope = SecretScope.DEPLOYMENT
 
     @property
     def thread(self) -> ThreadRef | None:

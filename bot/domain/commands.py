@@ -2,10 +2,12 @@
 
 import difflib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bot.domain.agent import RepoRef, checked_branch
 from bot.domain.budget import checked_budget
+from bot.domain.usage_command import ShowUsage, parse_usage
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
 
@@ -24,6 +26,7 @@ Reply to steer or continue, no mention needed. `queue: …` waits for the end of
 *Look around*
 `/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`
 `/agent models [search]` shows the models with price and context
+`/agent usage [me|channel|all] [days] [chart|csv]` shows what model calls cost
 *Keys and rules*
 `/agent secrets` stores your model key, Git tokens and variables, in a form.
 `/agent set` shows who may start, steer and stop here; admins change it: `/agent set stop owner`."""
@@ -97,12 +100,13 @@ Command = (
     | ListAgents
     | ListModels
     | ShowStatus
+    | ShowUsage
     | StopAgent
     | OpenSecrets
     | SetRule
 )
 
-_WORDS = ("help", "list", "models", "status", "stop", "secrets", "set")
+_WORDS = ("help", "list", "models", "status", "stop", "secrets", "set", "usage")
 _RULES = ("start", "steer", "stop")
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
@@ -117,20 +121,9 @@ def parse(text: str, *, max_steps: int) -> Command:
     words = text.split()
     if not words:
         return OpenForm()
-    first = words[0].lower()
-    if first in {"help", "?", "--help", "-h"}:
-        return ShowHelp()
-    if first == "list":
-        return ListAgents()
-    if first == "models":
-        return ListModels(" ".join(words[1:])[:MAX_MODEL_CHARS])
-    if first in {"secrets", "secret"}:
-        return OpenSecrets()
-    if first == "set":
-        return _rule(words[1:])
-    if first in {"status", "stop"}:
-        agent_id = _agent_id(words[1:])
-        return ShowStatus(agent_id) if first == "status" else StopAgent(agent_id)
+    known = _KNOWN.get(words[0].lower())
+    if known is not None:
+        return known(words[1:])
     if "/" not in words[0] and not words[0].startswith("-"):
         raise InvalidCommand(_unknown(words[0]))
     return _start(text, max_steps)
@@ -148,6 +141,18 @@ def _rule(rest: list[str]) -> SetRule:
         "Write `/agent set start|steer|stop anyone|owner`, or "
         "`/agent set repositories owner/name owner/*` (`any` allows all)."
     )
+
+
+_KNOWN: Mapping[str, Callable[[list[str]], Command]] = {
+    **dict.fromkeys(("help", "?", "--help", "-h"), lambda _rest: ShowHelp()),
+    **dict.fromkeys(("secret", "secrets"), lambda _rest: OpenSecrets()),
+    "list": lambda _rest: ListAgents(),
+    "models": lambda rest: ListModels(" ".join(rest)[:MAX_MODEL_CHARS]),
+    "set": _rule,
+    "status": lambda rest: ShowStatus(_agent_id(rest)),
+    "stop": lambda rest: StopAgent(_agent_id(rest)),
+    "usage": parse_usage,
+}
 
 
 def _agent_id(rest: list[str]) -> str | None:

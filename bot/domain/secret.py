@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import SecretStr
+
 from bot.errors import InvalidCommand
 
 MAX_VALUE_CHARS = 3_000
@@ -58,6 +60,14 @@ class SecretRef:
     def __str__(self) -> str:
         parts = (self.team, self.scope.value, self.owner, self.kind.value, self.name)
         return " ".join(part or "-" for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelKey:
+    """A key for model calls, and where it is stored: whoever put it there pays."""
+
+    value: SecretStr
+    scope: SecretScope
 
 
 @dataclass(frozen=True, slots=True)

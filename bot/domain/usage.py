@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.domain.secret import SecretScope
+
 
 class CostSource(StrEnum):
     """Where the cost of a call comes from."""
@@ -17,7 +19,10 @@ class CostSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call that begins. `id` is ours and unique; `nano` its worst case; `at` seconds UTC."""
+    """A call that begins. `id` is ours and unique; `nano` its worst case; `at` seconds UTC.
+
+    `paid_by`: where the key is stored that it is made with.
+    """
 
     id: str
     agent_id: str
@@ -28,6 +33,7 @@ class Call:
     model: str
     nano: int
     at: float
+    paid_by: SecretScope = SecretScope.DEPLOYMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +60,39 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
-    """What many calls come to; `name` is the agent, task, user, channel or day they belong to."""
+class Sum:
+    """What the calls of one day, user, channel and model come to. `day` is UTC's, `2026-11-26`.
 
-    name: str
+    `cached_tokens` are part of `prompt_tokens`; `estimated_nano` is the part of `nano` that nobody
+    billed: calls that were cut short or are under way, at their worst case.
+    """
+
+    day: str
+    user: str
+    channel: str
+    model: str
     calls: int
     prompt_tokens: int
+    cached_tokens: int
     completion_tokens: int
     nano: int
+    estimated_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One call as the ledger has it, for people who count on their own."""
+
+    at: float
+    agent_id: str
+    task_id: str
+    user: str
+    channel: str
+    model: str
+    provider: str
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    completion_tokens: int | None
+    nano: int
+    source: CostSource
+    paid_by: SecretScope

@@ -8,11 +8,11 @@ from functools import reduce
 
 import aiohttp
 from aiohttp import web
-from pydantic import SecretStr
 
 from bot.agents.accounting import Accountant, BudgetUsed, Leave, NotServed, Wish
 from bot.config import Settings
 from bot.domain.budget import NANO, Price
+from bot.domain.secret import ModelKey
 from bot.errors import StoreUnavailable
 from bot.gateway.catalogue import Catalogue
 from bot.gateway.chat_request import ChatCall, read_chat
@@ -64,7 +64,7 @@ class ModelDoor:
         catalogue: Catalogue,
         session: aiohttp.ClientSession,
         base_url: str,
-        key_of: Callable[[str], Awaitable[SecretStr]],
+        key_of: Callable[[str], Awaitable[ModelKey]],
         limits: ModelLimits,
     ) -> None:
         self._doors = doors
@@ -93,8 +93,9 @@ class ModelDoor:
             call = read_chat(await _body(request), self._limits.allowed)
         except RequestRefusedError as refused:
             return refused.answer()
+        key = await self._key_of(agent_id)
         try:
-            leave = await self._leave(agent_id, call)
+            leave = await self._leave(agent_id, call, key)
         except BudgetUsed as used:
             _log.info("agent %s: %s", agent_id, used)
             return _no_money(used)
@@ -104,10 +105,10 @@ class ModelDoor:
             _log.warning("agent %s: no model call without an entry: %s", agent_id, error)
             text = "Threadsmith cannot enter this call at the moment."
             return problem(503, text, retry_after_seconds=_STORE_AGAIN_SECONDS)
-        return await self._call(request, agent_id, call, leave)
+        return await self._call(request, agent_id, call, leave, key)
 
     async def _call(
-        self, request: web.Request, agent_id: str, call: ChatCall, leave: Leave
+        self, request: web.Request, agent_id: str, call: ChatCall, leave: Leave, key: ModelKey
     ) -> web.StreamResponse:
         entry = Entry(self.accountant, leave)
         headers = {
@@ -118,8 +119,8 @@ class ModelDoor:
             "User-Agent": "threadsmith",
         }
         try:
-            if key := (await self._key_of(agent_id)).get_secret_value():
-                headers["Authorization"] = f"Bearer {key}"
+            if value := key.value.get_secret_value():
+                headers["Authorization"] = f"Bearer {value}"
             upstream = self._session.post(
                 f"{self._base_url}/chat/completions",
                 data=call.body(leave.max_tokens),
@@ -127,7 +128,7 @@ class ModelDoor:
                 allow_redirects=False,
                 timeout=TIMEOUT,
             )
-            return await complete(request, upstream, entry, key)
+            return await complete(request, upstream, entry, value)
         except UpstreamError as error:
             _log.warning("agent %s: the model provider did not answer: %s", agent_id, error)
             return problem(502, "The model provider could not be reached.")
@@ -146,14 +147,14 @@ class ModelDoor:
             raise RequestRefusedError(429, text, retry_after_seconds=wait)
         return admitted[0]
 
-    async def _leave(self, agent_id: str, call: ChatCall) -> Leave:
+    async def _leave(self, agent_id: str, call: ChatCall, key: ModelKey) -> Leave:
         listings = [await self._catalogue.listing(model) for model in call.models]
         prices = [listing.price for listing in listings]
         contexts = [one.context_tokens for one in listings if one.context_tokens]
         answers = [one.answer_tokens for one in listings if one.answer_tokens]
         most = min([self._limits.max_tokens, *answers])
         limit = call.limit(most, min(contexts, default=None))
-        wish = Wish(call.model, call.prompt_tokens, limit, _dearest(prices))
+        wish = Wish(call.model, call.prompt_tokens, limit, _dearest(prices), key.scope)
         if self.accountant is None:
             return Leave.unmetered(agent_id, wish)
         return await self.accountant.begin(agent_id, wish)
@@ -165,7 +166,7 @@ class ModelDoor:
             return refused.answer()
         headers = forwarded_headers(request.headers)
         headers["User-Agent"] = "threadsmith"
-        if key := (await self._key_of(agent_id)).get_secret_value():
+        if key := (await self._key_of(agent_id)).value.get_secret_value():
             headers["Authorization"] = f"Bearer {key}"
         try:
             return await relay(request, self._session, self._base_url + "/models", headers)

@@ -18,6 +18,7 @@ from bot.agents.rule_ports import Credentials
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.offers import ModelOffer
+from bot.domain.secret import ModelKey, SecretScope
 from bot.errors import ConfigurationError
 from bot.gateway.app_tokens import AppTokens
 from bot.gateway.catalogue import Catalogue
@@ -81,9 +82,9 @@ class HostGateway:
         agent = await accountant.agent(agent_id) if accountant else None
         return agent.target_branch if agent and agent.alive else None
 
-    async def _key_of(self, agent_id: str) -> SecretStr:
+    async def _key_of(self, agent_id: str) -> ModelKey:
         own = await self.credentials.model_key(agent_id) if self.credentials else None
-        return own or self._settings.openrouter_api_key
+        return own or ModelKey(self._settings.openrouter_api_key, SecretScope.DEPLOYMENT)
 
     async def _token_of(self, repo: RepoRef) -> SecretStr:
         own = await self.credentials.git_token(repo) if self.credentials else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from bot.agents.ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.spec import Deployment
+from bot.runtime.survey import Survey
 
 if TYPE_CHECKING:
     from bot.runtime.engine import Engine
@@ -60,6 +61,11 @@ class DockerRuntime:
         """Raise EngineError, with the next step, unless containers of `image` could start."""
         engine = await self._connected()
         await self._call("check", QUERY_SECONDS, lambda: engine.check(image))
+
+    async def survey(self, image: str) -> Survey:
+        """Return what the engine says about itself and this image; raises EngineError."""
+        engine = await self._connected()
+        return await self._call("survey", QUERY_SECONDS, lambda: engine.survey(image))
 
     async def network_gateway(self) -> str:
         """Return the host's address on this deployment's network, which is made when missing."""

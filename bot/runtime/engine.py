@@ -18,6 +18,7 @@ from bot.runtime.facts import inspected_container, is_running, newest_volumes, r
 from bot.runtime.network import Network
 from bot.runtime.refusals import image_needed, startable
 from bot.runtime.spec import LABEL_CONFIG_HASH, Deployment, broken_promises
+from bot.runtime.survey import Survey, surveyed
 from bot.runtime.watch import Stream, Watch
 
 OLDEST_API = (1, 41)
@@ -85,6 +86,11 @@ class Engine:
                 )
             with image_needed(image):
                 self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # an open stub
+
+    def survey(self, image: str) -> Survey:
+        """Return what the engine says about itself and this image."""
+        with answering(self._address):
+            return surveyed(self._api, image)
 
     def network_gateway(self) -> str:
         """Return the host's IPv4 address on our network, which is made when missing."""

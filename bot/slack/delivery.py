@@ -184,7 +184,7 @@ class Delivery:
         data = base64.b64decode(content.payload["content_base64"])
         name = str(content.payload["name"])
         try:
-            file_id = await self._upload_bytes(name, data or b"\n")
+            file_id = await upload_bytes(self._client, name, data or b"\n")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Failed(type(error).__name__, unknown=False)
         await self._note_file(row.id, file_id)
@@ -195,15 +195,6 @@ class Delivery:
             initial_comment=content.payload.get("comment") or None,
         )
         return Shown(content.version, _shared_ts(answer.data, row.channel))
-
-    async def _upload_bytes(self, name: str, data: bytes) -> str:
-        place = await self._client.files_getUploadURLExternal(filename=name, length=len(data))
-        async with (
-            aiohttp.ClientSession(trust_env=True) as session,
-            session.post(str(place["upload_url"]), data=data) as response,
-        ):
-            response.raise_for_status()
-        return str(place["file_id"])
 
     async def _look_up(self, row: OpenRow, content: Content) -> Verdict:
         if row.kind is PostKind.FILE and content.file_id is None:
@@ -286,3 +277,14 @@ def _seconds(header: str | None) -> float:
         return max(1.0, float(header or 1.0))
     except ValueError:
         return 1.0
+
+
+async def upload_bytes(client: AsyncWebClient, name: str, data: bytes) -> str:
+    """Give Slack a file that nobody sees yet; its id. Raises what aiohttp and the SDK raise."""
+    place = await client.files_getUploadURLExternal(filename=name, length=len(data))
+    async with (
+        aiohttp.ClientSession(trust_env=True) as session,
+        session.post(str(place["upload_url"]), data=data) as response,
+    ):
+        response.raise_for_status()
+    return str(place["file_id"])

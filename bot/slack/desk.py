@@ -1,8 +1,7 @@
-"""Receives what people do in Slack, calls the service, and answers them privately."""
+"""Receives what people say in Slack, calls the service, and answers them privately."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, assert_never
 from weakref import WeakValueDictionary
 
@@ -29,17 +28,14 @@ from bot.domain.commands import (
     reply_mode,
 )
 from bot.domain.policy import Action
-from bot.errors import BotError, UserError
+from bot.domain.usage_command import ShowUsage
 from bot.logs import log_scope
+from bot.slack.aside import Aside, Tell
 from bot.slack.incoming import PersonMessage, RevisedMessage
+from bot.slack.look_desk import LookDesk
 from bot.slack.render.form import start_form
-from bot.slack.render.lists import agent_line, list_text, offers_text
 from bot.slack.render.text import plain
 from bot.slack.secrets_desk import SecretsDesk
-
-logger = logging.getLogger(__name__)
-
-Tell = Callable[[str], Awaitable[None]]
 
 
 class Desk:
@@ -51,18 +47,20 @@ class Desk:
         gate: Gate,
         secrets: SecretsDesk,
         client: AsyncWebClient,
+        aside: Aside,
+        looking: LookDesk,
         *,
         max_steps: int,
-        workspace_url: str,
     ) -> None:
         self._service = service
         self._gate = gate
         self._secrets = secrets
         self._client = client
+        self._aside = aside
+        self._looking = looking
         self.hide = service.hide
         self._orders: WeakValueDictionary[ThreadRef, asyncio.Lock] = WeakValueDictionary()
         self._max_steps = max_steps
-        self._workspace_url = workspace_url
 
     async def slash(self, body: Mapping[str, Any], tell: Tell) -> None:
         """`/agent …`, wherever it was typed."""
@@ -72,9 +70,9 @@ class Desk:
 
     async def form(self, command: StartAgent, origin: Origin) -> None:
         """The start form was sent."""
-        tell = self._ephemeral(origin)
+        tell = self._aside.to(origin.user, origin.channel, origin.thread_ts)
         with log_scope(channel=origin.channel, user=origin.user):
-            await self._guarded(tell, self._start(command, origin))
+            await self._aside.guarded(tell, self._start(command, origin))
 
     async def _start(self, command: StartAgent, origin: Origin) -> None:
         await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
@@ -100,7 +98,11 @@ class Desk:
             thread_ts=message.thread_ts or message.ts,
             client_msg_id=message.client_msg_id,
         )
-        await self._do(message.text or "help", origin, self._ephemeral(origin))
+        await self._do(
+            message.text or "help",
+            origin,
+            self._aside.to(origin.user, origin.channel, origin.thread_ts),
+        )
 
     async def _in_thread(self, message: PersonMessage, thread_ts: str) -> bool:
         thread = ThreadRef(message.team, message.channel, thread_ts)
@@ -117,9 +119,7 @@ class Desk:
         agent = await self._service.of_thread(reply.thread)
         if agent is None:
             return False
-        tell = self._ephemeral(
-            Origin("", agent.channel, reply.user, thread_ts=reply.thread.thread_ts)
-        )
+        tell = self._aside.to(reply.user, agent.channel, reply.thread.thread_ts)
         with log_scope(agent=agent.id, user=reply.user, message=reply.ts):
             _, why_not = await self._gate.judge(
                 action, reply.user, agent.team, agent.channel, agent=agent
@@ -127,7 +127,7 @@ class Desk:
             if why_not:
                 await self._refuse(action, agent, reply, why_not, tell)
             elif action is Action.STOP:
-                await self._guarded(tell, self._service.stop_by_word(agent, reply))
+                await self._aside.guarded(tell, self._service.stop_by_word(agent, reply))
                 await self._gate.note(action, reply.user, agent.id)
             else:
                 await self._service.reply(reply)
@@ -147,10 +147,10 @@ class Desk:
         if text is not None and is_stop(text):
             text = None
         thread = ThreadRef(revised.team, revised.channel, revised.thread_ts)
-        origin = Origin("", revised.channel, revised.user, thread_ts=revised.thread_ts)
+        tell = self._aside.to(revised.user, revised.channel, revised.thread_ts)
         with log_scope(channel=revised.channel, message=revised.ts):
             change = self._service.revision.revise(thread, revised.ts, text)
-            await self._guarded(self._ephemeral(origin), change)
+            await self._aside.guarded(tell, change)
 
     async def reaction(self, team: str, channel: str, ts: str, user: str) -> None:
         """The stop reaction, on any message of a thread of ours."""
@@ -165,9 +165,9 @@ class Desk:
         self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
     ) -> None:
         """Stop an agent, by whatever way it was asked for."""
-        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
+        tell = self._aside.to(user, channel, thread_ts)
         with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._stop(agent_id, user))
+            await self._aside.guarded(tell, self._stop(agent_id, user))
 
     async def _stop(self, agent_id: str, user: str) -> None:
         agent = await self._service.find(agent_id)
@@ -178,73 +178,13 @@ class Desk:
             # Afterwards: the database may let a writer wait, and a stop does not.
             await self._gate.note(Action.STOP, user, agent_id)
 
-    async def _checked(self, action: Action, agent_id: str, user: str) -> None:
-        agent = await self._service.find(agent_id)
-        await self._gate.check(action, user, agent.team, agent.channel, agent=agent)
-
-    async def interrupt(
-        self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
-    ) -> None:
-        """End the running task of an agent."""
-        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
-        with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._interrupt(agent_id, user))
-
-    async def _interrupt(self, agent_id: str, user: str) -> None:
-        await self._checked(Action.INTERRUPT, agent_id, user)
-        await self._service.interrupt(agent_id)
-
-    async def patch(
-        self, agent_id: str, user: str, channel: str, thread_ts: str | None, request: str
-    ) -> None:
-        """Put the changes of an agent into its thread."""
-        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
-        with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._file_patch(agent_id, user, request))
-
-    async def _file_patch(self, agent_id: str, user: str, request: str) -> None:
-        await self._checked(Action.READ, agent_id, user)
-        await self._service.file_patch(agent_id, request)
-
-    async def go_on(
-        self, agent_id: str, user: str, channel: str, thread_ts: str | None, task_id: str
-    ) -> None:
-        """Give a task that has used up its steps as many again."""
-        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
-        with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._go_on(agent_id, task_id, user))
-
-    async def _go_on(self, agent_id: str, task_id: str, user: str) -> None:
-        await self._checked(Action.STEER, agent_id, user)
-        await self._service.continuation.go_on(agent_id, task_id, user)
-
-    async def add_budget(
-        self,
-        agent_id: str,
-        user: str,
-        channel: str,
-        thread_ts: str | None,
-        *,
-        task_id: str,
-        usd: int,
-    ) -> None:
-        """Add to the budget of an agent that has used it up."""
-        tell = self._ephemeral(Origin("", channel, user, thread_ts=thread_ts))
-        with log_scope(agent=agent_id, user=user):
-            await self._guarded(tell, self._add_budget(agent_id, task_id, usd, user))
-
-    async def _add_budget(self, agent_id: str, task_id: str, usd: int, user: str) -> None:
-        """Who may start agents here may spend on them."""
-        await self._checked(Action.START, agent_id, user)
-        await self._service.allowance.add(agent_id, task_id, usd, user)
-
     async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
         async def act() -> None:
             command = parse(text, max_steps=self._max_steps)
             await self._obey(command, origin, tell, trigger_id)
 
         with log_scope(channel=origin.channel, user=origin.user):
-            await self._guarded(tell, act())
+            await self._aside.guarded(tell, act())
 
     async def _obey(self, command: Command, origin: Origin, tell: Tell, trigger_id: str) -> None:
         user, team, channel = origin.user, origin.team, origin.channel
@@ -264,61 +204,13 @@ class Desk:
                     await self._gate.check(Action.ADMINISTER, user, team, channel)
                     await self._service.rulebook.set(command, user, team, channel)
                 await tell(await self._service.rulebook.text(team, channel))
-            case ListAgents():
-                await self._gate.require(Action.READ, user, team, channel)
-                agents = await self._service.running(channel)
-                await tell(list_text(agents, self._workspace_url))
-            case ListModels(search=search):
-                await tell(offers_text(await self._service.models(), search))
-            case ShowStatus(agent_id=agent_id):
-                await self._gate.require(Action.READ, user, team, channel)
-                agent = await self._named(agent_id, origin)
-                diff = await self._service.diff(agent) if agent.alive else None
-                await tell(agent_line(agent, self._workspace_url, diff))
+            case ListAgents() | ListModels() | ShowStatus() | ShowUsage():
+                await self._looking.show(command, origin, tell)
             case StopAgent(agent_id=agent_id):
-                agent = await self._named(agent_id, origin)
+                agent = await self._looking.named(agent_id, origin)
                 await self._stop(agent.id, user)
             case _:
                 assert_never(command)
-
-    async def _named(self, agent_id: str | None, origin: Origin) -> Agent:
-        """The agent with this id, or the only one of the channel; only of this workspace."""
-        if agent_id is not None:
-            agent = await self._service.find(agent_id)
-            if agent.team != origin.team:
-                raise UserError(f"There is no agent `{agent_id}`. `/agent list` shows them.")
-            return agent
-        agents = await self._service.running(origin.channel)
-        if len(agents) == 1:
-            return agents[0]
-        if not agents:
-            raise UserError("No agent runs in this channel. `/agent help` shows how to start one.")
-        raise UserError(f"Which one? {list_text(agents, self._workspace_url)}")
-
-    async def _guarded(self, tell: Tell, action: Awaitable[object]) -> None:
-        """Await the action; say privately what went wrong, if the person can do something."""
-        try:
-            await action
-        except UserError as error:
-            logger.info("refused: %s", error)
-            await tell(error.user_text)
-        except (BotError, SlackApiError):
-            logger.exception("a person's request failed")
-            await tell("That did not work; the log of Threadsmith says why. Try again in a moment.")
-
-    def _ephemeral(self, origin: Origin) -> Tell:
-        async def tell(text: str) -> None:
-            try:
-                await self._client.chat_postEphemeral(
-                    channel=origin.channel,
-                    user=origin.user,
-                    text=self.hide(text),
-                    thread_ts=origin.thread_ts,
-                )
-            except SlackApiError as error:
-                logger.warning("could not tell a person: %s", error.response.get("error"))
-
-        return tell
 
     async def _root_of(self, channel: str, ts: str) -> str | None:
         """The thread of a message that is not ours, asked of Slack."""

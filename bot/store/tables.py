@@ -75,6 +75,7 @@ agent = Table(
     Column("spent_nano", BigInteger, nullable=False, server_default=text("0")),
     Column("placed", Boolean, nullable=False, server_default=false()),
     Column("waiting_since", Double, nullable=False, server_default=text("0")),
+    Column("paid_by", Words, nullable=False, server_default=text("'deployment'")),
     Index(None, "team", "channel", "thread_ts"),
     Index(None, "status"),
 )
@@ -203,6 +204,7 @@ usage = Table(
     Column("nano", BigInteger, nullable=False),
     Column("source", Words, nullable=False),
     Column("at", Double, nullable=False),
+    Column("paid_by", Words, nullable=False, server_default=text("'deployment'")),
     Index(None, "agent_id"),
     Index(None, "at"),
 )

@@ -2,29 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, case, func, insert, select, text, update
+from sqlalchemy import ColumnElement, case, func, insert, select, text, update
 
 from bot.domain.budget import Scope
-from bot.domain.usage import Call, CostSource, Settled, Total
+from bot.domain.secret import SecretScope
+from bot.domain.usage import Call, CostSource, LedgerLine, Settled, Sum
 from bot.store import tables
 from bot.store.engine import Engines
 from bot.store.link import Link
 
 # Any number that no other lock of ours has.
 _LEDGER_LOCK = 7_201_530_813
-
-
-class Grouping(StrEnum):
-    """What calls are added up by."""
-
-    AGENT = "agent"
-    TASK = "task"
-    USER = "user"
-    CHANNEL = "channel"
-    DAY = "day"
 
 
 class UsageWrites:
@@ -54,7 +44,10 @@ class UsageWrites:
 
     async def add_call(self, call: Call) -> None:
         """Enter a call that begins, at its worst case."""
-        values = asdict(call) | {"source": CostSource.RESERVED.value}
+        values = asdict(call) | {
+            "source": CostSource.RESERVED.value,
+            "paid_by": call.paid_by.value,
+        }
         await self._connection.execute(insert(tables.usage).values(values))
 
     async def settle_call(self, call_id: str, settled: Settled) -> str | None:
@@ -112,50 +105,92 @@ class SqlUsageRows:
             )
         return result.rowcount
 
-    async def totals(
-        self, by: Grouping, since: float = 0.0, until: float | None = None
-    ) -> Sequence[Total]:
-        """Calls that began in this time, added up, the dearest first; days are UTC's."""
+    async def sums(
+        self, team: str, *, since: float, user: str = "", channel: str = ""
+    ) -> Sequence[Sum]:
+        """Calls that began since then, added up by day, user, channel and model; oldest first."""
         row = tables.usage.c
-        name = self._name(by)
-        nano = func.sum(row.nano)
+        day = self._day().label("day")
+        guessed = row.source.in_((CostSource.RESERVED.value, CostSource.ESTIMATE.value))
         query = (
             select(
-                name.label("name"),
+                day,
+                row.user,
+                row.channel,
+                row.model,
                 func.count().label("calls"),
-                func.coalesce(func.sum(row.prompt_tokens), 0).label("prompt_tokens"),
-                func.coalesce(func.sum(row.completion_tokens), 0).label("completion_tokens"),
-                nano.label("nano"),
+                func.coalesce(func.sum(row.prompt_tokens), 0).label("prompt"),
+                func.coalesce(func.sum(row.cached_tokens), 0).label("cached"),
+                func.coalesce(func.sum(row.completion_tokens), 0).label("answer"),
+                func.sum(row.nano).label("nano"),
+                func.sum(case((guessed, row.nano), else_=0)).label("guessed"),
             )
-            .where(row.at >= since)
-            .group_by(name)
-            .order_by(nano.desc(), name)
+            .where(*_wanted(team, since, user, channel))
+            .group_by(day, row.user, row.channel, row.model)
+            .order_by(day, row.user, row.channel, row.model)
         )
-        if until is not None:
-            query = query.where(row.at < until)
         async with self._engines.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [
-            Total(
-                str(found.name),
-                int(found.calls),
-                int(found.prompt_tokens),
-                int(found.completion_tokens),
-                int(found.nano),
+            Sum(
+                day=str(found.day),
+                user=found.user,
+                channel=found.channel,
+                model=found.model,
+                calls=int(found.calls),
+                prompt_tokens=int(found.prompt),
+                cached_tokens=int(found.cached),
+                completion_tokens=int(found.answer),
+                nano=int(found.nano),
+                estimated_nano=int(found.guessed),
             )
             for found in rows
         ]
 
-    def _name(self, by: Grouping) -> ColumnElement[Any]:
+    async def lines(
+        self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
+    ) -> Sequence[LedgerLine]:
+        """The newest of them, one by one, the oldest of those first; at most `limit`."""
         row = tables.usage.c
-        columns: dict[Grouping, Column[Any]] = {
-            Grouping.AGENT: row.agent_id,
-            Grouping.TASK: row.task_id,
-            Grouping.USER: row.user,
-            Grouping.CHANNEL: row.channel,
-        }
-        if by is not Grouping.DAY:
-            return case((columns[by].is_(None), ""), else_=columns[by])
+        query = (
+            select(tables.usage)
+            .where(*_wanted(team, since, user, channel))
+            .order_by(row.at.desc(), row.id)
+            .limit(limit)
+        )
+        async with self._engines.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            LedgerLine(
+                at=found.at,
+                agent_id=found.agent_id,
+                task_id=found.task_id or "",
+                user=found.user,
+                channel=found.channel,
+                model=found.model,
+                provider=found.provider or "",
+                prompt_tokens=found.prompt_tokens,
+                cached_tokens=found.cached_tokens,
+                completion_tokens=found.completion_tokens,
+                nano=found.nano,
+                source=CostSource(found.source),
+                paid_by=SecretScope(found.paid_by),
+            )
+            for found in reversed(rows)
+        ]
+
+    def _day(self) -> ColumnElement[Any]:
+        at = tables.usage.c.at
         if self._engines.reader.dialect.name == "postgresql":
-            return func.to_char(func.timezone("UTC", func.to_timestamp(row.at)), "YYYY-MM-DD")
-        return func.date(row.at, "unixepoch")
+            return func.to_char(func.timezone("UTC", func.to_timestamp(at)), "YYYY-MM-DD")
+        return func.date(at, "unixepoch")
+
+
+def _wanted(team: str, since: float, user: str, channel: str) -> list[ColumnElement[bool]]:
+    row = tables.usage.c
+    wanted = [row.team == team, row.at >= since]
+    if user:
+        wanted.append(row.user == user)
+    if channel:
+        wanted.append(row.channel == channel)
+    return wanted

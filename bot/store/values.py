@@ -7,6 +7,7 @@ from sqlalchemy import Case, Column, Row, case
 
 from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef
 from bot.domain.message import Message
+from bot.domain.secret import SecretScope
 from bridge.protocol import ChatMode
 
 ALIVE_STATUSES = tuple(sorted(status.value for status in ALIVE))
@@ -20,6 +21,7 @@ def agent_values(agent: Agent) -> dict[str, Any]:
         "repo_owner": agent.repo.owner,
         "repo_name": agent.repo.name,
         "status": agent.status.value,
+        "paid_by": agent.paid_by.value,
     }
 
 
@@ -30,7 +32,8 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
     values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
     repo = RepoRef(values.pop("repo_owner"), values.pop("repo_name"))
     known = {item.name: values[item.name] for item in fields(Agent) if item.name in values}
-    return Agent(**known | {"repo": repo, "status": AgentStatus(values["status"])})
+    known |= {"repo": repo, "status": AgentStatus(values["status"])}
+    return Agent(**known | {"paid_by": SecretScope(values["paid_by"])})
 
 
 def message_of(row: Row[Any]) -> Message:

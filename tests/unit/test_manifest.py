@@ -104,6 +104,8 @@ EVENT_SCOPES = {
 HISTORIES = {"channels:history", "groups:history", "im:history", "mpim:history"}
 METHOD_SCOPES: dict[str, set[str]] = {
     "auth_test": set(),
+    "api_test": set(),
+    "apps_connections_open": set(),
     "views_open": set(),
     "views_push": set(),
     "views_update": set(),
@@ -116,6 +118,7 @@ METHOD_SCOPES: dict[str, set[str]] = {
     "conversations_history": HISTORIES,
     "reactions_add": {"reactions:write"},
     "reactions_remove": {"reactions:write"},
+    "conversations_open": {"im:write"},
     "files_getUploadURLExternal": {"files:write"},
     "files_completeUploadExternal": {"files:write"},
     "files_info": {"files:read"},

@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import TaskCard
 from bot.domain.posts import Post, PostKind, Priority
+from bot.domain.secret import SecretScope
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
 from bot.slack.render.card import (
     BUDGETS,
@@ -235,4 +237,19 @@ def _footer(agent: Agent, card: TaskCard) -> str:
     facts.append(seconds(card.seconds))
     if cost := cost_of(agent, card):
         facts.append(cost)
+    if payer := _payer(agent):
+        facts.append(payer)
     return " · ".join(facts)
+
+
+def _payer(agent: Agent) -> str:
+    """Whose key the model calls were made with; nothing for the deployment's own."""
+    match agent.paid_by:
+        case SecretScope.USER:
+            return f"paid by the key of <@{agent.started_by}>"
+        case SecretScope.CHANNEL:
+            return "paid by the key of this channel"
+        case SecretScope.REPOSITORY | SecretScope.DEPLOYMENT:
+            return ""
+        case _:
+            assert_never(agent.paid_by)

@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from aiohttp import web
 from pydantic import SecretStr
 
 from bot.domain.agent import RepoRef
+from bot.domain.secret import ModelKey, SecretScope
 from bot.gateway.server import HostGateway
+from tests.integration.gateway.bench import Bench
 from tests.integration.gateway.conftest import (
     API,
     GIT_TOKEN,
@@ -25,10 +28,10 @@ from tests.integration.gateway.test_model_door import bearer, chat_url, echo
 class Stored:
     """The Credentials port on two dictionaries."""
 
-    keys: dict[str, SecretStr] = field(default_factory=dict)
+    keys: dict[str, ModelKey] = field(default_factory=dict)
     tokens: dict[RepoRef, SecretStr] = field(default_factory=dict)
 
-    async def model_key(self, agent_id: str) -> SecretStr | None:
+    async def model_key(self, agent_id: str) -> ModelKey | None:
         """The key of an agent."""
         return self.keys.get(agent_id)
 
@@ -52,7 +55,7 @@ async def test_a_stored_model_key_counts_from_the_next_call_on_and_for_its_agent
         return provider.requests[-1].headers["Authorization"]
 
     assert await key_used("k3f9ab") == f"Bearer {MODEL_KEY}"
-    stored.keys["k3f9ab"] = SecretStr("canary-of-a-person")
+    stored.keys["k3f9ab"] = ModelKey(SecretStr("canary-of-a-person"), SecretScope.USER)
     assert await key_used("k3f9ab") == "Bearer canary-of-a-person"
     assert await key_used("p7qdxy") == f"Bearer {MODEL_KEY}"
     stored.keys.clear()
@@ -73,3 +76,24 @@ async def test_a_stored_git_token_opens_its_repository_for_the_check_and_for_the
     config = (target / ".git" / "config").read_text()
     assert "canary-of-api" not in config
     assert GIT_TOKEN not in config
+
+
+async def test_whose_key_pays_is_in_the_ledger_and_with_the_agent(
+    bench: Bench, provider: Provider
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"choices": [], "usage": {"cost": 0.01}})
+
+    provider.chat = answer
+    stored = Stored({"k3f9ab": ModelKey(SecretStr("canary-of-a-person"), SecretScope.USER)})
+    assert bench.gateway
+    bench.gateway.credentials = stored
+    await bench.agent()
+    assert (await bench.ask())[0] == 200
+    stored.keys.clear()
+    assert (await bench.ask())[0] == 200
+    lines = await bench.store.usage_rows.lines("T1", since=0, limit=10)
+    assert [line.paid_by for line in lines] == [SecretScope.USER, SecretScope.DEPLOYMENT]
+    agent = await bench.store.agent("k3f9ab")
+    assert agent
+    assert agent.paid_by is SecretScope.DEPLOYMENT

@@ -18,7 +18,6 @@ from bot.domain.budget import NANO
 from bot.domain.usage import CostSource
 from bot.slack.render.voice import SlackVoice
 from bot.store import tables
-from bot.store.usage_rows import Grouping
 from playground.feed import Feed
 from playground.model.server import ModelSettings, ScriptedModel, model_running
 from tests.integration.gateway.bench import ASKED, Bench
@@ -303,9 +302,12 @@ async def test_twenty_agents_of_one_user_hold_the_cap_of_the_day(
         body for status, body in results if status == 402
     )
     assert (await bench.ask("other"))[0] == N
-    [ana, ben] = await bench.store.usage_rows.totals(Grouping.USER)
-    assert (ana.name, ben.name) == ("UANA", "UBEN")
-    assert ana.nano <= NANO
+    sums = await bench.store.usage_rows.sums("T1", since=0)
+    assert {one.user for one in sums} == {"UANA", "UBEN"}
+    assert sum(one.nano for one in sums if one.user == "UANA") <= NANO
+    of_ben = await bench.store.usage_rows.sums("T1", since=0, user="UBEN")
+    assert of_ben == [one for one in sums if one.user == "UBEN"]
+    assert not await bench.store.usage_rows.sums("T2", since=0)
 
 
 @pytest.mark.parametrize(
@@ -341,8 +343,8 @@ async def test_a_day_ends_at_midnight_utc(bench: Bench, provider: Provider) -> N
     assert (await bench.ask())[0] == 402
     now += 1
     assert (await bench.ask())[0] == N
-    days = await bench.store.usage_rows.totals(Grouping.DAY)
-    assert sorted(day.name for day in days) == ["2024-10-03", "2024-10-04"]
+    days = await bench.store.usage_rows.sums("T1", since=0)
+    assert [one.day for one in days] == ["2024-10-03", "2024-10-04"]
 
 
 async def test_what_a_killed_process_left_open_stands_at_its_worst(
@@ -466,6 +468,6 @@ async def test_the_ledger_agrees_with_the_bill_of_the_scripted_model(
             "stream": number % 3 > 0,
         }
         assert (await bench.ask(body=body))[0] == N
-    [total] = await bench.store.usage_rows.totals(Grouping.AGENT)
-    assert total.calls == 12
-    assert total.nano == scripted.bill_nano > 0
+    sums = await bench.store.usage_rows.sums("T1", since=0)
+    assert sum(one.calls for one in sums) == 12
+    assert sum(one.nano for one in sums) == scripted.bill_nano > 0

@@ -166,7 +166,8 @@ async def test_a_model_key_is_tried_at_once_and_used_for_the_persons_agents(
     agent, _ = await office.in_thread()
     key = await office.stage.keyring.model_key(agent.id)
     assert key
-    assert key.get_secret_value() == "canary-good-key"
+    assert key.value.get_secret_value() == "canary-good-key"
+    assert key.scope is SecretScope.USER
     assert await office.stage.keyring.model_key("nobody") is None
 
 

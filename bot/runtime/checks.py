@@ -1,0 +1,78 @@
+"""The doctor's questions to the container engine and to the host's network."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from bot.config import Settings
+from bot.domain.finding import Finding, broken, doubtful, fine
+from bot.runtime.docker import DockerRuntime
+
+# With these an image is copied whole for every container.
+_SLOW_DRIVERS = frozenset({"vfs", "devicemapper"})
+_LISTENING = "0A"
+_ANYWHERE = frozenset({"00000000", "0" * 32})
+_SHOWN = 12
+
+
+async def engine(runtime: DockerRuntime, settings: Settings) -> Finding:
+    """Whether the engine answers and is new enough; raises EngineError."""
+    survey = await runtime.survey(settings.bridge_image)
+    said = f"Docker {survey.version}, API {survey.api_version}, storage {survey.storage_driver}"
+    if tuple(int(part) for part in survey.api_version.split(".")) < (1, 41):
+        return broken(said, "Upgrade the engine to Docker 20.10 or newer (API 1.41).")
+    wanted = settings.container_runtime
+    if wanted and wanted not in survey.runtimes:
+        return broken(
+            f"{said}; it knows no runtime {wanted}", "Install it, or clear CONTAINER_RUNTIME."
+        )
+    if survey.storage_driver in _SLOW_DRIVERS:
+        return doubtful(said, "Let the engine use overlay2: a start takes seconds less.")
+    return fine(said)
+
+
+async def image(runtime: DockerRuntime, settings: Settings, code: Path) -> Finding:
+    """Whether the image of the bridge is here and holds the code in this folder."""
+    survey = await runtime.survey(settings.bridge_image)
+    name = settings.bridge_image
+    if survey.image_code is None:
+        return broken(f"the image {name} is not on this machine", "Run `make image`.")
+    if not survey.image_code:
+        return doubtful(f"{name} does not say which code it holds", "Run `make image`.")
+    if survey.image_code != code_hash(code):
+        return broken(f"{name} holds other code than this bot", "Run `make image`.")
+    return fine(f"{name} {survey.image_version}, of this very code".replace("  ", " "))
+
+
+def code_hash(code: Path) -> str:
+    """The hash of the Python files below a folder, as `scripts/build-image.sh` labels them."""
+    whole = hashlib.sha256()
+    for path in sorted(code.rglob("*.py"), key=lambda one: one.relative_to(code.parent).as_posix()):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{digest}  {path.relative_to(code.parent).as_posix()}\n".encode())
+    return whole.hexdigest()[:32]
+
+
+async def network(gateway_port: int, tables: Path = Path("/proc/net")) -> Finding:
+    """What of this host a container on an open network can reach."""
+    said = "the containers' network is open: the internet, its private ranges"
+    step = "Close what should not be reached by firewall rules on the engine's network."
+    try:
+        ports = sorted(set(_reachable(tables)) - {gateway_port})
+    except OSError:
+        return doubtful(f"{said}, and what this host offers on all interfaces", step)
+    shown = ", ".join(str(port) for port in ports[:_SHOWN])
+    more = f" and {len(ports) - _SHOWN} more" if len(ports) > _SHOWN else ""
+    if not ports:
+        return doubtful(f"{said}; nothing of this host listens on all interfaces", step)
+    return doubtful(f"{said}, and this host's ports {shown}{more}", step)
+
+
+def _reachable(tables: Path) -> Iterator[int]:
+    """The ports that listen on all interfaces, of the kernel's tables."""
+    for name in ("tcp", "tcp6"):
+        for line in (tables / name).read_text().splitlines()[1:]:
+            local, state = line.split()[1], line.split()[3]
+            address, _, port = local.partition(":")
+            if state == _LISTENING and address in _ANYWHERE:
+                yield int(port, 16)

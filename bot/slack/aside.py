@@ -1,0 +1,46 @@
+"""Says to one person alone what became of their request: what went wrong above all."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import BotError, UserError
+from bot.redaction import Hide
+
+logger = logging.getLogger(__name__)
+
+Tell = Callable[[str], Awaitable[None]]
+
+
+class Aside:
+    """Ephemeral messages. `hide` takes known secrets out of what is said."""
+
+    def __init__(self, client: AsyncWebClient, hide: Hide) -> None:
+        self._client = client
+        self.hide = hide
+
+    def to(self, user: str, channel: str, thread_ts: str | None = None) -> Tell:
+        """The way to tell this person something where they are."""
+
+        async def tell(text: str) -> None:
+            try:
+                await self._client.chat_postEphemeral(
+                    channel=channel, user=user, text=self.hide(text), thread_ts=thread_ts
+                )
+            except SlackApiError as error:
+                logger.warning("could not tell a person: %s", error.response.get("error"))
+
+        return tell
+
+    async def guarded(self, tell: Tell, action: Awaitable[object]) -> None:
+        """Await the action; say privately what went wrong, if the person can do something."""
+        try:
+            await action
+        except UserError as error:
+            logger.info("refused: %s", error)
+            await tell(error.user_text)
+        except (BotError, SlackApiError):
+            logger.exception("a person's request failed")
+            await tell("That did not work; the log of Threadsmith says why. Try again in a moment.")

@@ -1,0 +1,47 @@
+"""All the desks that people's wishes come to, put together once."""
+
+from dataclasses import dataclass
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.agents.gate import Gate
+from bot.agents.keyring import Keyring
+from bot.agents.ledger_ports import UsageReads
+from bot.agents.service import AgentService
+from bot.agents.world import World
+from bot.slack.aside import Aside
+from bot.slack.buttons_desk import ButtonsDesk
+from bot.slack.desk import Desk
+from bot.slack.look_desk import LookDesk
+from bot.slack.secrets_desk import SecretsDesk
+from bot.slack.usage_desk import UsageDesk
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """Words, clicks, secrets: each kind of wish has its desk."""
+
+    words: Desk
+    buttons: ButtonsDesk
+    secrets: SecretsDesk
+
+
+def open_desks(
+    service: AgentService,
+    gate: Gate,
+    keyring: Keyring,
+    usage: UsageReads,
+    world: World,
+    client: AsyncWebClient,
+    *,
+    workspace_url: str,
+) -> Desks:
+    """The desks in front of one service."""
+    aside = Aside(client, service.hide)
+    secrets = SecretsDesk(keyring, gate, client)
+    spending = UsageDesk(usage, gate, client, world.settings, world.clock)
+    looking = LookDesk(service, gate, spending, workspace_url)
+    settings = world.settings
+    max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
+    words = Desk(service, gate, secrets, client, aside, looking, max_steps=max_steps)
+    return Desks(words, ButtonsDesk(service, gate, aside), secrets)

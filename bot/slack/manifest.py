@@ -1,0 +1,33 @@
+"""The manifest of the Slack app, as it lies beside the code."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+
+PATH = Path(__file__).parents[2] / "manifest.yml"
+_NEW_APP = "https://api.slack.com/apps?new_app=1&manifest_yaml="
+
+
+def text(path: Path = PATH) -> str | None:
+    """The manifest; None where the code was installed without it."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def scopes(path: Path = PATH) -> frozenset[str] | None:
+    """The scopes of the bot's token; None where there is no manifest, or none that says so."""
+    try:
+        manifest = yaml.safe_load(text(path) or "")
+        return frozenset(str(scope) for scope in manifest["oauth_config"]["scopes"]["bot"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def new_app_link(manifest: str) -> str:
+    """Where Slack makes an app of this manifest. Comments only make the link longer."""
+    lines = [line.partition(" #")[0].rstrip() for line in manifest.splitlines()]
+    kept = [line for line in lines if line and not line.lstrip().startswith("#")]
+    return _NEW_APP + quote("\n".join(kept) + "\n", safe="")

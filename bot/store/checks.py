@@ -1,0 +1,171 @@
+"""The doctor's questions to the database, its disk, and whoever works with them."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from alembic.script import ScriptDirectory
+
+from bot.domain.finding import Finding, FindingError, broken, doubtful, fine
+from bot.store.engine import parse_url, path_of
+from bot.store.owner import holder
+from bot.store.upgrade import MIGRATIONS
+
+MIB = 1_048_576
+FAIL_BYTES, WARN_BYTES = 256 * MIB, 2_048 * MIB
+FAIL_INODES, WARN_INODES = 0.01, 0.05
+BUSY_SECONDS = 5.0
+_WRITABLE = "Give this user the folder and its files: `chown -R USER DATA_DIR`."
+_ROOM = "Make room: `threadsmith prune`, `docker image prune`, old files."
+
+
+async def database(address: str, busy_seconds: float = BUSY_SECONDS) -> Finding:
+    """Whether the database can be written to and is of this version."""
+    path = path_of(parse_url(address))
+    if path is None:
+        return doubtful("on a server; whether it takes writes is seen at the start", "`make run`.")
+    return await asyncio.to_thread(_written, path, busy_seconds)
+
+
+def _written(path: Path, busy_seconds: float) -> Finding:
+    if not path.exists():
+        return _makeable(path.parent)
+    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    try:
+        with _open(path, "rw", busy_seconds) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            # A real commit that changes nothing: the number is nobody's and stays what it is.
+            (number,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version={int(number)}")
+            connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        return _trouble(path, str(error))
+    except sqlite3.DatabaseError as error:
+        return broken(f"{path}: {error}", "Restore the newest backup beside it.")
+    known = {one.revision for one in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    if row and row[0] not in known:
+        return broken(f"{path} was written by a newer version ({row[0]})", "Update Threadsmith.")
+    if row and row[0] != head:
+        return fine(f"{path} takes writes; the next start upgrades it from {row[0]}")
+    return fine(f"{path} takes writes")
+
+
+def _makeable(folder: Path) -> Finding:
+    there = next(one for one in (folder, *folder.resolve().parents) if one.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        return broken(f"{there} cannot be written", _WRITABLE)
+    return fine(f"the first start makes it in {folder}")
+
+
+def _trouble(path: Path, text: str) -> Finding:
+    low = text.lower()
+    if "full" in low or "disk i/o" in low:
+        return broken(f"{path}: {text}", _ROOM)
+    if "readonly" in low or "unable to open" in low:
+        return broken(f"{path} cannot be written: {text}", _WRITABLE)
+    if "no such table" in low:
+        return broken(f"{path} is no database of Threadsmith", "Set DATABASE_URL to one.")
+    return broken(f"{path}: {text}", "Look which program holds it: `fuser -v` on that file.")
+
+
+async def events(address: str, data_dir: Path) -> Finding:
+    """Whether a bot runs here, and when it heard from Slack last."""
+    who = await asyncio.to_thread(holder, data_dir)
+    path = path_of(parse_url(address))
+    last: float | None = None
+    if path is not None and path.exists():
+        with contextlib.suppress(sqlite3.OperationalError):
+            last = await asyncio.to_thread(_one, path, "SELECT max(received_at) FROM inbox")
+    heard = f"heard from Slack {_ago(time.time() - last)} ago" if last else "never heard from Slack"
+    if not who:
+        return doubtful(f"no bot runs with {data_dir}; it {heard}", "Start it: `make run`.")
+    if not last:
+        step = (
+            "Write to the bot. If this stays so: Event Subscriptions and Socket Mode must be on; "
+            "paste manifest.yml again and reinstall the app."
+        )
+        return doubtful(f"a bot runs ({who}) and {heard}", step)
+    return fine(f"a bot runs ({who}) and {heard}")
+
+
+async def channels(address: str) -> Sequence[str]:
+    """The channels in which agents were started last."""
+    path = path_of(parse_url(address))
+    if path is None or not path.exists():
+        return ()
+    query = (
+        "SELECT DISTINCT channel FROM agent WHERE channel NOT LIKE 'D%' "
+        "ORDER BY created_at DESC LIMIT 20"
+    )
+
+    def read() -> Sequence[str]:
+        with _open(path, "ro") as connection:
+            return [str(row[0]) for row in connection.execute(query)]
+
+    try:
+        return await asyncio.to_thread(read)
+    except sqlite3.DatabaseError as error:
+        raise FindingError(_trouble(path, str(error))) from error
+
+
+async def room(places: Sequence[Path]) -> Finding:
+    """Whether the disks of these folders have space and inodes left."""
+    said = []
+    for place in dict.fromkeys(places):
+        there = next((one for one in (place, *place.parents) if one.exists()), None)
+        if there is None:
+            continue
+        free, inodes = shutil.disk_usage(there).free, _free_inodes(there)
+        shown = f"{place}: {_size(free)} free, {inodes:.0%} of the inodes"
+        if free < FAIL_BYTES or inodes < FAIL_INODES:
+            return broken(shown, _ROOM)
+        if free < WARN_BYTES or inodes < WARN_INODES:
+            return doubtful(shown, _ROOM)
+        said.append(shown)
+    return fine("; ".join(said))
+
+
+def _free_inodes(place: Path) -> float:
+    """The part that is free; file systems that make them as needed count as empty."""
+    facts = os.statvfs(place)
+    return facts.f_favail / facts.f_files if facts.f_files else 1.0
+
+
+def _one(path: Path, query: str) -> float | None:
+    with _open(path, "ro") as connection:
+        row = connection.execute(query).fetchone()
+    return None if row is None or row[0] is None else float(row[0])
+
+
+@contextlib.contextmanager
+def _open(
+    path: Path, mode: str, busy_seconds: float = BUSY_SECONDS
+) -> Iterator[sqlite3.Connection]:
+    """A connection that never makes the file, and begins no transaction by itself."""
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _ago(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _size(count: int) -> str:
+    return f"{count / MIB / 1024:.1f} GiB" if count >= 1_024 * MIB else f"{count / MIB:.0f} MiB"
