@@ -120,7 +120,10 @@ class Page:
             f"""(() => {{ {found}
               node?.scrollIntoView({{block: 'nearest'}});
               const r = node?.getBoundingClientRect();
-              return node && [r.x + r.width / 2, r.y + r.height / 2];
+              const at = node && [r.x + r.width / 2, r.y + r.height / 2];
+              // Not while it slides in, or something lies upon it.
+              const moves = node?.closest('nav, aside, dialog')?.getAnimations().length;
+              return at && !moves && node.contains(document.elementFromPoint(...at)) && at;
             }})()"""
         )
         await self._pointer("mouseMoved", x, y)

@@ -1,0 +1,47 @@
+"""The page with the real bot behind it, and a real Chromium in front."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from playground.server import PlaygroundSettings, running
+from tests.browser.chrome import Browser, Page, chrome
+from tests.e2e.conftest import Bot, Stage, engine, environment_of
+
+__all__ = ["engine"]
+
+MODEL = "scripted/scripted-model"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests."""
+    with chrome(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """What `make run` starts: a playground and a bot, with the scripted model."""
+    data_dir: Path = tmp_path_factory.mktemp("data")
+    async with running(PlaygroundSettings()) as playground:
+        bot = Bot(environment_of(playground, data_dir) | {"AGENT_MODEL": MODEL}, data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(stage: Stage, browser: Browser) -> AsyncIterator[Page]:
+    """A window on the page; nothing may have gone wrong in it."""
+    browser.errors()
+    opened = await browser.page()
+    await opened.open(stage.playground.page_url)
+    yield opened
+    await opened.close()
+    assert browser.errors() == []

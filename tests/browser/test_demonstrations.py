@@ -1,0 +1,71 @@
+"""The three demonstrations, from the first click to the branch on the git host."""
+
+import pytest
+
+from tests.browser.chrome import Page
+from tests.e2e.conftest import Stage
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+WORK_SECONDS = 60.0
+THREAD = "aside.thread"
+
+
+async def start(page: Page, demo: str) -> None:
+    """Click a demonstration's button; its thread opens by itself."""
+    await page.sees("A thread becomes a coding agent")
+    await page.click(f"button[data-demo={demo}]", "Start")
+    await page.has(THREAD)
+
+
+async def open_branch(page: Page) -> None:
+    """Open the newest branch of an agent on the git host, as the page shows it."""
+    await page.click("nav button", "demo/todo")
+    await page.click("button.branch", "agent/")
+    await page.has(".repository .diff")
+
+
+async def stop(page: Page, stage: Stage) -> None:
+    """End the agent of the open thread by a word, so that the next test starts with none."""
+    await page.click(f"{THREAD} textarea")
+    await page.type("stop")
+    await page.press("Enter")
+    await page.sees("Stopped by", THREAD, WORK_SECONDS)
+    await stage.no_containers()
+
+
+async def test_a_failing_test_is_fixed_and_its_branch_can_be_read(page: Page, stage: Stage) -> None:
+    await start(page, "fix")
+    await page.sees("fix the failing test", THREAD)
+    await page.sees("all pass", THREAD, WORK_SECONDS)
+    await page.sees("Task 1", THREAD)
+    assert len(stage.bot.containers()) == 1
+    await stop(page, stage)
+    await open_branch(page)
+    await page.sees("1 commit more than main", ".repository")
+    await page.sees("item.due < today", ".repository .diff")
+
+
+async def test_a_feature_is_built_as_the_question_was_answered(page: Page, stage: Stage) -> None:
+    await start(page, "feature")
+    await page.sees("In which order should", THREAD, WORK_SECONDS)
+    await page.click(f"{THREAD} textarea")
+    await page.type("oldest")
+    await page.press("Enter")
+    await page.sees("the longest overdue first", THREAD, WORK_SECONDS)
+    await page.sees("Task 2", THREAD, WORK_SECONDS)
+    await stop(page, stage)
+    await open_branch(page)
+    await page.sees("def overdue_lines", ".repository .diff")
+
+
+async def test_a_budget_ends_the_task_and_a_press_adds_to_it(page: Page, stage: Stage) -> None:
+    await start(page, "limit")
+    await page.sees("Budget used", THREAD, WORK_SECONDS)
+    await page.click(f"{THREAD} button", "+$1")
+    await page.sees("of $1.05", THREAD, WORK_SECONDS)
+    await stop(page, stage)

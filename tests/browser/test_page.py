@@ -1,0 +1,86 @@
+"""The page in the hands of people: reload, a second window, the keyboard, a phone."""
+
+import pytest
+
+from tests.browser.chrome import Browser, Page
+from tests.e2e.conftest import Stage
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+WORK_SECONDS = 60.0
+THREAD = "aside.thread"
+COMMAND_FIELD = "textarea[aria-label*='agent owner/repo']"
+
+
+async def command(page: Page, words: str) -> None:
+    """Type a command into #general."""
+    await page.click("nav button", "general")
+    await page.click(COMMAND_FIELD)
+    await page.type(words)
+    await page.press("Enter")
+
+
+async def test_a_reload_and_a_second_window_show_the_same_task_at_work(
+    page: Page, stage: Stage, browser: Browser
+) -> None:
+    await command(page, "/agent demo/todo a long task")
+    await page.sees("a long task", ".talk", WORK_SECONDS)
+    await page.click(".talk button", "repl")
+    await page.sees("Working", THREAD, WORK_SECONDS)
+    await page.reload()
+    await page.sees("Working", THREAD, WORK_SECONDS)
+    other = await browser.page()
+    await other.open(await page.run("location.href"))
+    await other.sees("Working", THREAD, WORK_SECONDS)
+
+    # A stop in one window is seen in both, and the container is gone.
+    await page.click(f"{THREAD} button", "Stop")
+    await page.sees("Stopped by", THREAD, WORK_SECONDS)
+    await other.sees("Stopped by", THREAD)
+    await other.close()
+    await stage.no_containers()
+
+
+async def test_escape_closes_the_form_and_starts_nothing(page: Page, stage: Stage) -> None:
+    await command(page, "/agent")
+    await page.has("dialog[open]")
+    await page.press("Escape")
+    await page.lacks("dialog[open]")
+    assert stage.bot.containers() == []
+
+
+async def test_help_is_private(page: Page, stage: Stage, browser: Browser) -> None:
+    await command(page, "/agent help")
+    await page.sees("Start an agent", ".talk")
+    other = await browser.page()
+    await other.open(f"{stage.playground.page_url}#/ben")
+    await other.click("nav button", "general")
+    await other.has(COMMAND_FIELD)
+    assert "Start an agent" not in await other.text(".talk")
+    await other.close()
+
+
+async def test_the_page_says_that_the_bot_is_away_and_notices_its_return(
+    page: Page, stage: Stage
+) -> None:
+    await page.sees("A thread becomes a coding agent")
+    await stage.bot.end()
+    await page.sees("The bot is not connected", ".banner")
+    await stage.bot.start()
+    await page.lacks(".banner")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_phone_shows_everything_in_its_width(page: Page, scheme: str) -> None:
+    await page.colours(scheme)
+    await page.size(390, 844, phone=True)
+    await page.sees("A thread becomes a coding agent")
+    assert await page.run("document.documentElement.scrollWidth") <= 390
+    await page.click("button[aria-label=Channels]")
+    await page.click("nav button", "general")
+    await page.has(COMMAND_FIELD)
+    assert await page.run("document.documentElement.scrollWidth") <= 390
