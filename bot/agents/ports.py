@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from bot.agents.control_ports import BridgeControl
 from bot.agents.ledger_ports import UsageWrites
 from bot.agents.rule_ports import RuleWrites
 from bot.domain.agent import Agent, RepoRef, ThreadRef
@@ -18,6 +19,7 @@ from bot.domain.card import TaskCard
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
 from bot.domain.posts import Post
+from bot.domain.question import Closed
 from bridge.protocol import (
     Accepted,
     AgentEvent,
@@ -27,6 +29,7 @@ from bridge.protocol import (
     ModelChanged,
     Pushed,
     PushRequest,
+    QuestionAsked,
     Status,
     WorkspaceReady,
     WorkspaceRequest,
@@ -114,7 +117,7 @@ class BridgeAddress:
     token: SecretStr
 
 
-class Bridge(Protocol):
+class Bridge(BridgeControl, Protocol):
     """The bridge's contract. Raises BridgeUnreachable or BridgeRefused."""
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
@@ -300,11 +303,13 @@ class Outbox(Protocol):
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What is left of a stopped agent. `diff` is None when its bridge did not answer; then
-    `patch` is of the end of its last task. `pushed`: its commits are on its branch at the host."""
+    `patch` is of the end of its last task. `pushed`: its commits are on its branch at the host.
+    `card` is that of the task that the stop ended, if one was at work."""
 
     diff: Diff | None
     patch: bytes
     pushed: bool = False
+    card: TaskCard | None = None
 
 
 class Voice(Protocol):
@@ -318,6 +323,11 @@ class Voice(Protocol):
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task: the model's answer, a limit or a trouble; the only notification."""
+
+    def question(
+        self, agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None = None
+    ) -> Post:
+        """A question to the people, or how it was closed."""
 
     def stopped(self, agent: Agent, actor: str, seconds: float, saved: Saved) -> Post:
         """Who stopped the agent, what was done and what was saved."""

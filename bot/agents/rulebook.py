@@ -4,11 +4,19 @@ from bot.agents.world import World
 from bot.domain.audit import Audit
 from bot.domain.commands import SetRule
 from bot.domain.policy import ChannelRules, HouseRules, Who, checked_patterns
+from bridge.protocol import Approvals
 
 _WHO = {
     "start": {Who.ANYONE: "anyone in the channel", Who.OWNER: "admins"},
     "steer": {Who.ANYONE: "anyone in the channel", Who.OWNER: "who started it, and admins"},
+    "approve": {Who.ANYONE: "anyone in the channel", Who.OWNER: "who started it, and admins"},
     "stop": {Who.ANYONE: "anyone in the channel", Who.OWNER: "who started it, and admins"},
+}
+
+
+_APPROVALS = {
+    Approvals.ASK: "a command outside the allow-list waits until somebody approves it",
+    Approvals.REFUSE: "commands outside the allow-list are refused",
 }
 
 
@@ -37,6 +45,8 @@ class Rulebook:
             f"• start: {_WHO['start'][rules.start]}",
             f"• steer: {_WHO['steer'][rules.steer]}",
             f"• stop: {_WHO['stop'][rules.stop]}",
+            f"• approvals: {_APPROVALS[rules.approvals]}",
+            f"• approve: {_WHO['approve'][rules.approve]}",
         ]
         for patterns, whose in (
             (self._house.repositories, "everywhere"),

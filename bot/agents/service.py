@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 from bot.agents.allowance import Allowance
 from bot.agents.continuation import Continuation
+from bot.agents.control import Control
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
+from bot.agents.questions import Questions
 from bot.agents.reading import Reading
 from bot.agents.revision import Revision
 from bot.agents.rulebook import Rulebook
@@ -56,6 +58,8 @@ class AgentService:
         self._models = ModelSwitch(world)
         self.continuation = Continuation(world, fleet)
         self.allowance = Allowance(world, fleet)
+        self.questions = Questions(world, fleet)
+        self.control = Control(world, fleet)
         self._starter = Starter(world, fleet, self._stopper)
         self.hide = world.hide
         self.rulebook = Rulebook(world)
@@ -72,8 +76,10 @@ class AgentService:
     async def reply(self, reply: Reply) -> bool:
         """Take a reply up; False when the thread is not ours.
 
-        The same message twice has one effect.
+        The same message twice has one effect. What interrupts waits for no other reply.
         """
+        if reply.mode is ChatMode.INTERRUPT:
+            return await self._reply(reply)
         async with self._replying:
             rest = await self._models.rest_of(
                 reply.thread, reply.ts, reply.text, reply.client_msg_id

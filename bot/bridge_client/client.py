@@ -14,6 +14,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from bot.agents.ports import BridgeAddress
+from bot.bridge_client.control import ControlRequests
 from bot.bridge_client.hiding import hidden, hidden_conversation, hidden_diff
 from bot.bridge_client.requests import (
     SMALL_BYTES,
@@ -57,7 +58,7 @@ _MAX_PATCH_BYTES = 20 * 1024 * 1024
 _MAX_CONVERSATION_BYTES = 32 * 1024 * 1024
 
 
-class HttpBridge:
+class HttpBridge(ControlRequests):
     """Implements the Bridge port over HTTP. `session` stays the caller's to close.
 
     Events, diffs and conversations pass through `hide`; a patch must stay what it is.

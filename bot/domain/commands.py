@@ -9,7 +9,7 @@ from bot.domain.agent import RepoRef, checked_branch
 from bot.domain.budget import checked_budget
 from bot.domain.usage_command import ShowUsage, parse_usage
 from bot.errors import InvalidCommand
-from bridge.protocol import ChatMode
+from bridge.protocol import Approvals, ChatMode
 
 MAX_TASK_CHARS = 30_000
 MAX_MODEL_CHARS = 200
@@ -20,7 +20,10 @@ HELP = f"""*Start an agent*
 `/agent owner/repo[@branch] [--model M] [--steps N] [--budget 2.00] task…`   for example `{EXAMPLE}`
 `/agent` alone opens a form. `@bot owner/repo task…` does the same, inside a thread too.
 *In its thread*
-Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task.
+Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task; \
+`!…` interrupts it and is done next; `aside: …` is not for the agent.
+`pause` waits before the next step, a reply goes on. `mute` leaves the thread to people, \
+until `unmute`.
 `model: NAME` changes the model from the next step on; the conversation goes on.
 :octagonal_sign: on any message, the button, or the word `stop` stops it.
 *Look around*
@@ -107,7 +110,7 @@ Command = (
 )
 
 _WORDS = ("help", "list", "models", "status", "stop", "secrets", "set", "usage")
-_RULES = ("start", "steer", "stop")
+_RULES = ("start", "steer", "stop", "approve")
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
 _ID = re.compile(r"[a-z0-9]{2,12}")
@@ -135,10 +138,13 @@ def _rule(rest: list[str]) -> SetRule:
     name, value = rest[0].lower(), " ".join(rest[1:])
     if name in _RULES and value.lower() in {"anyone", "owner"}:
         return SetRule(name, value.lower())
+    if name == "approvals" and value.lower() in set(Approvals):
+        return SetRule(name, value.lower())
     if name == "repositories" and value:
         return SetRule(name, "" if value.lower() == "any" else value)
     raise InvalidCommand(
-        "Write `/agent set start|steer|stop anyone|owner`, or "
+        "Write `/agent set start|steer|stop|approve anyone|owner`, `/agent set approvals "
+        "ask|refuse`, or "
         "`/agent set repositories owner/name owner/*` (`any` allows all)."
     )
 
@@ -287,6 +293,8 @@ def reply_mode(text: str) -> tuple[ChatMode, str]:
     """How a reply is meant, and its text without the word that said so."""
     if text[:6].lower() == "queue:":
         return ChatMode.QUEUE, text[6:].strip()
+    if text.startswith("!"):
+        return ChatMode.INTERRUPT, text[1:].strip()
     return ChatMode.STEER, text.strip()
 
 

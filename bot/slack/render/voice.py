@@ -9,6 +9,7 @@ from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import TaskCard
 from bot.domain.posts import Post, PostKind, Priority
+from bot.domain.question import Closed
 from bot.domain.secret import SecretScope
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
 from bot.slack.render.card import (
@@ -16,10 +17,13 @@ from bot.slack.render.card import (
     CONTINUE,
     PATCH,
     STOP,
+    UNDO,
     card_blocks,
     changed,
     cost_of,
 )
+from bot.slack.render.evidence import evidence_line, plan_left
+from bot.slack.render.question import question_blocks
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -31,7 +35,7 @@ from bot.slack.render.text import (
     seconds,
     split_markdown,
 )
-from bridge.protocol import ErrorCode, ModelChanged, Outcome
+from bridge.protocol import ErrorCode, ModelChanged, Outcome, QuestionAsked
 
 SHOWN_FILES = 8
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
@@ -76,6 +80,8 @@ class SlackVoice:
         messages: list[list[Block]] = [[markdown(part)] for part in parts] or [[]]
         if heading:
             messages[0].insert(0, section(heading))
+        if evidence := evidence_line(card.evidence):
+            messages[-1].append(context(f"_{evidence}_"))
         messages[-1].append(context(_footer(agent, card)))
         messages[-1] += _buttons(agent, card)
         posts = []
@@ -86,6 +92,14 @@ class SlackVoice:
             posts.append(_message(agent, key, text, blocks, Priority.ANSWER))
         return posts
 
+    def question(
+        self, agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None = None
+    ) -> Post:
+        """A question to the people, or how it was closed."""
+        text, blocks = question_blocks(agent, card, asked, closed)
+        key = f"question:{asked.question_id}"
+        return _message(agent, key, text, blocks, Priority.NOTICE)
+
     def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Saved) -> Post:
         """Who stopped the agent, what was changed, and what is left of it."""
         head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
@@ -93,7 +107,8 @@ class SlackVoice:
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
             said += f" Its commits are on the branch {code(agent.target_branch)}."
-        blocks = [section(said), context(tail)]
+        told = saved.card and "\n".join(filter(None, _state_of(saved.card)))
+        blocks = [section(said), *([section(told)] if told else []), context(tail)]
         return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
@@ -192,6 +207,8 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
         shown.append(button("Stop", STOP, value, "danger"))
     if card.files:
         shown.append(button("Patch", PATCH, value))
+    if card.evidence.changed:
+        shown.append(button("Undo", UNDO, value))
     return [actions(shown)] if shown else []
 
 
@@ -226,6 +243,11 @@ def _kept(agent: Agent, saved: Saved) -> str:
     names = ", ".join(code(change.path, 60) for change in files[:SHOWN_FILES])
     more = f" and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else ""
     return f"Changed: {changed(files)} ({names}{more}). {follows}"
+
+
+def _state_of(card: TaskCard) -> Sequence[str]:
+    """What a stopped task had done and not done, by its plan, and what was checked."""
+    return plan_left(card.plan), evidence_line(card.evidence)
 
 
 def _footer(agent: Agent, card: TaskCard) -> str:
