@@ -13,7 +13,9 @@ from bridge.recovery import close_tool
 
 _log = logging.getLogger(__name__)
 
-AskEvidence = Callable[[str, Outcome], Awaitable[Evidence]]
+# Of which task, and for how many seconds the files may be looked at.
+AskEvidence = Callable[[str, float], Awaitable[Evidence]]
+_LOOK_SECONDS, _SHORT_LOOK_SECONDS = 60.0, 1.0
 
 
 class Ending:
@@ -34,8 +36,16 @@ class Ending:
         error: WireError | None,
         duration_seconds: float,
         is_idle: Callable[[], None],
+        *,
+        at_once: bool = False,
     ) -> None:
-        """Record the end, if the task had begun; `is_idle` is called right before that."""
+        """Record the end, if the task had begun; `is_idle` is called right before that.
+
+        `at_once`: the process ends, so that nothing is looked at any more.
+        """
+        # A person who interrupts waits for the end.
+        hurries = outcome is Outcome.INTERRUPTED
+        look_seconds = 0.0 if at_once else _SHORT_LOOK_SECONDS if hurries else _LOOK_SECONDS
         try:
             begun = message.task_id in self._ledger.first_seq
             if begun and message in self._conversation.waiting:
@@ -44,7 +54,7 @@ class Ending:
             await self._conversation.sync()
             if begun:
                 await close_tool(self._ledger, self._events)
-                evidence = await self._evidence(message.task_id, outcome)
+                evidence = await self._evidence(message.task_id, look_seconds)
                 is_idle()  # who reads that it is over finds the session idle
                 await self._events.record(
                     TaskFinished(

@@ -22,7 +22,6 @@ from bridge.protocol import (
     Evidence,
     FileChange,
     FilesChanged,
-    Outcome,
     TaskUndone,
     WorkspaceReadyEvent,
 )
@@ -30,8 +29,7 @@ from bridge.tools.base import Tool, ToolContext
 from bridge.workspace import Workspace
 
 _log = logging.getLogger(__name__)
-# A person who interrupts waits for the end.
-_LOOK_SECONDS, _SHORT_LOOK_SECONDS = 60.0, 1.0
+_LOOK_SECONDS = 60.0
 
 
 class Workbench:
@@ -107,11 +105,10 @@ class Workbench:
         tree = await self._tree(_LOOK_SECONDS)
         await self._events.record(CheckRecorded(task_id=task_id, check=check, tree=tree))
 
-    async def evidence(self, task_id: str, outcome: Outcome) -> Evidence:
+    async def evidence(self, task_id: str, look_seconds: float) -> Evidence:
         """What was recorded about a task that is over."""
         checks = tuple(self._ledger.checks.values())
-        hurry = outcome in (Outcome.INTERRUPTED, Outcome.FAILED)
-        tree, before = await self._trees(task_id, _SHORT_LOOK_SECONDS if hurry else _LOOK_SECONDS)
+        tree, before = await self._trees(task_id, look_seconds)
         return Evidence(
             checks=tuple(
                 Check(**run.check.model_dump(), stale=_differ(tree, run.tree)) for run in checks
@@ -143,6 +140,8 @@ class Workbench:
 
     async def _trees(self, task_id: str, seconds: float) -> tuple[str, str]:
         """Git's names of the files now and before the task; "" where they are not known."""
+        if not seconds or not self._ledger.ran_tools:
+            return "", ""
         try:
             async with asyncio.timeout(seconds):
                 kept = await snapshots.kept(self.workspace, task_id)

@@ -272,7 +272,9 @@ class Worker:
             return
         if stopped is None or not self._ledger.waits:
             ended, seconds = outcome or Outcome.INTERRUPTED, self._worked_seconds
-            await self._ending.record(message, ended, error, seconds, self._be_idle)
+            await self._ending.record(
+                message, ended, error, seconds, self._be_idle, at_once=stopped is not None
+            )
         if stopped is not None:
             raise stopped
 
