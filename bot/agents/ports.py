@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from bot.agents.control_ports import BridgeControl
+from bot.agents.control_ports import BridgeAddress as BridgeAddress, BridgeControl  # noqa: PLC0414  (one of these ports)
 from bot.agents.ledger_ports import UsageWrites
 from bot.agents.rule_ports import RuleWrites
 from bot.domain.agent import Agent, RepoRef, ThreadRef
@@ -107,14 +107,6 @@ class Runtime(Protocol):
 
         Ends, or raises EngineError, when the engine goes away.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class BridgeAddress:
-    """Where the bridge of one agent answers, and what it wants to hear."""
-
-    endpoint: str
-    token: SecretStr
 
 
 class Bridge(BridgeControl, Protocol):

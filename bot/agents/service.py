@@ -13,10 +13,11 @@ from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
 from bot.agents.questions import Questions
 from bot.agents.reading import Reading
+from bot.agents.results import Results
 from bot.agents.revision import Revision
 from bot.agents.rulebook import Rulebook
 from bot.agents.starter import Origin, Starter
-from bot.agents.stopper import INTERRUPT_SECONDS, MAX_FILED_PATCH_BYTES, Stopper
+from bot.agents.stopper import INTERRUPT_SECONDS, Stopper
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.audit import Audit
@@ -65,6 +66,7 @@ class AgentService:
         self.rulebook = Rulebook(world)
         self.reading = Reading(world)
         self.revision = Revision(world)
+        self.results = Results(world)
 
     async def start(self, command: StartAgent, origin: Origin) -> Agent | None:
         """Start an agent; None when this very message has started one already.
@@ -170,28 +172,6 @@ class AgentService:
         if container is None or container.endpoint is None:
             return None
         return self._world.address(agent.id, container.endpoint)
-
-    async def file_patch(self, agent_id: str, request: str) -> None:
-        """Put the changes so far into the thread as a file; `request` tells one wish from another.
-
-        Raises UserError when there is nothing, or the bridge does not say.
-        """
-        agent = await self._alive(agent_id)
-        address = await self._address(agent)
-        try:
-            patch = await self._world.bridge.patch(address) if address else b""
-        except BotError as error:
-            raise UserError(
-                "The agent did not answer. Try again in a moment.", str(error)
-            ) from error
-        if not patch:
-            raise UserError("No file is changed against the source branch.")
-        if len(patch) > MAX_FILED_PATCH_BYTES:
-            raise UserError(
-                "The patch is larger than 20 MB, which is more than a thread should hold."
-            )
-        async with self._world.store.transaction() as tx:
-            await tx.enqueue(agent.id, self._world.voice.patch(agent, request, patch))
 
     async def find(self, agent_id: str) -> Agent:
         """The agent with this id; raises UserError when there is none."""

@@ -108,9 +108,12 @@ class ButtonsDesk:
 
     async def patch(self, click: Click) -> None:
         """Put the changes of an agent into its thread."""
-        await self.pressed(
-            click, Action.READ, lambda: self._service.file_patch(click.agent_id, click.trigger_id)
-        )
+
+        async def file() -> None:
+            agent = await self._service.find(click.agent_id)
+            await self._service.results.file_patch(agent, click.trigger_id)
+
+        await self.pressed(click, Action.READ, file)
 
     async def go_on(self, click: Click) -> None:
         """Give a task that has used up its steps as many again."""

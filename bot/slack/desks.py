@@ -12,18 +12,21 @@ from bot.agents.world import World
 from bot.slack.aside import Aside
 from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
+from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.look_desk import LookDesk
+from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.usage_desk import UsageDesk
 
 
 @dataclass(frozen=True, slots=True)
 class Desks:
-    """Words, clicks, secrets: each kind of wish has its desk."""
+    """Words, clicks, secrets, results: each kind of wish has its desk."""
 
     words: Desk
     buttons: ButtonsDesk
     secrets: SecretsDesk
+    results: ResultsDesk
 
 
 def open_desks(
@@ -40,8 +43,10 @@ def open_desks(
     aside = Aside(client, service.hide)
     secrets = SecretsDesk(keyring, gate, client)
     spending = UsageDesk(usage, gate, client, world.settings, world.clock)
-    looking = LookDesk(service, gate, spending, workspace_url)
+    doctor = DoctorDesk(gate, world.examine)
+    looking = LookDesk(service, gate, spending, doctor, workspace_url)
     settings = world.settings
     max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
     words = Desk(service, gate, secrets, client, aside, looking, max_steps=max_steps)
-    return Desks(words, ButtonsDesk(service, gate, aside), secrets)
+    results = ResultsDesk(service, gate, client, aside)
+    return Desks(words, ButtonsDesk(service, gate, aside), secrets, results)

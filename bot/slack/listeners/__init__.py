@@ -4,7 +4,7 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.desks import Desks
 from bot.slack.inbox import Inbox
-from bot.slack.listeners import buttons, messages, secrets, slash, stop
+from bot.slack.listeners import buttons, messages, results, secrets, slash, stop
 
 
 def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction: str) -> None:
@@ -14,3 +14,4 @@ def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction:
     stop.register(app, desks.words, inbox, stop_reaction)
     buttons.register(app, desks.buttons, desks.words, inbox)
     secrets.register(app, desks.secrets, inbox)
+    results.register(app, desks.results, inbox)

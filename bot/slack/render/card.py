@@ -14,6 +14,7 @@ SHOWN_SECONDS = 0.05
 INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
 CONTINUE = "agent_continue"
 PAUSE, RESUME, UNDO = "agent_pause", "agent_resume", "agent_undo"
+DETAILS, DIFF = "agent_details", "agent_diff"
 # Adds so many dollars to the budget of an agent that has used it up.
 BUDGETS = {"agent_budget_1": 1, "agent_budget_5": 5}
 
@@ -22,7 +23,8 @@ def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
     """The fallback text and the blocks of a card: booting, at work, or ended."""
     if card.outcome is not None:
         summary = _summary(card)
-        return summary, [context(summary)]
+        details = button("Details", DETAILS, f"{agent.id}:{card.task_id}")
+        return summary, [section(summary) | {"accessory": details}]
     if card.queued:
         return _waiting(agent, card)
     if not card.running:
@@ -57,7 +59,7 @@ def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
         head += f" · {cost}"
     blocks = [section(head)]
     if card.plan:
-        blocks.append(context(plan_line(card.plan)))
+        blocks.append(section(plan_line(card.plan)))
     if hidden := card.tool_count - len(card.tools[-SHOWN_LINES:]):
         blocks.append(context(f"{hidden} earlier steps"))
     if card.tools:
@@ -69,6 +71,7 @@ def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
         button("Resume", RESUME, value) if card.paused else button("Pause", PAUSE, value),
         button("Interrupt", INTERRUPT, value),
         button("Stop", STOP, value, "danger"),
+        button("Details", DETAILS, value),
     ]
     return head, [*blocks, actions(buttons)]
 

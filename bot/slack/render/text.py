@@ -8,8 +8,14 @@ import re
 MAX_MESSAGE_CHARS = 11_000
 MAX_FALLBACK_CHARS = 3_000
 
-# C0 and C1 controls except tab and newline, and the characters that turn text around.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# C0 and C1 controls except tab and newline, the characters that turn text around, and halves of
+# surrogate pairs, which JSON can name and no encoding can carry.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# In code these are worth seeing: they make it look like something that it is not.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\ud800-\udfff]"
+)
 _PING = re.compile(r"<(?=[!@])")
 _AT_WORD = re.compile(r"@(?=(?:channel|here|everyone)\b)")
 _LABELLED = re.compile(r"<(?:[a-z][a-z0-9+.-]*:[^|>\s]*)\|([^>]*)>")
@@ -22,6 +28,11 @@ def escaped(text: str) -> str:
     """Text for an mrkdwn string: the three characters that Slack's formatting needs escaped."""
     clean = _CONTROLS.sub("", text)
     return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def visible(text: str) -> str:
+    """Text for a block that shows it literally: what nobody would see is written as `\\u202e`."""
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
 
 
 def code(text: str, limit: int = 80) -> str:

@@ -15,6 +15,7 @@ from bot.slack.render.blocks import Block, actions, button, context, markdown, s
 from bot.slack.render.card import (
     BUDGETS,
     CONTINUE,
+    DIFF,
     PATCH,
     STOP,
     UNDO,
@@ -81,7 +82,7 @@ class SlackVoice:
         if heading:
             messages[0].insert(0, section(heading))
         if evidence := evidence_line(card.evidence):
-            messages[-1].append(context(f"_{evidence}_"))
+            messages[-1].append(context(evidence))
         messages[-1].append(context(_footer(agent, card)))
         messages[-1] += _buttons(agent, card)
         posts = []
@@ -206,7 +207,7 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
             shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
         shown.append(button("Stop", STOP, value, "danger"))
     if card.files:
-        shown.append(button("Patch", PATCH, value))
+        shown += [button("Show diff", DIFF, value), button("Patch", PATCH, value)]
     if card.evidence.changed:
         shown.append(button("Undo", UNDO, value))
     return [actions(shown)] if shown else []

@@ -35,7 +35,7 @@ async def test_a_failure_that_names_a_secret_is_shown_without_it(stage: Stage) -
 async def test_a_patch_with_a_secret_is_kept_and_not_posted(stage: Stage, tmp_path: Path) -> None:
     agent = await stage.idle()
     stage.bridge.patch_bytes, stage.bridge.saved = HOLDS, CHANGED
-    await stage.service.file_patch(agent.id, "click-1")
+    await stage.service.results.file_patch(agent, "click-1")
     await stage.service.stop(agent.id, "UANA")
     shown = await stage.shown(agent.id)
     assert not [post for post in shown.values() if post.kind is PostKind.FILE]

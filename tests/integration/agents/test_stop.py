@@ -61,8 +61,8 @@ async def test_what_changed_is_named_and_filed_as_a_patch(stage: Stage) -> None:
 async def test_a_patch_that_is_asked_for_is_filed_while_the_agent_works(stage: Stage) -> None:
     agent = await stage.working()
     stage.bridge.patch_bytes = PATCH
-    await stage.service.file_patch(agent.id, "click-1")
-    await stage.service.file_patch(agent.id, "click-1")
+    await stage.service.results.file_patch(agent, "click-1")
+    await stage.service.results.file_patch(agent, "click-1")
     assert "patch:click-1" in await stage.shown(agent.id)
     assert agent.id in stage.runtime.containers
 
@@ -70,10 +70,10 @@ async def test_a_patch_that_is_asked_for_is_filed_while_the_agent_works(stage: S
 async def test_where_nothing_changed_there_is_no_patch(stage: Stage) -> None:
     agent = await stage.working()
     with pytest.raises(UserError):
-        await stage.service.file_patch(agent.id, "click-1")
+        await stage.service.results.file_patch(agent, "click-1")
     stage.bridge.unreachable.add(agent.id)
     with pytest.raises(UserError):
-        await stage.service.file_patch(agent.id, "click-2")
+        await stage.service.results.file_patch(agent, "click-2")
 
 
 async def test_a_patch_too_large_to_file_is_left_out(

@@ -14,6 +14,7 @@ from bot.slack.render.form import start_form
 from bot.slack.render.secrets import secret_form, secrets_list
 from playground.slack.rules import check_blocks, check_view
 from tests.unit.bot.slack.posts import Words, posts
+from tests.unit.bot.slack.windows import windows
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 POSTS = posts(Words())
@@ -31,6 +32,7 @@ VIEWS: dict[str, dict[str, Any]] = {
     "secrets_list_empty": secrets_list([], "C1"),
     "secret_form": secret_form("C1", admin=False),
     "secret_form_of_an_admin": secret_form("C1", admin=True),
+    **windows(Words()),
 }
 REWRITE = os.environ.get("GOLDEN") == "rewrite"
 

@@ -1,0 +1,103 @@
+"""What an agent has made, for people to look at: its steps, its changes, its patch."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from bot.agents.ports import BridgeAddress
+from bot.agents.stopper import MAX_FILED_PATCH_BYTES
+from bot.agents.world import World
+from bot.domain.agent import Agent
+from bot.domain.hunks import FileHunks, files_of, part_of
+from bot.domain.steps import TaskSteps, steps_of
+from bot.errors import BotError, UserError
+
+NO_STEPS = "The steps of this task are not kept any more."
+NOTHING_CHANGED = "No file is changed against the source branch."
+SILENT = "The agent did not answer. Try again in a moment."
+TOO_LARGE = "The patch is larger than 20 MB, which is more than a thread should hold."
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A patch against the source branch. `at`: as the host kept it then; 0.0: as it is now."""
+
+    patch: bytes
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changed files; `at` as in Kept."""
+
+    files: tuple[FileHunks, ...]
+    at: float = 0.0
+
+
+class Results:
+    """Works while the agent does, and from what the host kept when the container does not answer.
+
+    Raises UserError with a sentence for the person who asked.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def steps(self, agent: Agent, task_id: str) -> TaskSteps:
+        """Everything that one task did so far."""
+        events = await self._world.store.events(agent.id, task_id)
+        if not events:
+            raise UserError(NO_STEPS)
+        return steps_of(events)
+
+    async def changes(self, agent: Agent) -> Changes:
+        """What is changed against the source branch; known secrets are taken out."""
+        kept = await self.patch(agent)
+        # A patch may have 20 MB; the others go on meanwhile.
+        return Changes(await asyncio.to_thread(self._readable, kept.patch), kept.at)
+
+    async def patch(self, agent: Agent) -> Kept:
+        """The changes as `git apply` takes them; never empty."""
+        address = await self._address(agent)
+        if address is not None:
+            try:
+                found = Kept(await self._world.bridge.patch(address))
+            except BotError as error:
+                raise UserError(SILENT, str(error)) from error
+        else:
+            saved = await self._world.store.saved_state(agent.id)
+            found = Kept(saved.patch, saved.at) if saved else Kept(b"")
+        if not found.patch:
+            raise UserError(NOTHING_CHANGED)
+        return found
+
+    async def file_patch(self, agent: Agent, request: str, key: str = "") -> None:
+        """Put the changes, or those of one file, into the thread; `request` names this wish."""
+        patch = (await self.patch(agent)).patch
+        if key:
+            part = await asyncio.to_thread(part_of, patch, key)
+            if part is None:
+                raise UserError("That file is not changed any more.")
+            patch = part
+        if len(patch) > MAX_FILED_PATCH_BYTES:
+            raise UserError(TOO_LARGE)
+        async with self._world.store.transaction() as tx:
+            await tx.enqueue(agent.id, self._world.voice.patch(agent, request, patch))
+
+    def _readable(self, patch: bytes) -> tuple[FileHunks, ...]:
+        hide = self._world.hide
+        return tuple(
+            replace(file, path=hide(file.path), text=hide(file.text), note=hide(file.note))
+            for file in files_of(patch)
+        )
+
+    async def _address(self, agent: Agent) -> BridgeAddress | None:
+        """Where its bridge answers; None when no container of it runs, or the engine is silent."""
+        if not agent.alive:
+            return None
+        try:
+            container = await self._world.runtime.find(agent.id)
+        except BotError:
+            return None
+        if container is None or container.endpoint is None:
+            return None
+        return self._world.address(agent.id, container.endpoint)

@@ -1,0 +1,77 @@
+"""All steps of one task as data, with what each tool was given and what it said."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bridge.protocol import (
+    AgentEvent,
+    Outcome,
+    StepStarted,
+    TaskFinished,
+    ToolFinished,
+    ToolStarted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStep:
+    """One tool call, whole. `ok` is None while it runs."""
+
+    step: int
+    call_id: str
+    tool: str
+    target: str
+    arguments: str
+    ok: bool | None = None
+    summary: str = ""
+    result: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSteps:
+    """What a task did so far. `outcome` is None while it is at work; `at` is its newest event."""
+
+    calls: tuple[ToolStep, ...] = ()
+    steps: int = 0
+    outcome: Outcome | None = None
+    at: float = 0.0
+
+
+def steps_of(events: Iterable[AgentEvent]) -> TaskSteps:
+    """The steps in the stored events of one task, in order."""
+    calls: dict[str, ToolStep] = {}
+    found = TaskSteps()
+    for event in events:
+        found = replace(found, at=event.at)
+        match event:
+            case StepStarted():
+                found = replace(found, steps=event.step)
+            case ToolStarted():
+                # A model may give two calls the same id; the later one gets a row of its own.
+                key = (
+                    event.call_id if event.call_id not in calls else f"{event.call_id}#{event.seq}"
+                )
+                calls[key] = ToolStep(
+                    found.steps, event.call_id, event.tool, event.target, event.arguments
+                )
+            case ToolFinished():
+                _finish(calls, event)
+            case TaskFinished():
+                found = replace(found, outcome=event.outcome)
+            case _:
+                continue
+    return replace(found, calls=tuple(calls.values()))
+
+
+def _finish(calls: dict[str, ToolStep], event: ToolFinished) -> None:
+    for key, call in calls.items():
+        if call.call_id == event.call_id and call.ok is None:
+            calls[key] = replace(
+                call,
+                ok=event.ok,
+                summary=event.summary,
+                result=event.result,
+                seconds=event.duration_seconds,
+            )
+            return
