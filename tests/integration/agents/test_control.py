@@ -56,7 +56,7 @@ async def test_a_paused_task_says_so_and_goes_on_once(stage: Stage) -> None:
     agent = await paused(stage)
     card = (await stage.shown(agent.id))[f"card:{agent.first_task_id}"]
     assert "Paused" in card.text
-    assert buttons(card) == ["Resume", "Interrupt", "Stop"]
+    assert buttons(card) == ["Resume", "Interrupt", "Stop", "Details"]
     presses = [
         stage.service.control.resume(agent.id, agent.first_task_id, "UANA") for _ in range(3)
     ]
@@ -64,7 +64,7 @@ async def test_a_paused_task_says_so_and_goes_on_once(stage: Stage) -> None:
     await stage.reaches(agent.id, AgentStatus.WORKING)
     assert stage.bridge.bodies("resume") == [agent.first_task_id]
     card = (await stage.shown(agent.id))[f"card:{agent.first_task_id}"]
-    assert buttons(card) == ["Pause", "Interrupt", "Stop"]
+    assert buttons(card) == ["Pause", "Interrupt", "Stop", "Details"]
     with pytest.raises(UserError, match="goes on already"):
         await stage.service.control.resume(agent.id, agent.first_task_id, "UANA")
 

@@ -157,7 +157,7 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
 
 
 def _plan(words: Words) -> tuple[PlanItem, ...]:
-    return tuple(PlanItem(text=words.title[:200], status=status) for status in PlanStatus)
+    return tuple(PlanItem(text=words.title[:200] or "none", status=status) for status in PlanStatus)
 
 
 def _evidence(words: Words) -> Evidence:
