@@ -76,7 +76,7 @@ def _fenced(text: str) -> str:
 
 def _options(asked: QuestionAsked, value: str) -> list[Block]:
     return [
-        button(model_markdown(option), name, f"{value}:{number}")
+        button(escaped(option), name, f"{value}:{number}")
         for number, (name, option) in enumerate(zip(ANSWERS, asked.options, strict=False))
     ]
 

@@ -40,6 +40,10 @@ CASES = [(kind, name) for kind, text in HOSTILE.items() for name in posts(hostil
 MADE = {kind: posts(hostile(text)) for kind, text in HOSTILE.items()}
 
 
+# The one thing of this kind that we write ourselves; what others wrote has no "<" any more.
+OUR_TIMES = re.compile(r"<!date\^\d+\^\{time\}\|\d\d:\d\d UTC>")
+
+
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_hostile_text_pings_nobody_and_stays_within_the_limits(kind: str, name: str) -> None:
     post = MADE[kind][name]
@@ -52,7 +56,7 @@ def test_hostile_text_pings_nobody_and_stays_within_the_limits(kind: str, name: 
     for text in texts(post.payload):
         assert not CONTROLS.search(text)
     for text in mrkdwn(post):
-        assert "<!" not in text
+        assert "<!" not in OUR_TIMES.sub("", text)
         assert set(re.findall(r"<@(\w+)", text)) <= {"UANA", "UBEN"}
         assert "<https://evil" not in text
     for block in post.payload["blocks"]:
