@@ -250,9 +250,12 @@ class Session:
         return await checkout.patch(self._workspace, self._ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
-        """Push what is committed to the target branch; nothing is committed by this."""
+        """Push what is committed to the target branch, and what is not when the request says so."""
         ready, token = self._ready(), self._settings.git_token
         async with self._pushing:
+            said = await pushing.commit_all(self._workspace, request.commit_message)
+            if said:
+                return Pushed(refusal=said)
             return await pushing.push(self._workspace, request.clone_url, ready, git_token=token)
 
     def before_task(self, task_id: str) -> int:

@@ -63,7 +63,11 @@ class Requests:
 
         Raises BridgeRefused with the error of the bridge, BridgeUnreachable for any other end.
         """
-        data = body.model_dump_json().encode() if isinstance(body, BaseModel) else body
+        data = (
+            body.model_dump_json(exclude_unset=True).encode()
+            if isinstance(body, BaseModel)
+            else body
+        )
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if path != "/health":
             headers |= authorization(address)

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from bot.agents.gate import Gate
+from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import Agent
 from bot.domain.commands import ListAgents, ListModels, ShowStatus
@@ -11,6 +12,7 @@ from bot.domain.usage_command import ShowUsage
 from bot.errors import UserError
 from bot.slack.aside import Tell
 from bot.slack.render.lists import agent_line, list_text, offers_text
+from bot.slack.render.published import pull_state
 from bot.slack.usage_desk import UsageDesk
 
 Look = ListAgents | ListModels | ShowStatus | ShowUsage
@@ -20,11 +22,17 @@ class LookDesk:
     """Every answer is private and changes nothing."""
 
     def __init__(
-        self, service: AgentService, gate: Gate, usage: UsageDesk, workspace_url: str
+        self,
+        service: AgentService,
+        gate: Gate,
+        usage: UsageDesk,
+        publishing: Publishing,
+        workspace_url: str,
     ) -> None:
         self._service = service
         self._gate = gate
         self._usage = usage
+        self._publishing = publishing
         self._workspace_url = workspace_url
 
     async def show(self, look: Look, origin: Origin, tell: Tell) -> None:
@@ -41,7 +49,9 @@ class LookDesk:
                 await self._gate.require(Action.READ, user, team, channel)
                 agent = await self.named(agent_id, origin)
                 diff = await self._service.diff(agent) if agent.alive else None
-                await tell(agent_line(agent, self._workspace_url, diff))
+                pull = await self._publishing.state(agent)
+                said = agent_line(agent, self._workspace_url, diff)
+                await tell(f"{said} · {pull_state(pull)}" if pull else said)
             case ShowUsage():
                 await self._usage.show(look, user, team, channel, tell)
             case _:

@@ -16,6 +16,8 @@ from bot.slack.render.card import (
     CONTINUE,
     DIFF,
     PATCH,
+    PULL,
+    PUSH,
     STOP,
     card_blocks,
     changed,
@@ -192,7 +194,12 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
             shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
         shown.append(button("Stop", STOP, value, "danger"))
     if card.files:
-        shown += [button("Show diff", DIFF, value), button("Patch", PATCH, value)]
+        shown += [
+            button("Show diff", DIFF, value),
+            button("Patch", PATCH, value),
+            button("Push branch", PUSH, value),
+            button("Open pull request", PULL, value),
+        ]
     return [actions(shown)] if shown else []
 
 
