@@ -24,6 +24,7 @@ from bot.agents.world import World
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.crashpoints import CrashPoints
+from bot.doctor import Doctor
 from bot.errors import BotError
 from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
@@ -63,6 +64,7 @@ class Parts:
     inbox: Inbox
     outbox: Outbox
     catch_up: CatchUp
+    doctor: Doctor
 
 
 async def serve(settings: Settings, redact: Redactor) -> None:
@@ -126,6 +128,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             on_dead=_undeliverable,
         )
         store.on_enqueued = outbox.wake
+        doctor = Doctor(settings, session, runtime)
         world = World(
             settings=settings,
             store=points.around("store", store),
@@ -137,6 +140,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             bridge_token=redact.hiding(gateway.tokens.bridge_token),
             variables=keyring.variables,
             hide=redact.known,
+            examine=doctor.examine,
         )
         fleet = Fleet(world)
         store.on_left = fleet.somebody_left.set
@@ -174,7 +178,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         app.use(inbox.middleware)
         register_listeners(app, desks, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
-        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up)
+        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, doctor)
 
 
 @asynccontextmanager
@@ -225,6 +229,7 @@ async def _connected(settings: Settings, parts: Parts) -> AsyncIterator[None]:
     if settings.socket_mode:
         app_token = settings.slack_app_token.get_secret_value()
         connection = SocketConnection(parts.app, app_token, parts.catch_up.missed)
+        parts.doctor.sockets = lambda: connection.sockets
         async with connection.running():
             logger.info("connected to Slack by Socket Mode")
             yield

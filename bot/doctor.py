@@ -1,7 +1,7 @@
 """Which checks of the deployment there are, and what each is given; every part brings its own."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,19 +23,28 @@ from bot.store import checks as store_checks
 CODE = Path(__file__).parents[1] / "bridge"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Doctor:
-    """Examines one deployment; what it is given stays its owner's to close."""
+    """Examines one deployment; what it is given stays its owner's to close.
+
+    `sockets` tells how many connections Slack counts for the app, where this is the bot itself.
+    """
 
     settings: Settings
     session: aiohttp.ClientSession
     runtime: DockerRuntime
+    sockets: Callable[[], int] | None = None
 
     async def examine(
-        self, channels: Sequence[str] = (), repositories: Sequence[RepoRef] = ()
+        self,
+        channels: Sequence[str] = (),
+        repositories: Sequence[RepoRef] = (),
+        *,
+        only: Sequence[str] = (),
     ) -> Sequence[Examined]:
-        """Run every check. Without names, the channels and repositories that are known."""
-        return await examine(self.checks(channels, repositories))
+        """Run every check, or `only` those. Without names, the known channels and repositories."""
+        checks = self.checks(channels, repositories)
+        return await examine({name: checks[name] for name in only or checks})
 
     def checks(
         self, channels: Sequence[str] = (), repositories: Sequence[RepoRef] = ()
@@ -51,6 +60,7 @@ class Doctor:
             "Slack bot token": lambda: slack_checks.bot_token(bot, manifest.scopes()),
             "Slack app token": lambda: slack_checks.app_token(app),
             "Slack events": lambda: store_checks.events(database, data_dir),
+            "Slack sockets": self._sockets,
             "Slack channels": lambda: self._channels(channels),
             "clock": lambda: slack_checks.clock(bot),
             "engine": lambda: runtime_checks.engine(runtime, settings),
@@ -69,6 +79,9 @@ class Doctor:
     async def _settings(self) -> Finding:
         self.settings.check_tokens()
         return fine("complete, and each token is of the right kind")
+
+    async def _sockets(self) -> Finding:
+        return slack_checks.sockets(self.sockets() if self.sockets else None)
 
     async def _channels(self, named: Sequence[str]) -> Finding:
         bot = self._slack(self.settings.slack_bot_token)

@@ -1,6 +1,6 @@
 """The product's core on a real database, with fakes around it, for the length of a test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from bot.agents.world import World
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
 from bot.domain.commands import StartAgent
+from bot.domain.finding import Examined, broken, fine
 from bot.redaction import Redactor
 from bot.slack.render.voice import SlackVoice
 from bot.store.engine import Engines, parse_url
@@ -50,6 +51,13 @@ class WatchedStore(SqlStore):
         async with super().transaction() as tx:
             yield tx
         self.changes.tell()
+
+
+async def examined(channels: Sequence[str]) -> Sequence[Examined]:
+    """A deployment whose disk is nearly full."""
+    full = broken("1 < 2 GiB", "Make *room*.")
+    there = Examined("Slack channels", fine(", ".join(channels)), 0.1)
+    return there, Examined("disk", full, 0.1)
 
 
 _migrated: list[bytes] = []
@@ -170,6 +178,7 @@ async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator
         clock=clock,
         variables=keyring.variables,
         hide=redact.known,
+        examine=examined,
     )
     made = Stage(store, runtime, bridge, gateway, outbox, changes, clock, world, redact, keyring)
     try:

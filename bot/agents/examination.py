@@ -11,6 +11,8 @@ from bot.errors import BotError, UserError
 logger = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[Finding]]
+# Examines the deployment, and whether the bot is in these channels.
+Examination = Callable[[Sequence[str]], Awaitable[Sequence[Examined]]]
 
 CHECK_SECONDS = 10.0
 
@@ -24,6 +26,11 @@ async def examine(
             group.create_task(_one(name, check, check_seconds)) for name, check in checks.items()
         ]
     return [task.result() for task in running]
+
+
+async def nothing(_channels: Sequence[str]) -> Sequence[Examined]:
+    """Examine nothing, where there is no deployment."""
+    return ()
 
 
 async def _one(name: str, check: Check, check_seconds: float) -> Examined:

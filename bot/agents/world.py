@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from bot.agents.examination import Examination, nothing
 from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Runtime, Store, Voice
 from bot.config import Settings
 from bot.domain.agent import Agent
@@ -17,7 +18,7 @@ class World:
     """The outside, as ports. `bridge_token` gives the token that one agent's bridge wants.
 
     `variables` are what an agent's tools find in their environment; `hide` takes known secrets out
-    of what people wrote.
+    of what people wrote; `examine` looks how the deployment is.
     """
 
     settings: Settings
@@ -31,6 +32,7 @@ class World:
     clock: Callable[[], float] = time.time
     variables: Callable[[Agent], Mapping[str, str]] = lambda _: {}
     hide: Hide = str
+    examine: Examination = nothing
 
     def address(self, agent_id: str, endpoint: str) -> BridgeAddress:
         """Where the agent's bridge answers, with its token."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.domain.agent import RepoRef, checked_branch
 from bot.domain.budget import checked_budget
+from bot.domain.doctor_command import RunDoctor
 from bot.domain.usage_command import ShowUsage, parse_usage
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
@@ -29,7 +30,8 @@ Reply to steer or continue, no mention needed. `queue: …` waits for the end of
 `/agent usage [me|channel|all] [days] [chart|csv]` shows what model calls cost
 *Keys and rules*
 `/agent secrets` stores your model key, Git tokens and variables, in a form.
-`/agent set` shows who may start, steer and stop here; admins change it: `/agent set stop owner`."""
+`/agent set` shows who may start, steer and stop here; admins change it: `/agent set stop owner`.
+`/agent doctor` tells admins what of Threadsmith works, and what to do about the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,10 @@ Command = (
     | StopAgent
     | OpenSecrets
     | SetRule
+    | RunDoctor
 )
 
-_WORDS = ("help", "list", "models", "status", "stop", "secrets", "set", "usage")
+_WORDS = ("help", "list", "models", "status", "stop", "secrets", "set", "usage", "doctor")
 _RULES = ("start", "steer", "stop")
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
@@ -152,6 +155,7 @@ _KNOWN: Mapping[str, Callable[[list[str]], Command]] = {
     "status": lambda rest: ShowStatus(_agent_id(rest)),
     "stop": lambda rest: StopAgent(_agent_id(rest)),
     "usage": parse_usage,
+    "doctor": lambda _rest: RunDoctor(),
 }
 
 

@@ -41,7 +41,7 @@ async def image(runtime: DockerRuntime, settings: Settings, code: Path) -> Findi
         return doubtful(f"{name} does not say which code it holds", "Run `make image`.")
     if survey.image_code != code_hash(code):
         return broken(f"{name} holds other code than this bot", "Run `make image`.")
-    return fine(f"{name} {survey.image_version}, of this very code".replace("  ", " "))
+    return fine(" ".join(filter(None, (name, survey.image_version, "of this very code"))))
 
 
 def code_hash(code: Path) -> str:

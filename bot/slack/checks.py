@@ -1,5 +1,6 @@
 """The doctor's questions to Slack: tokens and scopes, the socket, channels, the clock."""
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from email.utils import parsedate_to_datetime
@@ -67,6 +68,21 @@ async def app_token(client: AsyncWebClient) -> Finding:
     return fine("Socket Mode can be opened")
 
 
+def sockets(count: int | None) -> Finding:
+    """Whether another process takes events with the same app token; only the bot itself sees it.
+
+    Slack tells the number when a connection is opened, every few hours.
+    """
+    if count is None:
+        return fine("the running bot sees them: `/agent doctor`")
+    if count > 1:
+        return broken(
+            f"Slack counts {count} connections of this app: others take some of its events",
+            "End the other bot, or make it an app, and a SLACK_APP_TOKEN, of its own.",
+        )
+    return fine("one connection, this bot's")
+
+
 async def in_channels(client: AsyncWebClient, name: str, channels: Sequence[str]) -> Finding:
     """Whether the bot is a member of these channels."""
     if not channels:
@@ -91,6 +107,12 @@ async def in_channels(client: AsyncWebClient, name: str, channels: Sequence[str]
             f"Send `/invite @{name or 'threadsmith'}` in that channel.",
         )
     return fine(f"in {', '.join(channels[:_SHOWN])}")
+
+
+async def join(client: AsyncWebClient, channel: str) -> None:
+    """Enter a public channel where the app has the scope for it; else a person invites the bot."""
+    with contextlib.suppress(SlackApiError, aiohttp.ClientError, OSError):
+        await client.conversations_join(channel=channel)
 
 
 async def clock(client: AsyncWebClient, now: Callable[[], float] = time.time) -> Finding:

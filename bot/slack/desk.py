@@ -27,6 +27,7 @@ from bot.domain.commands import (
     parse,
     reply_mode,
 )
+from bot.domain.doctor_command import RunDoctor
 from bot.domain.policy import Action
 from bot.domain.usage_command import ShowUsage
 from bot.logs import log_scope
@@ -204,7 +205,7 @@ class Desk:
                     await self._gate.check(Action.ADMINISTER, user, team, channel)
                     await self._service.rulebook.set(command, user, team, channel)
                 await tell(await self._service.rulebook.text(team, channel))
-            case ListAgents() | ListModels() | ShowStatus() | ShowUsage():
+            case ListAgents() | ListModels() | ShowStatus() | ShowUsage() | RunDoctor():
                 await self._looking.show(command, origin, tell)
             case StopAgent(agent_id=agent_id):
                 agent = await self._looking.named(agent_id, origin)

@@ -13,6 +13,7 @@ from bot.agents.world import World
 from bot.slack.aside import Aside
 from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
+from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.look_desk import LookDesk
 from bot.slack.publish_desk import PublishDesk
 from bot.slack.results_desk import ResultsDesk
@@ -46,7 +47,8 @@ def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
     aside = Aside(client, service.hide)
     secrets = SecretsDesk(keyring, gate, client)
     spending = UsageDesk(usage, gate, client, world.settings, world.clock)
-    looking = LookDesk(service, gate, spending, publishing, workspace_url)
+    doctor = DoctorDesk(gate, world.examine)
+    looking = LookDesk(service, gate, spending, doctor, publishing, workspace_url)
     settings = world.settings
     max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
     words = Desk(service, gate, secrets, client, aside, looking, max_steps=max_steps)

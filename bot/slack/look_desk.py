@@ -1,4 +1,4 @@
-"""Answers what people ask about agents, models and money."""
+"""Answers what people ask about agents, models, money and the deployment."""
 
 from typing import assert_never
 
@@ -7,15 +7,17 @@ from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import Agent
 from bot.domain.commands import ListAgents, ListModels, ShowStatus
+from bot.domain.doctor_command import RunDoctor
 from bot.domain.policy import Action
 from bot.domain.usage_command import ShowUsage
 from bot.errors import UserError
 from bot.slack.aside import Tell
+from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.render.lists import agent_line, list_text, offers_text
 from bot.slack.render.published import pull_state
 from bot.slack.usage_desk import UsageDesk
 
-Look = ListAgents | ListModels | ShowStatus | ShowUsage
+Look = ListAgents | ListModels | ShowStatus | ShowUsage | RunDoctor
 
 
 class LookDesk:
@@ -26,12 +28,14 @@ class LookDesk:
         service: AgentService,
         gate: Gate,
         usage: UsageDesk,
+        doctor: DoctorDesk,
         publishing: Publishing,
         workspace_url: str,
     ) -> None:
         self._service = service
         self._gate = gate
         self._usage = usage
+        self._doctor = doctor
         self._publishing = publishing
         self._workspace_url = workspace_url
 
@@ -54,6 +58,8 @@ class LookDesk:
                 await tell(f"{said} · {pull_state(pull)}" if pull else said)
             case ShowUsage():
                 await self._usage.show(look, user, team, channel, tell)
+            case RunDoctor():
+                await self._doctor.show(user, team, channel, tell)
             case _:
                 assert_never(look)
 

@@ -23,6 +23,7 @@ SUB_COMMANDS = (
     Word("models", "the models that can be used"),
     Word("secrets", "your own keys and tokens, in a form"),
     Word("set", "who may do what in this channel"),
+    Word("doctor", "what of the deployment works, for admins"),
     Word("help", "everything it understands"),
 )
 OPTIONS = (

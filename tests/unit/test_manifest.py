@@ -106,6 +106,7 @@ METHOD_SCOPES: dict[str, set[str]] = {
     "auth_test": set(),
     "api_test": set(),
     "apps_connections_open": set(),
+    "conversations_join": set(),  # only tried: a person invites the bot
     "views_open": set(),
     "views_push": set(),
     "views_update": set(),

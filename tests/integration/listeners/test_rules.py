@@ -192,3 +192,13 @@ async def test_a_stop_does_not_wait_for_a_writer(office: Office) -> None:
     assert stored
     assert stored.status is AgentStatus.STOPPED
     assert (await record(office))[-1].action == "agent.stop"
+
+
+async def test_the_doctor_examines_for_admins_only_and_privately(office: Office) -> None:
+    await office.person("ben").slash("/agent", "doctor")
+    await office.person("ben").wait_for_ephemeral("Only admins may do this")
+    await office.person("ana").slash("/agent", "doctor")
+    said = await office.person("ana").wait_for_ephemeral("*1 of 2 checks failed*")
+    assert "✗ *disk* · 1 &lt; 2 GiB\n        → Make \u200b*room\u200b*." in said.text
+    assert said.text.index("disk") < said.text.index("✓ *Slack channels* · C0GENERAL0")
+    assert [entry.action for entry in await record(office)] == ["administer", "administer"]

@@ -12,8 +12,20 @@ from aiohttp import web
 from bot.config import Settings
 from bot.doctor import Doctor
 from bot.domain.finding import Finding
+from bot.runtime.checks import code_hash
 from bot.runtime.docker import DockerRuntime
 from playground.server import Playground, running
+
+ROOT = Path(__file__).parents[3]
+CODE = code_hash(ROOT / "bridge")
+GOOD_ENGINE = {
+    "/version": {"Version": "27.1", "ApiVersion": "1.45"},
+    "/v1.45/version": {"Version": "27.1", "ApiVersion": "1.45"},
+    "/v1.45/info": {"Driver": "overlay2"},
+    "/v1.45/images/threadsmith-bridge:latest/json": {
+        "Config": {"Labels": {"threadsmith.code": CODE}}
+    },
+}
 
 Find = Callable[..., Awaitable[Finding]]
 
