@@ -85,7 +85,7 @@ class PublishDesk:
             logger.info("Slack does not say who %s is: %s", user, type(error).__name__)
             return user
         profile = found.get("profile") or {}
-        name = profile.get("display_name") or profile.get("real_name") or found.get("real_name")
+        name = profile.get("real_name") or found.get("real_name") or profile.get("display_name")
         return str(name or found.get("name") or user)
 
     def _thread_url(self, agent: Agent) -> str:

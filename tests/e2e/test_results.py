@@ -109,4 +109,4 @@ def _files(person: Person, thread: str) -> list[bytes]:
     """The files in a thread."""
     workspace = person.hub.workspace
     found = [f for m in person.thread("general", thread) for f in m.get("files", [])]
-    return [workspace.files[file["id"]].content for file in found]
+    return [workspace.files[file["id"]].content or b"" for file in found]

@@ -243,6 +243,8 @@ def _footer(agent: Agent, card: TaskCard) -> str:
     facts.append(escaped((card.model or agent.model).rpartition("/")[2]))
     facts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
     facts.append(seconds(card.seconds))
+    if card.tokens:
+        facts.append(f"{card.tokens:,} tokens")
     if cost := cost_of(agent, card):
         facts.append(cost)
     if payer := _payer(agent):

@@ -99,6 +99,7 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
         now=1_038.0,
         running=True,
         cost_usd=0.03,
+        tokens=41_230,
         tools=(*tools, ToolLine("8", "edit_file", words.path)),
         tool_count=8,
     )
