@@ -17,6 +17,7 @@ from bot.agents.accounting import Accountant
 from bot.agents.fleet import Fleet
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
+from bot.agents.publishing import Publishing
 from bot.agents.recovery import Recovery
 from bot.agents.service import AgentService
 from bot.agents.world import World
@@ -152,6 +153,9 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             store.usage_rows,
             world,
             slack,
+            publishing=Publishing(
+                world, gateway.pulls, gateway.writer, service.results, store.thread_rows
+            ),
             workspace_url=identity.workspace_url,
         )
         stop_reaction = settings.slack_stop_reaction

@@ -141,7 +141,9 @@ OPERATIONS = (
         "get", "/agent/diff", "What changed against the source branch.", Diff, errors=_NO_WORKSPACE
     ),
     Operation(
-        "post", "/agent/push", "Push what is committed to the target branch; never by force.",
+        "post", "/agent/push",
+        "Push what is committed to the target branch, never by force; all else is committed first "
+        "when the request has a message for it.",
         Pushed, PushRequest, errors=_NO_WORKSPACE,
     ),
     Operation(

@@ -229,12 +229,14 @@ class Session:
         return await checkout.patch(self._bench.workspace, self._bench.ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
-        """Push what is committed to the target branch; nothing is committed by this."""
+        """Push what is committed to the target branch, and what is not when the request says so."""
         ready, token = self._bench.ready(), self._settings.git_token
+        place, url = self._bench.workspace, request.clone_url
         async with self._pushing:
-            return await pushing.push(
-                self._bench.workspace, request.clone_url, ready, git_token=token
-            )
+            said = await pushing.commit_all(place, request.commit_message)
+            if said:
+                return Pushed(refusal=said)
+            return await pushing.push(place, url, ready, git_token=token)
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""

@@ -147,6 +147,7 @@ class FakeGateway:
         self.opened: dict[str, RepoRef] = {}
         self.repository_error: RepositoryError | None = None
         self.model_error: ModelUnusable | None = None
+        self.pushes = False
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         """Addresses of nowhere and a canary."""
@@ -171,6 +172,10 @@ class FakeGateway:
         """Any model."""
         if self.model_error:
             raise self.model_error
+
+    async def may_push(self, repo: RepoRef) -> bool:
+        """As the test says."""
+        return self.pushes
 
     async def models(self) -> Sequence[ModelOffer]:
         """One model."""

@@ -155,7 +155,7 @@ class Bridge(BridgeControl, Protocol):
         """What changed against the source branch."""
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
-        """Push what is committed to the agent's branch; nothing is committed by this."""
+        """Push what is committed to the agent's branch, and all else when the request says so."""
 
     async def patch(self, address: BridgeAddress) -> bytes:
         """The same as a patch that `git apply` accepts."""
@@ -187,6 +187,9 @@ class Gateway(Protocol):
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
+
+    async def may_push(self, repo: RepoRef) -> bool:
+        """Whether pushing is on, and there is a token that might do it."""
 
     async def models(self) -> Sequence[ModelOffer]:
         """Return what the provider lists; raises UserError when it shows no list."""

@@ -194,7 +194,7 @@ class HttpBridge(ControlRequests):
         return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
-        """Push what is committed to the agent's branch; nothing is committed by this."""
+        """Push what is committed to the agent's branch, and all else when the request says so."""
         seconds = self._limits.apply_seconds
         return read(
             Pushed, await self._requests.send(address, "POST", "/agent/push", seconds, body=request)

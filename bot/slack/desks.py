@@ -7,6 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
 from bot.agents.ledger_ports import UsageReads
+from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.slack.aside import Aside
@@ -14,6 +15,7 @@ from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.look_desk import LookDesk
+from bot.slack.publish_desk import PublishDesk
 from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.usage_desk import UsageDesk
@@ -27,9 +29,10 @@ class Desks:
     buttons: ButtonsDesk
     secrets: SecretsDesk
     results: ResultsDesk
+    publish: PublishDesk
 
 
-def open_desks(
+def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
     service: AgentService,
     gate: Gate,
     keyring: Keyring,
@@ -37,6 +40,7 @@ def open_desks(
     world: World,
     client: AsyncWebClient,
     *,
+    publishing: Publishing,
     workspace_url: str,
 ) -> Desks:
     """The desks in front of one service."""
@@ -44,9 +48,11 @@ def open_desks(
     secrets = SecretsDesk(keyring, gate, client)
     spending = UsageDesk(usage, gate, client, world.settings, world.clock)
     doctor = DoctorDesk(gate, world.examine)
-    looking = LookDesk(service, gate, spending, doctor, workspace_url)
+    looking = LookDesk(service, gate, spending, doctor, publishing, workspace_url)
     settings = world.settings
     max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
     words = Desk(service, gate, secrets, client, aside, looking, max_steps=max_steps)
     results = ResultsDesk(service, gate, client, aside)
-    return Desks(words, ButtonsDesk(service, gate, aside), secrets, results)
+    buttons = ButtonsDesk(service, gate, aside)
+    publish = PublishDesk(buttons, publishing, world, client, workspace_url)
+    return Desks(words, buttons, secrets, results, publish)

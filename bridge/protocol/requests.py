@@ -46,9 +46,13 @@ class WorkspaceRequest(Request):
 
 
 class PushRequest(Request):
-    """Push what is committed to the target branch at `clone_url`, which holds no credential."""
+    """Push what is committed to the target branch at `clone_url`, which holds no credential.
+
+    With a `commit_message` everything that is not committed yet becomes a commit first.
+    """
 
     clone_url: CloneUrl
+    commit_message: str | None = Field(default=None, min_length=1, max_length=1_000)
 
 
 class Approvals(StrEnum):

@@ -14,4 +14,4 @@ def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction:
     stop.register(app, desks.words, inbox, stop_reaction)
     buttons.register(app, desks.buttons, desks.words, inbox)
     secrets.register(app, desks.secrets, inbox)
-    results.register(app, desks.results, inbox)
+    results.register(app, desks.results, desks.publish, inbox)

@@ -15,6 +15,7 @@ INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
 CONTINUE = "agent_continue"
 PAUSE, RESUME, UNDO = "agent_pause", "agent_resume", "agent_undo"
 DETAILS, DIFF = "agent_details", "agent_diff"
+PUSH, PULL = "agent_push", "agent_pull"
 # Adds so many dollars to the budget of an agent that has used it up.
 BUDGETS = {"agent_budget_1": 1, "agent_budget_5": 5}
 

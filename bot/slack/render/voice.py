@@ -17,6 +17,8 @@ from bot.slack.render.card import (
     CONTINUE,
     DIFF,
     PATCH,
+    PULL,
+    PUSH,
     STOP,
     UNDO,
     card_blocks,
@@ -207,7 +209,12 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
             shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
         shown.append(button("Stop", STOP, value, "danger"))
     if card.files:
-        shown += [button("Show diff", DIFF, value), button("Patch", PATCH, value)]
+        shown += [
+            button("Show diff", DIFF, value),
+            button("Patch", PATCH, value),
+            button("Push branch", PUSH, value),
+            button("Open pull request", PULL, value),
+        ]
     if card.evidence.changed:
         shown.append(button("Undo", UNDO, value))
     return [actions(shown)] if shown else []
@@ -258,6 +265,8 @@ def _footer(agent: Agent, card: TaskCard) -> str:
     facts.append(escaped((card.model or agent.model).rpartition("/")[2]))
     facts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
     facts.append(seconds(card.seconds))
+    if card.tokens:
+        facts.append(f"{card.tokens:,} tokens")
     if cost := cost_of(agent, card):
         facts.append(cost)
     if payer := _payer(agent):

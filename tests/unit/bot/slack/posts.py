@@ -82,6 +82,11 @@ def posts(words: Words) -> Mapping[str, Post]:
     return made
 
 
+def wire(text: str) -> str:
+    """As it can come over the wire: UTF-8 has no halves of surrogate pairs."""
+    return text.encode(errors="replace").decode()
+
+
 def _agent(words: Words) -> Agent:
     return Agent(
         id="k3f9ab",
@@ -113,14 +118,15 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
         now=1_038.0,
         running=True,
         cost_usd=0.03,
+        tokens=41_230,
         tools=(*tools, ToolLine("8", "edit_file", words.path)),
         tool_count=8,
     )
-    files = (FileChange(path=words.path[:4_000], status="modified", added=14, removed=6),)
+    files = (FileChange(path=wire(words.path)[:4_000], status="modified", added=14, removed=6),)
     ended = replace(
         working, running=False, files=files, answer=words.answer, now=1_112.0, cost_usd=0.11
     )
-    error = WireError(code="model_unavailable", message=words.error[:2_000])
+    error = WireError(code="model_unavailable", message=wire(words.error)[:2_000])
     failed = replace(ended, outcome=Outcome.FAILED, error=error)
     long = "\n".join(f"{number}. {words.answer[:300]}" for number in range(200))
     return {
@@ -143,12 +149,12 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
             ended,
             outcome=Outcome.BUDGET_LIMIT,
             answer="",
-            error=WireError(code="budget_used", message=words.error[:2_000]),
+            error=WireError(code="budget_used", message=wire(words.error)[:2_000]),
         ),
         "day_budget_limit": replace(
             ended,
             outcome=Outcome.BUDGET_LIMIT,
-            error=WireError(code="day_budget_used", message=words.error[:2_000]),
+            error=WireError(code="day_budget_used", message=wire(words.error)[:2_000]),
         ),
         "interrupted": replace(ended, outcome=Outcome.INTERRUPTED),
         "failed": replace(failed, answer=""),
@@ -225,5 +231,5 @@ def _questions(words: Words, agent: Agent, card: TaskCard) -> Mapping[str, Post]
 
 
 def _diff(words: Words, count: int) -> Diff:
-    change = FileChange(path=words.path[:4_000], status="modified", added=14, removed=6)
+    change = FileChange(path=wire(words.path)[:4_000], status="modified", added=14, removed=6)
     return Diff(base_commit="c0ffee", files=(change,) * count, text="")

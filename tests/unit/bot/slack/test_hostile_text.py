@@ -27,9 +27,11 @@ HOSTILE = {
     "fences": "```\n" * 3_000,
     "wide": "🤖" * 40_000,
     "blank": "   \n\t ",
+    "halves": "a\ud800b\udfff",
+    "hidden": "a\u200bb\u2060\ufeff @\u200bchannel \u061c",
     "empty": "",
 }
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def hostile(text: str) -> Words:
