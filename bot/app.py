@@ -33,6 +33,8 @@ from bot.runtime.docker import DockerRuntime
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
 from bot.slack.desks import open_desks
+from bot.slack.files import SlackFiles
+from bot.slack.home_desk import HomeDesk
 from bot.slack.identity import identify, slack_client
 from bot.slack.inbox import Inbox
 from bot.slack.incoming import is_urgent
@@ -64,6 +66,7 @@ class Parts:
     inbox: Inbox
     outbox: Outbox
     catch_up: CatchUp
+    home: HomeDesk
     doctor: Doctor
 
 
@@ -84,6 +87,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
         recovering = group.create_task(parts.recovery.run())
         pruning = group.create_task(_prune_for_ever(parts.store))
         catching_up = group.create_task(parts.catch_up.serve())
+        showing = group.create_task(parts.home.serve())
         admitting = group.create_task(parts.fleet.admit_for_ever())
         # What was stored is older than anything that is about to arrive.
         await parts.inbox.replay(parts.app)
@@ -92,7 +96,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
             logger.info("ready")
             await stop.wait()
             logger.info("stopping; the containers work on")
-        for task in (recovering, pruning, catching_up, admitting):
+        for task in (recovering, pruning, catching_up, admitting, showing):
             task.cancel()
         await parts.fleet.close()
         await parts.outbox.drain(DRAIN_SECONDS)
@@ -140,6 +144,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             bridge_token=redact.hiding(gateway.tokens.bridge_token),
             variables=keyring.variables,
             hide=redact.known,
+            files=SlackFiles(slack, session, settings.slack_bot_token),
             examine=doctor.examine,
         )
         fleet = Fleet(world)
@@ -158,6 +163,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             ),
             workspace_url=identity.workspace_url,
         )
+        store.on_saved = desks.home.changed
         stop_reaction = settings.slack_stop_reaction
         inbox_rows = points.around("inbox", store.inbox_rows)
         inbox = Inbox(inbox_rows, lambda body: is_urgent(body, stop_reaction))
@@ -178,7 +184,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         app.use(inbox.middleware)
         register_listeners(app, desks, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
-        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, doctor)
+        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, desks.home, doctor)
 
 
 @asynccontextmanager

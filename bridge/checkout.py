@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.branches import base_of, check_names, commit, set_up
+from bridge.branches import base_of, begin_empty, check_names, commit, set_up
 from bridge.comparison import changes, diff, patch
 from bridge.errors import WorkspaceError
 from bridge.git import authorisation, failure_code, git, git_at, without_token
@@ -83,8 +83,11 @@ async def _clone_whole(
     unfinished = workspace.root / _UNFINISHED
     try:
         unfinished.mkdir()
-        await _fetch(request, unfinished, token, timeout_seconds)
         checkout = Workspace(unfinished)
+        if request.clone_url is None:
+            await begin_empty(checkout)
+        else:
+            await _fetch(request, request.clone_url, unfinished, token, timeout_seconds)
         if request.base_commit is not None and not await commit(checkout, request.base_commit):
             await _fetch_base(request.base_commit, request, checkout, token, timeout_seconds)
         found = await set_up(request, checkout)
@@ -102,7 +105,11 @@ async def _clone_whole(
 
 
 async def _fetch(
-    request: WorkspaceRequest, into: Path, token: SecretStr | None, timeout_seconds: float
+    request: WorkspaceRequest,
+    url: str,
+    into: Path,
+    token: SecretStr | None,
+    timeout_seconds: float,
 ) -> None:
     options = ["--no-recurse-submodules", "--template=", "--origin=origin", "--quiet"]
     if request.source_branch is not None:
@@ -111,7 +118,7 @@ async def _fetch(
         finished = await git_at(
             into,
             *_PROTOCOLS,
-            *("clone", *options, "--", request.clone_url, "."),
+            *("clone", *options, "--", url, "."),
             extra_environment=authorisation(token),
             timeout_seconds=timeout_seconds,
         )

@@ -73,6 +73,13 @@ _PARAMETERS = {
         "description": "The question_id of `question_asked`.",
         "schema": {"type": "string", "minLength": 1},
     },
+    "name": {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "description": "The file's name.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}$"},
+    },
     "after": {
         "name": "after",
         "in": "query",

@@ -11,6 +11,7 @@ from bridge.protocol import (
     Accepted,
     Answered,
     AnswerRequest,
+    Attached,
     ChatRequest,
     Diff,
     ErrorCode,
@@ -29,6 +30,7 @@ from bridge.protocol import (
 )
 
 PATCH, EVENTS = "text/x-patch", "text/event-stream"
+BYTES = "application/octet-stream"
 
 _NO_WORKSPACE = (ErrorCode.WORKSPACE_MISSING,)
 _PLACE = ("last_event_id", "after")
@@ -136,6 +138,12 @@ OPERATIONS = (
         errors=(
             *_NO_WORKSPACE, ErrorCode.WORKSPACE_CONFLICT, ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE,
         ),
+    ),
+    Operation(
+        "put", "/agent/attachments/{name}",
+        "Put a file that a person attached into the workspace, at most 8 MiB; it is no part of the "
+        "changes. The same name again replaces it.",
+        Attached, BYTES, errors=(*_NO_WORKSPACE, ErrorCode.NO_SPACE), parameters=("name",),
     ),
     Operation(
         "get", "/agent/diff", "What changed against the source branch.", Diff, errors=_NO_WORKSPACE

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from bridge.attachments import MAX_ATTACHMENT_BYTES
 from bridge.doorway import Doorway
 from bridge.errors import BridgeError
 from bridge.patching import MAX_PATCH_BYTES
@@ -90,6 +91,7 @@ def create_app(
             web.post("/agent/resume", routes.resume),
             web.post("/agent/answers/{id}", routes.answer),
             web.post("/agent/undo", routes.undo),
+            web.put("/agent/attachments/{name}", routes.attach),
             _get("/agent/diff", routes.diff),
             web.post("/agent/push", routes.push),
             _get("/agent/patch", routes.patch),
@@ -151,6 +153,10 @@ class _Routes:
 
     async def undo(self, request: web.Request) -> web.StreamResponse:
         return _json(await self._session.undo(await _read(request, TaskRequest)))
+
+    async def attach(self, request: web.Request) -> web.StreamResponse:
+        data = await _body(request, MAX_ATTACHMENT_BYTES)
+        return _json(await self._session.attach(request.match_info["name"], data))
 
     async def diff(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.diff())

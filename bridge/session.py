@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from bridge import checkout, pushing, saved
+from bridge import attachments, checkout, pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError
@@ -20,6 +20,7 @@ from bridge.protocol import (
     Accepted,
     Answered,
     AnswerRequest,
+    Attached,
     ChatMode,
     ChatRequest,
     Diff,
@@ -218,6 +219,11 @@ class Session:
             conversation_messages=len(self._conversation.messages),
             usage=ledger.usage,
         )
+
+    async def attach(self, name: str, data: bytes) -> Attached:
+        """Put a file that a person attached into the workspace."""
+        self._bench.ready()
+        return await asyncio.to_thread(attachments.put, self._bench.workspace, name, data)
 
     async def diff(self) -> Diff:
         """What changed against the source branch."""

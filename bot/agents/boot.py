@@ -172,9 +172,10 @@ class Boot:
 
     def _workspace(self, agent: Agent) -> WorkspaceRequest:
         settings = self._world.settings
+        access = self._world.gateway.access(agent.id, agent.repo)
         return WorkspaceRequest(
             repository=str(agent.repo),
-            clone_url=self._world.gateway.access(agent.id, agent.repo).clone_url,
+            clone_url=access.clone_url if agent.repo.exists else None,
             source_branch=agent.source_branch,
             target_branch=agent.target_branch,
             base_commit=agent.base_commit,

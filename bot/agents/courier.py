@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from bot.agents.errands import Errands
+from bot.agents.luggage import Luggage
 from bot.agents.ports import BridgeAddress
 from bot.agents.world import World
 from bot.domain.agent import Agent
@@ -30,6 +31,7 @@ class Courier:
         self._agent_id = agent_id
         self._errands = Errands(world)
         self._new_message = asyncio.Event()
+        self._luggage = Luggage(world)
 
     def wake(self) -> None:
         """There is a message to hand over."""
@@ -96,6 +98,8 @@ class Courier:
             await self._errands.run(agent, address, message)
             return
         asked = await self._approvals(agent)
+        if message.files:
+            message = await self._luggage.with_files(agent, address, message)
         if message.id == FIRST:
             await self._world.bridge.execute(
                 address,

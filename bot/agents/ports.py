@@ -154,6 +154,9 @@ class Bridge(BridgeControl, Protocol):
     async def diff(self, address: BridgeAddress) -> Diff:
         """What changed against the source branch."""
 
+    async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
+        """Put a file into the workspace, where it is no part of the changes; gives its path."""
+
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
         """Push what is committed to the agent's branch, and all else when the request says so."""
 
@@ -184,6 +187,13 @@ class Gateway(Protocol):
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """The branch to start from; raises RepositoryError."""
+
+    @property
+    def lists_repositories(self) -> bool:
+        """Whether there is a token to list repositories with."""
+
+    async def repositories(self) -> Sequence[str]:
+        """The names of what the token can see; none when the host does not tell."""
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
@@ -271,6 +281,9 @@ class Store(Protocol):
 
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
         """Agents, newest first."""
+
+    async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
+        """The agents that a person has started: those alive first, the newest first."""
 
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
         """What has been set for a channel; a name that is missing has its default."""

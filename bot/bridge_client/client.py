@@ -34,6 +34,7 @@ from bridge.protocol import (
     PROTOCOL_VERSION,
     Accepted,
     AgentEvent,
+    Attached,
     ChatRequest,
     Diff,
     ErrorCode,
@@ -192,6 +193,13 @@ class HttpBridge(ControlRequests):
         if len(diff.text) <= _MAX_DIFF_CHARS:
             return diff
         return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})
+
+    async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
+        """Put a file into the workspace, where it is no part of the changes; gives its path."""
+        path = f"/agent/attachments/{quote(name, safe='')}"
+        seconds = self._limits.apply_seconds
+        sent = await self._requests.send(address, "PUT", path, seconds, body=data)
+        return read(Attached, sent).path
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
         """Push what is committed to the agent's branch, and all else when the request says so."""

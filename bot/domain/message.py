@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bot.domain.attachment import Attachment
 from bridge.protocol import ChatMode
 
 FIRST = "start"
@@ -28,6 +29,7 @@ class Message:
     task_id: str
     mode: ChatMode = ChatMode.STEER
     order: int = 0
+    files: tuple[Attachment, ...] = ()
 
     @property
     def begins_task(self) -> bool:

@@ -30,6 +30,7 @@ from bot.gateway.offers import Offers
 from bot.gateway.pulls import HostPulls
 from bot.gateway.push import Pushes
 from bot.gateway.repository import RepositoryCheck
+from bot.gateway.repository_list import RepositoryList
 from bot.gateway.tokens import Tokens, load_tokens
 from bot.gateway.writer import DoorWriter
 
@@ -69,6 +70,7 @@ class HostGateway:
             self._doors, host, pushes if settings.push_branches else None, self._branch_of
         )
         self._repositories = RepositoryCheck(host)
+        self._listed = RepositoryList(session, settings.github_api_url, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
         self._catalogue = Catalogue(session, base_url, key)
         self._offers = Offers(session, base_url, key)
@@ -155,6 +157,15 @@ class HostGateway:
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """Return the branch to start from; raises RepositoryError."""
         return await self._repositories.branch(repo, branch)
+
+    @property
+    def lists_repositories(self) -> bool:
+        """Whether there is a token to list repositories with."""
+        return self._listed.is_there
+
+    async def repositories(self) -> Sequence[str]:
+        """The names of what the token can see; none when the host does not tell."""
+        return await self._listed.all()
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""

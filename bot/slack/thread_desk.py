@@ -30,7 +30,10 @@ class ThreadDesk:
         """Take up a message in a thread; False when the thread is not ours."""
         thread = ThreadRef(message.team, message.channel, thread_ts)
         said = read_reply(message.text)
-        reply = Reply(thread, message.user, message.ts, said.text, said.mode, message.client_msg_id)
+        text = "See what is attached." if message.files and not said.text else said.text
+        reply = Reply(
+            thread, message.user, message.ts, text, said.mode, message.client_msg_id, message.files
+        )
         plain = said.plain and not message.mentions_bot
         if said.meant is not Meant.MESSAGE or said.mode is ChatMode.INTERRUPT:
             # What stops or interrupts waits for no message before it.

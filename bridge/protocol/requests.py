@@ -27,13 +27,16 @@ class Request(BaseModel):
 class WorkspaceRequest(Request):
     """Clone `clone_url` at `source_branch` (the remote's default when None).
 
+    Without a `clone_url` the workspace is a new repository whose `main` holds one empty commit;
+    `repository` says then what the model is told instead of a name.
+
     `target_branch` is created at that commit, or at `base_commit` where an earlier container of
     the agent began. `clone_url` holds no credential: the bridge adds
     the token of its own environment, for the clone only.
     """
 
     repository: str = Field(min_length=3, max_length=140, pattern=NO_CONTROLS)
-    clone_url: CloneUrl
+    clone_url: CloneUrl | None = None
     source_branch: Branch | None = None
     target_branch: Branch
     base_commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")

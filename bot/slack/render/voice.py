@@ -58,8 +58,8 @@ class SlackVoice:
 
     def root(self, agent: Agent) -> Post:
         """The message that starts the thread; in a thread that exists it is a reply."""
-        facts = [code(str(agent.repo))]
-        if agent.source_branch:
+        facts = [code(str(agent.repo)) if agent.repo.exists else "an empty workspace"]
+        if agent.source_branch and agent.repo.exists:
             facts.append(f"from {code(agent.source_branch)}")
         facts += [
             f"branch {code(agent.target_branch)}",
