@@ -14,6 +14,7 @@ import aiohttp
 from slack_bolt.async_app import AsyncApp
 
 from bot.agents.accounting import Accountant
+from bot.agents.denials import Denials
 from bot.agents.fleet import Fleet
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
@@ -30,6 +31,7 @@ from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
+from bot.runtime.sealing import is_sealed
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
 from bot.slack.desks import open_desks
@@ -68,6 +70,7 @@ class Parts:
     catch_up: CatchUp
     home: HomeDesk
     doctor: Doctor
+    denials: Denials
 
 
 async def serve(settings: Settings, redact: Redactor) -> None:
@@ -89,6 +92,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
         catching_up = group.create_task(parts.catch_up.serve())
         showing = group.create_task(parts.home.serve())
         admitting = group.create_task(parts.fleet.admit_for_ever())
+        telling = group.create_task(parts.denials.run())
         # What was stored is older than anything that is about to arrive.
         await parts.inbox.replay(parts.app)
         async with _connected(settings, parts):
@@ -96,7 +100,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
             logger.info("ready")
             await stop.wait()
             logger.info("stopping; the containers work on")
-        for task in (recovering, pruning, catching_up, admitting, showing):
+        for task in (recovering, pruning, catching_up, admitting, showing, telling):
             task.cancel()
         await parts.fleet.close()
         await parts.outbox.drain(DRAIN_SECONDS)
@@ -121,6 +125,8 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         gateway = await stack.enter_async_context(
             _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
         )
+        denials = Denials(store, voice)
+        gateway.denied = denials.note
         client = slack_client(settings, session)
         identity = await identify(client)
         points = CrashPoints(settings.crash_at)
@@ -184,7 +190,9 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         app.use(inbox.middleware)
         register_listeners(app, desks, inbox, stop_reaction)
         recovery = Recovery(world, service, fleet)
-        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, desks.home, doctor)
+        yield Parts(
+            app, store, fleet, recovery, inbox, outbox, catch_up, desks.home, doctor, denials
+        )
 
 
 @asynccontextmanager
@@ -205,8 +213,11 @@ async def _gateway(
     gateway.account_with(accountant)
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():
-        gateway.open(agent.id, agent.repo)
-    await gateway.start(settings.gateway_host or await runtime.network_gateway())
+        await gateway.open(agent.id, agent.repo)
+    if await is_sealed(runtime.why_not_sealed, settings):
+        await gateway.start_sealed()
+    else:
+        await gateway.start(settings.gateway_host or await runtime.network_gateway())
     try:
         yield gateway
     finally:

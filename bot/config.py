@@ -1,8 +1,9 @@
 """The bot's settings: the environment or `.env`, read once at start; every default is here."""
 
+import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -12,6 +13,10 @@ from bot.errors import ConfigurationError
 
 REPOSITORY_PATTERN = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?:\*|[A-Za-z0-9_][A-Za-z0-9._-]{0,99})"
+)
+_HOST_PATTERN = re.compile(
+    r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*|[0-9a-f:.]{2,45}",
+    re.IGNORECASE,
 )
 # In the environment: with commas between.
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -77,6 +82,10 @@ class Settings(BaseSettings):
     clone_timeout_seconds: float = Field(default=600.0, gt=0)
     sleep_after_seconds: float = Field(default=1_800.0, gt=0)
     reconcile_seconds: float = Field(default=30.0, gt=0)
+    sandbox_network: Literal["", "sealed", "open"] = ""
+    egress_allow: Words = ()
+    egress_registries: bool = True
+    egress_private_networks: Words = ()
     gateway_host: str = ""
     gateway_port: int = Field(default=0, ge=0, le=65_535)
 
@@ -101,6 +110,8 @@ class Settings(BaseSettings):
 
     @field_validator(
         "command_allow",
+        "egress_allow",
+        "egress_private_networks",
         "agent_fallback_models",
         "model_allow",
         "admins",
@@ -119,6 +130,23 @@ class Settings(BaseSettings):
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [word for word in value if not REPOSITORY_PATTERN.fullmatch(word)]:
             raise ValueError(f"{wrong[0][:100]} is neither owner/name nor owner/*")
+        return value
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in value if not _HOST_PATTERN.fullmatch(word)]:
+            raise ValueError(
+                f"{wrong[0][:100]} is no host name; write example.com, *.example.com or *, without "
+                "scheme, port or path"
+            )
+        return value
+
+    @field_validator("egress_private_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            ipaddress.ip_network(word)  # its ValueError names what is wrong
         return value
 
     @field_validator("agent_context_tokens")

@@ -178,11 +178,11 @@ class FakeGateway:
         base = "http://gateway.invalid"
         return Access(f"{base}/v1", f"{base}/git/{repo}.git", SecretStr(f"canary-{agent_id}"))
 
-    def open(self, agent_id: str, repo: RepoRef) -> None:
+    async def open(self, agent_id: str, repo: RepoRef) -> None:
         """Note that the agent may pass."""
         self.opened[agent_id] = repo
 
-    def close(self, agent_id: str) -> None:
+    async def close(self, agent_id: str) -> None:
         """Note that it may not."""
         self.opened.pop(agent_id, None)
 

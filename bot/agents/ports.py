@@ -14,8 +14,10 @@ from pydantic import SecretStr
 from bot.agents.control_ports import BridgeAddress as BridgeAddress, BridgeControl  # noqa: PLC0414  (one of these ports)
 from bot.agents.ledger_ports import UsageWrites
 from bot.agents.rule_ports import RuleWrites
+from bot.agents.sandbox import SocketFolders
 from bot.domain.agent import Agent, RepoRef, ThreadRef
 from bot.domain.card import TaskCard
+from bot.domain.egress import Denial
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
 from bot.domain.posts import Post
@@ -38,13 +40,17 @@ from bridge.protocol import (
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """What one agent's container is made from. Sizes in bytes, CPU in billionths of a core."""
+    """What one agent's container is made from. Sizes in bytes, CPU in billionths of a core.
+
+    `folders`: it has no network, and is reached through these.
+    """
 
     agent_id: str
     image: str
     memory_bytes: int
     nano_cpus: int
     environment: dict[str, str] = field(repr=False)
+    folders: SocketFolders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +172,15 @@ class Bridge(BridgeControl, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one container gets instead of credentials: addresses that only its token opens."""
+    """What one container gets instead of credentials: addresses that only its token opens.
+
+    `folders` where it has no network; its addresses are the ones inside it then.
+    """
 
     model_base_url: str
     clone_url: str
     token: SecretStr
+    folders: SocketFolders | None = None
 
 
 class Gateway(Protocol):
@@ -179,10 +189,10 @@ class Gateway(Protocol):
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         """The addresses and the token of one agent; the same each time it is asked."""
 
-    def open(self, agent_id: str, repo: RepoRef) -> None:
-        """Let this agent's token through, for this repository."""
+    async def open(self, agent_id: str, repo: RepoRef) -> None:
+        """Let this agent's token through, for this repository; raises EngineError."""
 
-    def close(self, agent_id: str) -> None:
+    async def close(self, agent_id: str) -> None:
         """Let it through no more."""
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
@@ -345,6 +355,9 @@ class Voice(Protocol):
 
     def fallback(self, agent: Agent, event: ModelChanged) -> Post:
         """Another model goes on, and why."""
+
+    def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
+        """What a command wanted from the network and did not get; the first denial of each host."""
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong, in plain words, and the next step."""

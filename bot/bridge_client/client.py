@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client.control import ControlRequests
 from bot.bridge_client.hiding import hidden, hidden_conversation, hidden_diff
+from bot.bridge_client.lines import Lines
 from bot.bridge_client.requests import (
     SMALL_BYTES,
     Limits,
@@ -60,7 +61,7 @@ _MAX_CONVERSATION_BYTES = 32 * 1024 * 1024
 
 
 class HttpBridge(ControlRequests):
-    """Implements the Bridge port over HTTP. `session` stays the caller's to close.
+    """Implements the Bridge port over HTTP, on TCP and unix sockets. `session` stays the caller's.
 
     Events, diffs and conversations pass through `hide`; a patch must stay what it is.
     """
@@ -73,10 +74,10 @@ class HttpBridge(ControlRequests):
         *,
         hide: Hide = str,
     ) -> None:
-        self._session = session
+        self._lines = Lines(session)
         self._hide = hide
         self._limits = limits or Limits()
-        self._requests = Requests(session, self._limits)
+        self._requests = Requests(self._lines, self._limits)
         self._clock = clock
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
@@ -252,18 +253,22 @@ class HttpBridge(ControlRequests):
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_seconds, sock_read=limits.silence_seconds
         )
-        async with self._session.get(
-            f"{address.endpoint}/agent/events",
-            params={"after": str(after_seq)},
-            headers={
-                **authorization(address),
-                "Accept": "text/event-stream",
-                "Accept-Encoding": "identity",
-                "Last-Event-ID": str(after_seq),
-            },
-            allow_redirects=False,
-            timeout=timeout,
-        ) as response:
+        headers = {
+            **authorization(address),
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+            "Last-Event-ID": str(after_seq),
+        }
+        async with (
+            self._lines.to(address.endpoint) as (session, base),
+            session.get(
+                f"{base}/agent/events",
+                params={"after": str(after_seq)},
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
+            ) as response,
+        ):
             if response.status != 200:  # noqa: PLR2004
                 refused = refusal(response.status, await bounded(response, SMALL_BYTES))
                 if response.status < 500:  # noqa: PLR2004

@@ -8,6 +8,7 @@ from bot.agents.ports import Saved
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import TaskCard
+from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.question import Closed
 from bot.domain.secret import SecretScope
@@ -25,6 +26,7 @@ from bot.slack.render.card import (
     changed,
     cost_of,
 )
+from bot.slack.render.denied import denied_line
 from bot.slack.render.evidence import evidence_line, plan_left
 from bot.slack.render.question import question_blocks
 from bot.slack.render.text import (
@@ -123,6 +125,10 @@ class SlackVoice:
         why = f"{line(event.error.message, 300)} " if event.error else ""
         text = f"{why}{code(event.model)} goes on in place of {code(event.previous)}."
         return self.notice(agent, f"fallback:{event.seq}", text)
+
+    def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
+        """A line about refused hosts; names and command come from a container."""
+        return self.notice(agent, f"denied:{key}", denied_line(command, hosts))
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""
