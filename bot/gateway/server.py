@@ -40,7 +40,6 @@ from bot.gateway.tokens import Tokens, load_tokens
 from bot.gateway.upstream_proxy import UpstreamProxies
 from bot.gateway.writer import DoorWriter
 
-
 _log = logging.getLogger(__name__)
 
 
