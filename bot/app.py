@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.accounting import Accountant
 from bot.agents.denials import Denials
@@ -24,8 +25,10 @@ from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
+from bot.control import listening
 from bot.crashpoints import CrashPoints
 from bot.doctor import Doctor
+from bot.domain.policy import Action
 from bot.errors import BotError
 from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
@@ -157,6 +160,12 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         store.on_left = fleet.somebody_left.set
         service = AgentService(world, fleet)
         gate = Gate(world, SlackPeople(slack, identity.team))
+
+        async def stop_agent(agent_id: str) -> None:
+            await service.stop(agent_id, "")
+            await gate.note(Action.STOP, "operator", agent_id)
+
+        await stack.enter_async_context(listening(data_dir, stop_agent))
         desks = open_desks(
             service,
             gate,
@@ -181,18 +190,31 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             stop_reaction=stop_reaction,
         )
         store.retention.keep_days = settings.retention_days
-        app = AsyncApp(
-            client=client,
-            signing_secret=settings.slack_signing_secret.get_secret_value() or None,
-            request_verification_enabled=not settings.socket_mode,
-        )
-        app.use(Sealing(keyring.seal, redact.known).middleware)
-        app.use(inbox.middleware)
+        app = _bolt(settings, client, Sealing(keyring.seal, redact.known), inbox)
         register_listeners(app, desks, inbox, stop_reaction)
-        recovery = Recovery(world, service, fleet)
         yield Parts(
-            app, store, fleet, recovery, inbox, outbox, catch_up, desks.home, doctor, denials
+            app,
+            store,
+            fleet,
+            Recovery(world, service, fleet),
+            inbox,
+            outbox,
+            catch_up,
+            desks.home,
+            doctor,
+            denials,
         )
+
+
+def _bolt(settings: Settings, client: AsyncWebClient, sealing: Sealing, inbox: Inbox) -> AsyncApp:
+    app = AsyncApp(
+        client=client,
+        signing_secret=settings.slack_signing_secret.get_secret_value() or None,
+        request_verification_enabled=not settings.socket_mode,
+    )
+    app.use(sealing.middleware)
+    app.use(inbox.middleware)
+    return app
 
 
 @asynccontextmanager

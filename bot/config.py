@@ -14,6 +14,10 @@ from bot.errors import ConfigurationError
 REPOSITORY_PATTERN = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?:\*|[A-Za-z0-9_][A-Za-z0-9._-]{0,99})"
 )
+# `name=0.5/1.5`: dollars for a million tokens, of the prompt and of the answer.
+MODEL_PRICE_PATTERN = re.compile(
+    r"([^=\s]{1,200})=(\d{1,6}(?:\.\d{1,9})?)/(\d{1,6}(?:\.\d{1,9})?)", re.ASCII
+)
 _HOST_PATTERN = re.compile(
     r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*|[0-9a-f:.]{2,45}",
     re.IGNORECASE,
@@ -44,11 +48,13 @@ class Settings(BaseSettings):
     agent_model: str = "anthropic/claude-3.5-sonnet"
     agent_fallback_models: Annotated[tuple[str, ...], NoDecode] = ()
     agent_summary_model: str = ""
+    agent_plan_model: str = ""
     agent_context_tokens: int = Field(default=0, ge=0, le=100_000_000)
     agent_max_steps: int = Field(default=15, ge=1, le=200)
     agent_max_steps_limit: int = Field(default=50, ge=1, le=1_000)
 
     model_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    model_prices: Words = ()
     model_max_tokens: int = Field(default=16_384, ge=256, le=1_000_000)
     model_calls_per_minute: int = Field(default=120, ge=0, le=100_000)
 
@@ -114,6 +120,7 @@ class Settings(BaseSettings):
         "egress_private_networks",
         "agent_fallback_models",
         "model_allow",
+        "model_prices",
         "admins",
         "allowed_channels",
         "allowed_repositories",
@@ -130,6 +137,16 @@ class Settings(BaseSettings):
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [word for word in value if not REPOSITORY_PATTERN.fullmatch(word)]:
             raise ValueError(f"{wrong[0][:100]} is neither owner/name nor owner/*")
+        return value
+
+    @field_validator("model_prices")
+    @classmethod
+    def _prices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in value if not MODEL_PRICE_PATTERN.fullmatch(word)]:
+            raise ValueError(
+                f"{wrong[0][:100]} is no price: write name=0.50/1.50, the dollars for a million "
+                "tokens of the prompt and of the answer"
+            )
         return value
 
     @field_validator("egress_allow")

@@ -82,7 +82,7 @@ class Executor:
         are run first. Raises ModelError when the model fails for good, and BridgeError when it goes
         in circles; when cancelled, the conversation may hold calls without results.
         """
-        choice = ModelChoice(task.model, task.fallback_models)
+        choice = ModelChoice(task.model, task.fallback_models, task.plan_model)
         run = _Run(task, choice, Watch(), after_step, kept=after_step > 0)
         try:
             if after_step:
@@ -105,6 +105,7 @@ class Executor:
             await self._conversation.sync()
             await self._record_step(task, step)
             turn = await self._ask(run)
+            run.choice.answered()
             if turn.tool_calls:
                 await self._write(task, "".join((*earlier, turn.text)), final=False)
                 earlier.clear()

@@ -24,6 +24,7 @@ from bridge.protocol import (
     SavedConversation,
     Status,
     TaskRequest,
+    ToolEnvironment,
     Undone,
     WorkspaceReady,
     WorkspaceRequest,
@@ -99,6 +100,11 @@ OPERATIONS = (
     Operation(
         "put", "/agent/conversation", "Go on with a conversation, before anything else.",
         Status, SavedConversation, errors=(ErrorCode.WORKSPACE_CONFLICT, ErrorCode.NO_SPACE),
+    ),
+    Operation(
+        "put", "/agent/environment",
+        "Give commands these variables and none of an earlier call; kept in memory alone.",
+        Status, ToolEnvironment,
     ),
     Operation("get", "/agent/status", "What the bridge is doing.", Status),
     Operation(

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 
-from bridge import checkout
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.events import EventLog
@@ -51,7 +50,7 @@ class Preparation:
         """Complete what a kill cut short."""
         if self._ledger.workspace is not None and self._saved_patch.is_there:
             async with self._at_checkout:
-                await self._saved_patch.finish(self._bench.workspace)
+                await self._saved_patch.finish(self._bench.hands)
 
     async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
@@ -64,13 +63,14 @@ class Preparation:
                         repository=request.repository, source_branch=request.source_branch
                     )
                 )
-            ready = await checkout.clone(
+            ready = await self._bench.hands.clone(
                 request,
-                self._bench.workspace,
-                git_token=self._settings.git_token,
-                timeout_seconds=self._settings.clone_timeout_seconds,
-                saved_patch=self._saved_patch,
+                self._settings.git_token,
+                self._settings.clone_timeout_seconds,
+                await self._saved_patch.for_a_new_one(),
             )
+            if ready.already_there:
+                await self._saved_patch.put_on(self._bench.hands)
             self._saved_patch.drop()
             if is_new:
                 fields = ready.model_dump(exclude={"already_there"})
@@ -92,14 +92,14 @@ class Preparation:
                 self._saved_patch.drop()
             elif ready is None:
                 await self._saved_patch.keep(patch)
-            elif not await is_applied(self._bench.workspace, patch):
+            elif not await is_applied(self._bench.hands, patch):
                 if self._worker.current is not None or self._ledger.first_seq:
                     raise WorkspaceError(
                         ErrorCode.WORKSPACE_CONFLICT,
                         "A task has worked in this workspace; a patch goes onto a fresh one only.",
                     )
                 with self._worker.hold():
-                    await self._saved_patch.put_now(self._bench.workspace, patch)
+                    await self._saved_patch.put_now(self._bench.hands, patch)
                 await self._show_changes(ready.base_commit)
 
     async def undo(self, task_id: str) -> int:
@@ -115,7 +115,7 @@ class Preparation:
 
     async def _show_changes(self, base_commit: str) -> None:
         try:
-            files = await checkout.changes(self._bench.workspace, base_commit)
+            files = await self._bench.hands.changes(base_commit)
         except WorkspaceError as error:
             _log.warning("the changes could not be read: %s", error.message)
         else:

@@ -27,6 +27,7 @@ from bridge.protocol import (
     Revision,
     SavedConversation,
     TaskRequest,
+    ToolEnvironment,
     WireError,
     WorkspaceRequest,
 )
@@ -83,6 +84,7 @@ def create_app(
             web.delete("/agent/messages/{id}", routes.withdraw),
             _get("/agent/conversation", routes.export),
             web.put("/agent/conversation", routes.restore),
+            web.put("/agent/environment", routes.environment),
             _get("/agent/status", routes.status),
             _get("/agent/events", routes.events),
             _get("/agent/ws", routes.websocket),
@@ -131,6 +133,9 @@ class _Routes:
 
     async def status(self, _request: web.Request) -> web.StreamResponse:
         return _json(self._session.status())
+
+    async def environment(self, request: web.Request) -> web.StreamResponse:
+        return _json(self._session.set_environment(await _read(request, ToolEnvironment)))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         return await self._streams.send(request, self._streams.place(request) or 0)

@@ -5,9 +5,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from bridge import attachments, checkout, pushing, saved
+from bridge import pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
+from bridge.equipment import Equipment
 from bridge.errors import BridgeError
 from bridge.events import EventLog
 from bridge.executor import Executor
@@ -33,11 +34,13 @@ from bridge.protocol import (
     SessionStatus,
     Status,
     TaskRequest,
+    ToolEnvironment,
     Undone,
     WorkspaceReady,
     WorkspaceRequest,
 )
 from bridge.results import KeptResults, read_result_tool
+from bridge.runner.errands import Runner
 from bridge.task import Task
 from bridge.tool_calls import ToolCalls
 from bridge.tools.base import Tool
@@ -60,11 +63,15 @@ class Session:
         model: ChatModel,
         tools: Sequence[Tool[Any]],
         sleep: Sleep = asyncio.sleep,
+        *,
+        runner: Runner | None = None,
     ) -> None:
         self.instance_id = uuid.uuid4().hex
         self._settings = settings
         self._results = KeptResults(settings.state_dir / "results.jsonl")
-        self._tools = (*tools, read_result_tool(self._results))
+        tools = (*tools, read_result_tool(self._results))
+        self._equipment = Equipment(settings, tools, runner)
+        self._hands = self._equipment.hands
         self._ledger = Ledger()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
@@ -72,14 +79,12 @@ class Session:
             self._ledger.enter,
             base_seq=self._conversation.base_seq,
         )
-        self._bench = Workbench(
-            settings, self._tools, self._conversation, self.events, self._ledger
-        )
-        patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
         talk, events = self._conversation, self.events
+        self._bench = Workbench(self._equipment, talk, events, self._ledger)
+        patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
         calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
         memory = Memory(model, talk, events, calls, summary_model=settings.summary_model)
-        tool_calls, last_model = ToolCalls(self._tools, events), self._ledger.model
+        tool_calls, last_model = ToolCalls(tools, events), self._ledger.model
         executor = Executor(
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
@@ -223,26 +228,33 @@ class Session:
     async def attach(self, name: str, data: bytes) -> Attached:
         """Put a file that a person attached into the workspace."""
         self._bench.ready()
-        return await asyncio.to_thread(attachments.put, self._bench.workspace, name, data)
+        return await self._equipment.hands.attach(name, data)
+
+    def set_environment(self, environment: ToolEnvironment) -> Status:
+        """Give commands these variables, from the next one on, and none of an earlier call."""
+        self._equipment.variables.clear()
+        self._equipment.variables.update(environment.variables)
+        return self.status()
 
     async def diff(self) -> Diff:
         """What changed against the source branch."""
         base = self._bench.ready().base_commit
-        return await checkout.diff(self._bench.workspace, base, _DIFF_BYTES)
+        return await self._hands.diff(base, _DIFF_BYTES)
 
     async def patch(self) -> bytes:
         """The same as a patch that `git apply` accepts."""
-        return await checkout.patch(self._bench.workspace, self._bench.ready().base_commit)
+        return await self._hands.patch(self._bench.ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
         """Push what is committed to the target branch, and what is not when the request says so."""
         ready, token = self._bench.ready(), self._settings.git_token
         place, url = self._bench.workspace, request.clone_url
         async with self._pushing:
-            said = await pushing.commit_all(place, request.commit_message)
+            said = await self._hands.commit_all(request.commit_message)
             if said:
                 return Pushed(refusal=said)
-            return await pushing.push(place, url, ready, git_token=token)
+            head = await self._hands.head()
+            return await pushing.push(place, url, ready, head, git_token=token)
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""
@@ -262,6 +274,7 @@ class Session:
             take_up=self._worker.take_up,
             changes=bench.changes,
             fallback_models=self._settings.fallback_models,
+            plan_model=self._settings.plan_model,
             context=bench.context(message),
             before_tools=lambda: bench.keep(task_id),
             checked=lambda check: bench.note(task_id, check),

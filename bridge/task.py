@@ -35,6 +35,7 @@ class Task:
     changes: Changes
     context: ToolContext
     fallback_models: tuple[str, ...] = ()
+    plan_model: str | None = None
     before_tools: Callable[[], Awaitable[None]] = _nothing
     checked: Callable[[CheckRun], Awaitable[None]] = _unnoted
     wants_pause: Callable[[], bool] = lambda: False

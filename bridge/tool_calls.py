@@ -95,7 +95,11 @@ class ToolCalls:
             text = f"There is no tool {call.name[:64]!r}. The tools are: {', '.join(self._tools)}."
             return ToolResult(text, "no such tool", ok=False)
         try:
-            return await tool.run(context, tool.parse(call.arguments))
+            arguments = tool.parse(call.arguments)
+            if tool.asks is not None:
+                permitted = tool.asks(context, arguments)
+                context = dataclasses.replace(context, permitted=permitted)
+            return await tool.run(context, arguments)
         except ToolError as error:
             return ToolResult(str(error), _first_line(str(error)), ok=False)
         except PersonNeeded:

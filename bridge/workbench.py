@@ -1,19 +1,15 @@
 """What a task finds in the workspace, and what is recorded about it beside its events."""
 
 import asyncio
+import dataclasses
 import logging
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from bridge import checkout, snapshots
-from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
+from bridge.equipment import Equipment
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.events import EventLog
 from bridge.ledger import Ledger
-from bridge.prompts import UNDONE_NOTE, Checkout, system_prompt
+from bridge.prompts import UNDONE_NOTE
 from bridge.protocol import (
     Check,
     CheckRecorded,
@@ -25,8 +21,7 @@ from bridge.protocol import (
     TaskUndone,
     WorkspaceReadyEvent,
 )
-from bridge.tools.base import Tool, ToolContext
-from bridge.workspace import Workspace
+from bridge.tools.base import ToolContext
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 60.0
@@ -37,19 +32,17 @@ class Workbench:
 
     def __init__(
         self,
-        settings: BridgeSettings,
-        tools: Sequence[Tool[Any]],
+        equipment: Equipment,
         conversation: Conversation,
         events: EventLog,
         ledger: Ledger,
     ) -> None:
-        self.workspace = Workspace(settings.workspace_dir)
-        self._settings = settings
-        self._tools = tools
+        self.workspace = equipment.workspace
+        self.hands = equipment.hands
+        self._equipment = equipment
         self._conversation = conversation
         self._events = events
         self._ledger = ledger
-        self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
 
     def ready(self) -> WorkspaceReadyEvent:
         """The workspace as it was made; raises WorkspaceError when there is none yet."""
@@ -63,26 +56,13 @@ class Workbench:
         """Begin the conversation with the standing instructions, if nothing is in it."""
         if self._conversation.messages:
             return
-        ready = self.ready()
-        about = Checkout(
-            repository=ready.repository,
-            source_branch=ready.source_branch,
-            target_branch=ready.target_branch,
-            root=self.workspace.root,
-        )
-        guide = [(tool.name, tool.description) for tool in self._tools]
-        prompt = system_prompt(about, guide, max_steps)
+        prompt = self._equipment.instructions(self.ready(), max_steps)
         self._conversation.append({"role": "system", "content": prompt})
 
     def context(self, message: PersonMessage) -> ToolContext:
         """What the tools of this message's task may use."""
-        self._home.mkdir(parents=True, exist_ok=True)
-        return ToolContext(
-            workspace=self.workspace,
-            base_commit=self.ready().base_commit,
-            command_timeout_seconds=self._settings.command_timeout_seconds,
-            command_allow=frozenset(self._settings.command_allow),
-            home=self._home,
+        return dataclasses.replace(
+            self._equipment.context(self.ready()),
             approvals=message.approvals,
             approved=frozenset(self._ledger.approved),
             answer=self._ledger.answer,
@@ -91,12 +71,12 @@ class Workbench:
 
     async def changes(self) -> tuple[FileChange, ...]:
         """The workspace against the source branch."""
-        return await checkout.changes(self.workspace, self.ready().base_commit)
+        return await self.hands.changes(self.ready().base_commit)
 
     async def keep(self, task_id: str) -> None:
         """Keep the files as they are before this task; without it only the undoing is lost."""
         try:
-            await snapshots.keep(self.workspace, task_id)
+            await self.hands.keep(task_id)
         except BridgeError as error:
             _log.warning("the files were not kept before the task: %s", error.message)
 
@@ -131,7 +111,7 @@ class Workbench:
                 ErrorCode.WORKSPACE_CONFLICT,
                 "Another task has worked since. Only the last one can be undone.",
             )
-        files = await snapshots.put_back(self.workspace, task_id)
+        files = await self.hands.put_back(task_id)
         self._conversation.append({"role": "user", "content": UNDONE_NOTE})
         await self._conversation.sync()
         await self._events.record(TaskUndone(undone_task_id=task_id, files=files))
@@ -144,17 +124,15 @@ class Workbench:
             return "", ""
         try:
             async with asyncio.timeout(seconds):
-                kept = await snapshots.kept(self.workspace, task_id)
-                if kept is None:
-                    return "", ""
-                return await self._tree(seconds), kept.tree
-        except TimeoutError:
+                kept = await self.hands.kept_tree(task_id)
+                return (await self._tree(seconds), kept) if kept else ("", "")
+        except (BridgeError, TimeoutError):
             return "", ""
 
     async def _tree(self, seconds: float) -> str:
         try:
             async with asyncio.timeout(seconds):
-                return await snapshots.tree_of(self.workspace, self.ready().base_commit)
+                return await self.hands.tree(self.ready().base_commit)
         except (BridgeError, TimeoutError) as error:
             _log.warning("the files could not be looked at: %s", error)
             return ""

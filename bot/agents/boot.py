@@ -169,6 +169,7 @@ class Boot:
                 "CLONE_TIMEOUT_SECONDS": str(settings.clone_timeout_seconds),
                 "FALLBACK_MODELS": ",".join(settings.agent_fallback_models),
                 "SUMMARY_MODEL": settings.agent_summary_model,
+                "PLAN_MODEL": settings.agent_plan_model,
                 "MODEL_CONTEXT_TOKENS": str(settings.agent_context_tokens or ""),
             },
         )

@@ -19,6 +19,7 @@ LABEL_CONFIG_HASH = "threadsmith.config-hash"
 CONTAINER_PORT = f"{PORT}/tcp"
 LOOPBACK = "127.0.0.1"
 PIDS_LIMIT = 512
+CAPABILITIES = ("SETGID", "SETUID")
 # npm, pip and compilers run what they unpack in /tmp, so it is not noexec. What lies in a tmpfs
 # counts against the memory limit of the container.
 TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=536870912"}  # noqa: S108  (in the container)
@@ -98,6 +99,8 @@ class Deployment:
             "Tmpfs": dict(TMPFS),
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
+            # The launcher, which is root, makes itself and its children users without any.
+            "CapAdd": list(CAPABILITIES),
             "SecurityOpt": ["no-new-privileges"],
             "Privileged": False,
             "Memory": spec.memory_bytes,
@@ -139,8 +142,9 @@ def broken_promises(expected: Json, actual: Json) -> list[str]:
         for key in _PROMISES
         if key in expected and actual.get(key) != expected[key]
     ]
-    if actual.get("CapAdd"):
-        wrong.append(f"CapAdd is {actual['CapAdd']!r}")
+    added = sorted(str(name).removeprefix("CAP_") for name in actual.get("CapAdd") or ())
+    if added != sorted(CAPABILITIES):
+        wrong.append(f"CapAdd is {actual.get('CapAdd')!r}, not {list(CAPABILITIES)!r}")
     if not any(str(opt).startswith("no-new-privileges") for opt in actual.get("SecurityOpt") or ()):
         wrong.append("no-new-privileges is missing")
     if actual.get("Binds") or _mounts(actual) != _mounts(expected):

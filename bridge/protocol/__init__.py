@@ -95,6 +95,7 @@ from bridge.protocol.requests import (
     SavedConversation,
     SavedResult,
     TaskRequest,
+    ToolEnvironment,
     WorkspaceRequest,
 )
 
@@ -169,6 +170,7 @@ __all__ = [
     "TaskText",
     "TaskUndone",
     "TextDelta",
+    "ToolEnvironment",
     "ToolFinished",
     "ToolOutput",
     "ToolStarted",

@@ -1,13 +1,14 @@
 """What a tool is: a value with a name, a pydantic arguments model and one async function."""
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bridge.background import Processes
 from bridge.errors import ToolError
 from bridge.protocol import (
     Approvals,
@@ -66,8 +67,10 @@ class PersonNeeded(Exception):
 class ToolContext:
     """What a tool may use: the checkout, its base, the limits, a place for running output.
 
+    `variables` are for commands, besides the fixed ones; `processes` are those declared so far.
     `approved` are the fingerprints of commands that may run; `answer` is what a person said to
     this very call. `person_waits`: a person has written what the model has not read yet.
+    `permitted`: a person has allowed this very call.
     """
 
     workspace: Workspace
@@ -75,11 +78,14 @@ class ToolContext:
     command_timeout_seconds: float
     command_allow: frozenset[str]
     home: Path
+    on_output: Callable[[str], None] = lambda _text: None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    processes: Processes = field(default_factory=Processes)
     approvals: Approvals = Approvals.REFUSE
     approved: frozenset[str] = frozenset()
     answer: QuestionAnswered | None = None
     person_waits: Callable[[], bool] = lambda: False
-    on_output: Callable[[str], None] = lambda _text: None
+    permitted: bool = False
 
     def ask(self, wish: Wish) -> NoReturn:
         """Let a person be asked; raises ToolError when one has just written."""
@@ -100,7 +106,9 @@ A = TypeVar("A", bound=Arguments)
 class Tool(Generic[A]):
     """One tool. `target` names what a call is about (a file, a pattern), for display.
 
-    `run` raises ToolError for everything that the model should read and act on.
+    `run` raises ToolError for everything that the model should read and act on. `asks` says before
+    it whether a person has allowed the call, and may raise PersonNeeded. `here`: it touches no
+    workspace, and runs in the bridge.
     """
 
     name: str
@@ -108,6 +116,8 @@ class Tool(Generic[A]):
     arguments: type[A]
     run: Callable[[ToolContext, A], Awaitable[ToolResult]]
     target: Callable[[A], str]
+    asks: Callable[[ToolContext, A], bool] | None = None
+    here: bool = False
 
     def schema(self) -> dict[str, Any]:
         """The tool as the chat-completions API wants it."""

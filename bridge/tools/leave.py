@@ -1,4 +1,7 @@
-"""Which command may run: by the list, or because a person has said so about exactly this one."""
+"""Which command may run though it is not on the list: exactly the one that a person allowed.
+
+It is decided in the bridge; whoever runs the command is only told.
+"""
 
 import hashlib
 import json
@@ -21,22 +24,23 @@ def fingerprint(argv: Sequence[str], directory: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def permitted(context: ToolContext, argv: Sequence[str], directory: str) -> list[str]:
-    """The command to run; `directory` is relative to the workspace.
+def is_permitted(context: ToolContext, argv: Sequence[str], directory: str) -> bool:
+    """Whether a person has allowed this command; `directory` is relative to the workspace.
 
-    Raises ToolError saying what to do instead, or PersonNeeded where a person may allow it.
+    False where nobody has to be asked, too. Raises ToolError saying what to do instead, or
+    PersonNeeded where a person may allow it.
     """
     try:
-        return checked(argv, context.command_allow, context.workspace.root)
+        checked(argv, context.command_allow, context.workspace.root)
     except ToolError as refusal:
         if context.approvals is not Approvals.ASK or not argv or not argv[0]:
             raise
         mark = fingerprint(argv, directory)
         if mark in context.approved:
-            return list(argv)
+            return True
         answer = context.answer
         if answer is not None and answer.fingerprint == mark:
-            return _answered(list(argv), answer)
+            return _is_leave(answer)
         line = shown(shlex.join(argv))
         if len(line) > MAX_ASKED_CHARS:
             raise ToolError(f"{refusal}\nIt is too long to ask a person about.") from refusal
@@ -48,11 +52,12 @@ def permitted(context: ToolContext, argv: Sequence[str], directory: str) -> list
             reason=str(refusal).splitlines()[0][:1_000],
         )
         context.ask(wish)
+    return False
 
 
-def _answered(argv: list[str], answer: QuestionAnswered) -> list[str]:
+def _is_leave(answer: QuestionAnswered) -> bool:
     if answer.answer in (Leave.ONCE, Leave.AGENT):
-        return argv
+        return True
     if answer.message_id is not None:
         raise ToolError("It was not run: a person answered by a message, which follows.")
     raise ToolError(

@@ -84,6 +84,7 @@ UPDATE_PLAN_TOOL = Tool(
     arguments=UpdatePlan,
     run=_update_plan,
     target=lambda arguments: count(len(arguments.items), "part"),
+    here=True,
 )
 ASK_USER_TOOL = Tool(
     name=ASK_USER,
@@ -94,4 +95,5 @@ ASK_USER_TOOL = Tool(
     arguments=AskUser,
     run=_ask_user,
     target=lambda arguments: shown(arguments.question),
+    here=True,
 )

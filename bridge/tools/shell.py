@@ -10,7 +10,8 @@ from pydantic import Field
 from bridge.errors import ToolError
 from bridge.process import Finished, Limit, StartError, environment, run
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.leave import permitted
+from bridge.tools.commands import checked
+from bridge.tools.leave import is_permitted
 from bridge.tools.recorded import check_of
 from bridge.tools.text import printed, shown
 
@@ -41,25 +42,41 @@ class RunCommand(Arguments):
 
 
 async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
-    root = context.workspace.root
-    asked = _split(arguments.command)
+    argv, cwd, env = prepared(context, arguments.command, arguments.working_directory)
     seconds = min(arguments.timeout_seconds or context.command_timeout_seconds, _cap(context))
-    with context.workspace.directory_of(arguments.working_directory) as (_, directory, name):
-        if name != ".":
-            raise ToolError(f"{shown(arguments.working_directory)} is not a directory.")
     try:
         finished = await run(
-            permitted(context, asked, str(directory)),
-            cwd=root / directory,
-            env=environment(context.home, first_on_path=_own_programs(root)),
+            argv,
+            cwd=cwd,
+            env=env,
             timeout_seconds=seconds,
             limit=_LIMIT,
             on_output=context.on_output,
         )
     except StartError as error:
         raise ToolError(str(error)) from error
-    check = check_of(asked, str(directory), finished)
+    directory = str(cwd.relative_to(context.workspace.root))
+    check = check_of(_split(arguments.command), directory, finished)
     return replace(_result(finished, seconds), check=check)
+
+
+def prepared(
+    context: ToolContext, command: str | list[str], working_directory: str
+) -> tuple[list[str], Path, dict[str, str]]:
+    """What to run, where and with which environment. Raises ToolError for what is not allowed."""
+    root = context.workspace.root
+    asked = _split(command)
+    argv = asked if context.permitted else checked(asked, context.command_allow, root)
+    with context.workspace.directory_of(working_directory) as (_, directory, name):
+        if name != ".":
+            raise ToolError(f"{shown(working_directory)} is not a directory.")
+    fixed = environment(context.home, first_on_path=_own_programs(root))
+    return argv, root / directory, {**context.variables, **fixed}
+
+
+def _may_run(context: ToolContext, arguments: RunCommand) -> bool:
+    directory = context.workspace.relative(arguments.working_directory)
+    return is_permitted(context, _split(arguments.command), directory)
 
 
 def _cap(context: ToolContext) -> float:
@@ -133,8 +150,8 @@ def _test_counts(output: str) -> str:
     return ""
 
 
-def _named(arguments: RunCommand) -> str:
-    command = arguments.command
+def written(command: str | list[str]) -> str:
+    """A command on one line."""
     return shown(command if isinstance(command, str) else shlex.join(command))
 
 
@@ -143,9 +160,11 @@ RUN_COMMAND = Tool(
     description=(
         "Run a program in the workspace: tests, linters, builds, git and ordinary file programs. "
         "There is no shell: no pipes, no redirection, no wildcards, no variables. Everything it "
-        "starts is killed when it ends. Long output is cut in the middle."
+        "starts is killed when it ends; what has to go on, such as a development server, is for "
+        "start_process. Long output is cut in the middle."
     ),
     arguments=RunCommand,
     run=_run,
-    target=_named,
+    target=lambda arguments: written(arguments.command),
+    asks=_may_run,
 )

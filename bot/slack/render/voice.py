@@ -107,7 +107,8 @@ class SlackVoice:
 
     def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Saved) -> Post:
         """Who stopped the agent, what was changed, and what is left of it."""
-        head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
+        by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
+        head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:

@@ -40,7 +40,7 @@ def test_nothing_of_the_host_is_mounted_and_nothing_is_privileged() -> None:
     host = Deployment("one").host_config(SPEC)
     assert {mount["Type"] for mount in host["Mounts"]} == {"volume"}
     assert "Binds" not in host
-    assert "CapAdd" not in host
+    assert host["CapAdd"] == ["SETGID", "SETUID"]
     assert host["CapDrop"] == ["ALL"]
     assert host["Privileged"] is False
 
@@ -62,7 +62,8 @@ def test_hostile_names_never_reach_the_engine(name: str) -> None:
     ("change", "word"),
     [
         ({"CapDrop": None}, "CapDrop"),
-        ({"CapAdd": ["SYS_ADMIN"]}, "CapAdd"),
+        ({"CapAdd": ["SETGID", "SETUID", "SYS_ADMIN"]}, "CapAdd"),
+        ({"CapAdd": None}, "CapAdd"),
         ({"SecurityOpt": None}, "no-new-privileges"),
         ({"ReadonlyRootfs": False}, "ReadonlyRootfs"),
         ({"MemorySwap": -1}, "MemorySwap"),
