@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run check test test-unit test-parts test-containers test-e2e bench openapi image format clean
+.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi image format clean
 
 # One target at a time: each is a script with an order of its own.
 .NOTPARALLEL:
@@ -40,6 +40,9 @@ browser: ## install the browser that the browser tests drive
 
 test-browser: setup browser ## the playground's page in a real browser
 	$(PY)/pytest tests/browser
+
+pictures: setup browser ## take the pictures of the page that docs/ shows
+	@$(PY)/python -m tests.browser.pictures
 
 test-e2e: setup ## the end-to-end tests only
 	$(PY)/pytest tests/e2e

@@ -53,6 +53,10 @@ one_at_a_time .cache/setup.lock
 if [[ ${1:-} == --browser ]]; then
   need chromium chromium
   need chromedriver chromium-driver
+  # Nothing fails without it, but emoji are boxes in the pictures of the page.
+  if can_apt && [[ -z $(fc-list :lang=und-zsye 2>/dev/null) ]]; then
+    stage "installing fonts-noto-color-emoji" apt_install fonts-noto-color-emoji
+  fi
   exit 0
 fi
 need git git

@@ -20,6 +20,7 @@ SUB_COMMANDS = (
     Word("list", "the agents of this channel"),
     Word("status", "one agent, or all of them"),
     Word("stop", "stop an agent by its id"),
+    Word("usage", "what model calls cost"),
     Word("models", "the models that can be used"),
     Word("secrets", "your own keys and tokens, in a form"),
     Word("set", "who may do what in this channel"),

@@ -67,6 +67,12 @@ def complete(value: object, new_id: Callable[[str], str]) -> None:
             _complete_texts(block)
 
 
+def complete_view(spec: Json, new_id: Callable[[str], str]) -> None:
+    """The same for a view, whose title and buttons are texts, too."""
+    complete(spec.get("blocks"), new_id)
+    _complete_texts([spec.get(name) for name in ("title", "submit", "close")])
+
+
 def _complete_texts(value: object) -> None:
     if isinstance(value, list):
         for item in value:

@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from playground.server import PlaygroundSettings, running
 from tests.browser.chrome import Browser, Page, chrome
+from tests.browser.workspace import Workspace, workspace_running
 from tests.e2e.conftest import Bot, Stage, engine, environment_of
 
 __all__ = ["engine"]
@@ -42,6 +43,24 @@ async def page(stage: Stage, browser: Browser) -> AsyncIterator[Page]:
     browser.errors()
     opened = await browser.page()
     await opened.open(stage.playground.page_url)
+    yield opened
+    await opened.close()
+    assert browser.errors() == []
+
+
+@pytest_asyncio.fixture
+async def workspace() -> AsyncIterator[Workspace]:
+    """A workspace without the bot, for what needs no container."""
+    async with workspace_running() as running_workspace:
+        yield running_workspace
+
+
+@pytest_asyncio.fixture
+async def view(workspace: Workspace, browser: Browser) -> AsyncIterator[Page]:
+    """A window on that workspace; nothing may have gone wrong in it."""
+    browser.errors()
+    opened = await browser.page()
+    await opened.open(workspace.playground.page_url)
     yield opened
     await opened.close()
     assert browser.errors() == []

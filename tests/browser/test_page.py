@@ -45,6 +45,66 @@ async def test_a_reload_and_a_second_window_show_the_same_task_at_work(
     await stage.no_containers()
 
 
+async def test_an_agent_is_started_and_stopped_by_keys_alone(page: Page, stage: Stage) -> None:
+    await page.sees("A thread becomes a coding agent")
+    for _ in range(40):
+        await page.press("Tab")
+        if await page.focused() == "general":
+            break
+    await page.press("Enter")
+    await page.has(COMMAND_FIELD)
+    await page.until("document.activeElement.tagName === 'TEXTAREA'")
+    await page.type("/agent demo/todo a long task with keys")
+    await page.press("Enter")
+    await page.sees("a long task with keys", ".talk .message", WORK_SECONDS)
+    await page.press("Tab", shift=True)
+    await page.press("End")
+    await page.until("document.activeElement.innerText.includes('a long task with keys')")
+    for _ in range(20):
+        await page.press("Tab")
+        if await page.focused() == "React with octagonal_sign":
+            break
+    await page.press("Enter")
+    await page.has("button.reaction[aria-label*='octagonal_sign']")
+    await page.click(".talk button", "repl")
+    await page.sees("Stopped by", THREAD, WORK_SECONDS)
+    await stage.no_containers()
+
+
+async def test_the_form_and_the_shortcut_of_a_message_do_what_the_command_and_the_word_do(
+    page: Page, stage: Stage
+) -> None:
+    await command(page, "/agent")
+    await page.has("dialog[open]")
+    await page.type("demo/todo")
+    await page.press("Tab", times=3)
+    await page.type("a long task from a form")
+    await page.click("dialog button", "Start")
+    await page.lacks("dialog[open]")
+    await page.sees("a long task from a form", ".talk .message", WORK_SECONDS)
+    await page.click(".talk .message:last-of-type button", "repl")
+    await page.sees("Working", THREAD, WORK_SECONDS)
+    await page.hover(f"{THREAD} .message")
+    await page.click(f"{THREAD} .message button[aria-label=More]")
+    await page.click("[role=menuitem]", "Stop agent")
+    await page.sees("Stopped by", THREAD, WORK_SECONDS)
+    await stage.no_containers()
+
+
+async def test_a_reply_steers_the_task_at_work(page: Page, stage: Stage) -> None:
+    await command(page, "/agent demo/todo a long task to steer")
+    await page.sees("a long task to steer", ".talk .message", WORK_SECONDS)
+    await page.click(".talk .message:last-of-type button", "repl")
+    await page.sees("Working", THREAD, WORK_SECONDS)
+    await page.click(f"{THREAD} textarea")
+    await page.type("and look at the tests, too")
+    await page.press("Enter")
+    await page.has(f"{THREAD} button.reaction[aria-label*=eyes]", WORK_SECONDS)
+    await page.click(f"{THREAD} button", "Stop")
+    await page.sees("Stopped by", THREAD, WORK_SECONDS)
+    await stage.no_containers()
+
+
 async def test_escape_closes_the_form_and_starts_nothing(page: Page, stage: Stage) -> None:
     await command(page, "/agent")
     await page.has("dialog[open]")

@@ -1,7 +1,7 @@
 """The views.* methods."""
 
 from playground.slack.arguments import Arguments
-from playground.slack.block_kit import complete
+from playground.slack.block_kit import complete_view
 from playground.slack.errors import SlackError
 from playground.slack.hub import Hub
 from playground.slack.methods.base import Method
@@ -14,7 +14,7 @@ MAX_STACK = 3
 
 def new_view(hub: Hub, spec: Json, user: str, previous: View | None = None) -> View:
     """A view ready to show; its blocks get ids."""
-    complete(spec.get("blocks"), hub.workspace.next_id)
+    complete_view(spec, hub.workspace.next_id)
     view_id = hub.workspace.next_id("V0")
     return View(
         id=view_id,
@@ -29,7 +29,7 @@ def new_view(hub: Hub, spec: Json, user: str, previous: View | None = None) -> V
 
 def replace_view(hub: Hub, view: View, spec: Json) -> View:
     """Show other content in an open view; what the person typed in kept blocks stays."""
-    complete(spec.get("blocks"), hub.workspace.next_id)
+    complete_view(spec, hub.workspace.next_id)
     kept = {block["block_id"] for block in spec.get("blocks", [])}
     view.spec = spec
     view.hash = hub.workspace.next_token("hash")

@@ -2,7 +2,7 @@
 
 import { state } from "./store.js";
 
-const MOST = 8;
+const MOST = 12;
 
 /** Suggestions {label, about, insert, typed, enters} for the text before the cursor. */
 export function complete(text, inThread) {

@@ -17,7 +17,7 @@ export class Composer {
     this.field = h("textarea", {
       id, rows: 1, dir: "auto", role: "combobox", "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list",
       autocomplete: "off", spellcheck: "true", maxlength: 40000,
-      oninput: () => this.typed(), onkeydown: (event) => this.pressed(event), onblur: () => setTimeout(() => this.close(), 150),
+      oninput: () => this.typed(), onkeydown: (event) => this.pressed(event), onblur: () => setTimeout(() => this.left(), 150),
       onpaste: (event) => this.paste(event),
     });
     this.file = h("input", { type: "file", class: "unseen", tabIndex: -1, "aria-hidden": "true", onchange: () => this.attach([...this.file.files]) });
@@ -84,6 +84,11 @@ export class Composer {
   close() {
     this.suggestions = [];
     this.show();
+  }
+
+  /** Close when the field is left, unless it was entered again at once. */
+  left() {
+    if (document.activeElement !== this.field) this.close();
   }
 
   take(suggestion) {

@@ -55,10 +55,12 @@ export class MessageList {
     const threads = place.thread ? null : replies(place.channel);
     const wanted = [];
     let previous = null;
+    let day = "";
     let isNewShown = false;
     for (const { message, isPrivate } of shown) {
-      if (!place.thread && (!previous || dateOf(previous.ts) !== dateOf(message.ts))) {
-        wanted.push({ key: `day:${dateOf(message.ts)}`, mark: "", make: () => h("div", { class: "day", role: "separator" }, h("span", {}, dateOf(message.ts))) });
+      if (!place.thread && day !== dateOf(message.ts)) {
+        day = dateOf(message.ts);
+        wanted.push({ key: `day:${day}`, mark: "", make: () => h("div", { class: "day", role: "separator" }, h("span", {}, dateOf(message.ts))) });
         previous = null;
       }
       if (!isNewShown && this.readTo && message.ts > this.readTo && message.user !== state.me) {

@@ -25,10 +25,10 @@ export function welcome(node) {
       info.is_scripted
         ? fact("What is scripted", "The model: its words come from a script that knows three stories. Set OPENROUTER_API_KEY for a real one.")
         : fact("The model", `${info.model}, at the address in your settings. It costs what it costs.`),
-      fact("From here to Slack", "Two tokens in .env and the manifest of this repository; README.md says how in a few lines."))));
+      fact("From here to Slack", h("code", {}, ".venv/bin/threadsmith setup"), " walks you through it in minutes: the app from its manifest, two tokens, a first agent."))));
 }
 
-const fact = (title, text) => h("div", {}, h("h3", {}, title), h("p", {}, text));
+const fact = (title, ...text) => h("div", {}, h("h3", {}, title), h("p", {}, text));
 
 function demonstrations(info) {
   const off = state.connections === 0;

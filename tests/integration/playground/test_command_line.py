@@ -1,6 +1,7 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -102,3 +103,25 @@ async def test_the_servers_announce_themselves_and_end_on_a_signal() -> None:
         assert await process.wait() == 0
     assert settings["OPENROUTER_BASE_URL"].endswith("/v1")
     assert settings["GITHUB_URL"].startswith("http://127.0.0.1:")
+
+
+async def test_a_taken_port_is_named_and_the_next_free_one_is_used() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "playground", "--announce"),
+            *(f"--slack-port={port}", "--model-port=0", "--git-port=0"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(20):
+            settings = json.loads(await process.stdout.readline())
+            said = (await process.stderr.readline()).decode()
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+    assert f"port {port} is taken" in said
+    assert not settings["SLACK_API_URL"].startswith(f"http://127.0.0.1:{port}/")

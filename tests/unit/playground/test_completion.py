@@ -1,11 +1,15 @@
 """What the page's composer offers is what the bot understands."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bot.domain.commands import StartAgent, parse
 from playground.page.completion import OPTIONS, SUB_COMMANDS
 from playground.page.demonstrations import DEMONSTRATIONS
 
+MANIFEST = (Path(__file__).parents[3] / "manifest.yml").read_text()
 VALUES = {"--model": "a/b", "--steps": "3", "--budget": "0.5"}
 
 
@@ -24,3 +28,10 @@ def test_every_option_that_is_offered_is_understood() -> None:
 @pytest.mark.parametrize("text", [one.text for one in DEMONSTRATIONS])
 def test_every_demonstration_starts_an_agent(text: str) -> None:
     assert isinstance(parse(text, max_steps=50), StartAgent)
+
+
+def test_every_word_of_the_manifest_is_offered() -> None:
+    [hint] = re.findall(r'usage_hint: "(.+)"', MANIFEST)
+    words = {word for word in hint.split(" | ")[1:] if word.isalpha()}
+    assert words
+    assert words <= {one.word for one in SUB_COMMANDS}

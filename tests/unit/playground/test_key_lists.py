@@ -11,7 +11,7 @@ from playground.feed import Feed
 from playground.slack.arguments import Arguments
 from playground.slack.hub import Hub
 from playground.slack.settings import SlackSettings
-from playground.slack.state import Json, Message, View
+from playground.slack.state import BOT_USER_ID, Json, Message, View
 from playground.slack.web_api import METHODS
 
 LISTS = json.loads((Path(__file__).parent / "slack_keys.json").read_text())
@@ -33,6 +33,7 @@ ALSO_REAL = {
     "has_more",
     "pin_count",
     "view.blocks",
+    "event.view.blocks",
     "view.state",
     "message.blocks",
     "user.name",
@@ -80,6 +81,7 @@ def payloads(hub: Hub) -> dict[str, Json]:
         "app_mention": make.app_mention(message),
         "message_deleted": make.message_deleted(message, previous, "2.0"),
         "reaction_added": make.reaction("reaction_added", ana.id, "eyes", message, "2.0"),
+        "reaction_removed": make.reaction("reaction_removed", ana.id, "eyes", message, "2.0"),
         "app_home_opened": make.app_home_opened(ana.id, "D1", "home", view),
         "slash_command": make.slash_command(ana, channel, "/agent", "x", grants),
         "block_actions": make.message_actions(ana, message, action, grants),
@@ -90,6 +92,10 @@ def payloads(hub: Hub) -> dict[str, Json]:
     }
     message.edited = {"user": ana.id, "ts": "2.0"}
     made["message_changed"] = make.message_changed(message, previous, "2.0")
+    reply = Message(channel.id, "1.000200", ana.id, "to all", blocks, client_msg_id="d")
+    reply.thread_ts, reply.subtype = message.ts, "thread_broadcast"
+    hub.workspace.add(reply)
+    made["thread_broadcast"] = make.message(reply)
     return made
 
 
@@ -105,6 +111,17 @@ async def test_a_payload_has_no_invented_key(hub: Hub, name: str) -> None:
     assert invented == set()
 
 
+MODAL: Json = {
+    "type": "modal",
+    "title": {"type": "plain_text", "text": "T"},
+    "blocks": [{"type": "divider"}],
+}
+VIEW_KEYS = (
+    "ok view view.id view.team_id view.type view.title view.title.type view.title.text "
+    "view.title.emoji view.submit view.close view.blocks view.private_metadata view.callback_id "
+    "view.state view.hash view.clear_on_close view.notify_on_close view.root_view_id "
+    "view.previous_view_id view.app_id view.bot_id view.external_id view.app_installed_team_id"
+)
 ANSWERS: dict[str, dict[str, Any]] = {
     "auth.test": {},
     "chat.postMessage": {"channel": "C0GENERAL0", "text": "x"},
@@ -114,7 +131,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "reactions.add": {"channel": "C0GENERAL0", "timestamp": "TS", "name": "eyes"},
     "conversations.replies": {"channel": "C0GENERAL0", "ts": "TS"},
     "conversations.info": {"channel": "C0GENERAL0"},
+    "reactions.remove": {"channel": "C0GENERAL0", "timestamp": "TS", "name": "tada"},
     "users.info": {"user": "U00000ANA"},
+    "views.open": {"trigger_id": "TRIGGER", "view": MODAL},
+    "views.update": {"view_id": "VIEW", "view": MODAL},
+    "files.completeUploadExternal": {},
     "views.publish": {"user_id": "U00000ANA", "view": {"type": "home", "blocks": []}},
     "apps.connections.open": {},
     "files.getUploadURLExternal": {"filename": "a.txt", "length": "3"},
@@ -133,6 +154,10 @@ NEEDED = {
     "conversations.info": "ok channel channel.id channel.name channel.is_channel channel.is_im "
     "channel.is_member channel.is_private channel.is_mpim channel.is_archived channel.topic "
     "channel.purpose channel.creator channel.created channel.is_ext_shared",
+    "reactions.remove": "ok",
+    "views.open": VIEW_KEYS,
+    "views.update": VIEW_KEYS,
+    "files.completeUploadExternal": "ok files",
     "users.info": "ok user user.id user.name user.real_name user.profile user.is_bot "
     "user.is_restricted user.is_ultra_restricted user.tz user.deleted user.is_admin user.updated",
     "views.publish": "ok view view.id view.hash view.type view.team_id view.root_view_id",
@@ -149,7 +174,21 @@ async def test_an_answer_has_the_keys_of_a_real_one_and_no_invented_ones(
     posted = await METHODS["chat.postMessage"].run(
         hub, Arguments({"channel": "C0GENERAL0", "text": "first"})
     )
-    filled = {k: posted["ts"] if v == "TS" else v for k, v in ANSWERS[name].items()}
+    if name == "reactions.remove":
+        posts = hub.workspace.channels["C0GENERAL0"].messages
+        hub.react(posts[posted["ts"]], BOT_USER_ID, "tada")
+    view = await METHODS["views.open"].run(
+        hub, Arguments({"trigger_id": hub.grants.trigger("U00000BEN"), "view": MODAL})
+    )
+    upload = await METHODS["files.getUploadURLExternal"].run(
+        hub, Arguments({"filename": "b.txt", "length": "1"})
+    )
+    hub.workspace.files[upload["file_id"]].content = b"x"
+    stand_ins = {"TS": posted["ts"], "TRIGGER": hub.grants.trigger("U00000ANA")}
+    stand_ins |= {"VIEW": view["view"]["id"]}
+    filled = {k: stand_ins.get(v, v) if isinstance(v, str) else v for k, v in ANSWERS[name].items()}
+    if name == "files.completeUploadExternal":
+        filled = {"files": [{"id": upload["file_id"]}]}
     answer = flat(await METHODS[name].run(hub, Arguments(filled)))
     assert set(NEEDED[name].split()) - answer == set()
     assert answer - set(LISTS["known"][name].split()) - ALSO_REAL == set()
