@@ -54,6 +54,10 @@ class NothingToPropose(UserError):
     """A branch holds no more than the one that it would be merged into."""
 
 
+class FileUnavailable(UserError):
+    """A file that a person attached cannot be had."""
+
+
 class ModelUnusable(UserError):
     """The model cannot be used: unknown, refused, or without tool calling."""
 

@@ -29,7 +29,7 @@ class Branch:
         self, agent: Agent, address: BridgeAddress, seconds: float = PUSH_SECONDS
     ) -> bool:
         """Whether the branch at the host now holds commits of the agent."""
-        if not await self._world.gateway.may_push(agent.repo):
+        if not agent.repo.exists or not await self._world.gateway.may_push(agent.repo):
             return False
         access = self._world.gateway.access(agent.id, agent.repo)
         try:

@@ -102,6 +102,7 @@ message = Table(
     Column("mode", Words, nullable=False),
     Column("order", Integer, nullable=False),
     Column("delivered_at", Double),
+    Column("files", Words, nullable=False, server_default="[]"),
 )
 
 # What the host keeps of an agent's container, to go on without it.

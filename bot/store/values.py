@@ -1,11 +1,13 @@
 """How the product's values become rows, and rows become values."""
 
-from dataclasses import fields
+import json
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Case, Column, Row, case
 
 from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef
+from bot.domain.attachment import Attachment
 from bot.domain.message import Message
 from bot.domain.secret import SecretScope
 from bridge.protocol import ChatMode
@@ -36,6 +38,12 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
     return Agent(**known | {"paid_by": SecretScope(values["paid_by"])})
 
 
+def message_values(message: Message) -> dict[str, Any]:
+    """The columns of a message; its files are JSON, each an id and a name."""
+    files = json.dumps([[file.id, file.name] for file in message.files])
+    return asdict(message) | {"mode": message.mode.value, "files": files}
+
+
 def message_of(row: Row[Any]) -> Message:
     """The message in a row."""
     return Message(
@@ -46,6 +54,7 @@ def message_of(row: Row[Any]) -> Message:
         task_id=row.task_id,
         mode=ChatMode(row.mode),
         order=row.order,
+        files=tuple(Attachment(*pair) for pair in json.loads(row.files)),
     )
 
 

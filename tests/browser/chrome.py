@@ -26,6 +26,9 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
 WAIT_SECONDS = 10.0
+# A container that starts changes the machine's network, and Chromium then drops what it loads.
+NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
+LOADS = 3
 POLL_SECONDS = 0.05
 KEYS = {
     "Enter": ("Enter", 13, "\r"), "Tab": ("Tab", 9, ""), "Escape": ("Escape", 27, ""),
@@ -59,12 +62,23 @@ class Page:
         return await asyncio.to_thread(self.browser.command, self.window, method, parameters)
 
     async def open(self, url: str) -> None:
-        answer = await self.send("Page.navigate", url=url)
-        if "errorText" in answer:
-            raise PageError(f"{url}: {answer['errorText']}")
+        await self._load("Page.navigate", url=url)
 
     async def reload(self) -> None:
-        await self.send("Page.reload")
+        await self._load("Page.reload")
+
+    async def _load(self, method: str, **parameters: Any) -> None:
+        """Load, again when the load was dropped, until the page's program runs."""
+        await self.run("document.body?.replaceChildren()")
+        for attempt in range(1, LOADS + 1):
+            answer = await self.send(method, **parameters)
+            try:
+                await self.until("document.getElementById('app')?.childElementCount")
+            except PageError:
+                if attempt == LOADS:
+                    raise PageError(f"{method} {parameters}: {answer}") from None
+            else:
+                return
 
     async def run(self, expression: str) -> Any:
         """The value of a JavaScript expression, promises awaited."""
@@ -221,7 +235,8 @@ class Browser:
         """What pages have thrown, logged as an error or failed to load since the last call."""
         with self._lock:
             entries = self._driver.get_log("browser")  # type: ignore[no-untyped-call]
-            return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+            said = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+            return [message for message in said if NETWORK_CHANGED not in message]
 
     def close(self, window: str) -> None:
         with self._lock:

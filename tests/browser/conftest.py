@@ -45,6 +45,8 @@ async def page(stage: Stage, browser: Browser) -> AsyncIterator[Page]:
     await opened.open(stage.playground.page_url)
     yield opened
     await opened.close()
+    if stage.bot.containers():
+        stage.bot.remove_agents()  # one failure is enough; the next test starts with nothing
     assert browser.errors() == []
 
 

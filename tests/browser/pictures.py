@@ -20,6 +20,7 @@ async def take(page: Page) -> None:
     """Walk through the first two demonstrations."""
     await page.sees("A thread becomes a coding agent")
     await page.colours("dark")
+    await page.until("!document.getAnimations().length")
     await page.picture(PICTURES / "start-dark.png")
     await page.colours("light")
     await page.click("button[data-demo=fix]", "Start")
@@ -27,6 +28,7 @@ async def take(page: Page) -> None:
     await page.click("nav button", "Start here")
     await page.click("button[data-demo=feature]", "Start")
     await page.sees("In which order should", THREAD, WORK_SECONDS)
+    await page.sees("Task 1", THREAD, WORK_SECONDS)
     await page.size(390, 844, phone=True)
     await page.picture(PICTURES / "phone.png")
     await page.size(1360, 860)

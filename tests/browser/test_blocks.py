@@ -101,3 +101,16 @@ async def test_a_long_message_is_folded_and_unfolds(page: Page, workspace: Works
     await page.has(f"{TALK} button[aria-expanded=true]")
     height = "document.querySelector('.content.long').clientHeight"
     assert await page.run(height) > 10_000
+
+
+async def test_news_do_not_exchange_the_branches_under_a_click(
+    page: Page, workspace: Workspace
+) -> None:
+    await page.click("nav button", "demo/todo")
+    await page.has("button.branch")
+    await page.run("document.querySelector('button.branch').isTheFirst = true")
+    read = "performance.getEntriesByType('resource').filter(e => e.name.includes('/git/')).length"
+    for number in (2, 3):  # the second reading begins when the first has been dealt with
+        await workspace.client.chat_postMessage(channel=GENERAL, text="pushed nothing")
+        await page.until(f"{read} >= {number}")
+    assert await page.run("document.querySelector('button.branch').isTheFirst")

@@ -8,6 +8,7 @@ from bot.agents.ports import Saved
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import TaskCard
+from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.secret import SecretScope
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
@@ -23,6 +24,7 @@ from bot.slack.render.card import (
     changed,
     cost_of,
 )
+from bot.slack.render.denied import denied_line
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -54,8 +56,8 @@ class SlackVoice:
 
     def root(self, agent: Agent) -> Post:
         """The message that starts the thread; in a thread that exists it is a reply."""
-        facts = [code(str(agent.repo))]
-        if agent.source_branch:
+        facts = [code(str(agent.repo)) if agent.repo.exists else "an empty workspace"]
+        if agent.source_branch and agent.repo.exists:
             facts.append(f"from {code(agent.source_branch)}")
         facts += [
             f"branch {code(agent.target_branch)}",
@@ -91,7 +93,8 @@ class SlackVoice:
 
     def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Saved) -> Post:
         """Who stopped the agent, what was changed, and what is left of it."""
-        head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
+        by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
+        head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
@@ -108,6 +111,10 @@ class SlackVoice:
         why = f"{line(event.error.message, 300)} " if event.error else ""
         text = f"{why}{code(event.model)} goes on in place of {code(event.previous)}."
         return self.notice(agent, f"fallback:{event.seq}", text)
+
+    def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
+        """A line about refused hosts; names and command come from a container."""
+        return self.notice(agent, f"denied:{key}", denied_line(command, hosts))
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""

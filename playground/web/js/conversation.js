@@ -102,8 +102,9 @@ export class MessageList {
   /** The arrows walk through the messages; the buttons of one are reached by Tab. */
   step(event) {
     if (!["ArrowDown", "ArrowUp", "Home", "End"].includes(event.key)) return;
-    const own = event.target.closest?.(".message");
-    if (event.target !== this.node && event.target !== own) return;
+    // Fields, and what scrolls by itself, have another use for these keys.
+    if (event.target.closest("textarea, input, select, pre, .table")) return;
+    const own = event.target.closest(".message");
     event.preventDefault();
     const rows = [...this.inner.querySelectorAll(".message")];
     const at = rows.indexOf(own);

@@ -105,12 +105,14 @@ export const leaveHome = () => { openedHome = ""; };
 export async function repository(node, place) {
   const mark = `repository:${place}`;
   if (node.dataset.mark === mark) return;
+  const again = node.dataset.mark === `again:${place}`;
   node.dataset.mark = mark;
   const [name, branch] = place.slice(4).split("@");
-  fill(node, h("div", { class: "repository" }, h("p", { class: "quiet" }, "Reading the repository…")));
+  if (!again) fill(node, h("div", { class: "repository" }, h("p", { class: "quiet" }, "Reading the repository…")));
   try {
-    const shown = branch ? await branchPage(name, branch) : await branchesPage(name);
-    if (node.dataset.mark === mark) fill(node, h("div", { class: "repository" }, shown));
+    const shown = h("div", { class: "repository" }, branch ? await branchPage(name, branch) : await branchesPage(name));
+    // What did not change stays as it is, under whoever is about to click it.
+    if (node.dataset.mark === mark && !node.firstElementChild?.isEqualNode(shown)) fill(node, shown);
   } catch (error) {
     if (node.dataset.mark === mark) fill(node, h("div", { class: "empty" }, h("h2", {}, "That cannot be shown"), h("p", {}, error.message)));
   }
@@ -118,7 +120,7 @@ export async function repository(node, place) {
 
 /** Read the repository again, after a push. */
 export function refreshRepository(node) {
-  if (node.dataset.mark?.startsWith("repository:")) node.dataset.mark = "";
+  node.dataset.mark = node.dataset.mark?.replace(/^repository:/, "again:") ?? "";
 }
 
 async function branchesPage(name) {

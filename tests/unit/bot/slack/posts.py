@@ -32,7 +32,7 @@ class Words:
 
 def posts(words: Words) -> Mapping[str, Post]:
     """The posts of one agent, in every shape they have."""
-    agent, cards = _agent(words), _cards(words)
+    agent, cards = agent_of(words), _cards(words)
     made = {
         "root": VOICE.root(agent),
         "root_of_an_unknown_branch": VOICE.root(replace(agent, source_branch=None)),
@@ -68,7 +68,7 @@ def wire(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _agent(words: Words) -> Agent:
+def agent_of(words: Words) -> Agent:
     return Agent(
         id="k3f9ab",
         team="T1",
