@@ -15,7 +15,7 @@ from bot.agents.ledger_ports import UsageWrites
 from bot.agents.rule_ports import RuleWrites
 from bot.agents.sandbox import SocketFolders
 from bot.domain.agent import Agent, RepoRef, ThreadRef
-from bot.domain.card import TaskCard
+from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
@@ -341,6 +341,9 @@ class Voice(Protocol):
 
     def card(self, agent: Agent, card: TaskCard) -> Post:
         """The live card of a task; a line once the task has ended."""
+
+    def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
+        """What one step of a task did, as a message of its own."""
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task: the model's answer, a limit or a trouble; the only notification."""

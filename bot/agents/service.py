@@ -10,6 +10,7 @@ from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
+from bot.agents.quieting import Quieting
 from bot.agents.reading import Reading
 from bot.agents.results import Results
 from bot.agents.revision import Revision
@@ -58,6 +59,7 @@ class AgentService:
         # Fair: replies that arrive together are stored in the order of their arrival.
         self._replying = asyncio.Lock()
         self._models = ModelSwitch(world)
+        self._quieting = Quieting(world)
         self.continuation = Continuation(world, fleet)
         self.allowance = Allowance(world, fleet)
         self._starter = Starter(world, fleet, self._stopper)
@@ -82,6 +84,10 @@ class AgentService:
         The same message twice has one effect.
         """
         async with self._replying:
+            if await self._quieting.take(
+                reply.thread, reply.user, reply.ts, reply.text, reply.client_msg_id
+            ):
+                return True
             rest = await self._models.rest_of(
                 reply.thread, reply.ts, reply.text, reply.client_msg_id
             )

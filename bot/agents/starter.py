@@ -62,12 +62,13 @@ class Starter:
         """
         command = replace(command, task=self._world.hide(command.task))
         await self._check_place(command.repo, origin)
-        model = command.model or await self._model(origin)
+        known = await self._preferences(origin)
+        model = command.model or known.model or self._world.settings.agent_model
         branch, _ = await asyncio.gather(
             self._branch(command),
             self._world.gateway.check_model(model),
         )
-        agent = self._new_agent(command, origin, model, branch)
+        agent = replace(self._new_agent(command, origin, model, branch), verbosity=known.verbosity)
         with self._fleet.hold(agent.id):
             started = await self._open_and_launch(
                 agent, self._first(agent, command, opening), origin
@@ -77,11 +78,10 @@ class Starter:
             await self._launch_if_placed(agent.id)
         return started
 
-    async def _model(self, origin: Origin) -> str:
+    async def _preferences(self, origin: Origin) -> Preferences:
         store = self._world.store
         here = await store.channel_settings(origin.team, origin.channel)
-        theirs = await store.channel_settings(origin.team, origin.user)
-        return Preferences.of(here, theirs).model or self._world.settings.agent_model
+        return Preferences.of(here, await store.channel_settings(origin.team, origin.user))
 
     async def _branch(self, command: StartAgent) -> str:
         if not command.repo.exists:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Self, assert_never
 
 from bot.domain.secret import SecretScope
+from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 from bridge.protocol import (
     AgentEvent,
@@ -167,6 +168,7 @@ class Agent:
     spent_nano: int = 0
     placed: bool = False
     waiting_since: float = 0.0
+    verbosity: Verbosity = Verbosity.NORMAL
     paid_by: SecretScope = SecretScope.DEPLOYMENT
 
     @property

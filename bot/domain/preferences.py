@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from bot.domain.agent import RepoRef
-from bot.domain.settings_command import Verbosity, checked_model
+from bot.domain.settings_command import checked_model
+from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 
 

@@ -2,22 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
 from bot.domain.agent import RepoRef
+from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 
 MAX_MODEL_CHARS = 200
 _WHO = ("start", "steer", "stop")
 _DEFAULT = frozenset({"default", "none", "-"})
-
-
-class Verbosity(StrEnum):
-    """How much a thread shows while a task is at work: the card at its end, live, or each step."""
-
-    QUIET = "quiet"
-    NORMAL = "normal"
-    VERBOSE = "verbose"
 
 
 @dataclass(frozen=True, slots=True)

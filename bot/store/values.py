@@ -10,6 +10,7 @@ from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef
 from bot.domain.attachment import Attachment
 from bot.domain.message import Message
 from bot.domain.secret import SecretScope
+from bot.domain.verbosity import Verbosity
 from bridge.protocol import ChatMode
 
 ALIVE_STATUSES = tuple(sorted(status.value for status in ALIVE))
@@ -23,6 +24,7 @@ def agent_values(agent: Agent) -> dict[str, Any]:
         "repo_owner": agent.repo.owner,
         "repo_name": agent.repo.name,
         "status": agent.status.value,
+        "verbosity": agent.verbosity.value,
         "paid_by": agent.paid_by.value,
     }
 
@@ -34,7 +36,11 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
     values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
     repo = RepoRef(values.pop("repo_owner"), values.pop("repo_name"))
     known = {item.name: values[item.name] for item in fields(Agent) if item.name in values}
-    known |= {"repo": repo, "status": AgentStatus(values["status"])}
+    known |= {
+        "repo": repo,
+        "status": AgentStatus(values["status"]),
+        "verbosity": Verbosity(values["verbosity"]),
+    }
     return Agent(**known | {"paid_by": SecretScope(values["paid_by"])})
 
 

@@ -7,7 +7,7 @@ from typing import assert_never
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
-from bot.domain.card import TaskCard
+from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.secret import SecretScope
@@ -23,6 +23,7 @@ from bot.slack.render.card import (
     card_blocks,
     changed,
     cost_of,
+    tool_line,
 )
 from bot.slack.render.denied import denied_line
 from bot.slack.render.text import (
@@ -39,6 +40,7 @@ from bot.slack.render.text import (
 from bridge.protocol import ErrorCode, ModelChanged, Outcome
 
 SHOWN_FILES = 8
+SHOWN_TOOLS = 10
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 
 
@@ -73,6 +75,16 @@ class SlackVoice:
         """The live card of a task; a line once the task has ended."""
         text, blocks = card_blocks(agent, card)
         return _message(agent, f"card:{card.task_id}", text, blocks, Priority.PROGRESS)
+
+    def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
+        """What one step of a task did, as a message of its own."""
+        head = f"*Step {number}*"
+        shown = [tool_line(tool) for tool in lines]
+        blocks = [section("\n".join([head, *shown[:SHOWN_TOOLS]]))]
+        if len(shown) > SHOWN_TOOLS:
+            blocks.append(context(f"and {len(shown) - SHOWN_TOOLS} more"))
+        text = f"Step {number}: {', '.join(escaped(tool.tool) for tool in lines[:SHOWN_TOOLS])}"
+        return _message(agent, f"step:{card.task_id}:{number}", text, blocks, Priority.NOTICE)
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task, in as many messages as its length needs."""
