@@ -105,3 +105,11 @@ async def _must(checkout: Workspace, *arguments: str) -> None:
     if finished.exit_code != 0:
         said = finished.stderr.text.strip()[-500:]
         raise WorkspaceError(failure_code(said), f"git {arguments[0]} failed: {said}")
+
+
+async def commit_all(checkout: Workspace, message: str) -> None:
+    """Make what is not committed yet one commit, if there is any; raises WorkspaceError."""
+    await _must(checkout, "add", "--all")
+    if (await git(checkout, "diff", "--cached", "--quiet")).exit_code != 0:
+        named = ("--no-verify", "--no-gpg-sign", "--message", message)
+        await _must(checkout, "commit", "--quiet", *named)

@@ -9,7 +9,7 @@ from bridge import pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.equipment import Equipment
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, WorkspaceError
 from bridge.events import EventLog
 from bridge.executor import Executor
 from bridge.ledger import Ledger
@@ -250,9 +250,11 @@ class Session:
         ready, token = self._bench.ready(), self._settings.git_token
         place, url = self._bench.workspace, request.clone_url
         async with self._pushing:
-            said = await self._hands.commit_all(request.commit_message)
-            if said:
-                return Pushed(refusal=said)
+            if request.commit_message is not None:
+                try:
+                    await self._hands.commit_all(request.commit_message)
+                except WorkspaceError as error:
+                    return Pushed(refusal=error.message[:1_000])
             head = await self._hands.head()
             return await pushing.push(place, url, ready, head, git_token=token)
 

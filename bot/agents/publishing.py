@@ -33,6 +33,7 @@ NO_CREDENTIAL = (
     "There is no token here that may push to `{repo}`. Store one for this repository with "
     "`/agent secrets`, or ask an admin to set GITHUB_TOKEN; the patch has the changes meanwhile."
 )
+NO_REPOSITORY = "This agent has no repository to push to. The patch has the changes."
 SWITCHED_OFF = "Pushing is switched off here (PUSH_BRANCHES). The patch has the changes."
 REFUSED = "The git host did not take the branch: {why} The changes are kept here and in the patch."
 
@@ -78,7 +79,7 @@ class Publishing:
 
     async def state(self, agent: Agent) -> PullRequest | None:
         """The pull request of this agent's branch; None when there is none, or nobody says."""
-        if not await self._world.gateway.may_push(agent.repo):
+        if not agent.repo.exists or not await self._world.gateway.may_push(agent.repo):
             return None
         try:
             return await self._pulls.find(agent.repo, agent.target_branch)
@@ -118,6 +119,8 @@ class Publishing:
 
     async def _push(self, agent: Agent) -> None:
         settings = self._world.settings
+        if not agent.repo.exists:
+            raise UserError(NO_REPOSITORY)
         if not settings.push_branches:
             raise UserError(SWITCHED_OFF)
         if not await self._world.gateway.may_push(agent.repo):

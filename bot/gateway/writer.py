@@ -1,12 +1,16 @@
 """Makes a model call for an agent through the agent's own door, so that its budget pays."""
 
 import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.agents.ports import Access
+from bot.agents.sandbox import GATEWAY_SOCKET
 from bot.domain.agent import Agent, RepoRef
 from bot.gateway.relay import BodyTooLargeError, read_bounded
 
@@ -58,14 +62,38 @@ class DoorWriter:
         headers = {"Authorization": f"Bearer {access.token.get_secret_value()}"}
         url = f"{access.model_base_url}/chat/completions"
         try:
-            async with self._session.post(
-                url, json=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT
-            ) as answer:
+            async with (
+                self._way(access) as session,
+                session.post(
+                    url, json=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT
+                ) as answer,
+            ):
                 found = await read_bounded(answer, _MAX_ANSWER_BYTES)
                 if answer.status != 200:  # noqa: PLR2004
                     _log.info("agent %s: nothing was written (%d)", agent.id, answer.status)
                     return ""
                 return _Completion.model_validate_json(found).choices[0].message.content or ""
-        except (aiohttp.ClientError, TimeoutError, BodyTooLargeError, ValidationError) as error:
+        except (
+            aiohttp.ClientError,
+            OSError,
+            TimeoutError,
+            BodyTooLargeError,
+            ValidationError,
+        ) as error:
             _log.info("agent %s: nothing was written: %s", agent.id, type(error).__name__)
             return ""
+
+    @asynccontextmanager
+    async def _way(self, access: Access) -> AsyncIterator[aiohttp.ClientSession]:
+        """The port that all share, or the agent's own socket where containers have no network."""
+        if access.folders is None:
+            yield self._session
+            return
+        # By the open folder, because an address of a socket has room for 107 bytes only.
+        folder = os.open(access.folders.gateway, os.O_PATH | os.O_DIRECTORY)
+        try:
+            connector = aiohttp.UnixConnector(path=f"/proc/self/fd/{folder}/{GATEWAY_SOCKET}")
+            async with aiohttp.ClientSession(connector=connector) as session:
+                yield session
+        finally:
+            os.close(folder)

@@ -91,6 +91,13 @@ class ReadHead(_Errand):
     do: Literal["read_head"] = "read_head"
 
 
+class CommitAll(_Errand):
+    """Make what is not committed yet one commit, if there is any."""
+
+    do: Literal["commit_all"] = "commit_all"
+    message: str
+
+
 class ReadAppliedDigest(_Errand):
     """The digest of the patch that was put into the checkout; empty when there was none."""
 
@@ -115,14 +122,6 @@ class StartOver(_Errand):
     """Put the checkout back to its commit."""
 
     do: Literal["start_over"] = "start_over"
-
-
-class CommitAll(_Errand):
-    """Commit what is not committed yet; why it cannot be, or nothing."""
-
-    answer = _TEXT
-    do: Literal["commit_all"] = "commit_all"
-    message: str
 
 
 class KeepFiles(_Errand):
@@ -171,11 +170,11 @@ Errand = Annotated[
     | ReadDiff
     | ReadPatch
     | ReadHead
+    | CommitAll
     | ReadAppliedDigest
     | AskWhetherChanged
     | ApplyPatch
     | StartOver
-    | CommitAll
     | KeepFiles
     | ReadTree
     | ReadKeptTree

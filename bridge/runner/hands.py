@@ -69,10 +69,9 @@ class Hands:
         """The commit that HEAD stands for."""
         return await self._value(ReadHead()) or None
 
-    async def commit_all(self, message: str | None) -> str:
-        """Commit what is not committed yet, if there is a message; "" or why it cannot be."""
-        said: str = await self._value(CommitAll(message=message)) if message is not None else ""
-        return said
+    async def commit_all(self, message: str) -> None:
+        """Make what is not committed yet one commit, if there is any."""
+        await self._runner.perform(CommitAll(message=message))
 
     async def keep(self, task_id: str) -> None:
         """Keep the files as they are before this task."""

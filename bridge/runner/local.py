@@ -7,10 +7,9 @@ from typing import Any, assert_never
 
 from bridge import attachments, checkout, snapshots
 from bridge.background import Processes
-from bridge.branches import commit
+from bridge.branches import commit, commit_all
 from bridge.errors import ToolError
 from bridge.patching import applied_digest, apply_patch, is_changed, start_over
-from bridge.pushing import commit_all
 from bridge.reaper import end_all_others
 from bridge.runner.errands import (
     ApplyPatch,
@@ -69,7 +68,7 @@ class LocalRunner:
                 return Done(await checkout.diff(self._workspace, base, limit))
             case ReadPatch():
                 return Done(data=await checkout.patch(self._workspace, errand.base_commit))
-            case CommitAll() | KeepFiles() | ReadTree() | ReadKeptTree() | PutFilesBack():
+            case KeepFiles() | ReadTree() | ReadKeptTree() | PutFilesBack():
                 return Done(await self._keep_or_put_back(errand))
             case Attach():
                 put = attachments.put
@@ -79,12 +78,19 @@ class LocalRunner:
 
     async def _look_or_mend(
         self,
-        errand: ReadHead | ReadAppliedDigest | AskWhetherChanged | ApplyPatch | StartOver,
+        errand: ReadHead
+        | CommitAll
+        | ReadAppliedDigest
+        | AskWhetherChanged
+        | ApplyPatch
+        | StartOver,
         data: bytes,
     ) -> object:
         match errand:
             case ReadHead():
                 return await commit(self._workspace, "HEAD") or ""
+            case CommitAll():
+                await commit_all(self._workspace, errand.message)
             case ReadAppliedDigest():
                 return await applied_digest(self._workspace)
             case AskWhetherChanged():
@@ -98,11 +104,9 @@ class LocalRunner:
         return None
 
     async def _keep_or_put_back(
-        self, errand: CommitAll | KeepFiles | ReadTree | ReadKeptTree | PutFilesBack
+        self, errand: KeepFiles | ReadTree | ReadKeptTree | PutFilesBack
     ) -> object:
         match errand:
-            case CommitAll():
-                return await commit_all(self._workspace, errand.message)
             case KeepFiles():
                 await snapshots.keep(self._workspace, errand.task_id)
             case ReadTree():
