@@ -166,7 +166,9 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
 
 
 def _plan(words: Words) -> tuple[PlanItem, ...]:
-    return tuple(PlanItem(text=wire(words.title)[:200] or "none", status=status) for status in PlanStatus)
+    return tuple(
+        PlanItem(text=wire(words.title)[:200] or "none", status=status) for status in PlanStatus
+    )
 
 
 def _evidence(words: Words) -> Evidence:
