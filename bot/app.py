@@ -12,8 +12,10 @@ from pathlib import Path
 
 import aiohttp
 from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.accounting import Accountant
+from bot.agents.denials import Denials
 from bot.agents.fleet import Fleet
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
@@ -22,16 +24,21 @@ from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
+from bot.control import listening
 from bot.crashpoints import CrashPoints
 from bot.doctor import Doctor
+from bot.domain.policy import Action
 from bot.errors import BotError
 from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
+from bot.runtime.sealing import is_sealed
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
 from bot.slack.desks import open_desks
+from bot.slack.files import SlackFiles
+from bot.slack.home_desk import HomeDesk
 from bot.slack.identity import identify, slack_client
 from bot.slack.inbox import Inbox
 from bot.slack.incoming import is_urgent
@@ -63,7 +70,9 @@ class Parts:
     inbox: Inbox
     outbox: Outbox
     catch_up: CatchUp
+    home: HomeDesk
     doctor: Doctor
+    denials: Denials
 
 
 async def serve(settings: Settings, redact: Redactor) -> None:
@@ -83,7 +92,9 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
         recovering = group.create_task(parts.recovery.run())
         pruning = group.create_task(_prune_for_ever(parts.store))
         catching_up = group.create_task(parts.catch_up.serve())
+        showing = group.create_task(parts.home.serve())
         admitting = group.create_task(parts.fleet.admit_for_ever())
+        telling = group.create_task(parts.denials.run())
         # What was stored is older than anything that is about to arrive.
         await parts.inbox.replay(parts.app)
         async with _connected(settings, parts):
@@ -91,7 +102,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
             logger.info("ready")
             await stop.wait()
             logger.info("stopping; the containers work on")
-        for task in (recovering, pruning, catching_up, admitting):
+        for task in (recovering, pruning, catching_up, admitting, showing, telling):
             task.cancel()
         await parts.fleet.close()
         await parts.outbox.drain(DRAIN_SECONDS)
@@ -116,6 +127,8 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         gateway = await stack.enter_async_context(
             _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
         )
+        denials = Denials(store, voice)
+        gateway.denied = denials.note
         client = slack_client(settings, session)
         identity = await identify(client)
         points = CrashPoints(settings.crash_at)
@@ -139,12 +152,19 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             bridge_token=redact.hiding(gateway.tokens.bridge_token),
             variables=keyring.variables,
             hide=redact.known,
+            files=SlackFiles(slack, session, settings.slack_bot_token),
             examine=doctor.examine,
         )
         fleet = Fleet(world)
         store.on_left = fleet.somebody_left.set
         service = AgentService(world, fleet)
         gate = Gate(world, SlackPeople(slack, identity.team))
+
+        async def stop_agent(agent_id: str) -> None:
+            await service.stop(agent_id, "")
+            await gate.note(Action.STOP, "operator", agent_id)
+
+        await stack.enter_async_context(listening(data_dir, stop_agent))
         desks = open_desks(
             service,
             gate,
@@ -154,6 +174,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             slack,
             workspace_url=identity.workspace_url,
         )
+        store.on_saved = desks.home.changed
         stop_reaction = settings.slack_stop_reaction
         inbox_rows = points.around("inbox", store.inbox_rows)
         inbox = Inbox(inbox_rows, lambda body: is_urgent(body, stop_reaction))
@@ -165,16 +186,31 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             stop_reaction=stop_reaction,
         )
         store.retention.keep_days = settings.retention_days
-        app = AsyncApp(
-            client=client,
-            signing_secret=settings.slack_signing_secret.get_secret_value() or None,
-            request_verification_enabled=not settings.socket_mode,
-        )
-        app.use(Sealing(keyring.seal, redact.known).middleware)
-        app.use(inbox.middleware)
+        app = _bolt(settings, client, Sealing(keyring.seal, redact.known), inbox)
         register_listeners(app, desks, inbox, stop_reaction)
-        recovery = Recovery(world, service, fleet)
-        yield Parts(app, store, fleet, recovery, inbox, outbox, catch_up, doctor)
+        yield Parts(
+            app,
+            store,
+            fleet,
+            Recovery(world, service, fleet),
+            inbox,
+            outbox,
+            catch_up,
+            desks.home,
+            doctor,
+            denials,
+        )
+
+
+def _bolt(settings: Settings, client: AsyncWebClient, sealing: Sealing, inbox: Inbox) -> AsyncApp:
+    app = AsyncApp(
+        client=client,
+        signing_secret=settings.slack_signing_secret.get_secret_value() or None,
+        request_verification_enabled=not settings.socket_mode,
+    )
+    app.use(sealing.middleware)
+    app.use(inbox.middleware)
+    return app
 
 
 @asynccontextmanager
@@ -195,8 +231,11 @@ async def _gateway(
     gateway.account_with(accountant)
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():
-        gateway.open(agent.id, agent.repo)
-    await gateway.start(settings.gateway_host or await runtime.network_gateway())
+        await gateway.open(agent.id, agent.repo)
+    if await is_sealed(runtime.why_not_sealed, settings):
+        await gateway.start_sealed()
+    else:
+        await gateway.start(settings.gateway_host or await runtime.network_gateway())
     try:
         yield gateway
     finally:

@@ -10,6 +10,7 @@ from bot.config import Settings
 from bot.errors import ConfigurationError, UserError
 from bot.logs import set_up_logs
 from bot.operating.doctor import doctor_command
+from bot.operating.fleet import COMMANDS as FLEET_COMMANDS
 from bot.operating.setup import setup_command
 from bot.records import COMMANDS
 from bot.redaction import Redactor
@@ -22,7 +23,7 @@ def main() -> None:
     """Self-hosted autonomous coding agents in Slack threads."""
 
 
-for _command in (*COMMANDS, doctor_command, setup_command):
+for _command in (*COMMANDS, doctor_command, setup_command, *FLEET_COMMANDS):
     main.add_command(_command)
 
 

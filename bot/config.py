@@ -1,8 +1,9 @@
 """The bot's settings: the environment or `.env`, read once at start; every default is here."""
 
+import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -12,6 +13,14 @@ from bot.errors import ConfigurationError
 
 REPOSITORY_PATTERN = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/(?:\*|[A-Za-z0-9_][A-Za-z0-9._-]{0,99})"
+)
+# `name=0.5/1.5`: dollars for a million tokens, of the prompt and of the answer.
+MODEL_PRICE_PATTERN = re.compile(
+    r"([^=\s]{1,200})=(\d{1,6}(?:\.\d{1,9})?)/(\d{1,6}(?:\.\d{1,9})?)", re.ASCII
+)
+_HOST_PATTERN = re.compile(
+    r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*|[0-9a-f:.]{2,45}",
+    re.IGNORECASE,
 )
 # In the environment: with commas between.
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -39,11 +48,13 @@ class Settings(BaseSettings):
     agent_model: str = "anthropic/claude-3.5-sonnet"
     agent_fallback_models: Annotated[tuple[str, ...], NoDecode] = ()
     agent_summary_model: str = ""
+    agent_plan_model: str = ""
     agent_context_tokens: int = Field(default=0, ge=0, le=100_000_000)
     agent_max_steps: int = Field(default=15, ge=1, le=200)
     agent_max_steps_limit: int = Field(default=50, ge=1, le=1_000)
 
     model_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    model_prices: Words = ()
     model_max_tokens: int = Field(default=16_384, ge=256, le=1_000_000)
     model_calls_per_minute: int = Field(default=120, ge=0, le=100_000)
 
@@ -77,6 +88,10 @@ class Settings(BaseSettings):
     clone_timeout_seconds: float = Field(default=600.0, gt=0)
     sleep_after_seconds: float = Field(default=1_800.0, gt=0)
     reconcile_seconds: float = Field(default=30.0, gt=0)
+    sandbox_network: Literal["", "sealed", "open"] = ""
+    egress_allow: Words = ()
+    egress_registries: bool = True
+    egress_private_networks: Words = ()
     gateway_host: str = ""
     gateway_port: int = Field(default=0, ge=0, le=65_535)
 
@@ -101,8 +116,11 @@ class Settings(BaseSettings):
 
     @field_validator(
         "command_allow",
+        "egress_allow",
+        "egress_private_networks",
         "agent_fallback_models",
         "model_allow",
+        "model_prices",
         "admins",
         "allowed_channels",
         "allowed_repositories",
@@ -119,6 +137,33 @@ class Settings(BaseSettings):
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [word for word in value if not REPOSITORY_PATTERN.fullmatch(word)]:
             raise ValueError(f"{wrong[0][:100]} is neither owner/name nor owner/*")
+        return value
+
+    @field_validator("model_prices")
+    @classmethod
+    def _prices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in value if not MODEL_PRICE_PATTERN.fullmatch(word)]:
+            raise ValueError(
+                f"{wrong[0][:100]} is no price: write name=0.50/1.50, the dollars for a million "
+                "tokens of the prompt and of the answer"
+            )
+        return value
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in value if not _HOST_PATTERN.fullmatch(word)]:
+            raise ValueError(
+                f"{wrong[0][:100]} is no host name; write example.com, *.example.com or *, without "
+                "scheme, port or path"
+            )
+        return value
+
+    @field_validator("egress_private_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            ipaddress.ip_network(word)  # its ValueError names what is wrong
         return value
 
     @field_validator("agent_context_tokens")

@@ -65,7 +65,7 @@ class Doctor:
             "clock": lambda: slack_checks.clock(bot),
             "engine": lambda: runtime_checks.engine(runtime, settings),
             "image": lambda: runtime_checks.image(runtime, settings, CODE),
-            "network": lambda: runtime_checks.network(settings.gateway_port),
+            "network": lambda: runtime_checks.network(runtime, settings),
             "disk": self._disk,
             "database": lambda: store_checks.database(database),
             "model key": lambda: gateway_checks.model_key(session, settings),

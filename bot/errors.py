@@ -49,6 +49,10 @@ class RepositoryError(UserError):
     """The repository or branch is not there, or the token has no access."""
 
 
+class FileUnavailable(UserError):
+    """A file that a person attached cannot be had."""
+
+
 class ModelUnusable(UserError):
     """The model cannot be used: unknown, refused, or without tool calling."""
 

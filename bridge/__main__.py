@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import sys
 
 from pydantic import ValidationError
@@ -16,6 +17,8 @@ from bridge.listening import listening_socket
 from bridge.llm import OpenAIChatModel
 from bridge.logs import set_up_logs
 from bridge.protocol import PROTOCOL_VERSION
+from bridge.runner.distant import DistantRunner
+from bridge.runner.hands import through
 from bridge.server import create_app
 from bridge.session import Session
 from bridge.tools import default_tools
@@ -55,7 +58,11 @@ async def _serve(settings: BridgeSettings) -> None:
         progress_timeout_seconds=settings.model_progress_timeout_seconds,
         context_tokens=settings.model_context_tokens,
     )
-    session = Session(settings, model, default_tools())
+    tools, runner = default_tools(), None
+    if settings.launcher_fd is not None:
+        runner = DistantRunner(socket.socket(fileno=settings.launcher_fd))
+        tools = through(runner, tools)
+    session = Session(settings, model, tools, runner=runner)
     answered, stop = asyncio.Event(), asyncio.Event()
     doorway = Doorway()
     app = create_app(session, settings.bridge_token, doorway=doorway, on_request=answered.set)
@@ -67,16 +74,25 @@ async def _serve(settings: BridgeSettings) -> None:
             async with doorway.serving(app, listener):
                 _log.info("listening on %s", name)
                 async with asyncio.TaskGroup() as group:
+                    hands = group.create_task(runner.run()) if runner else None
                     work = group.create_task(session.run())
                     warm = group.create_task(_prewarm(model, answered))
                     await stop.wait()
                     work.cancel()
                     warm.cancel()
+                    if hands is not None:
+                        group.create_task(_cancel_after(work, hands))
                 session.events.end_readers()
     finally:
         session.close()
         await model.close()
     _log.info("stopped")
+
+
+async def _cancel_after(work: asyncio.Task[None], hands: asyncio.Task[None]) -> None:
+    """The tool at work is ended through the runner, so its connection is closed last."""
+    await asyncio.wait((work,))
+    hands.cancel()
 
 
 async def _prewarm(model: OpenAIChatModel, answered: asyncio.Event) -> None:

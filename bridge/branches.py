@@ -3,9 +3,21 @@
 import re
 
 from bridge.errors import WorkspaceError
-from bridge.git import failure_code, git
+from bridge.git import failure_code, git, git_at
 from bridge.protocol import ErrorCode, WorkspaceRequest
 from bridge.workspace import TEMPORARY_PREFIX, Workspace
+
+# Git knows it without having it.
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_NOBODY = {
+    f"GIT_{role}_{name}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for name, value in (
+        ("NAME", "Threadsmith"),
+        ("EMAIL", "threadsmith@localhost"),
+        ("DATE", "2000-01-01T00:00:00Z"),
+    )
+}
 
 
 def check_names(*names: str | None) -> None:
@@ -47,6 +59,21 @@ async def set_up(request: WorkspaceRequest, checkout: Workspace) -> tuple[str, s
     with (info / "exclude").open("a") as exclude:
         exclude.write(f"{TEMPORARY_PREFIX}*\n")
     return source, request.base_commit or await base_of(checkout, source, target) or start
+
+
+async def begin_empty(checkout: Workspace) -> None:
+    """Make a repository whose `main` holds one empty commit, with the same id each time.
+
+    Its remote has no address: nothing can be fetched or pushed. Raises WorkspaceError.
+    """
+    await _must(checkout, "init", "--quiet", "--template=", "--initial-branch=main")
+    made = await git_at(
+        checkout.root,
+        *("commit-tree", "-m", "An empty workspace", _EMPTY_TREE),
+        extra_environment=_NOBODY,
+    )
+    for name in ("refs/heads/main", "refs/remotes/origin/main"):
+        await _must(checkout, "update-ref", name, made.stdout.text.strip())
 
 
 async def base_of(checkout: Workspace, source: str, target: str) -> str | None:

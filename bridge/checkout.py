@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.branches import base_of, check_names, commit, set_up
+from bridge.branches import base_of, begin_empty, check_names, commit, set_up
 from bridge.comparison import changes, diff, patch
 from bridge.errors import WorkspaceError
 from bridge.git import authorisation, failure_code, git, git_at, without_token
-from bridge.patching import SavedPatch
+from bridge.patching import apply_patch
 from bridge.process import Finished, StartError
 from bridge.protocol import ErrorCode, WorkspaceReady, WorkspaceRequest
 from bridge.workspace import Workspace
@@ -38,13 +38,13 @@ async def clone(
     *,
     git_token: SecretStr | None,
     timeout_seconds: float,
-    saved_patch: SavedPatch | None = None,
+    saved_patch: bytes = b"",
 ) -> WorkspaceReady:
     """Make the checkout, or find it there.
 
     The work happens in a directory of its own inside the workspace, and moves up when it is whole:
-    what a killed clone left is recognised by that directory, removed and done again. A saved patch
-    is part of the whole.
+    what a killed clone left is recognised by that directory, removed and done again. A saved
+    patch is part of the whole, but does not go into a checkout that is there already.
     Raises WorkspaceError.
     """
     began = time.monotonic()
@@ -52,8 +52,6 @@ async def clone(
     with _claimed(workspace.root):
         names = set(os.listdir(workspace.root)) - _NOT_OURS  # noqa: PTH208  (names only)
         if ".git" in names:
-            if saved_patch is not None:
-                await saved_patch.put_on(workspace)
             return await _already_there(request, workspace, began)
         if _UNFINISHED in names:
             await asyncio.to_thread(_empty, workspace.root)
@@ -78,18 +76,21 @@ async def _clone_whole(
     workspace: Workspace,
     token: SecretStr | None,
     timeout_seconds: float,
-    saved_patch: SavedPatch | None,
+    saved_patch: bytes,
 ) -> tuple[str, str]:
     unfinished = workspace.root / _UNFINISHED
     try:
         unfinished.mkdir()
-        await _fetch(request, unfinished, token, timeout_seconds)
         checkout = Workspace(unfinished)
+        if request.clone_url is None:
+            await begin_empty(checkout)
+        else:
+            await _fetch(request, request.clone_url, unfinished, token, timeout_seconds)
         if request.base_commit is not None and not await commit(checkout, request.base_commit):
             await _fetch_base(request.base_commit, request, checkout, token, timeout_seconds)
         found = await set_up(request, checkout)
-        if saved_patch is not None:
-            await saved_patch.put_into_new(checkout)
+        if saved_patch:
+            await apply_patch(checkout, saved_patch)
         _move_up(unfinished, workspace.root)
         return found
     except OSError as error:
@@ -102,7 +103,11 @@ async def _clone_whole(
 
 
 async def _fetch(
-    request: WorkspaceRequest, into: Path, token: SecretStr | None, timeout_seconds: float
+    request: WorkspaceRequest,
+    url: str,
+    into: Path,
+    token: SecretStr | None,
+    timeout_seconds: float,
 ) -> None:
     options = ["--no-recurse-submodules", "--template=", "--origin=origin", "--quiet"]
     if request.source_branch is not None:
@@ -111,7 +116,7 @@ async def _fetch(
         finished = await git_at(
             into,
             *_PROTOCOLS,
-            *("clone", *options, "--", request.clone_url, "."),
+            *("clone", *options, "--", url, "."),
             extra_environment=authorisation(token),
             timeout_seconds=timeout_seconds,
         )

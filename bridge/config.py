@@ -20,6 +20,9 @@ class BridgeSettings(BaseModel):
     # A path to listen at, instead of host and port, and the group that may connect there.
     bridge_socket: Path | None = None
     socket_gid: int | None = Field(default=None, ge=0)
+    # The connection to the launcher, which hands over those to the runner. Without one the bridge
+    # does the runner's work itself.
+    launcher_fd: int | None = Field(default=None, ge=3)
     bridge_token: SecretStr = Field(min_length=16)
     openrouter_api_key: SecretStr
     openrouter_base_url: str
@@ -37,6 +40,7 @@ class BridgeSettings(BaseModel):
     model_context_tokens: int | None = Field(default=None, ge=SMALLEST_CONTEXT_TOKENS)
     fallback_models: tuple[str, ...] = ()
     summary_model: str | None = None
+    plan_model: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -61,6 +61,7 @@ class Task:
     changes: Changes
     context: ToolContext
     fallback_models: tuple[str, ...] = ()
+    plan_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Executor:
         Raises ModelError when the model fails for good, and BridgeError when it goes in circles;
         when cancelled, the conversation may hold calls without results.
         """
-        run = _Run(task, ModelChoice(task.model, task.fallback_models), Watch())
+        run = _Run(task, ModelChoice(task.model, task.fallback_models, task.plan_model), Watch())
         earlier: list[str] = []  # the parts of an answer that the output limit cut
         for step in range(1, task.max_steps + 1):
             is_last = step == task.max_steps
@@ -113,6 +114,7 @@ class Executor:
             await self._conversation.sync()
             await self._record_step(task, step)
             turn = await self._ask(run)
+            run.choice.answered()
             if turn.tool_calls:
                 await self._write(task, "".join((*earlier, turn.text)), final=False)
                 earlier.clear()

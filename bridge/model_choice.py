@@ -18,24 +18,38 @@ PATIENT_ATTEMPTS = 3  # where another model can be asked instead, waiting longer
 
 
 class ModelChoice:
-    """The model of one task, now. A fallback stays the model until the person names another."""
+    """The model of one task, now. A fallback stays the model until the person names another.
 
-    def __init__(self, model: str, fallbacks: Sequence[str]) -> None:
+    `plan_model` is asked for the first step alone, in which an agent says how it will go about it.
+    """
+
+    def __init__(self, model: str, fallbacks: Sequence[str], plan_model: str | None = None) -> None:
         self.wanted = model
-        self.current = model
+        self.current = plan_model or model
+        self._plan_model = plan_model if plan_model != model else None
         self._fallbacks = fallbacks
         self._untried = [name for name in fallbacks if name != model]
+        if self._plan_model:
+            self._untried.insert(0, model)
 
     @property
     def has_another(self) -> bool:
         """Whether there is a model left to try."""
         return bool(self._untried)
 
+    def answered(self) -> None:
+        """The first step is made: from here on it is the task's own model."""
+        if self._plan_model and self.current == self._plan_model:
+            self.current = self.wanted
+            self._untried.remove(self.wanted)
+        self._plan_model = None
+
     def choose(self, model: str) -> bool:
         """The person names a model; False when it is the one they named before."""
         if model == self.wanted:
             return False
         self.wanted = self.current = model
+        self._plan_model = None
         self._untried = [name for name in self._fallbacks if name != model]
         return True
 

@@ -66,6 +66,13 @@ _PARAMETERS = {
         "description": "The message_id of a chat, or the task_id of the first task.",
         "schema": {"type": "string", "minLength": 1},
     },
+    "name": {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "description": "The file's name.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}$"},
+    },
     "after": {
         "name": "after",
         "in": "query",

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from bridge.protocol import (
     Accepted,
+    Attached,
     ChatRequest,
     Diff,
     ErrorCode,
@@ -20,11 +21,13 @@ from bridge.protocol import (
     Revision,
     SavedConversation,
     Status,
+    ToolEnvironment,
     WorkspaceReady,
     WorkspaceRequest,
 )
 
 PATCH, EVENTS = "text/x-patch", "text/event-stream"
+BYTES = "application/octet-stream"
 
 _NO_WORKSPACE = (ErrorCode.WORKSPACE_MISSING,)
 _PLACE = ("last_event_id", "after")
@@ -94,6 +97,11 @@ OPERATIONS = (
         "put", "/agent/conversation", "Go on with a conversation, before anything else.",
         Status, SavedConversation, errors=(ErrorCode.WORKSPACE_CONFLICT, ErrorCode.NO_SPACE),
     ),
+    Operation(
+        "put", "/agent/environment",
+        "Give commands these variables and none of an earlier call; kept in memory alone.",
+        Status, ToolEnvironment,
+    ),
     Operation("get", "/agent/status", "What the bridge is doing.", Status),
     Operation(
         "get", "/agent/events", "Every event after the named one, and then those that come.",
@@ -108,6 +116,12 @@ OPERATIONS = (
     ),
     Operation(
         "post", "/agent/interrupt", "End the task at work. Messages that wait are kept.", Status
+    ),
+    Operation(
+        "put", "/agent/attachments/{name}",
+        "Put a file that a person attached into the workspace, at most 8 MiB; it is no part of the "
+        "changes. The same name again replaces it.",
+        Attached, BYTES, errors=(*_NO_WORKSPACE, ErrorCode.NO_SPACE), parameters=("name",),
     ),
     Operation(
         "get", "/agent/diff", "What changed against the source branch.", Diff, errors=_NO_WORKSPACE

@@ -10,7 +10,9 @@ import errno
 import hashlib
 import logging
 import os
+import tempfile
 from pathlib import Path
+from typing import Protocol
 
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.git import failure_code, git
@@ -21,6 +23,26 @@ from bridge.workspace import Workspace
 _log = logging.getLogger(__name__)
 MAX_PATCH_BYTES = 20 * 1_048_576
 _APPLIED = "threadsmith.patch"  # in the checkout's own settings: the digest of what is in it
+
+
+class PatchedCheckout(Protocol):
+    """What a patch goes into. Methods raise WorkspaceError."""
+
+    async def applied_digest(self) -> str:
+        """The digest of the patch that was put into it; empty when there was none."""
+        ...
+
+    async def is_changed(self) -> bool:
+        """Whether it differs from its commit."""
+        ...
+
+    async def apply(self, data: bytes) -> None:
+        """Apply a patch and note its digest."""
+        ...
+
+    async def start_over(self) -> None:
+        """Put it back to its commit."""
+        ...
 
 
 class SavedPatch:
@@ -49,12 +71,13 @@ class SavedPatch:
         self._waiting.unlink(missing_ok=True)
         self._applying.unlink(missing_ok=True)
 
-    async def put_into_new(self, checkout: Workspace) -> None:
-        """Apply it to a checkout that is thrown away when this fails. Raises WorkspaceError."""
-        if self._waiting.exists():
-            await _apply(checkout, self._waiting)
+    async def for_a_new_one(self) -> bytes:
+        """The patch that belongs into a checkout that is still to be made; empty: none."""
+        if not self._waiting.exists():
+            return b""
+        return await asyncio.to_thread(self._waiting.read_bytes)
 
-    async def put_on(self, checkout: Workspace) -> None:
+    async def put_on(self, checkout: PatchedCheckout) -> None:
         """Apply it to a checkout that is in use, if it is there, and forget it then.
 
         Raises WorkspaceError when it does not fit, or would join changes that are there already;
@@ -62,10 +85,10 @@ class SavedPatch:
         """
         if self._applying.exists():
             if not await _is_applied(checkout, self._applying):
-                await _start_over(checkout)
+                await checkout.start_over()
                 await self._apply_here(checkout)
         elif self._waiting.exists() and not await _is_applied(checkout, self._waiting):
-            if await _changed(checkout):
+            if await checkout.is_changed():
                 raise WorkspaceError(
                     ErrorCode.WORKSPACE_CONFLICT,
                     "The workspace has changes of its own; a patch goes onto a fresh one only.",
@@ -74,7 +97,7 @@ class SavedPatch:
             await self._apply_here(checkout)
         self.drop()
 
-    async def put_now(self, checkout: Workspace, data: bytes) -> None:
+    async def put_now(self, checkout: PatchedCheckout, data: bytes) -> None:
         """Store this one and apply it, all or nothing, and then forget it. Raises BridgeError."""
         await self.keep(data)
         try:
@@ -83,7 +106,7 @@ class SavedPatch:
             self.drop()
             raise
 
-    async def finish(self, checkout: Workspace) -> None:
+    async def finish(self, checkout: PatchedCheckout) -> None:
         """Complete what a kill cut short; whoever sent it was promised nothing."""
         try:
             await self.put_on(checkout)
@@ -91,34 +114,40 @@ class SavedPatch:
             _log.warning("a patch was given up: %s", error.message)
             self.drop()
 
-    async def _apply_here(self, checkout: Workspace) -> None:
+    async def _apply_here(self, checkout: PatchedCheckout) -> None:
         try:
-            await _apply(checkout, self._applying)
+            await checkout.apply(await asyncio.to_thread(self._applying.read_bytes))
         except BaseException:
-            await _start_over(checkout)  # a full disk may have stopped it half-way
+            await checkout.start_over()  # a full disk may have stopped it half-way
             raise
 
 
-async def is_applied(checkout: Workspace, data: bytes) -> bool:
+async def is_applied(checkout: PatchedCheckout, data: bytes) -> bool:
     """Whether exactly this patch was put into the checkout before."""
-    return await _applied_digest(checkout) == hashlib.sha256(data).hexdigest()
+    return await checkout.applied_digest() == hashlib.sha256(data).hexdigest()
 
 
-async def _is_applied(checkout: Workspace, file: Path) -> bool:
+async def _is_applied(checkout: PatchedCheckout, file: Path) -> bool:
     return await is_applied(checkout, await asyncio.to_thread(file.read_bytes))
 
 
-async def _applied_digest(checkout: Workspace) -> str:
+async def applied_digest(checkout: Workspace) -> str:
+    """The digest of the patch that was put into the checkout; empty when there was none."""
     return (await git(checkout, "config", "--local", "--get", _APPLIED)).stdout.text.strip()
 
 
-async def _apply(checkout: Workspace, file: Path) -> None:
-    data = await asyncio.to_thread(file.read_bytes)
+async def apply_patch(checkout: Workspace, data: bytes) -> None:
+    """Apply a patch, all or nothing, and note its digest. Raises WorkspaceError."""
     try:
-        # Git checks all of it before it writes any of it.
-        finished = await git(checkout, "apply", "--binary", "--whitespace=nowarn", str(file))
+        with tempfile.NamedTemporaryFile(prefix="threadsmith-patch-") as file:
+            await asyncio.to_thread(_fill, Path(file.name), data)
+            # Git checks all of it before it writes any of it.
+            finished = await git(checkout, "apply", "--binary", "--whitespace=nowarn", file.name)
     except StartError as error:
         raise WorkspaceError(ErrorCode.INTERNAL, str(error)) from error
+    except OSError as error:
+        message = f"The patch cannot be handed over: {error.strerror}."
+        raise WorkspaceError(ErrorCode.NO_SPACE, message) from error
     if finished.exit_code != 0:
         raise _refusal(finished)
     digest = hashlib.sha256(data).hexdigest()
@@ -135,12 +164,13 @@ def _refusal(finished: Finished) -> WorkspaceError:
     return WorkspaceError(ErrorCode.WORKSPACE_CONFLICT, f"The patch does not apply: {first}")
 
 
-async def _changed(checkout: Workspace) -> bool:
+async def is_changed(checkout: Workspace) -> bool:
+    """Whether the checkout differs from its commit."""
     listed = await _must(checkout, "status", "--porcelain", "-z", "--untracked-files=all")
     return bool(listed.stdout.head or listed.stdout.tail)
 
 
-async def _start_over(checkout: Workspace) -> None:
+async def start_over(checkout: Workspace) -> None:
     """Back to the commit; only where nothing but a part of the patch can have changed it."""
     await _must(checkout, "reset", "--hard", "--quiet")
     await _must(checkout, "clean", "-ffdxq", "--exclude=/lost+found")
@@ -152,6 +182,10 @@ async def _must(checkout: Workspace, *arguments: str) -> Finished:
         said = finished.stderr.text.strip()[-500:]
         raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} failed: {said}")
     return finished
+
+
+def _fill(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def _store(path: Path, data: bytes) -> None:

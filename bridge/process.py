@@ -18,7 +18,11 @@ LIVE_LIMIT_BYTES = 262_144
 _PIPE_GRACE_SECONDS = 0.5
 _OOM_SCORE = 1000
 # Where the machine has its own certificate authorities, programs need to find them.
-_CARRIED_OVER = ("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "GIT_SSL_CAINFO")
+_CARRIED_OVER = (
+    *("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "GIT_SSL_CAINFO"),
+    # Where a sandbox is sealed, they are the only way to the web.
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
 
 
 class StartError(Exception):
@@ -72,7 +76,7 @@ class Finished:
 
 
 def environment(home: Path, *, first_on_path: Sequence[Path] = ()) -> dict[str, str]:
-    """The whole environment of a command: nothing of ours goes in but the certificate paths."""
+    """The whole environment of a command: nothing of ours goes in but these paths and proxies."""
     carried = {
         name: value
         for name in _CARRIED_OVER
@@ -106,14 +110,14 @@ async def run(
     Raises StartError when the program cannot be started.
     """
     began = time.monotonic()
-    program = _find(argv, cwd, env)
-    out, err = _Stream(limit, on_output), _Stream(limit, None)
+    program = find_program(argv, cwd, env)
+    out, err = Stream(limit, on_output), Stream(limit, None)
     family = Family()
     exit_code: int | None = None
     process: asyncio.subprocess.Process | None = None
     try:
-        process = await _spawn(
-            [*_oom_first(), program, *argv[1:]],
+        process = await spawn(
+            [program, *argv[1:]],
             cwd,
             {**env, MARK: family.mark},
             (out, err if separate_stderr else None),
@@ -137,7 +141,7 @@ async def run(
     return Finished(exit_code, out.output(), err.output(), time.monotonic() - began)
 
 
-class _Stream(asyncio.Protocol):
+class Stream(asyncio.Protocol):
     """One output pipe: keeps head and tail, passes text on, knows when it has ended."""
 
     def __init__(self, limit: Limit, on_output: Callable[[str], None] | None) -> None:
@@ -152,10 +156,12 @@ class _Stream(asyncio.Protocol):
         self.ended.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The pipe is open."""
         self._transport = transport
         self.ended.clear()
 
     def data_received(self, data: bytes) -> None:
+        """More of it came."""
         if self._on_output is not None and self._total < LIVE_LIMIT_BYTES:
             text = self._decoder.decode(data)
             if text:
@@ -170,13 +176,21 @@ class _Stream(asyncio.Protocol):
             self._trim()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's name)
+        """Its last writer is gone."""
         self.ended.set()
 
     def close(self) -> None:
+        """Read no more of it."""
         if self._transport is not None:
             self._transport.close()
 
+    @property
+    def total(self) -> int:
+        """How many bytes have come."""
+        return self._total
+
     def output(self) -> Output:
+        """What was kept of it so far."""
         self._trim()
         head, tail = bytes(self._head), bytes(self._tail)
         return Output(head, tail, self._total - len(head) - len(tail))
@@ -185,26 +199,30 @@ class _Stream(asyncio.Protocol):
         del self._tail[: max(0, len(self._tail) - self._limit.tail_bytes)]
 
 
-async def _ended_within(seconds: float, *streams: _Stream) -> None:
+async def _ended_within(seconds: float, *streams: Stream) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             for stream in streams:
                 await stream.ended.wait()
 
 
-async def _spawn(
+async def spawn(
     argv: Sequence[str],
     cwd: Path,
     env: Mapping[str, str],
-    streams: tuple[_Stream, _Stream | None],
+    streams: tuple[Stream, Stream | None],
 ) -> asyncio.subprocess.Process:
-    """Our own pipes, because asyncio's are only given up when their last holder has died."""
+    """Start a program that goes first when memory runs out. Raises StartError.
+
+    Its pipes are our own, because asyncio's are only given up when their last holder has died.
+    """
     write_ends: list[int] = []
     try:
         write_ends.append(await _pipe_into(streams[0]))
         if streams[1] is not None:
             write_ends.append(await _pipe_into(streams[1]))
         return await asyncio.create_subprocess_exec(
+            *_oom_first(),
             *argv,
             cwd=cwd,
             env=env,
@@ -221,7 +239,7 @@ async def _spawn(
             os.close(write_end)
 
 
-async def _pipe_into(stream: _Stream) -> int:
+async def _pipe_into(stream: Stream) -> int:
     read_end, write_end = os.pipe()
     try:
         await asyncio.get_running_loop().connect_read_pipe(
@@ -233,7 +251,8 @@ async def _pipe_into(stream: _Stream) -> int:
     return write_end
 
 
-def _find(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
+def find_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
+    """The file of the program that `argv` names. Raises StartError."""
     if not argv or not argv[0]:
         raise StartError("There is no program to run.")
     if any("\0" in part for part in argv):

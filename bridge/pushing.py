@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.branches import commit
 from bridge.git import authorisation, git_at, without_token
 from bridge.process import StartError
 from bridge.protocol import Pushed, WorkspaceReadyEvent
@@ -29,12 +28,12 @@ async def push(
     workspace: Workspace,
     url: str,
     ready: WorkspaceReadyEvent,
+    head: str | None,
     *,
     git_token: SecretStr | None,
     timeout_seconds: float = PUSH_SECONDS,
 ) -> Pushed:
-    """Push HEAD to the target branch, when there is more in it than the base; never by force."""
-    head = await commit(workspace, "HEAD")
+    """Push `head` to the target branch, when it is more than the base; never by force."""
     if head is None or head == ready.base_commit:
         return Pushed()
     try:

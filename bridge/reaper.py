@@ -1,8 +1,8 @@
 """Ends everything that a command has started, whatever sessions and parents it moved to.
 
 This process becomes the adopter of orphans, so that a process which left its session and lost its
-parent is still found among our descendants. All of it is in this file, because a runner under
-another uid can do the same with one signal to everything of that uid.
+parent is still found among our descendants. A runner, whose user owns nothing but what it started,
+ends the last of it with one signal to everything of that user.
 """
 
 import asyncio
@@ -63,14 +63,18 @@ class Family:
         killed all the same.
         """
         deadline = time.monotonic() + _END_SECONDS
+        if _families == {self}:
+            end_all_others()
         try:
             # Orphans come to us while we look: there is no fixed set whose end is an event.
-            while self._kill() and time.monotonic() < deadline:  # noqa: ASYNC110
+            while self.kill() and time.monotonic() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(_RECHECK_SECONDS)
+            if time.monotonic() >= deadline:
+                end_all_others()  # what forks faster than we look takes the others along
         finally:
             _families.discard(self)
 
-    def _kill(self) -> bool:
+    def kill(self) -> bool:
         """One round; True while something is left to kill, to reap or to decide."""
         table = _table()
         offspring: dict[int, list[_Process]] = defaultdict(list)
@@ -112,6 +116,24 @@ class Family:
 
 
 _families: set[Family] = set()
+_owned: set[int] = set()  # the user of which every process but this one may be ended
+
+
+def own_the_user(user: int) -> None:
+    """Every other process of this user is one that this process started, or that is in its way.
+
+    Raises PermissionError unless this process is of that user, which is no person's.
+    """
+    if os.getuid() != user or user == 0:
+        raise PermissionError(f"this process is not of user {user}")
+    _owned.add(user)
+
+
+def end_all_others() -> None:
+    """Kill everything of the user that this process owns, in one step that no fork escapes."""
+    if os.getuid() in _owned:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)  # to all that it may signal; never to this process
 
 
 @cache

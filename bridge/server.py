@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from bridge.attachments import MAX_ATTACHMENT_BYTES
 from bridge.doorway import Doorway
 from bridge.errors import BridgeError
 from bridge.patching import MAX_PATCH_BYTES
@@ -24,6 +25,7 @@ from bridge.protocol import (
     PushRequest,
     Revision,
     SavedConversation,
+    ToolEnvironment,
     WireError,
     WorkspaceRequest,
 )
@@ -80,10 +82,12 @@ def create_app(
             web.delete("/agent/messages/{id}", routes.withdraw),
             _get("/agent/conversation", routes.export),
             web.put("/agent/conversation", routes.restore),
+            web.put("/agent/environment", routes.environment),
             _get("/agent/status", routes.status),
             _get("/agent/events", routes.events),
             _get("/agent/ws", routes.websocket),
             web.post("/agent/interrupt", routes.interrupt),
+            web.put("/agent/attachments/{name}", routes.attach),
             _get("/agent/diff", routes.diff),
             web.post("/agent/push", routes.push),
             _get("/agent/patch", routes.patch),
@@ -124,6 +128,9 @@ class _Routes:
     async def status(self, _request: web.Request) -> web.StreamResponse:
         return _json(self._session.status())
 
+    async def environment(self, request: web.Request) -> web.StreamResponse:
+        return _json(self._session.set_environment(await _read(request, ToolEnvironment)))
+
     async def events(self, request: web.Request) -> web.StreamResponse:
         return await self._streams.send(request, self._streams.place(request) or 0)
 
@@ -132,6 +139,10 @@ class _Routes:
 
     async def interrupt(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.interrupt())
+
+    async def attach(self, request: web.Request) -> web.StreamResponse:
+        data = await _body(request, MAX_ATTACHMENT_BYTES)
+        return _json(await self._session.attach(request.match_info["name"], data))
 
     async def diff(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.diff())

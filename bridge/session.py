@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-import tempfile
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from bridge import checkout, pushing, saved
+from bridge import pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
+from bridge.equipment import Equipment
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.events import EventLog
 from bridge.executor import Executor, Task
@@ -19,9 +18,9 @@ from bridge.llm import ChatModel
 from bridge.memory import Memory
 from bridge.model_calls import ModelCalls, Patience, Sleep
 from bridge.patching import SavedPatch, is_applied
-from bridge.prompts import Checkout, system_prompt
 from bridge.protocol import (
     Accepted,
+    Attached,
     ChatMode,
     ChatRequest,
     Diff,
@@ -35,16 +34,17 @@ from bridge.protocol import (
     SavedConversation,
     SessionStatus,
     Status,
+    ToolEnvironment,
     WorkspaceCloning,
     WorkspaceReady,
     WorkspaceReadyEvent,
     WorkspaceRequest,
 )
 from bridge.results import KeptResults, read_result_tool
+from bridge.runner.errands import Runner
 from bridge.tool_calls import ToolCalls
-from bridge.tools.base import Tool, ToolContext
+from bridge.tools.base import Tool
 from bridge.worker import Worker
-from bridge.workspace import Workspace
 
 _log = logging.getLogger(__name__)
 _DIFF_BYTES = 400_000
@@ -63,13 +63,15 @@ class Session:
         model: ChatModel,
         tools: Sequence[Tool[Any]],
         sleep: Sleep = asyncio.sleep,
+        *,
+        runner: Runner | None = None,
     ) -> None:
         self.instance_id = uuid.uuid4().hex
         self._settings = settings
         self._results = KeptResults(settings.state_dir / "results.jsonl")
-        self._tools = (*tools, read_result_tool(self._results))
-        self._workspace = Workspace(settings.workspace_dir)
-        self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
+        tools = (*tools, read_result_tool(self._results))
+        self._equipment = Equipment(settings, tools, runner)
+        self._hands = self._equipment.hands
         self._ledger = Ledger()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
@@ -82,7 +84,7 @@ class Session:
         talk, events = self._conversation, self.events
         calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
         memory = Memory(model, talk, events, calls, summary_model=settings.summary_model)
-        tool_calls, last_model = ToolCalls(self._tools, events), self._ledger.model
+        tool_calls, last_model = ToolCalls(tools, events), self._ledger.model
         executor = Executor(
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
@@ -95,7 +97,7 @@ class Session:
         """Work on what comes in, until cancelled."""
         if self._ledger.workspace is not None and self._saved_patch.is_there:
             async with self._at_checkout:
-                await self._saved_patch.finish(self._workspace)
+                await self._saved_patch.finish(self._hands)
         await self._worker.run()
 
     def close(self) -> None:
@@ -115,13 +117,14 @@ class Session:
                         repository=request.repository, source_branch=request.source_branch
                     )
                 )
-            ready = await checkout.clone(
+            ready = await self._hands.clone(
                 request,
-                self._workspace,
-                git_token=self._settings.git_token,
-                timeout_seconds=self._settings.clone_timeout_seconds,
-                saved_patch=self._saved_patch,
+                self._settings.git_token,
+                self._settings.clone_timeout_seconds,
+                await self._saved_patch.for_a_new_one(),
             )
+            if ready.already_there:
+                await self._saved_patch.put_on(self._hands)
             self._saved_patch.drop()
             if is_new:
                 fields = ready.model_dump(exclude={"already_there"})
@@ -143,14 +146,14 @@ class Session:
                 self._saved_patch.drop()
             elif ready is None:
                 await self._saved_patch.keep(patch)
-            elif not await is_applied(self._workspace, patch):
+            elif not await is_applied(self._hands, patch):
                 if self._worker.current is not None or self._ledger.first_seq:
                     raise WorkspaceError(
                         ErrorCode.WORKSPACE_CONFLICT,
                         "A task has worked in this workspace; a patch goes onto a fresh one only.",
                     )
                 with self._worker.hold():
-                    await self._saved_patch.put_now(self._workspace, patch)
+                    await self._saved_patch.put_now(self._hands, patch)
                 await self._show_changes(ready.base_commit)
         return self.status()
 
@@ -240,20 +243,34 @@ class Session:
             usage=ledger.usage,
         )
 
+    async def attach(self, name: str, data: bytes) -> Attached:
+        """Put a file that a person attached into the workspace."""
+        self._ready()
+        return await self._equipment.hands.attach(name, data)
+
+    def set_environment(self, environment: ToolEnvironment) -> Status:
+        """Give commands these variables, from the next one on, and none of an earlier call."""
+        self._equipment.variables.clear()
+        self._equipment.variables.update(environment.variables)
+        return self.status()
+
     async def diff(self) -> Diff:
         """What changed against the source branch."""
         base = self._ready().base_commit
-        return await checkout.diff(self._workspace, base, _DIFF_BYTES)
+        return await self._hands.diff(base, _DIFF_BYTES)
 
     async def patch(self) -> bytes:
         """The same as a patch that `git apply` accepts."""
-        return await checkout.patch(self._workspace, self._ready().base_commit)
+        return await self._hands.patch(self._ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
         """Push what is committed to the target branch; nothing is committed by this."""
         ready, token = self._ready(), self._settings.git_token
         async with self._pushing:
-            return await pushing.push(self._workspace, request.clone_url, ready, git_token=token)
+            head = await self._hands.head()
+            return await pushing.push(
+                self._equipment.workspace, request.clone_url, ready, head, git_token=token
+            )
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""
@@ -262,7 +279,7 @@ class Session:
 
     async def _show_changes(self, base_commit: str) -> None:
         try:
-            files = await checkout.changes(self._workspace, base_commit)
+            files = await self._hands.changes(base_commit)
         except WorkspaceError as error:
             _log.warning("the changes could not be read: %s", error.message)
         else:
@@ -278,19 +295,11 @@ class Session:
     def _make_task(self, message: PersonMessage) -> Task:
         ready = self._ready()
         if not self._conversation.messages:
-            about = Checkout(
-                repository=ready.repository,
-                source_branch=ready.source_branch,
-                target_branch=ready.target_branch,
-                root=self._workspace.root,
-            )
-            guide = [(tool.name, tool.description) for tool in self._tools]
-            prompt = system_prompt(about, guide, message.max_steps)
+            prompt = self._equipment.instructions(ready, message.max_steps)
             self._conversation.append({"role": "system", "content": prompt})
-        self._home.mkdir(parents=True, exist_ok=True)
 
         async def changes() -> tuple[FileChange, ...]:
-            return await checkout.changes(self._workspace, ready.base_commit)
+            return await self._hands.changes(ready.base_commit)
 
         return Task(
             id=message.task_id,
@@ -299,11 +308,6 @@ class Session:
             take_up=self._worker.take_up,
             changes=changes,
             fallback_models=self._settings.fallback_models,
-            context=ToolContext(
-                workspace=self._workspace,
-                base_commit=ready.base_commit,
-                command_timeout_seconds=self._settings.command_timeout_seconds,
-                command_allow=frozenset(self._settings.command_allow),
-                home=self._home,
-            ),
+            plan_model=self._settings.plan_model,
+            context=self._equipment.context(ready),
         )

@@ -101,12 +101,14 @@ class GatewayContract:
         assert str(repo) in access.clone_url
         assert access.token.get_secret_value() not in access.clone_url + access.model_base_url
 
-    def test_opening_and_closing_may_be_repeated(self, gateway: Gateway, repo: RepoRef) -> None:
+    async def test_opening_and_closing_may_be_repeated(
+        self, gateway: Gateway, repo: RepoRef
+    ) -> None:
         for _ in range(2):
-            gateway.open("p7qdxy", repo)
+            await gateway.open("p7qdxy", repo)
         for _ in range(2):
-            gateway.close("p7qdxy")
-        gateway.close("never")
+            await gateway.close("p7qdxy")
+        await gateway.close("never")
 
     async def test_the_branch_to_start_from(self, gateway: Gateway, repo: RepoRef) -> None:
         assert await gateway.check_repository(repo, None) == "main"

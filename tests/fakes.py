@@ -8,17 +8,24 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bot.agents.file_ports import Files
 from bot.agents.ports import Access, Container, ContainerSpec, Exit
 from bot.domain.agent import RepoRef
 from bot.domain.offers import ModelOffer
 from bot.domain.outgoing import ROOT_KEY
 from bot.domain.posts import PostKind
-from bot.errors import ChannelUnavailable, EngineError, ModelUnusable, RepositoryError
+from bot.errors import (
+    ChannelUnavailable,
+    EngineError,
+    FileUnavailable,
+    ModelUnusable,
+    RepositoryError,
+)
 from bot.store.store import SqlStore
 from tests.scripted_bridge import ScriptedBridge
 from tests.waiting import Changes
 
-__all__ = ["FakeGateway", "FakeOutbox", "FakeRuntime", "ScriptedBridge", "Shown"]
+__all__ = ["FakeFiles", "FakeGateway", "FakeOutbox", "FakeRuntime", "ScriptedBridge", "Shown"]
 
 
 class FakeRuntime:
@@ -140,6 +147,22 @@ class FakeRuntime:
             raise EngineError("The Docker engine does not answer.")
 
 
+class FakeFiles:
+    """Files that people shared, by id; `source` is asked instead, once there is one."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+        self.source: Files | None = None
+
+    async def fetch(self, file_id: str, limit_bytes: int) -> bytes:
+        """What is held under this id."""
+        if self.source:
+            return await self.source.fetch(file_id, limit_bytes)
+        if file_id not in self.held:
+            raise FileUnavailable("Slack does not hand it out (file_not_found).")
+        return self.held[file_id][:limit_bytes]
+
+
 class FakeGateway:
     """Lets every repository and model through, unless the test sets an error for the check."""
 
@@ -147,17 +170,18 @@ class FakeGateway:
         self.opened: dict[str, RepoRef] = {}
         self.repository_error: RepositoryError | None = None
         self.model_error: ModelUnusable | None = None
+        self.listed: Sequence[str] = ()
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         """Addresses of nowhere and a canary."""
         base = "http://gateway.invalid"
         return Access(f"{base}/v1", f"{base}/git/{repo}.git", SecretStr(f"canary-{agent_id}"))
 
-    def open(self, agent_id: str, repo: RepoRef) -> None:
+    async def open(self, agent_id: str, repo: RepoRef) -> None:
         """Note that the agent may pass."""
         self.opened[agent_id] = repo
 
-    def close(self, agent_id: str) -> None:
+    async def close(self, agent_id: str) -> None:
         """Note that it may not."""
         self.opened.pop(agent_id, None)
 
@@ -166,6 +190,15 @@ class FakeGateway:
         if self.repository_error:
             raise self.repository_error
         return branch or "main"
+
+    @property
+    def lists_repositories(self) -> bool:
+        """Whether the test has listed any."""
+        return bool(self.listed)
+
+    async def repositories(self) -> Sequence[str]:
+        """What the test has listed."""
+        return self.listed
 
     async def check_model(self, model: str) -> None:
         """Any model."""

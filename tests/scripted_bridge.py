@@ -214,6 +214,11 @@ class ScriptedBridge:
         await self._ask("diff", address, None)
         return self.saved
 
+    async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
+        """Note what was given."""
+        await self._ask("attach", address, (name, data))
+        return f"attachments/{name}"
+
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
         """`pushed`."""
         await self._ask("push", address, request)

@@ -21,7 +21,7 @@ from bot.slack.render.voice import SlackVoice
 from bot.store.engine import Engines, parse_url
 from bot.store.store import SqlStore, SqlTransaction
 from bot.vault import Vault
-from tests.fakes import FakeGateway, FakeOutbox, FakeRuntime, Shown
+from tests.fakes import FakeFiles, FakeGateway, FakeOutbox, FakeRuntime, Shown
 from tests.scripted_bridge import ScriptedBridge
 from tests.waiting import Changes
 
@@ -99,6 +99,7 @@ class Stage:
     world: World
     redact: Redactor
     keyring: Keyring
+    files: FakeFiles
     fleet: Fleet = field(init=False)
     service: AgentService = field(init=False)
 
@@ -163,6 +164,7 @@ async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator
     redact = store.hide = Redactor([KNOWN_SECRET])
     keyring = Keyring(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
     await keyring.open()
+    files = FakeFiles()
     world = World(
         settings=settings or Settings(_env_file=None),
         store=store,
@@ -175,9 +177,12 @@ async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator
         clock=clock,
         variables=keyring.variables,
         hide=redact.known,
+        files=files,
         examine=examined,
     )
-    made = Stage(store, runtime, bridge, gateway, outbox, changes, clock, world, redact, keyring)
+    made = Stage(
+        store, runtime, bridge, gateway, outbox, changes, clock, world, redact, keyring, files
+    )
     try:
         yield made
     finally:

@@ -6,6 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Only a failure waits so long; a busy machine takes its time.
+MOST_SECONDS = 20.0
+
 
 class Changes:
     """Wakes whoever waits for something to become so."""
@@ -18,7 +21,9 @@ class Changes:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def until(self, check: Callable[[], object], timeout_seconds: float = 5) -> None:
+    async def until(
+        self, check: Callable[[], object], timeout_seconds: float = MOST_SECONDS
+    ) -> None:
         """Return once `check` is true; it is asked again after each change."""
         async with asyncio.timeout(timeout_seconds):
             while not check():
@@ -26,7 +31,7 @@ class Changes:
 
     async def found(self, look: Callable[[], Awaitable[T | None]]) -> T:
         """What `look` finds, once it finds something; it looks again after each change."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(MOST_SECONDS):
             while True:
                 changed = self._changed
                 found = await look()

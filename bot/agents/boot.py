@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from bot.agents.ports import BridgeAddress, Container, ContainerSpec, Exit
 from bot.agents.progress import Progress
+from bot.agents.sandbox import sealed_environment
 from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
@@ -50,7 +51,7 @@ class Boot:
         Raises ContainerGone, NoAnswer, EngineError (no container could be started),
         BridgeRefused or BridgeUnreachable (it never came up).
         """
-        self._world.gateway.open(agent.id, agent.repo)
+        await self._world.gateway.open(agent.id, agent.repo)
         container = await self._container(agent, resume=resume)
         if container.endpoint is None:
             raise ContainerEnded(agent.id, container.exit)
@@ -156,7 +157,9 @@ class Boot:
             image=settings.bridge_image,
             memory_bytes=settings.default_container_memory,
             nano_cpus=settings.default_container_cpu,
+            folders=access.folders,
             environment={
+                **(sealed_environment(access.folders) if access.folders else {}),
                 "BRIDGE_TOKEN": self._world.bridge_token(agent.id).get_secret_value(),
                 "OPENROUTER_API_KEY": token,
                 "OPENROUTER_BASE_URL": access.model_base_url,
@@ -166,15 +169,17 @@ class Boot:
                 "CLONE_TIMEOUT_SECONDS": str(settings.clone_timeout_seconds),
                 "FALLBACK_MODELS": ",".join(settings.agent_fallback_models),
                 "SUMMARY_MODEL": settings.agent_summary_model,
+                "PLAN_MODEL": settings.agent_plan_model,
                 "MODEL_CONTEXT_TOKENS": str(settings.agent_context_tokens or ""),
             },
         )
 
     def _workspace(self, agent: Agent) -> WorkspaceRequest:
         settings = self._world.settings
+        access = self._world.gateway.access(agent.id, agent.repo)
         return WorkspaceRequest(
             repository=str(agent.repo),
-            clone_url=self._world.gateway.access(agent.id, agent.repo).clone_url,
+            clone_url=access.clone_url if agent.repo.exists else None,
             source_branch=agent.source_branch,
             target_branch=agent.target_branch,
             base_commit=agent.base_commit,

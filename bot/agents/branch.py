@@ -31,7 +31,7 @@ class Branch:
         """Whether the branch at the host now holds commits of the agent."""
         settings = self._world.settings
         has_credential = settings.github_token.get_secret_value() or settings.github_app_id
-        if not settings.push_branches or not has_credential:
+        if not settings.push_branches or not has_credential or not agent.repo.exists:
             return False
         access = self._world.gateway.access(agent.id, agent.repo)
         try:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from bot.agents.luggage import Luggage
 from bot.agents.ports import BridgeAddress
 from bot.agents.world import World
 from bot.domain.message import FIRST, Message
@@ -22,6 +23,7 @@ class Courier:
         self._world = world
         self._agent_id = agent_id
         self._new_message = asyncio.Event()
+        self._luggage = Luggage(world)
 
     def wake(self) -> None:
         """There is a message to hand over."""
@@ -72,6 +74,8 @@ class Courier:
         agent = await self._world.store.agent(self._agent_id)
         if agent is None:
             return
+        if message.files:
+            message = await self._luggage.with_files(agent, address, message)
         if message.id == FIRST:
             await self._world.bridge.execute(
                 address,

@@ -94,7 +94,7 @@ class Fleet:
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Close the gateway to this agent and remove its container."""
-        self._world.gateway.close(agent_id)
+        await self._world.gateway.close(agent_id)
         try:
             await self._world.runtime.remove(agent_id, keep_files=keep_files)
         except BotError as error:

@@ -25,7 +25,7 @@ class Gate:
 
     def __init__(self, world: World, people: People) -> None:
         self._world = world
-        self._people = people
+        self.people = people
         self._house = HouseRules.of(world.settings)
 
     async def check(
@@ -50,7 +50,7 @@ class Gate:
         self, action: Action, user: str, team: str, channel: str, *, agent: Agent | None = None
     ) -> tuple[Person, str]:
         """Who it is, and why they may not ("" when they may); nothing is recorded."""
-        person = await self._people.person(user)
+        person = await self.people.person(user)
         if person is None:
             # Who is named in the settings needs no word from Slack, and stopping is always safe.
             known = user in self._house.admins or action in {Action.STOP, Action.INTERRUPT}
@@ -64,7 +64,7 @@ class Gate:
 
     async def is_admin(self, user: str) -> bool:
         """Whether this person may change what others use."""
-        person = await self._people.person(user)
+        person = await self.people.person(user)
         return is_admin(person or Person(user), self._house)
 
     async def note(self, action: str, user: str, subject: str, why_not: str = "") -> None:

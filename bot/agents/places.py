@@ -7,6 +7,7 @@ from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.card import TaskCard
 from bot.domain.limits import Limits, has_room, ordinal
+from bot.domain.verbosity import Verbosity
 
 # Keeps the order of those that come at the same moment.
 _TURN_SECONDS = 0.000_1
@@ -53,7 +54,7 @@ class Places:
                     break
                 admitted.append(agent.admitted())
                 await tx.save_agent(admitted[-1])
-                if _comes_back(agent):
+                if _has_no_card(agent):
                     await self._say(tx, agent, "▶ *It has a place now.*")
             still = waiting[len(admitted) :][:_SHOWN_MOVES]
             for position, agent in enumerate(still, 1):
@@ -64,14 +65,14 @@ class Places:
         """Within the transaction that ends an agent: its thread shows no waiting any more."""
         if not agent.waiting:
             return
-        if _comes_back(agent):
+        if _has_no_card(agent):
             await self._say(tx, agent, "⏹ *It waits no longer.*")
         elif task_id := await self._next_task(agent):
             card = self._card(agent, task_id, 0).cut_short(self._world.clock())
             await tx.enqueue(agent.id, self._world.voice.card(agent, card))
 
     async def _show(self, tx: Transaction, agent: Agent, position: int, task_id: str) -> None:
-        if _comes_back(agent):
+        if _has_no_card(agent):
             text = f"⏳ *Waiting for a free place*: {ordinal(position)} in the queue."
             await self._say(tx, agent, text)
         elif task_id:
@@ -90,6 +91,11 @@ class Places:
         since = agent.waiting_since
         number = agent.task_number + 1
         return TaskCard(task_id, number, started_at=since, now=since, queued=position)
+
+
+def _has_no_card(agent: Agent) -> bool:
+    """Whether a message of its own tells of the waiting."""
+    return _comes_back(agent) or agent.verbosity is Verbosity.QUIET
 
 
 def _comes_back(agent: Agent) -> bool:

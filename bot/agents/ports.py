@@ -13,8 +13,10 @@ from pydantic import SecretStr
 
 from bot.agents.ledger_ports import UsageWrites
 from bot.agents.rule_ports import RuleWrites
+from bot.agents.sandbox import SocketFolders
 from bot.domain.agent import Agent, RepoRef, ThreadRef
-from bot.domain.card import TaskCard
+from bot.domain.card import TaskCard, ToolLine
+from bot.domain.egress import Denial
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
 from bot.domain.posts import Post
@@ -35,13 +37,17 @@ from bridge.protocol import (
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """What one agent's container is made from. Sizes in bytes, CPU in billionths of a core."""
+    """What one agent's container is made from. Sizes in bytes, CPU in billionths of a core.
+
+    `folders`: it has no network, and is reached through these.
+    """
 
     agent_id: str
     image: str
     memory_bytes: int
     nano_cpus: int
     environment: dict[str, str] = field(repr=False)
+    folders: SocketFolders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,9 @@ class Bridge(Protocol):
     async def diff(self, address: BridgeAddress) -> Diff:
         """What changed against the source branch."""
 
+    async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
+        """Put a file into the workspace, where it is no part of the changes; gives its path."""
+
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
         """Push what is committed to the agent's branch; nothing is committed by this."""
 
@@ -168,11 +177,15 @@ class Bridge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one container gets instead of credentials: addresses that only its token opens."""
+    """What one container gets instead of credentials: addresses that only its token opens.
+
+    `folders` where it has no network; its addresses are the ones inside it then.
+    """
 
     model_base_url: str
     clone_url: str
     token: SecretStr
+    folders: SocketFolders | None = None
 
 
 class Gateway(Protocol):
@@ -181,14 +194,21 @@ class Gateway(Protocol):
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         """The addresses and the token of one agent; the same each time it is asked."""
 
-    def open(self, agent_id: str, repo: RepoRef) -> None:
-        """Let this agent's token through, for this repository."""
+    async def open(self, agent_id: str, repo: RepoRef) -> None:
+        """Let this agent's token through, for this repository; raises EngineError."""
 
-    def close(self, agent_id: str) -> None:
+    async def close(self, agent_id: str) -> None:
         """Let it through no more."""
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """The branch to start from; raises RepositoryError."""
+
+    @property
+    def lists_repositories(self) -> bool:
+        """Whether there is a token to list repositories with."""
+
+    async def repositories(self) -> Sequence[str]:
+        """The names of what the token can see; none when the host does not tell."""
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
@@ -274,6 +294,9 @@ class Store(Protocol):
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
         """Agents, newest first."""
 
+    async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
+        """The agents that a person has started: those alive first, the newest first."""
+
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
         """What has been set for a channel; a name that is missing has its default."""
 
@@ -316,6 +339,9 @@ class Voice(Protocol):
     def card(self, agent: Agent, card: TaskCard) -> Post:
         """The live card of a task; a line once the task has ended."""
 
+    def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
+        """What one step of a task did, as a message of its own."""
+
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task: the model's answer, a limit or a trouble; the only notification."""
 
@@ -327,6 +353,9 @@ class Voice(Protocol):
 
     def fallback(self, agent: Agent, event: ModelChanged) -> Post:
         """Another model goes on, and why."""
+
+    def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
+        """What a command wanted from the network and did not get; the first denial of each host."""
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong, in plain words, and the next step."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 from bot.agents.ports import Transaction
 from bot.agents.world import World
 from bot.domain.agent import Agent
-from bot.domain.card import TaskCard
+from bot.domain.card import TaskCard, ToolLine
 from bot.domain.message import FIRST, PRESSED
 from bot.domain.posts import Post
+from bot.domain.verbosity import Verbosity
 from bridge.protocol import (
     AgentEvent,
     FilesChanged,
@@ -40,6 +41,11 @@ class Progress:
         self._stored_card = self.card
         self._silenced = False
         self._because = ""
+        # Of the step that ended with the newest event: its number, and its tool calls.
+        self._ended_step: tuple[int, Sequence[ToolLine]] | None = None
+        self._tools_before = 0
+        # The task whose card the thread shows; after a restart, what is not quiet shows one.
+        self._shown_card = "" if agent.verbosity is Verbosity.QUIET else self.card.task_id
 
     async def restore(self, agent: Agent) -> None:
         """Draw the card of the task at work again from its stored events."""
@@ -50,6 +56,7 @@ class Progress:
             self.card = replace(self.card, started_at=events[0].at, now=events[0].at)
         for event in events:
             self._fold(agent, event)
+        self._ended_step = None
         self._stored_card = self.card
 
     def silence(self) -> None:
@@ -64,6 +71,7 @@ class Progress:
         """Draw what comes now on the card of the next task."""
         now = self._world.clock()
         self.card = TaskCard(task_id, agent.task_number + 1, started_at=now, now=now)
+        self._tools_before = 0
 
     async def phase(self, name: str) -> None:
         """Show that a phase of the boot begins; a task that is at work or over shows none."""
@@ -75,7 +83,8 @@ class Progress:
         async with self._world.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent and agent.alive:
-                await tx.enqueue(agent.id, self._world.voice.card(agent, self.card))
+                for post in self._card(agent):
+                    await tx.enqueue(agent.id, post)
 
     async def take(self, event: AgentEvent) -> None:
         """Store one event, the agent after it, and its posts, in one transaction."""
@@ -99,37 +108,59 @@ class Progress:
             self.card = self.card.cut_short(self._world.clock())
         # An event whose transaction was cut off has changed the card here and not there.
         if self.card is not self._stored_card:
-            await tx.enqueue(agent.id, self._world.voice.card(agent, self.card))
+            for post in self._card(agent):
+                await tx.enqueue(agent.id, post)
 
     def _fold(self, agent: Agent, event: AgentEvent) -> None:
         if isinstance(event, TaskStarted) and event.task_id not in {None, self.card.task_id}:
             self.card = TaskCard(
                 str(event.task_id), agent.task_number, started_at=event.at, now=event.at
             )
+            self._tools_before = 0
+        if isinstance(event, StepStarted | TaskFinished):
+            count = self.card.tool_count - self._tools_before
+            self._ended_step = (self.card.step, self.card.tools[-count:] if count else ())
+            self._tools_before = self.card.tool_count
         self.card = replace(self.card.apply(event), number=max(agent.task_number, 1))
 
     def _posts(self, agent: Agent, event: AgentEvent) -> Sequence[Post]:
         voice = self._world.voice
         match event:
             case TaskFinished():
-                card = voice.card(agent, self.card)
+                card = (*self._step_before(agent), *self._card(agent))
                 if self._silenced and event.outcome is Outcome.INTERRUPTED:
-                    return (card,)
+                    return card
                 if self._because and event.outcome is Outcome.FAILED:
                     text = f'{self._because} Its files are as they were; reply "go on" to go on.'
                     self._because = ""
-                    return (card, voice.trouble(agent, f"revived:{event.seq}", text))
-                return (card, *voice.answer(agent, self.card))
+                    return (*card, voice.trouble(agent, f"revived:{event.seq}", text))
+                return (*card, *voice.answer(agent, self.card))
             case ModelChanged(error=error) if error is not None:
-                return (voice.card(agent, self.card), voice.fallback(agent, event))
+                return (*self._card(agent), voice.fallback(agent, event))
             case MessageTakenUp(message_id=message_id):
                 return self._used(agent, message_id)
             case TaskStarted(message_id=message_id) if message_id:
-                return (voice.card(agent, self.card), *self._used(agent, message_id))
+                return (*self._card(agent), *self._used(agent, message_id))
             case _ if isinstance(event, _SHOWN):
-                return (voice.card(agent, self.card),)
+                return (*self._step_before(agent), *self._card(agent))
             case _:
                 return ()
+
+    def _card(self, agent: Agent) -> Sequence[Post]:
+        """The live card, where the thread shows one; one that is shown is not left at work."""
+        ends_shown = self._shown_card == self.card.task_id and self.card.outcome is not None
+        if agent.verbosity is Verbosity.QUIET and not ends_shown:
+            return ()
+        self._shown_card = self.card.task_id
+        return (self._world.voice.card(agent, self.card),)
+
+    def _step_before(self, agent: Agent) -> Sequence[Post]:
+        """What the step that has just ended did, where the thread shows each one."""
+        step, self._ended_step = self._ended_step, None
+        if step is None or agent.verbosity is not Verbosity.VERBOSE:
+            return ()
+        number, lines = step
+        return (self._world.voice.step(agent, self.card, number, lines),) if lines else ()
 
     def _used(self, agent: Agent, message_id: str) -> Sequence[Post]:
         if message_id == FIRST or message_id.startswith(PRESSED):

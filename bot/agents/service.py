@@ -10,6 +10,7 @@ from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
+from bot.agents.quieting import Quieting
 from bot.agents.reading import Reading
 from bot.agents.results import Results
 from bot.agents.revision import Revision
@@ -18,7 +19,9 @@ from bot.agents.starter import Origin, Starter
 from bot.agents.stopper import INTERRUPT_SECONDS, Stopper
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
+from bot.domain.attachment import Attachment
 from bot.domain.audit import Audit
+from bot.domain.background import NOTHING, Opening
 from bot.domain.commands import StartAgent, is_restart
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
@@ -43,6 +46,7 @@ class Reply:
     text: str
     mode: ChatMode = ChatMode.STEER
     client_msg_id: str | None = None
+    files: tuple[Attachment, ...] = ()
 
 
 class AgentService:
@@ -55,6 +59,7 @@ class AgentService:
         # Fair: replies that arrive together are stored in the order of their arrival.
         self._replying = asyncio.Lock()
         self._models = ModelSwitch(world)
+        self._quieting = Quieting(world)
         self.continuation = Continuation(world, fleet)
         self.allowance = Allowance(world, fleet)
         self._starter = Starter(world, fleet, self._stopper)
@@ -64,12 +69,14 @@ class AgentService:
         self.revision = Revision(world)
         self.results = Results(world)
 
-    async def start(self, command: StartAgent, origin: Origin) -> Agent | None:
+    async def start(
+        self, command: StartAgent, origin: Origin, opening: Opening = NOTHING
+    ) -> Agent | None:
         """Start an agent; None when this very message has started one already.
 
         Raises UserError, and leaves nothing behind then.
         """
-        return await self._starter.start(command, origin)
+        return await self._starter.start(command, origin, opening)
 
     async def reply(self, reply: Reply) -> bool:
         """Take a reply up; False when the thread is not ours.
@@ -77,6 +84,10 @@ class AgentService:
         The same message twice has one effect.
         """
         async with self._replying:
+            if await self._quieting.take(
+                reply.thread, reply.user, reply.ts, reply.text, reply.client_msg_id
+            ):
+                return True
             rest = await self._models.rest_of(
                 reply.thread, reply.ts, reply.text, reply.client_msg_id
             )
@@ -109,7 +120,15 @@ class AgentService:
                 post = self._world.voice.trouble(current, f"long:{reply.ts}", TOO_LONG)
             else:
                 await tx.add_message(
-                    Message(reply.ts, agent.id, reply.user, reply.text, task_id, reply.mode)
+                    Message(
+                        reply.ts,
+                        agent.id,
+                        reply.user,
+                        reply.text,
+                        task_id,
+                        reply.mode,
+                        files=reply.files,
+                    )
                 )
                 fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
                 post = self._world.voice.mark(current, reply.ts, fate)
@@ -174,6 +193,15 @@ class AgentService:
             raise UserError(f"There is no agent `{agent_id[:20]}`. `/agent list` shows them.")
         return agent
 
+    async def of_team(self, agent_id: str, team: str) -> Agent | None:
+        """The agent with this id, if it is of this workspace."""
+        agent = await self._world.store.agent(agent_id)
+        return agent if agent and agent.team == team else None
+
+    async def started_by(self, team: str, user: str, limit: int) -> Sequence[Agent]:
+        """A person's agents: those alive first, the newest first."""
+        return await self._world.store.agents_of(team, user, limit)
+
     async def of_thread(self, thread: ThreadRef) -> Agent | None:
         """The agent of this thread, alive or not."""
         return await self._world.store.agent_of_thread(thread)
@@ -185,6 +213,16 @@ class AgentService:
     async def running(self, channel: str | None = None) -> Sequence[Agent]:
         """The agents that are alive, newest first."""
         return await self._world.store.agents(alive=True, channel=channel)
+
+    @property
+    def lists_repositories(self) -> bool:
+        """Whether repositories can be searched for."""
+        return self._world.gateway.lists_repositories
+
+    async def repositories(self, team: str, channel: str) -> Sequence[str]:
+        """What an agent may be started on in this channel, as far as the git host lists it."""
+        found = await self._world.gateway.repositories()
+        return await self.rulebook.allowed(found, team, channel)
 
     async def models(self) -> Sequence[ModelOffer]:
         """What the provider lists; raises UserError when it shows no list."""

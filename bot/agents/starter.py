@@ -8,17 +8,22 @@ from bot.agents.fleet import Fleet
 from bot.agents.stopper import Stopper
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, RepoRef, branch_for, new_agent_id
+from bot.domain.attachment import MAX_FILES
 from bot.domain.audit import Audit
+from bot.domain.background import NOTHING, Opening
 from bot.domain.budget import nano_of
 from bot.domain.commands import StartAgent, title_of
 from bot.domain.limits import HOUR_SECONDS, Limits, start_refusal
 from bot.domain.message import FIRST, Message
 from bot.domain.policy import ChannelRules, HouseRules, place_refusal
+from bot.domain.preferences import Preferences
 from bot.errors import ChannelUnavailable, NotAllowed
 
 logger = logging.getLogger(__name__)
 
 ROOT_SECONDS = 20.0
+# What the bridge calls the beginning of an empty workspace.
+EMPTY_BRANCH = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +53,40 @@ class Starter:
         self._house = HouseRules.of(world.settings)
         self._limits = Limits.of(world.settings)
 
-    async def start(self, command: StartAgent, origin: Origin) -> Agent | None:
+    async def start(
+        self, command: StartAgent, origin: Origin, opening: Opening = NOTHING
+    ) -> Agent | None:
         """Start an agent; None when this very message has started one already.
 
         Raises UserError, and leaves nothing behind then.
         """
         command = replace(command, task=self._world.hide(command.task))
         await self._check_place(command.repo, origin)
-        model = command.model or self._world.settings.agent_model
+        known = await self._preferences(origin)
+        model = command.model or known.model or self._world.settings.agent_model
         branch, _ = await asyncio.gather(
-            self._world.gateway.check_repository(command.repo, command.branch),
+            self._branch(command),
             self._world.gateway.check_model(model),
         )
-        agent = self._new_agent(command, origin, model, branch)
+        agent = replace(self._new_agent(command, origin, model, branch), verbosity=known.verbosity)
         with self._fleet.hold(agent.id):
-            started = await self._open_and_launch(agent, command, origin)
+            started = await self._open_and_launch(
+                agent, self._first(agent, command, opening), origin
+            )
         if started:
             # It may have got its place while it was held.
             await self._launch_if_placed(agent.id)
         return started
+
+    async def _preferences(self, origin: Origin) -> Preferences:
+        store = self._world.store
+        here = await store.channel_settings(origin.team, origin.channel)
+        return Preferences.of(here, await store.channel_settings(origin.team, origin.user))
+
+    async def _branch(self, command: StartAgent) -> str:
+        if not command.repo.exists:
+            return EMPTY_BRANCH
+        return await self._world.gateway.check_repository(command.repo, command.branch)
 
     async def _check_place(self, repo: RepoRef, origin: Origin) -> None:
         stored = await self._world.store.channel_settings(origin.team, origin.channel)
@@ -75,10 +95,8 @@ class Starter:
             await self._record(origin.user, "agent.start", str(repo), f"refused: {why_not}")
             raise NotAllowed(why_not)
 
-    async def _open_and_launch(
-        self, agent: Agent, command: StartAgent, origin: Origin
-    ) -> Agent | None:
-        if not await self._store_start(agent, command, origin):
+    async def _open_and_launch(self, agent: Agent, first: Message, origin: Origin) -> Agent | None:
+        if not await self._store_start(agent, first, origin):
             return None
         try:
             await self._world.outbox.sent(agent.id, "root", ROOT_SECONDS)
@@ -116,8 +134,18 @@ class Starter:
     def _default_budget(self) -> int | None:
         return nano_of(self._world.settings.budget_agent_usd) or None
 
-    async def _store_start(self, agent: Agent, command: StartAgent, origin: Origin) -> bool:
-        first = Message(FIRST, agent.id, origin.user, command.task, agent.first_task_id)
+    def _first(self, agent: Agent, command: StartAgent, opening: Opening) -> Message:
+        text = self._world.hide(opening.with_task(command.task))
+        return Message(
+            FIRST,
+            agent.id,
+            agent.started_by,
+            text,
+            agent.first_task_id,
+            files=opening.files[:MAX_FILES],
+        )
+
+    async def _store_start(self, agent: Agent, first: Message, origin: Origin) -> bool:
         async with self._world.store.transaction() as tx:
             if origin.claim and not await tx.claim_message(
                 origin.team, origin.channel, origin.claim, origin.client_msg_id

@@ -42,7 +42,7 @@ class Stopper:
         return agent_id in self._stopping or agent_id in self._unstored
 
     async def stop(self, agent: Agent, actor: str) -> None:
-        """Stop this agent; `actor` is the user who asked for it.
+        """Stop this agent; `actor` is the user who asked for it, "" for no user.
 
         Raises UserError when it is stopped and the database could not take it down.
         """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from bot.agents.examination import Examination, nothing
+from bot.agents.file_ports import Files
 from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Runtime, Store, Voice
 from bot.config import Settings
 from bot.domain.agent import Agent
@@ -18,7 +19,8 @@ class World:
     """The outside, as ports. `bridge_token` gives the token that one agent's bridge wants.
 
     `variables` are what an agent's tools find in their environment; `hide` takes known secrets out
-    of what people wrote; `examine` looks how the deployment is.
+    of what people wrote; `examine` looks how the deployment is. Without `files`, what people
+    attach is named and not handed over.
     """
 
     settings: Settings
@@ -32,6 +34,7 @@ class World:
     clock: Callable[[], float] = time.time
     variables: Callable[[Agent], Mapping[str, str]] = lambda _: {}
     hide: Hide = str
+    files: Files | None = None
     examine: Examination = nothing
 
     def address(self, agent_id: str, endpoint: str) -> BridgeAddress:

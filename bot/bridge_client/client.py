@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client.hiding import hidden, hidden_conversation, hidden_diff
+from bot.bridge_client.lines import Lines
 from bot.bridge_client.requests import (
     SMALL_BYTES,
     Limits,
@@ -33,6 +34,7 @@ from bridge.protocol import (
     PROTOCOL_VERSION,
     Accepted,
     AgentEvent,
+    Attached,
     ChatRequest,
     Diff,
     ErrorCode,
@@ -58,7 +60,7 @@ _MAX_CONVERSATION_BYTES = 32 * 1024 * 1024
 
 
 class HttpBridge:
-    """Implements the Bridge port over HTTP. `session` stays the caller's to close.
+    """Implements the Bridge port over HTTP, on TCP and unix sockets. `session` stays the caller's.
 
     Events, diffs and conversations pass through `hide`; a patch must stay what it is.
     """
@@ -71,10 +73,10 @@ class HttpBridge:
         *,
         hide: Hide = str,
     ) -> None:
-        self._session = session
+        self._lines = Lines(session)
         self._hide = hide
         self._limits = limits or Limits()
-        self._requests = Requests(session, self._limits)
+        self._requests = Requests(self._lines, self._limits)
         self._clock = clock
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
@@ -192,6 +194,13 @@ class HttpBridge:
             return diff
         return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})
 
+    async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
+        """Put a file into the workspace, where it is no part of the changes; gives its path."""
+        path = f"/agent/attachments/{quote(name, safe='')}"
+        seconds = self._limits.apply_seconds
+        sent = await self._requests.send(address, "PUT", path, seconds, body=data)
+        return read(Attached, sent).path
+
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
         """Push what is committed to the agent's branch; nothing is committed by this."""
         seconds = self._limits.apply_seconds
@@ -243,18 +252,22 @@ class HttpBridge:
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_seconds, sock_read=limits.silence_seconds
         )
-        async with self._session.get(
-            f"{address.endpoint}/agent/events",
-            params={"after": str(after_seq)},
-            headers={
-                **authorization(address),
-                "Accept": "text/event-stream",
-                "Accept-Encoding": "identity",
-                "Last-Event-ID": str(after_seq),
-            },
-            allow_redirects=False,
-            timeout=timeout,
-        ) as response:
+        headers = {
+            **authorization(address),
+            "Accept": "text/event-stream",
+            "Accept-Encoding": "identity",
+            "Last-Event-ID": str(after_seq),
+        }
+        async with (
+            self._lines.to(address.endpoint) as (session, base),
+            session.get(
+                f"{base}/agent/events",
+                params={"after": str(after_seq)},
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
+            ) as response,
+        ):
             if response.status != 200:  # noqa: PLR2004
                 refused = refusal(response.status, await bounded(response, SMALL_BYTES))
                 if response.status < 500:  # noqa: PLR2004

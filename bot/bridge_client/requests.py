@@ -8,6 +8,7 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from bot.agents.ports import BridgeAddress
+from bot.bridge_client.lines import Lines
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bridge.protocol import ErrorCode, WireError
 
@@ -43,10 +44,10 @@ class Limits:
 
 
 class Requests:
-    """Sends requests over a session that stays the caller's to close."""
+    """Sends requests, each over the line that its address asks for."""
 
-    def __init__(self, session: aiohttp.ClientSession, limits: Limits) -> None:
-        self._session = session
+    def __init__(self, lines: Lines, limits: Limits) -> None:
+        self._lines = lines
         self._limits = limits
 
     async def send(
@@ -72,14 +73,17 @@ class Requests:
             headers["Content-Type"] = "application/json" if is_json else "application/octet-stream"
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self._limits.connect_seconds)
         try:
-            async with self._session.request(
-                method,
-                address.endpoint + path,
-                data=io.BytesIO(data) if data is not None else None,
-                headers=headers,
-                allow_redirects=False,
-                timeout=timeout,
-            ) as response:
+            async with (
+                self._lines.to(address.endpoint) as (session, base),
+                session.request(
+                    method,
+                    base + path,
+                    data=io.BytesIO(data) if data is not None else None,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=timeout,
+                ) as response,
+            ):
                 content = await bounded(response, limit_bytes)
                 if not 200 <= response.status < 300:  # noqa: PLR2004
                     raise refusal(response.status, content)

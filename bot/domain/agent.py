@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Self, assert_never
 
 from bot.domain.secret import SecretScope
+from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 from bridge.protocol import (
     AgentEvent,
@@ -71,10 +72,15 @@ class ThreadRef:
 
 @dataclass(frozen=True, slots=True)
 class RepoRef:
-    """A repository as `owner/name`."""
+    """A repository as `owner/name`; NO_REPOSITORY stands for an empty workspace."""
 
     owner: str
     name: str
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is a repository at all."""
+        return bool(self.owner)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -88,7 +94,11 @@ class RepoRef:
         return cls(owner, name.removesuffix(".git") or name)
 
     def __str__(self) -> str:
-        return f"{self.owner}/{self.name}"
+        return f"{self.owner}/{self.name}" if self.owner else "an empty workspace"
+
+
+# No name can be read as this one, so no door opens for it.
+NO_REPOSITORY = RepoRef("", "")
 
 
 def checked_branch(text: str) -> str:
@@ -158,6 +168,7 @@ class Agent:
     spent_nano: int = 0
     placed: bool = False
     waiting_since: float = 0.0
+    verbosity: Verbosity = Verbosity.NORMAL
     paid_by: SecretScope = SecretScope.DEPLOYMENT
 
     @property

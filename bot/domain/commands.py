@@ -5,33 +5,24 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bot.domain.agent import RepoRef, checked_branch
+from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
 from bot.domain.budget import checked_budget
 from bot.domain.doctor_command import RunDoctor
+from bot.domain.help_text import EXAMPLE
+from bot.domain.settings_command import (
+    MAX_MODEL_CHARS,
+    SetMine,
+    SetRule,
+    checked_model,
+    parse_mine,
+    parse_rule,
+)
 from bot.domain.usage_command import ShowUsage, parse_usage
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
 
 MAX_TASK_CHARS = 30_000
-MAX_MODEL_CHARS = 200
 MAX_TITLE_CHARS = 120
-EXAMPLE = "/agent acme/api fix the flaky test in test_orders"
-
-HELP = f"""*Start an agent*
-`/agent owner/repo[@branch] [--model M] [--steps N] [--budget 2.00] task…`   for example `{EXAMPLE}`
-`/agent` alone opens a form. `@bot owner/repo task…` does the same, inside a thread too.
-*In its thread*
-Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task.
-`model: NAME` changes the model from the next step on; the conversation goes on.
-:octagonal_sign: on any message, the button, or the word `stop` stops it.
-*Look around*
-`/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help`
-`/agent models [search]` shows the models with price and context
-`/agent usage [me|channel|all] [days] [chart|csv]` shows what model calls cost
-*Keys and rules*
-`/agent secrets` stores your model key, Git tokens and variables, in a form.
-`/agent set` shows who may start, steer and stop here; admins change it: `/agent set stop owner`.
-`/agent doctor` tells admins what of Threadsmith works, and what to do about the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,9 @@ class StartAgent:
 
 @dataclass(frozen=True, slots=True)
 class OpenForm:
-    """Bare `/agent`: ask for the details in a form."""
+    """Bare `/agent`, or a task whose repository nobody named: ask for the details in a form."""
+
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +80,6 @@ class OpenSecrets:
     """`secrets`: a form, since a secret is never typed into a message."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetRule:
-    """`set name value`, for the channel; `name` is "" to look only."""
-
-    name: str = ""
-    value: str = ""
-
-
 Command = (
     StartAgent
     | OpenForm
@@ -106,20 +91,26 @@ Command = (
     | StopAgent
     | OpenSecrets
     | SetRule
+    | SetMine
     | RunDoctor
 )
 
-_WORDS = ("help", "list", "models", "status", "stop", "secrets", "set", "usage", "doctor")
-_RULES = ("start", "steer", "stop")
+_WORDS = ("help", "list", "me", "models", "status", "stop", "secrets", "set", "usage", "doctor")
+# How near a word must be to one of those: alone, or at the head of what may well be a task.
+_NEAR_ALONE, _NEAR_AT_THE_HEAD = 0.6, 0.8
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 _DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
+_NONE = "-"
+_LONG_DASHES = ("\u2013", "\u2014")
+_DASHES_ALONE = frozenset({_NONE, *_LONG_DASHES})
 _ID = re.compile(r"[a-z0-9]{2,12}")
 
 
-def parse(text: str, *, max_steps: int) -> Command:
+def parse(text: str, *, max_steps: int, default: RepoRef | None = None) -> Command:
     """Read what follows `/agent`. `max_steps` is the most that a task may ask for.
 
-    Raises InvalidCommand with a sentence for the person.
+    `default` is the repository of a task that names none. Raises InvalidCommand with a sentence
+    for the person.
     """
     words = text.split()
     if not words:
@@ -127,23 +118,12 @@ def parse(text: str, *, max_steps: int) -> Command:
     known = _KNOWN.get(words[0].lower())
     if known is not None:
         return known(words[1:])
-    if "/" not in words[0] and not words[0].startswith("-"):
+    names_one = "/" in words[0] or words[0].startswith(("-", *_LONG_DASHES))
+    if not names_one and (len(words) == 1 or (default is None and _is_typo(words[0]))):
         raise InvalidCommand(_unknown(words[0]))
-    return _start(text, max_steps)
-
-
-def _rule(rest: list[str]) -> SetRule:
-    if not rest:
-        return SetRule()
-    name, value = rest[0].lower(), " ".join(rest[1:])
-    if name in _RULES and value.lower() in {"anyone", "owner"}:
-        return SetRule(name, value.lower())
-    if name == "repositories" and value:
-        return SetRule(name, "" if value.lower() == "any" else value)
-    raise InvalidCommand(
-        "Write `/agent set start|steer|stop anyone|owner`, or "
-        "`/agent set repositories owner/name owner/*` (`any` allows all)."
-    )
+    if not names_one and default is None:
+        return OpenForm(text.strip())
+    return _start(text, max_steps, default)
 
 
 _KNOWN: Mapping[str, Callable[[list[str]], Command]] = {
@@ -151,7 +131,8 @@ _KNOWN: Mapping[str, Callable[[list[str]], Command]] = {
     **dict.fromkeys(("secret", "secrets"), lambda _rest: OpenSecrets()),
     "list": lambda _rest: ListAgents(),
     "models": lambda rest: ListModels(" ".join(rest)[:MAX_MODEL_CHARS]),
-    "set": _rule,
+    "me": parse_mine,
+    "set": parse_rule,
     "status": lambda rest: ShowStatus(_agent_id(rest)),
     "stop": lambda rest: StopAgent(_agent_id(rest)),
     "usage": parse_usage,
@@ -168,35 +149,50 @@ def _agent_id(rest: list[str]) -> str | None:
     return found
 
 
+def _is_typo(word: str) -> bool:
+    return bool(_near(word, _NEAR_AT_THE_HEAD))
+
+
+def _near(word: str, cutoff: float) -> str:
+    found = difflib.get_close_matches(word.lower(), _WORDS, n=1, cutoff=cutoff)
+    return found[0] if found else ""
+
+
 def _unknown(word: str) -> str:
-    near = difflib.get_close_matches(word.lower(), _WORDS, n=1, cutoff=0.5)
-    if near:
-        return (
-            f"Unknown word `{word[:40]}`. Did you mean `/agent {near[0]}`? `/agent help` shows all."
-        )
+    if near := _near(word, _NEAR_ALONE):
+        return f"Unknown word `{word[:40]}`. Did you mean `/agent {near}`? `/agent help` shows all."
     return (
         f"Unknown word `{word[:40]}`. Name the repository first: `{EXAMPLE}`. "
         "`/agent help` shows all."
     )
 
 
-def _start(text: str, max_steps: int) -> StartAgent:
-    target, options, task = _split(text)
+def _start(text: str, max_steps: int, default: RepoRef | None) -> StartAgent:
+    target, options, task = _split(text, needs_target=default is None)
+    repo, branch = _target(target, default)
+    return StartAgent(
+        repo=repo,
+        task=checked_task(task, repo),
+        branch=branch,
+        model=checked_model(options["model"]) if "model" in options else None,
+        max_steps=checked_steps(options["steps"], max_steps) if "steps" in options else None,
+        budget_nano=checked_budget(options["budget"]) if "budget" in options else None,
+    )
+
+
+def _target(target: str, default: RepoRef | None) -> tuple[RepoRef, str | None]:
+    if target in _DASHES_ALONE:
+        return NO_REPOSITORY, None
     if not target:
-        raise InvalidCommand(f"Name the repository first: `{EXAMPLE}`.")
+        if default is None:
+            raise InvalidCommand(f"Name the repository first: `{EXAMPLE}`.")
+        return default, None
     repo_text, at, branch = target.partition("@")
     _refuse_addresses(target)
     repo = RepoRef.parse(repo_text)
     if at and not branch:
         raise InvalidCommand("The branch after `@` is missing. Write `owner/name@branch`.")
-    return StartAgent(
-        repo=repo,
-        task=checked_task(task, repo),
-        branch=checked_branch(branch) if branch else None,
-        model=checked_model(options["model"]) if "model" in options else None,
-        max_steps=checked_steps(options["steps"], max_steps) if "steps" in options else None,
-        budget_nano=checked_budget(options["budget"]) if "budget" in options else None,
-    )
+    return repo, checked_branch(branch) if branch else None
 
 
 def _refuse_addresses(target: str) -> None:
@@ -206,8 +202,11 @@ def _refuse_addresses(target: str) -> None:
         )
 
 
-def _split(text: str) -> tuple[str, dict[str, str], str]:
-    """The repository, the options that stand before the task, and the task as it was typed."""
+def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
+    """The repository, the options that stand before the task, and the task as it was typed.
+
+    Without `needs_target` a word that cannot name a repository begins the task.
+    """
     rest = text.strip()
     target = ""
     options: dict[str, str] = {}
@@ -216,16 +215,20 @@ def _split(text: str) -> tuple[str, dict[str, str], str]:
         plain = _DASHES.sub("--", word)
         if plain.startswith("--"):
             name, equals, value = plain[2:].partition("=")
+            if name == "no-repo" and not target:
+                target, rest = _NONE, after
+                continue
             if name not in {"model", "steps", "budget"}:
                 raise InvalidCommand(
-                    f"Unknown option `--{name[:40]}`. There are `--model`, `--steps`, `--budget`."
+                    f"Unknown option `--{name[:40]}`. There are `--model`, `--steps`, `--budget` "
+                    "and `--no-repo`."
                 )
             if not equals:
                 value, _, after = _take(after)
             if not value:
                 raise InvalidCommand(f"`--{name}` needs a value.")
             options[name] = value
-        elif not target:
+        elif not target and (needs_target or "/" in word or word in _DASHES_ALONE):
             target = word
         else:
             break
@@ -244,22 +247,14 @@ def checked_task(task: str, repo: RepoRef) -> str:
     """The task without surrounding space; raises InvalidCommand when empty or too long."""
     task = task.strip()
     if not task:
-        raise InvalidCommand(f"What should be done in `{repo}`? For example: `{EXAMPLE}`.")
+        where = f"in `{repo}`" if repo.exists else "in an empty workspace"
+        raise InvalidCommand(f"What should be done {where}? For example: `{EXAMPLE}`.")
     if len(task) > MAX_TASK_CHARS:
         raise InvalidCommand(
             f"The task has {len(task):,} characters; the limit is {MAX_TASK_CHARS:,}. "
             "Shorten it, or put the text in a file of the repository and name the file."
         )
     return task
-
-
-def checked_model(model: str) -> str:
-    """The model's name; raises InvalidCommand when it cannot be one."""
-    if len(model) > MAX_MODEL_CHARS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", model):
-        raise InvalidCommand(
-            f"`{model[:60]}` is not a model's name. For example `anthropic/claude-3.5-sonnet`."
-        )
-    return model
 
 
 def checked_steps(text: str, max_steps: int) -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bot.domain.attachment import Attachment
 from bridge.protocol import ChatMode
 
 FIRST = "start"
@@ -24,3 +25,4 @@ class Message:
     task_id: str
     mode: ChatMode = ChatMode.STEER
     order: int = 0
+    files: tuple[Attachment, ...] = ()

@@ -45,6 +45,7 @@ class Person:
     is_external: bool = False
     is_bot: bool = False
     is_deleted: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def place_refusal(repo: RepoRef, channel: str, house: HouseRules, rules: Channel
         allowed = ", ".join(f"<#{one}>" for one in sorted(house.channels)[:5])
         return f"Agents may not be started in this channel. Start it in {allowed}."
     for patterns, whose in ((house.repositories, "here"), (rules.repositories, "in this channel")):
-        if patterns and not allows(patterns, repo):
+        if patterns and repo.exists and not allows(patterns, repo):
             shown = ", ".join(f"`{pattern}`" for pattern in patterns[:5])
             more = f" and {len(patterns) - 5} more" if len(patterns) > 5 else ""  # noqa: PLR2004
             return (

@@ -5,7 +5,7 @@ import difflib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 import aiohttp
@@ -54,7 +54,10 @@ class _List(BaseModel):
 
 
 class Catalogue:
-    """The provider's list of models, asked for at most once in ten minutes."""
+    """The provider's list of models, asked for at most once in ten minutes.
+
+    `own_prices` count in place of what the provider lists.
+    """
 
     def __init__(
         self,
@@ -62,11 +65,13 @@ class Catalogue:
         base_url: str,
         key: SecretStr,
         clock: Callable[[], float] = time.monotonic,
+        own_prices: Mapping[str, Price] | None = None,
     ) -> None:
         self._session = session
         self._base_url = base_url
         self._key = key
         self._clock = clock
+        self._own_prices = own_prices or {}
         self._lock = asyncio.Lock()
         self._cached: tuple[float, _Models | None] | None = None
         self._failed_at: float | None = None
@@ -104,7 +109,9 @@ class Catalogue:
                 self._failed_at = self._clock()
                 _log.warning("prices are not known now: %s", error)
         models = self._cached[1] if self._cached else None
-        return _found(models or {}, model) or Listing()
+        listing = _found(models or {}, model) or Listing()
+        own = self._own_prices.get(model)
+        return replace(listing, price=own) if own else listing
 
     async def _models(self) -> _Models | None:
         async with self._lock:

@@ -22,11 +22,28 @@ class Doors:
         """Let it through no more."""
         self._open.pop(agent_id, None)
 
-    def admitted(self, authorization: str) -> tuple[str, RepoRef] | None:
-        """Return the agent behind an Authorization header, and its repository, if it may pass."""
+    def admitted(
+        self, authorization: str, entrance: str | None = None
+    ) -> tuple[str, RepoRef] | None:
+        """Return the agent behind an Authorization header, and its repository, if it may pass.
+
+        `entrance`: whose entrance the request came by; no other agent's token is taken there.
+        """
         agent_id = self._tokens.agent_of(_token_in(authorization))
         repo = self._open.get(agent_id) if agent_id else None
+        if entrance is not None and entrance != agent_id:
+            return None
         return (agent_id, repo) if agent_id and repo else None
+
+    def agent_of(self, token: str) -> str | None:
+        """The agent that a token was made for, if its door is open."""
+        agent_id = self._tokens.agent_of(token)
+        return agent_id if agent_id in self._open else None
+
+    @property
+    def open_ones(self) -> tuple[str, ...]:
+        """The agents whose door is open."""
+        return tuple(self._open)
 
 
 def _token_in(authorization: str) -> str:

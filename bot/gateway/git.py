@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 from bot.domain.agent import RepoRef
 from bot.errors import RepositoryError
 from bot.gateway.doors import Doors
+from bot.gateway.entrances import AGENT
 from bot.gateway.git_host import RECEIVE, UPLOAD, GitHost, HostUnreachableError, is_success
 from bot.gateway.push import Pushes
 from bot.gateway.relay import (
@@ -110,7 +111,9 @@ class GitDoor:
         """The agent and its repository when the path names that, and the refusal otherwise."""
         if odd := oddity(request):
             return _refused(400, odd)
-        admitted = self._doors.admitted(request.headers.get("Authorization", ""))
+        admitted = self._doors.admitted(
+            request.headers.get("Authorization", ""), request.app[AGENT]
+        )
         if admitted is None:
             refusal = _refused(401, "This agent's token is not valid here, or it has ended.")
             # git sends the credentials of its helper only after it was asked to.

@@ -18,6 +18,7 @@ from bot.gateway.catalogue import Catalogue
 from bot.gateway.chat_request import ChatCall, read_chat
 from bot.gateway.completion import Entry, complete
 from bot.gateway.doors import Doors
+from bot.gateway.entrances import AGENT
 from bot.gateway.problems import RequestRefusedError, problem
 from bot.gateway.rate import CallRate
 from bot.gateway.relay import (
@@ -139,7 +140,9 @@ class ModelDoor:
         """Who asks; raises RequestRefusedError."""
         if odd := oddity(request):
             raise RequestRefusedError(400, odd)
-        admitted = self._doors.admitted(request.headers.get("Authorization", ""))
+        admitted = self._doors.admitted(
+            request.headers.get("Authorization", ""), request.app[AGENT]
+        )
         if admitted is None:
             raise RequestRefusedError(401, _NOT_VALID)
         if wait := self._rate.wait_seconds(admitted[0]):

@@ -1,13 +1,16 @@
 """Reads the provider's list of models for people: prices, context, tool support."""
 
 import asyncio
+import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from bot.domain.budget import Price
 from bot.domain.offers import ModelOffer
 from bot.errors import UserError
 from bot.gateway.relay import BodyTooLargeError, read_bounded
@@ -18,6 +21,9 @@ _MAX_LIST_BYTES = 16 * 1024 * 1024
 _MAX_ID_CHARS = 200
 _PER_MILLION = 1e6
 _SILENT = "The model provider shows no list of models at the moment. Try again in a minute."
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Listed(BaseModel):
@@ -35,7 +41,11 @@ class _List(BaseModel):
 
 
 class Offers:
-    """The list, asked for at most once in ten minutes."""
+    """The list, asked for at most once in ten minutes.
+
+    `own_prices` count in place of what the provider lists; a server that lists nothing has the
+    models that they name.
+    """
 
     def __init__(
         self,
@@ -43,11 +53,13 @@ class Offers:
         base_url: str,
         key: SecretStr,
         clock: Callable[[], float] = time.monotonic,
+        own_prices: Mapping[str, Price] | None = None,
     ) -> None:
         self._session = session
         self._url = f"{base_url}/models"
         self._key = key
         self._clock = clock
+        self._own_prices = own_prices or {}
         self._lock = asyncio.Lock()
         self._kept: tuple[float, Sequence[ModelOffer]] | None = None
 
@@ -56,8 +68,27 @@ class Offers:
         async with self._lock:
             now = self._clock()
             if self._kept is None or now - self._kept[0] >= CACHE_SECONDS:
-                self._kept = (now, read_offers(await self._ask()))
+                self._kept = (now, self._priced(await self._listed()))
             return self._kept[1]
+
+    async def _listed(self) -> Sequence[ModelOffer]:
+        try:
+            return read_offers(await self._ask())
+        except UserError as error:
+            if not self._own_prices:
+                raise
+            _log.info("the models are those of MODEL_PRICES: %s", error)
+            return []
+
+    def _priced(self, listed: Sequence[ModelOffer]) -> Sequence[ModelOffer]:
+        offers = {offer.id: offer for offer in listed}
+        for name, price in self._own_prices.items():
+            offers[name] = replace(
+                offers.get(name, ModelOffer(name)),
+                prompt_usd=float(price.prompt_usd) * _PER_MILLION,
+                completion_usd=float(price.completion_usd) * _PER_MILLION,
+            )
+        return list(offers.values())
 
     async def _ask(self) -> bytes:
         key = self._key.get_secret_value()

@@ -1,44 +1,45 @@
 """The gateway: one server on the host, the only door out of the containers."""
 
-import errno
-import json
 import logging
-import os
-import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import SecretStr
 
 from bot.agents.accounting import Accountant
 from bot.agents.ports import Access
 from bot.agents.rule_ports import Credentials
+from bot.agents.sandbox import GATEWAY_ADDRESS
 from bot.config import Settings
 from bot.domain.agent import RepoRef
+from bot.domain.egress import Denial
 from bot.domain.offers import ModelOffer
 from bot.domain.secret import ModelKey, SecretScope
 from bot.errors import ConfigurationError
+from bot.gateway.addresses import Addresses
+from bot.gateway.allow_list import AllowList
 from bot.gateway.app_tokens import AppTokens
 from bot.gateway.catalogue import Catalogue
+from bot.gateway.dialing import Dialer, SystemResolver
 from bot.gateway.doors import Doors
+from bot.gateway.egress import EgressProxy
+from bot.gateway.entrances import Entrances
+from bot.gateway.folders import Folders
 from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
 from bot.gateway.git_host import GitHost
 from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
 from bot.gateway.offers import Offers
+from bot.gateway.own_prices import own_prices
+from bot.gateway.port import SharedPort
 from bot.gateway.push import Pushes
 from bot.gateway.repository import RepositoryCheck
+from bot.gateway.repository_list import RepositoryList
 from bot.gateway.tokens import Tokens, load_tokens
-
-_SHUTDOWN_SECONDS = 2.0
+from bot.gateway.upstream_proxy import UpstreamProxies
 
 _log = logging.getLogger(__name__)
-
-
-class _Remembered(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    port: int = Field(ge=1, le=65_535)
 
 
 class HostGateway:
@@ -63,15 +64,25 @@ class HostGateway:
             self._doors, host, pushes if settings.push_branches else None, self._branch_of
         )
         self._repositories = RepositoryCheck(host)
+        self._listed = RepositoryList(session, settings.github_api_url, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
-        self._catalogue = Catalogue(session, base_url, key)
-        self._offers = Offers(session, base_url, key)
+        prices = own_prices(settings)
+        self._catalogue = Catalogue(session, base_url, key, own_prices=prices)
+        self._offers = Offers(session, base_url, key, own_prices=prices)
         limits = ModelLimits.of(settings)
         self._model = ModelDoor(
             self._doors, self._catalogue, session, base_url, self._key_of, limits
         )
-        self._runner: web.AppRunner | None = None
+        self._folders = Folders(data_dir / "sockets")
+        self._entrances: Entrances | None = None
+        self._port: SharedPort | None = None
         self._address = ""
+        self._sealed = False
+        self.denied: Callable[[str, Denial], None] = _log_denial
+
+    @property
+    def _routes(self) -> list[web.RouteDef]:
+        return [*self._model.routes(), *self._git.routes()]
 
     def account_with(self, accountant: Accountant) -> None:
         """Ask for leave before each model call, and tell how it ended."""
@@ -98,57 +109,84 @@ class HostGateway:
         The port is GATEWAY_PORT, or the one of the last time, since running containers have it in
         their environment, or a free one. Raises ConfigurationError.
         """
-        app = web.Application()
-        app.add_routes([*self._model.routes(), *self._git.routes()])
-        runner = web.AppRunner(
-            app,
-            access_log=None,  # it would write the addresses of private repositories to the log
-            auto_decompress=False,
-            handler_cancellation=True,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
-        )
-        await runner.setup()
-        port = self._wanted_port or self._remembered_port()
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise _cannot_listen(host, port, error, self._memory) from error
-        self._runner = runner
-        port = runner.addresses[0][1]
-        self._remember(port)
+        self._entrances = Entrances(self._routes)
+        port = SharedPort(self._doors, self._entrances, self._memory)
+        number = await port.listen(self._routes, host, self._wanted_port)
+        self._port = port
         name = advertised or host
-        self._address = f"http://{f'[{name}]' if ':' in name else name}:{port}"
-        _log.info("the gateway listens on %s port %d", host, port)
+        self._address = f"http://{f'[{name}]' if ':' in name else name}:{number}"
+        _log.info("the gateway listens on %s port %d", host, number)
+        await self._open_all(self._entrances)
+
+    async def start_sealed(self) -> None:
+        """Listen on sockets of each agent's own alone; raises ConfigurationError, EngineError."""
+        self._folders.check()
+        self._entrances = Entrances(self._routes, self._folders, self._egress())
+        self._address = f"http://{GATEWAY_ADDRESS}"
+        self._sealed = True
+        await self._open_all(self._entrances)
+        await self._entrances.sweep()
+        _log.info("the gateway listens on the sockets of each agent")
+
+    async def _open_all(self, entrances: Entrances) -> None:
+        """The agents whose containers worked on while nobody listened."""
+        for agent_id in self._doors.open_ones:
+            await entrances.open(agent_id)
+
+    def _egress(self) -> EgressProxy:
+        allowed = AllowList.of(self._settings)
+        addresses = Addresses(self._settings.egress_private_networks)
+        proxies = UpstreamProxies.of_environment()
+        dialer = Dialer(allowed, addresses, SystemResolver(), proxies)
+        return EgressProxy(dialer, self._on_denial)
+
+    def _on_denial(self, agent_id: str, denial: Denial) -> None:
+        self.denied(agent_id, denial)
 
     async def stop(self) -> None:
         """Stop listening and cut what is under way; safe to call twice."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._port:
+            await self._port.stop()
+        if self._entrances:
+            await self._entrances.stop()
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         """Return the addresses and the token of one agent; the gateway must have been started."""
         if not self._address:
             raise ConfigurationError("the gateway was asked for its address before it was started")
+        folders = self._folders.of(agent_id) if self._sealed else None
         return Access(
             model_base_url=self._address + MODEL_PREFIX,
             clone_url=f"{self._address}{GIT_PREFIX}/{repo}.git",
             token=self.tokens.gateway_token(agent_id),
+            folders=folders,
         )
 
-    def open(self, agent_id: str, repo: RepoRef) -> None:
-        """Let this agent's token through, for this repository."""
+    async def open(self, agent_id: str, repo: RepoRef) -> None:
+        """Let this agent's token through, for this repository; raises EngineError."""
         self._doors.open(agent_id, repo)
+        if self._entrances:
+            await self._entrances.open(agent_id)
 
-    def close(self, agent_id: str) -> None:
+    async def close(self, agent_id: str) -> None:
         """Let it through no more."""
         self._doors.close(agent_id)
         self._model.forget(agent_id)
+        if self._entrances:
+            await self._entrances.close(agent_id)
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """Return the branch to start from; raises RepositoryError."""
         return await self._repositories.branch(repo, branch)
+
+    @property
+    def lists_repositories(self) -> bool:
+        """Whether there is a token to list repositories with."""
+        return self._listed.is_there
+
+    async def repositories(self) -> Sequence[str]:
+        """The names of what the token can see; none when the host does not tell."""
+        return await self._listed.all()
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
@@ -158,39 +196,6 @@ class HostGateway:
         """Return what the provider lists; raises UserError when it shows no list."""
         return await self._offers.all()
 
-    def _remembered_port(self) -> int:
-        try:
-            return _Remembered.model_validate_json(self._memory.read_bytes()).port
-        except FileNotFoundError:
-            return 0
-        except (OSError, ValidationError) as error:
-            raise ConfigurationError(
-                f"{self._memory} cannot be read. Set GATEWAY_PORT, or remove the file; agents that "
-                "run now must then be started anew."
-            ) from error
 
-    def _remember(self, port: int) -> None:
-        temporary = self._memory.with_name(f".gateway-{secrets.token_hex(8)}")
-        temporary.write_text(json.dumps({"port": port}) + "\n")
-        temporary.replace(self._memory)
-
-
-def _cannot_listen(host: str, port: int, error: OSError, memory: Path) -> ConfigurationError:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return ConfigurationError(
-                f"The gateway's port {port} on {host} is taken, perhaps by a second bot with the "
-                "same DATA_DIR. End that one; or set GATEWAY_PORT to another port, or remove "
-                f"{memory}: agents that run now must then be started anew."
-            )
-        case errno.EADDRNOTAVAIL:
-            return ConfigurationError(
-                f"The gateway cannot listen on {host}: it is no address of this machine. Set "
-                "GATEWAY_HOST to one that containers can reach."
-            )
-        case _:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            return ConfigurationError(
-                f"The gateway cannot listen on {host} port {port}: {reason}. Check GATEWAY_HOST "
-                "and GATEWAY_PORT."
-            )
+def _log_denial(agent_id: str, denial: Denial) -> None:
+    _log.info("agent %s was refused %s:%d", agent_id, denial.host, denial.port)

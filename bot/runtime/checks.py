@@ -6,7 +6,9 @@ from pathlib import Path
 
 from bot.config import Settings
 from bot.domain.finding import Finding, broken, doubtful, fine
+from bot.errors import ConfigurationError
 from bot.runtime.docker import DockerRuntime
+from bot.runtime.sealing import is_sealed
 
 # With these an image is copied whole for every container.
 _SLOW_DRIVERS = frozenset({"vfs", "devicemapper"})
@@ -53,7 +55,19 @@ def code_hash(code: Path) -> str:
     return whole.hexdigest()[:32]
 
 
-async def network(gateway_port: int, tables: Path = Path("/proc/net")) -> Finding:
+async def network(
+    runtime: DockerRuntime, settings: Settings, tables: Path = Path("/proc/net")
+) -> Finding:
+    """Whether containers are sealed; what of this host they can reach where they are not."""
+    try:
+        if await is_sealed(runtime.why_not_sealed, settings):
+            return fine("containers have no network; what tools may fetch goes by an allow-list")
+    except ConfigurationError as error:
+        return broken(str(error), "Set SANDBOX_NETWORK=open, or use an engine of this machine.")
+    return open_network(settings.gateway_port, tables)
+
+
+def open_network(gateway_port: int, tables: Path) -> Finding:
     """What of this host a container on an open network can reach."""
     said = "the containers' network is open: the internet, its private ranges"
     step = "Close what should not be reached by firewall rules on the engine's network."

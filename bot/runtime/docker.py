@@ -67,6 +67,11 @@ class DockerRuntime:
         engine = await self._connected()
         return await self._call("survey", QUERY_SECONDS, lambda: engine.survey(image))
 
+    async def why_not_sealed(self) -> str:
+        """Return why containers here need a network, empty when they do not."""
+        engine = await self._connected()
+        return await self._call("sealing", QUERY_SECONDS, engine.why_not_sealed)
+
     async def network_gateway(self) -> str:
         """Return the host's address on this deployment's network, which is made when missing."""
         engine = await self._connected()

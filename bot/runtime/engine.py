@@ -17,6 +17,7 @@ from bot.runtime.connection import answering, opened
 from bot.runtime.facts import inspected_container, is_running, newest_volumes, running_container
 from bot.runtime.network import Network
 from bot.runtime.refusals import image_needed, startable
+from bot.runtime.sealing import why_not_sealed
 from bot.runtime.spec import LABEL_CONFIG_HASH, Deployment, broken_promises
 from bot.runtime.survey import Survey, surveyed
 from bot.runtime.watch import Stream, Watch
@@ -92,6 +93,11 @@ class Engine:
         with answering(self._address):
             return surveyed(self._api, image)
 
+    def why_not_sealed(self) -> str:
+        """Return why containers here need a network, empty when they do not."""
+        with answering(self._address):
+            return why_not_sealed(self._api.info(), self._address)
+
     def network_gateway(self) -> str:
         """Return the host's IPv4 address on our network, which is made when missing."""
         with answering(self._address):
@@ -140,7 +146,8 @@ class Engine:
     def start(self, spec: ContainerSpec) -> Started:
         """Start the agent's container, or find the same one running; on failure undo our part."""
         config = self._deployment.container_config(spec)
-        self.network_gateway()
+        if spec.folders is None:
+            self.network_gateway()
         with answering(self._address), image_needed(spec.image):
             for item in self._listed(spec.agent_id):
                 same = item["Labels"].get(LABEL_CONFIG_HASH) == config["Labels"][LABEL_CONFIG_HASH]

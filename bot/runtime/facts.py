@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.agents.ports import Container, Exit
+from bot.agents.sandbox import BRIDGE_FOLDER, BRIDGE_SOCKET
 from bot.runtime.spec import CONTAINER_PORT, LABEL_AGENT, LOOPBACK
 
 Json = dict[str, Any]
@@ -24,7 +25,8 @@ def running_container(item: Json) -> Container:
         and port.get("IP") == LOOPBACK
         and port.get("PublicPort")
     ]
-    return Container(item["Id"], item["Labels"].get(LABEL_AGENT, ""), True, _endpoint(ports))
+    endpoint = _socket(item) or _endpoint(ports)
+    return Container(item["Id"], item["Labels"].get(LABEL_AGENT, ""), True, endpoint)
 
 
 def inspected_container(facts: Json) -> Container:
@@ -39,7 +41,7 @@ def inspected_container(facts: Json) -> Container:
         return Container(facts["Id"], agent_id, False, None, ended)
     published = (facts["NetworkSettings"]["Ports"] or {}).get(CONTAINER_PORT) or ()
     ports = [port["HostPort"] for port in published if port["HostIp"] == LOOPBACK]
-    return Container(facts["Id"], agent_id, True, _endpoint(ports))
+    return Container(facts["Id"], agent_id, True, _socket(facts) or _endpoint(ports))
 
 
 def newest_volumes(items: Iterable[Json]) -> dict[str, float]:
@@ -52,6 +54,14 @@ def newest_volumes(items: Iterable[Json]) -> dict[str, float]:
         made = datetime.fromisoformat(item["CreatedAt"]).timestamp()
         newest[agent_id] = max(made, newest.get(agent_id, made))
     return newest
+
+
+def _socket(item: Json) -> str | None:
+    """The bridge's socket on this host, of a container that shares a folder for it."""
+    for mount in item.get("Mounts") or ():
+        if mount.get("Type") == "bind" and mount.get("Destination") == BRIDGE_FOLDER:
+            return f"unix:{mount['Source']}/{BRIDGE_SOCKET}"
+    return None
 
 
 def _endpoint(ports: list[str] | list[int]) -> str | None:

@@ -15,6 +15,12 @@ def speaking(address: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:
+        if "bind source path does not exist" in str(error.explanation):
+            raise EngineError(
+                "The container engine does not see the bot's DATA_DIR. Ask an admin to put it on "
+                "the engine's own machine at the same path, or to set SANDBOX_NETWORK=open.",
+                str(error.explanation),
+            ) from error
         raise EngineError(
             "The container engine refused. Ask an admin to read the log.",
             f"{error.status_code}: {error.explanation}",

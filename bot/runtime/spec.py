@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.agents.ports import ContainerSpec
+from bot.agents.sandbox import BRIDGE_FOLDER, GATEWAY_FOLDER, SocketFolders
 from bridge.protocol import PORT
 
 PRODUCT = "threadsmith"
@@ -18,6 +19,7 @@ LABEL_CONFIG_HASH = "threadsmith.config-hash"
 CONTAINER_PORT = f"{PORT}/tcp"
 LOOPBACK = "127.0.0.1"
 PIDS_LIMIT = 512
+CAPABILITIES = ("SETGID", "SETUID")
 # npm, pip and compilers run what they unpack in /tmp, so it is not noexec. What lies in a tmpfs
 # counts against the memory limit of the container.
 TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=536870912"}  # noqa: S108  (in the container)
@@ -78,24 +80,27 @@ class Deployment:
         config: Json = {
             "Image": spec.image,
             "Env": [f"{key}={value}" for key, value in sorted(environment.items())],
-            "ExposedPorts": {CONTAINER_PORT: {}},
             "HostConfig": self.host_config(spec),
         }
+        if spec.folders is None:
+            config["ExposedPorts"] = {CONTAINER_PORT: {}}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
         return config | {"Labels": self.labels(spec.agent_id) | {LABEL_CONFIG_HASH: digest}}
 
     def host_config(self, spec: ContainerSpec) -> Json:
         """The limits and the isolation of one container."""
+        volumes = [
+            {"Type": "volume", "Source": name, "Target": target}
+            for name, target in self.volume_names(spec.agent_id).items()
+        ]
         config: Json = {
-            "NetworkMode": self.network_name,
-            "PortBindings": {CONTAINER_PORT: [{"HostIp": LOOPBACK, "HostPort": ""}]},
-            "Mounts": [
-                {"Type": "volume", "Source": name, "Target": target}
-                for name, target in self.volume_names(spec.agent_id).items()
-            ],
+            "NetworkMode": self.network_name if spec.folders is None else "none",
+            "Mounts": volumes + (_binds(spec.folders) if spec.folders else []),
             "Tmpfs": dict(TMPFS),
             "ReadonlyRootfs": True,
             "CapDrop": ["ALL"],
+            # The launcher, which is root, makes itself and its children users without any.
+            "CapAdd": list(CAPABILITIES),
             "SecurityOpt": ["no-new-privileges"],
             "Privileged": False,
             "Memory": spec.memory_bytes,
@@ -106,7 +111,20 @@ class Deployment:
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         }
+        if spec.folders is None:
+            config["PortBindings"] = {CONTAINER_PORT: [{"HostIp": LOOPBACK, "HostPort": ""}]}
         return config | ({"Runtime": self.engine_runtime} if self.engine_runtime else {})
+
+
+def _binds(folders: SocketFolders) -> list[Json]:
+    """The two folders of sockets; a socket in a read-only one can be connected to all the same."""
+    return [
+        {"Type": "bind", "Source": str(folder), "Target": target, "ReadOnly": read_only}
+        for folder, target, read_only in (
+            (folders.gateway, GATEWAY_FOLDER, True),
+            (folders.bridge, BRIDGE_FOLDER, False),
+        )
+    ]
 
 
 # What an engine may drop with no more than a warning (no swap accounting, an older kernel), or a
@@ -124,14 +142,28 @@ def broken_promises(expected: Json, actual: Json) -> list[str]:
         for key in _PROMISES
         if key in expected and actual.get(key) != expected[key]
     ]
-    if actual.get("CapAdd"):
-        wrong.append(f"CapAdd is {actual['CapAdd']!r}")
+    added = sorted(str(name).removeprefix("CAP_") for name in actual.get("CapAdd") or ())
+    if added != sorted(CAPABILITIES):
+        wrong.append(f"CapAdd is {actual.get('CapAdd')!r}, not {list(CAPABILITIES)!r}")
     if not any(str(opt).startswith("no-new-privileges") for opt in actual.get("SecurityOpt") or ()):
         wrong.append("no-new-privileges is missing")
-    bindings = (actual.get("PortBindings") or {}).get(CONTAINER_PORT) or ()
+    if actual.get("Binds") or _mounts(actual) != _mounts(expected):
+        wrong.append(f"the mounts are {actual.get('Binds')!r} and {actual.get('Mounts')!r}")
+    published = actual.get("PortBindings") or {}
+    bindings = [binding for port in published.values() for binding in port or ()]
     if any(binding.get("HostIp") != LOOPBACK for binding in bindings):
         wrong.append("the port is published beyond the loopback")
+    if published.keys() - (expected.get("PortBindings") or {}).keys():
+        wrong.append(f"these ports are published: {list(published)!r}")
     return wrong
+
+
+def _mounts(config: Json) -> set[tuple[Any, ...]]:
+    """What is mounted where, without what engines add to it."""
+    return {
+        (one.get("Type"), one.get("Source"), one.get("Target"), bool(one.get("ReadOnly")))
+        for one in config.get("Mounts") or ()
+    }
 
 
 def _checked(name: str) -> str:

@@ -30,9 +30,18 @@ class Aside:
                     channel=channel, user=user, text=self.hide(text), thread_ts=thread_ts
                 )
             except SlackApiError as error:
-                logger.warning("could not tell a person: %s", error.response.get("error"))
+                await self._directly(user, channel, text, str(error.response.get("error")))
 
         return tell
+
+    async def _directly(self, user: str, channel: str, text: str, why: str) -> None:
+        """Where nothing can be said to them in the channel, a direct message says it."""
+        logger.info("nothing can be said to a person in %s: %s", channel, why)
+        try:
+            said = self.hide(f"About <#{channel}>: {text}")
+            await self._client.chat_postMessage(channel=user, text=said)
+        except SlackApiError as error:
+            logger.warning("could not tell a person: %s", error.response.get("error"))
 
     async def guarded(self, tell: Tell, action: Awaitable[object]) -> None:
         """Await the action; say privately what went wrong, if the person can do something."""

@@ -133,7 +133,7 @@ class CatchUp:
     async def _messages(self, agent: Agent, oldest: str) -> AsyncIterator[Json]:
         """The thread in its order. Of one beyond 999 messages, the newest and the first ones.
 
-        A quiet workspace is read every 95 seconds, so most threads must cost one call: the older
+        A quiet workspace is read every 85 seconds, so most threads must cost one call: the older
         messages are wanted as well, for their reactions.
         """
         first = await self._call(agent, limit=_LARGEST_PAGE)

@@ -18,7 +18,8 @@ from bot.slack.pace import Clock, MonotonicClock
 
 _log = logging.getLogger(__name__)
 
-SILENT_SECONDS = 90.0
+# With the checks and the time to connect, a deaf socket is replaced within 90 seconds.
+SILENT_SECONDS = 80.0
 LOST_SECONDS = 60.0
 _CHECK_SECONDS = 5.0
 _CONNECT_SECONDS = 30.0

@@ -12,31 +12,30 @@ from bot.agents.gate import Gate
 from bot.agents.service import AgentService, Origin, Reply
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.commands import (
-    HELP,
     Command,
     ListAgents,
     ListModels,
     OpenForm,
     OpenSecrets,
-    SetRule,
     ShowHelp,
     ShowStatus,
     StartAgent,
     StopAgent,
     is_stop,
-    parse,
     reply_mode,
 )
 from bot.domain.doctor_command import RunDoctor
+from bot.domain.help_text import HELP
 from bot.domain.policy import Action
+from bot.domain.settings_command import SetMine, SetRule
 from bot.domain.usage_command import ShowUsage
 from bot.logs import log_scope
 from bot.slack.aside import Aside, Tell
 from bot.slack.incoming import PersonMessage, RevisedMessage
 from bot.slack.look_desk import LookDesk
-from bot.slack.render.form import start_form
-from bot.slack.render.text import plain
+from bot.slack.render.text import escaped, plain
 from bot.slack.secrets_desk import SecretsDesk
+from bot.slack.start_desk import StartDesk
 
 
 class Desk:
@@ -50,8 +49,7 @@ class Desk:
         client: AsyncWebClient,
         aside: Aside,
         looking: LookDesk,
-        *,
-        max_steps: int,
+        starting: StartDesk,
     ) -> None:
         self._service = service
         self._gate = gate
@@ -59,25 +57,15 @@ class Desk:
         self._client = client
         self._aside = aside
         self._looking = looking
+        self._starting = starting
         self.hide = service.hide
         self._orders: WeakValueDictionary[ThreadRef, asyncio.Lock] = WeakValueDictionary()
-        self._max_steps = max_steps
 
     async def slash(self, body: Mapping[str, Any], tell: Tell) -> None:
         """`/agent …`, wherever it was typed."""
         trigger_id = str(body.get("trigger_id") or "")
         origin = Origin(body["team_id"], body["channel_id"], body["user_id"], trigger_id)
         await self._do(plain(str(body.get("text") or "")), origin, tell, trigger_id)
-
-    async def form(self, command: StartAgent, origin: Origin) -> None:
-        """The start form was sent."""
-        tell = self._aside.to(origin.user, origin.channel, origin.thread_ts)
-        with log_scope(channel=origin.channel, user=origin.user):
-            await self._aside.guarded(tell, self._start(command, origin))
-
-    async def _start(self, command: StartAgent, origin: Origin) -> None:
-        await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
-        await self._service.start(command, origin)
 
     async def message(self, message: PersonMessage, *, mention_event: bool) -> None:
         """A message in a channel, a thread or a DM; silence where it is not for us.
@@ -99,22 +87,34 @@ class Desk:
             thread_ts=message.thread_ts or message.ts,
             client_msg_id=message.client_msg_id,
         )
-        await self._do(
-            message.text or "help",
-            origin,
-            self._aside.to(origin.user, origin.channel, origin.thread_ts),
-        )
+        tell = self._aside.to(origin.user, origin.channel, origin.thread_ts)
+        await self._tell_unfit(message, tell)
+        await self._do(message.text or "help", origin, tell, message=message)
+
+    async def _tell_unfit(self, message: PersonMessage, tell: Tell) -> None:
+        if message.unfit:
+            listed = " ".join(escaped(why) for why in message.unfit)
+            await tell(f"Not handed to the agent: {listed}")
 
     async def _in_thread(self, message: PersonMessage, thread_ts: str) -> bool:
         thread = ThreadRef(message.team, message.channel, thread_ts)
         mode, text = reply_mode(message.text)
-        reply = Reply(thread, message.user, message.ts, text, mode, message.client_msg_id)
+        if message.files and not text:
+            text = "See what is attached."
+        reply = Reply(
+            thread, message.user, message.ts, text, mode, message.client_msg_id, message.files
+        )
         if is_stop(message.text):
             return await self._take(reply, Action.STOP)
         # Messages of a thread keep the order of their arrival; a stop waits for none of them.
         order = self._orders.setdefault(thread, asyncio.Lock())
         async with order:
-            return await self._take(reply, Action.STEER)
+            ours = await self._take(reply, Action.STEER)
+        if ours:
+            await self._tell_unfit(
+                message, self._aside.to(message.user, message.channel, thread_ts)
+            )
+        return ours
 
     async def _take(self, reply: Reply, action: Action) -> bool:
         agent = await self._service.of_thread(reply.thread)
@@ -170,6 +170,12 @@ class Desk:
         with log_scope(agent=agent_id, user=user):
             await self._aside.guarded(tell, self._stop(agent_id, user))
 
+    async def stop_from_home(self, agent_id: str, team: str, user: str) -> None:
+        """Stop an agent by the button of the Home tab."""
+        agent = await self._service.of_team(agent_id, team)
+        if agent is not None:
+            await self.stop(agent.id, user, agent.channel, agent.thread_ts)
+
     async def _stop(self, agent_id: str, user: str) -> None:
         agent = await self._service.find(agent_id)
         await self._gate.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
@@ -179,10 +185,20 @@ class Desk:
             # Afterwards: the database may let a writer wait, and a stop does not.
             await self._gate.note(Action.STOP, user, agent_id)
 
-    async def _do(self, text: str, origin: Origin, tell: Tell, trigger_id: str = "") -> None:
+    async def _do(
+        self,
+        text: str,
+        origin: Origin,
+        tell: Tell,
+        trigger_id: str = "",
+        message: PersonMessage | None = None,
+    ) -> None:
         async def act() -> None:
-            command = parse(text, max_steps=self._max_steps)
-            await self._obey(command, origin, tell, trigger_id)
+            command = await self._starting.read(text, origin, tell if message else None)
+            if isinstance(command, StartAgent):
+                await self._starting.start(command, origin, message)
+            else:
+                await self._obey(command, origin, tell, trigger_id)
 
         with log_scope(channel=origin.channel, user=origin.user):
             await self._aside.guarded(tell, act())
@@ -191,10 +207,10 @@ class Desk:
         user, team, channel = origin.user, origin.team, origin.channel
         match command:
             case StartAgent():
-                await self._start(command, origin)
-            case OpenForm() if trigger_id:
-                await self._client.views_open(trigger_id=trigger_id, view=start_form(channel))
-            case ShowHelp() | OpenForm():
+                await self._starting.start(command, origin)
+            case OpenForm(task=task):
+                await self._starting.ask(trigger_id, origin, task)
+            case ShowHelp():
                 await tell(HELP)
             case OpenSecrets() if trigger_id:
                 await self._secrets.open(trigger_id, user, team, channel)
@@ -205,6 +221,11 @@ class Desk:
                     await self._gate.check(Action.ADMINISTER, user, team, channel)
                     await self._service.rulebook.set(command, user, team, channel)
                 await tell(await self._service.rulebook.text(team, channel))
+            case SetMine():
+                await self._gate.require(Action.READ, user, team, channel)
+                if command.name:
+                    await self._service.rulebook.set_mine(command, user, team)
+                await tell(await self._service.rulebook.text_of_mine(team, user))
             case ListAgents() | ListModels() | ShowStatus() | ShowUsage() | RunDoctor():
                 await self._looking.show(command, origin, tell)
             case StopAgent(agent_id=agent_id):

@@ -13,9 +13,12 @@ from bot.slack.aside import Aside
 from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
+from bot.slack.home_desk import HomeDesk
 from bot.slack.look_desk import LookDesk
 from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
+from bot.slack.start_desk import StartDesk
+from bot.slack.thread_reader import ThreadReader
 from bot.slack.usage_desk import UsageDesk
 
 
@@ -24,8 +27,10 @@ class Desks:
     """Words, clicks, secrets, results: each kind of wish has its desk."""
 
     words: Desk
+    starting: StartDesk
     buttons: ButtonsDesk
     secrets: SecretsDesk
+    home: HomeDesk
     results: ResultsDesk
 
 
@@ -47,6 +52,10 @@ def open_desks(
     looking = LookDesk(service, gate, spending, doctor, workspace_url)
     settings = world.settings
     max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
-    words = Desk(service, gate, secrets, client, aside, looking, max_steps=max_steps)
+    starting = StartDesk(
+        service, gate, client, aside, ThreadReader(client, gate.people), max_steps=max_steps
+    )
+    words = Desk(service, gate, secrets, client, aside, looking, starting)
     results = ResultsDesk(service, gate, client, aside)
-    return Desks(words, ButtonsDesk(service, gate, aside), secrets, results)
+    home = HomeDesk(service, gate, client, workspace_url=workspace_url)
+    return Desks(words, starting, ButtonsDesk(service, gate, aside), secrets, home, results)

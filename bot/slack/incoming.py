@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.domain.attachment import Attachment, SharedFile, sorted_out
 from bot.domain.commands import is_stop
 from bot.slack.render.text import plain
 
 # A person's own words; every other subtype is housekeeping (joins, edits, deletions, bots).
+_MOST_FILES = 50
 _HUMAN_SUBTYPES = frozenset({None, "file_share", "thread_broadcast"})
 
 
@@ -16,7 +18,8 @@ _HUMAN_SUBTYPES = frozenset({None, "file_share", "thread_broadcast"})
 class PersonMessage:
     """A message that a person wrote. `text` is as typed, without the mention of the bot.
 
-    `thread_ts` is None for a message that is not in a thread.
+    `thread_ts` is None for a message that is not in a thread. `files` are what is attached and can
+    be handed over; `unfit` says of each other one why not.
     """
 
     team: str
@@ -28,6 +31,8 @@ class PersonMessage:
     mentions_bot: bool
     direct: bool
     client_msg_id: str | None
+    files: tuple[Attachment, ...] = ()
+    unfit: tuple[str, ...] = ()
 
 
 def person_message(
@@ -42,6 +47,7 @@ def person_message(
     raw = str(event.get("text") or "")
     mention = re.compile(rf"<@{re.escape(bot_user_id)}(?:\|[^>]*)?>")
     ts, thread_ts = str(event["ts"]), event.get("thread_ts")
+    files, unfit = sorted_out(shared_files(event))
     return PersonMessage(
         team=str(body.get("team_id") or event.get("team") or ""),
         channel=str(event["channel"]),
@@ -52,7 +58,24 @@ def person_message(
         mentions_bot=bool(mention.search(raw)),
         direct=event.get("channel_type") == "im",
         client_msg_id=event.get("client_msg_id"),
+        files=tuple(files),
+        unfit=tuple(unfit),
     )
+
+
+def shared_files(message: Mapping[str, Any]) -> list[SharedFile]:
+    """The files of a message, as Slack tells of them."""
+    listed = message.get("files")
+    return [
+        SharedFile(
+            id=str(file.get("id") or ""),
+            name=str(file.get("name") or file.get("title") or ""),
+            mimetype=str(file.get("mimetype") or ""),
+            size_bytes=size if isinstance(size := file.get("size"), int) else 0,
+        )
+        for file in (listed if isinstance(listed, list) else [])[:_MOST_FILES]
+        if isinstance(file, dict)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,4 +86,10 @@ def person_of(user: Mapping[str, Any], team: str) -> Person:
         is_external=bool(user.get("is_stranger") or (home != team and team not in grid)),
         is_bot=bool(user.get("is_bot") or user.get("is_workflow_bot")),
         is_deleted=bool(user.get("deleted")),
+        name=_name(user),
     )
+
+
+def _name(user: Mapping[str, Any]) -> str:
+    profile = user.get("profile") or {}
+    return str(profile.get("display_name") or user.get("real_name") or user.get("name") or "")[:80]

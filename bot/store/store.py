@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,13 +20,21 @@ from bot.store.engine import Engines, create_private_folder, insert_new, parse_u
 from bot.store.inbox_rows import SqlInboxRows
 from bot.store.link import Link
 from bot.store.outbox_rows import SqlOutboxRows, hidden_post
+from bot.store.person_rows import SqlPersonRows
 from bot.store.retention import Retention
 from bot.store.rule_rows import RuleWrites, SqlRuleRows
 from bot.store.secret_rows import SqlSecretRows
 from bot.store.thread_rows import SqlThreadRows
 from bot.store.upgrade import upgrade
 from bot.store.usage_rows import SqlUsageRows, UsageWrites
-from bot.store.values import ALIVE_STATUSES, agent_of, agent_values, later, message_of
+from bot.store.values import (
+    ALIVE_STATUSES,
+    agent_of,
+    agent_values,
+    later,
+    message_of,
+    message_values,
+)
 from bridge.protocol import AgentEvent, parse_event
 
 
@@ -39,10 +47,12 @@ class SqlTransaction(UsageWrites, RuleWrites):
         self.enqueued = False
         # Somebody may have left a place, or the queue for one.
         self.left_place = False
+        self.saved: list[Agent] = []
 
     async def add_agent(self, agent: Agent) -> None:
         """Store a new agent."""
         await self._connection.execute(insert(tables.agent).values(agent_values(agent)))
+        self.saved.append(agent)
 
     async def save_agent(self, agent: Agent) -> None:
         """Store the agent's new state; raises LookupError when it was never added.
@@ -59,6 +69,7 @@ class SqlTransaction(UsageWrites, RuleWrites):
         if result.rowcount != 1:
             raise LookupError(f"agent {agent.id} is not stored")
         self.left_place |= not agent.placed and not agent.waiting
+        self.saved.append(agent)
 
     async def agent(self, agent_id: str) -> Agent | None:
         """The agent as stored; it cannot change before the transaction ends."""
@@ -112,7 +123,7 @@ class SqlTransaction(UsageWrites, RuleWrites):
         row = tables.message.c
         newest = select(func.max(row.order)).where(row.agent_id == message.agent_id)
         last = (await self._connection.execute(newest)).scalar_one()
-        values = asdict(message) | {"mode": message.mode.value, "order": (last or 0) + 1}
+        values = message_values(message) | {"order": (last or 0) + 1}
         await insert_new(self._connection, tables.message, values)
 
     async def message_delivered(self, agent_id: str, message_id: str) -> None:
@@ -163,7 +174,8 @@ class SqlStore:
     """The database: the Store port, and the rows of the inbox and the outbox.
 
     `on_enqueued` is called after a commit that gave the sender something to do, `on_left` after
-    one in which an agent may have left its place or the queue. Both, and `hide`, may be set after
+    one in which an agent may have left its place or the queue, `on_saved` for each agent that was
+    stored anew. All, and `hide`, may be set after
     the store was opened, since others need the store first.
     """
 
@@ -171,12 +183,14 @@ class SqlStore:
         self._engines = engines
         self.on_enqueued = on_enqueued
         self.on_left: Callable[[], None] | None = None
+        self.on_saved: Callable[[Agent], None] | None = None
         self.hide: Hide = str
         self.rule_rows = SqlRuleRows(engines)
         self.secret_rows = SqlSecretRows(engines)
         self.outbox_rows = SqlOutboxRows(engines)
         self.inbox_rows = SqlInboxRows(engines)
         self.thread_rows = SqlThreadRows(engines)
+        self.person_rows = SqlPersonRows(engines)
         self.usage_rows = SqlUsageRows(engines)
         self.retention = Retention(engines)
 
@@ -211,6 +225,9 @@ class SqlStore:
             self.on_enqueued()
         if transaction.left_place and self.on_left is not None:
             self.on_left()
+        if self.on_saved is not None:
+            for agent in transaction.saved:
+                self.on_saved(agent)
 
     async def agent(self, agent_id: str) -> Agent | None:
         """One agent by its id."""
@@ -243,6 +260,10 @@ class SqlStore:
         if channel is not None:
             query = query.where(tables.agent.c.channel == channel)
         return [agent for row in await self._rows(query) if (agent := agent_of(row))]
+
+    async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
+        """The agents that a person has started: those alive first, the newest first."""
+        return await self.person_rows.agents(team, user, limit)
 
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
         """What has been set for a channel; a name that is missing has its default."""

@@ -75,6 +75,7 @@ agent = Table(
     Column("spent_nano", BigInteger, nullable=False, server_default=text("0")),
     Column("placed", Boolean, nullable=False, server_default=false()),
     Column("waiting_since", Double, nullable=False, server_default=text("0")),
+    Column("verbosity", Words, nullable=False, server_default="normal"),
     Column("paid_by", Words, nullable=False, server_default=text("'deployment'")),
     Index(None, "team", "channel", "thread_ts"),
     Index(None, "status"),
@@ -102,6 +103,7 @@ message = Table(
     Column("mode", Words, nullable=False),
     Column("order", Integer, nullable=False),
     Column("delivered_at", Double),
+    Column("files", Words, nullable=False, server_default="[]"),
 )
 
 # What the host keeps of an agent's container, to go on without it.

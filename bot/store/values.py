@@ -1,13 +1,16 @@
 """How the product's values become rows, and rows become values."""
 
-from dataclasses import fields
+import json
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import Case, Column, Row, case
 
 from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef
+from bot.domain.attachment import Attachment
 from bot.domain.message import Message
 from bot.domain.secret import SecretScope
+from bot.domain.verbosity import Verbosity
 from bridge.protocol import ChatMode
 
 ALIVE_STATUSES = tuple(sorted(status.value for status in ALIVE))
@@ -21,6 +24,7 @@ def agent_values(agent: Agent) -> dict[str, Any]:
         "repo_owner": agent.repo.owner,
         "repo_name": agent.repo.name,
         "status": agent.status.value,
+        "verbosity": agent.verbosity.value,
         "paid_by": agent.paid_by.value,
     }
 
@@ -32,8 +36,18 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
     values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
     repo = RepoRef(values.pop("repo_owner"), values.pop("repo_name"))
     known = {item.name: values[item.name] for item in fields(Agent) if item.name in values}
-    known |= {"repo": repo, "status": AgentStatus(values["status"])}
+    known |= {
+        "repo": repo,
+        "status": AgentStatus(values["status"]),
+        "verbosity": Verbosity(values["verbosity"]),
+    }
     return Agent(**known | {"paid_by": SecretScope(values["paid_by"])})
+
+
+def message_values(message: Message) -> dict[str, Any]:
+    """The columns of a message; its files are JSON, each an id and a name."""
+    files = json.dumps([[file.id, file.name] for file in message.files])
+    return asdict(message) | {"mode": message.mode.value, "files": files}
 
 
 def message_of(row: Row[Any]) -> Message:
@@ -46,6 +60,7 @@ def message_of(row: Row[Any]) -> Message:
         task_id=row.task_id,
         mode=ChatMode(row.mode),
         order=row.order,
+        files=tuple(Attachment(*pair) for pair in json.loads(row.files)),
     )
 
 

@@ -8,6 +8,7 @@ an upgrade of the bot: an event type or field that the reader does not know is k
 from bridge.protocol.answers import (
     Accepted,
     Answer,
+    Attached,
     Diff,
     Disposition,
     FileChange,
@@ -66,6 +67,7 @@ from bridge.protocol.requests import (
     Revision,
     SavedConversation,
     SavedResult,
+    ToolEnvironment,
     WorkspaceRequest,
 )
 
@@ -80,6 +82,7 @@ __all__ = [
     "Accepted",
     "AgentEvent",
     "Answer",
+    "Attached",
     "ChatMode",
     "ChatRequest",
     "ContextCompacted",
@@ -114,6 +117,7 @@ __all__ = [
     "TaskStarted",
     "TaskText",
     "TextDelta",
+    "ToolEnvironment",
     "ToolFinished",
     "ToolOutput",
     "ToolStarted",

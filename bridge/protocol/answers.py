@@ -66,6 +66,13 @@ class Pushed(Answer):
     refusal: str = Field(default="", max_length=1_000)
 
 
+class Attached(Answer):
+    """PUT /agent/attachments/{name}: where the file lies, relative to the workspace's root."""
+
+    path: str = Field(max_length=300)
+    size_bytes: int = Field(ge=0)
+
+
 class SessionStatus(StrEnum):
     """What the bridge is doing."""
 

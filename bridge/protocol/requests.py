@@ -1,9 +1,10 @@
 """What the bot asks of the bridge, which reads it strictly: an unknown field is refused."""
 
+import re
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bridge.protocol.bounds import (
     MAX_MESSAGE_CHARS,
@@ -27,13 +28,16 @@ class Request(BaseModel):
 class WorkspaceRequest(Request):
     """Clone `clone_url` at `source_branch` (the remote's default when None).
 
+    Without a `clone_url` the workspace is a new repository whose `main` holds one empty commit;
+    `repository` says then what the model is told instead of a name.
+
     `target_branch` is created at that commit, or at `base_commit` where an earlier container of
     the agent began. `clone_url` holds no credential: the bridge adds
     the token of its own environment, for the clone only.
     """
 
     repository: str = Field(min_length=3, max_length=140, pattern=NO_CONTROLS)
-    clone_url: CloneUrl
+    clone_url: CloneUrl | None = None
     source_branch: Branch | None = None
     target_branch: Branch
     base_commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")
@@ -49,6 +53,30 @@ class PushRequest(Request):
     """Push what is committed to the target branch at `clone_url`, which holds no credential."""
 
     clone_url: CloneUrl
+
+
+# What decides which programs run, what they load and how they reach the web stays as it is.
+_RESERVED = re.compile(
+    r"(?i:PATH|HOME|ENV|BASH_ENV|IFS|SHELL|NODE_OPTIONS|PERL5OPT|PERL5LIB|RUBYOPT|RUBYLIB"
+    r"|(HTTP|HTTPS|ALL|NO)_PROXY|(LD|DYLD|GIT|PYTHON|THREADSMITH)_?.*)"
+)
+
+
+class ToolEnvironment(Request):
+    """The variables that commands get besides the fixed ones, and no others of an earlier call."""
+
+    variables: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")],
+        Annotated[str, Field(max_length=8_000, pattern=r"^[^\x00]*$")],
+    ] = Field(max_length=128)
+
+    @field_validator("variables")
+    @classmethod
+    def _none_is_reserved(cls, variables: dict[str, str]) -> dict[str, str]:
+        for name in variables:
+            if _RESERVED.fullmatch(name):
+                raise ValueError(f"{name} is set by the sandbox itself; choose another name")
+        return variables
 
 
 class ExecuteRequest(Request):

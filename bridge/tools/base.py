@@ -1,13 +1,14 @@
 """What a tool is: a value with a name, a pydantic arguments model and one async function."""
 
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bridge.background import Processes
 from bridge.errors import ToolError
 from bridge.workspace import Workspace
 
@@ -34,7 +35,10 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may use: the checkout, its base, the limits, a place for running output."""
+    """What a tool may use: the checkout, its base, the limits, a place for running output.
+
+    `variables` are for commands, besides the fixed ones; `processes` are those declared so far.
+    """
 
     workspace: Workspace
     base_commit: str
@@ -42,6 +46,8 @@ class ToolContext:
     command_allow: frozenset[str]
     home: Path
     on_output: Callable[[str], None] = lambda _text: None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    processes: Processes = field(default_factory=Processes)
 
 
 _PROBLEMS_NAMED = 10

@@ -39,17 +39,13 @@ class RunCommand(Arguments):
 
 
 async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
-    root = context.workspace.root
-    argv = checked(_split(arguments.command), context.command_allow, root)
+    argv, cwd, env = prepared(context, arguments.command, arguments.working_directory)
     seconds = min(arguments.timeout_seconds or context.command_timeout_seconds, _cap(context))
-    with context.workspace.directory_of(arguments.working_directory) as (_, directory, name):
-        if name != ".":
-            raise ToolError(f"{shown(arguments.working_directory)} is not a directory.")
     try:
         finished = await run(
             argv,
-            cwd=root / directory,
-            env=environment(context.home, first_on_path=_own_programs(root)),
+            cwd=cwd,
+            env=env,
             timeout_seconds=seconds,
             limit=_LIMIT,
             on_output=context.on_output,
@@ -57,6 +53,19 @@ async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
     except StartError as error:
         raise ToolError(str(error)) from error
     return _result(finished, seconds)
+
+
+def prepared(
+    context: ToolContext, command: str | list[str], working_directory: str
+) -> tuple[list[str], Path, dict[str, str]]:
+    """What to run, where and with which environment. Raises ToolError for what is not allowed."""
+    root = context.workspace.root
+    argv = checked(_split(command), context.command_allow, root)
+    with context.workspace.directory_of(working_directory) as (_, directory, name):
+        if name != ".":
+            raise ToolError(f"{shown(working_directory)} is not a directory.")
+    fixed = environment(context.home, first_on_path=_own_programs(root))
+    return argv, root / directory, {**context.variables, **fixed}
 
 
 def _cap(context: ToolContext) -> float:
@@ -130,8 +139,8 @@ def _test_counts(output: str) -> str:
     return ""
 
 
-def _named(arguments: RunCommand) -> str:
-    command = arguments.command
+def written(command: str | list[str]) -> str:
+    """A command on one line."""
     return shown(command if isinstance(command, str) else shlex.join(command))
 
 
@@ -140,9 +149,10 @@ RUN_COMMAND = Tool(
     description=(
         "Run a program in the workspace: tests, linters, builds, git and ordinary file programs. "
         "There is no shell: no pipes, no redirection, no wildcards, no variables. Everything it "
-        "starts is killed when it ends. Long output is cut in the middle."
+        "starts is killed when it ends; what has to go on, such as a development server, is for "
+        "start_process. Long output is cut in the middle."
     ),
     arguments=RunCommand,
     run=_run,
-    target=_named,
+    target=lambda arguments: written(arguments.command),
 )

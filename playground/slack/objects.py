@@ -5,6 +5,7 @@ import mimetypes
 import re
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from playground.slack.state import (
     APP_ID,
@@ -75,7 +76,7 @@ def message_object(workspace: Workspace, message: Message, *, metadata: bool = F
     }
     shown |= {key: value for key, value in optional.items() if value}
     if message.files:
-        files = [file_object(workspace.files[file_id]) for file_id in message.files]
+        files = [file_object(workspace, workspace.files[file_id]) for file_id in message.files]
         shown |= {"files": files, "upload": False, "display_as_bot": False}
     if message.reactions:
         shown["reactions"] = reactions(message)
@@ -197,10 +198,10 @@ def channel_object(channel: Channel) -> Json:
     }
 
 
-def file_object(file: File) -> Json:
+def file_object(workspace: Workspace, file: File) -> Json:
     suffix = PurePosixPath(file.name).suffix.removeprefix(".")
     filetype = file.snippet_type or suffix or "text"
-    url = f"https://playground.invalid/files-pri/{TEAM_ID}-{file.id}"
+    url = f"{workspace.base_url}/files-pri/{TEAM_ID}-{file.id}"
     content = file.content or b""
     text = content[: PREVIEW_CHARS * 4].decode("utf-8", "replace")[:PREVIEW_CHARS]
     return {
@@ -223,8 +224,8 @@ def file_object(file: File) -> Json:
         "public_url_shared": False,
         "display_as_bot": False,
         "username": "",
-        "url_private": f"{url}/{file.name}",
-        "url_private_download": f"{url}/download/{file.name}",
+        "url_private": f"{url}/{quote(file.name)}",
+        "url_private_download": f"{url}/download/{quote(file.name)}",
         "permalink": f"https://playground.invalid/files/{file.user}/{file.id}/{file.name}",
         "permalink_public": f"https://playground.invalid/public/{TEAM_ID}-{file.id}",
         "preview": text,

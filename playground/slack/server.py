@@ -12,8 +12,9 @@ from playground.slack.answers import handle_response_url
 from playground.slack.arguments import BODY_BYTES
 from playground.slack.control import Control
 from playground.slack.hub import Hub
-from playground.slack.methods.files import MAX_FILE_BYTES, receive_upload
+from playground.slack.methods.files import MAX_FILE_BYTES, receive_upload, send_file
 from playground.slack.settings import SlackSettings
+from playground.slack.state import TEAM_ID
 from playground.slack.web_api import WebApi
 
 
@@ -35,16 +36,21 @@ async def slack_running(
     async def response_url(request: web.Request) -> web.Response:
         return await handle_response_url(hub, request)
 
+    async def file(request: web.Request) -> web.Response:
+        return await send_file(hub, request)
+
     limit = max(BODY_BYTES, MAX_FILE_BYTES * 2)
     app = web.Application(client_max_size=limit, middlewares=[guard(host)])
     app.router.add_route("*", "/api/{method}", api.handle)
     app.router.add_get("/link/", hub.socket_mode.handle)
     app.router.add_post("/upload/{file_id}/{token}", upload)
+    app.router.add_get(f"/files-pri/{TEAM_ID}-{{file_id}}/{{name}}", file)
+    app.router.add_get(f"/files-pri/{TEAM_ID}-{{file_id}}/download/{{name}}", file)
     app.router.add_post("/response/{token}", response_url)
     Control(hub).add_routes(app)
     extend(app, hub)
     async with listening(app, host, ports) as url:
-        hub.grants.base_url = url
+        hub.grants.base_url = hub.workspace.base_url = url
         try:
             yield hub
         finally:

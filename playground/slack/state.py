@@ -126,6 +126,8 @@ class Workspace:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
+        # Where files can be fetched; set once the server listens.
+        self.base_url = "https://playground.invalid"
         self.users: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}
         self.files: dict[str, File] = {}

@@ -47,10 +47,9 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     assert [block["type"] for block in answer["blocks"]] == ["markdown", "context", "actions"]
     assert "all pass" in answer["blocks"][0]["text"]
     [container] = stage.bot.containers()
-    diff = docker("exec", container, "git", "-C", "/workspace", "diff")
+    diff = docker("exec", "--user", "10002", container, "git", "-C", "/workspace", "diff")
     assert "+    return not item.done and item.due is not None and item.due < today" in diff
     port = bridge_port(container)
-    assert docker("exec", container, "id", "-u") == "10001"
 
     # The card ended as one line, edited in place: root, card, answer and no more.
     await stage.said("✓ *Task 1*", thread)

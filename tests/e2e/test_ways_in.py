@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import ROOT, Bot, Stage, environment_of
+from tests.e2e.conftest import ROOT, Bot, Stage, docker, environment_of
 
 pytestmark = [
     pytest.mark.docker,
@@ -79,10 +79,8 @@ async def test_the_model_key_and_the_git_token_never_enter_the_container(
     inside = subprocess.run(
         ["docker", "inspect", container], capture_output=True, text=True, check=True
     ).stdout
-    files = subprocess.run(
-        ["docker", "exec", container, "cat", "/workspace/.git/config", "/state/events.jsonl"],
-        capture_output=True, text=True, check=False,
-    ).stdout  # fmt: skip
+    kept = ("/workspace/.git/config", "/state/events.jsonl")
+    files = docker("exec", "--user", "10001", container, "cat", *kept)
     logged = "\n".join(str(line) for line in stage.bot.log)
     for secret in (stage.playground.model_key, stage.playground.git_token):
         assert secret not in inside + files + logged

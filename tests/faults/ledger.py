@@ -78,7 +78,7 @@ def database(data_dir: Path) -> str:
 
 def events_of_bridge(container: str) -> list[Json]:
     """The bridge's own log, as it is on its disk."""
-    lines = docker("exec", container, "cat", "/state/events.jsonl").splitlines()
+    lines = docker("exec", "--user", "10001", container, "cat", "/state/events.jsonl").splitlines()
     return [json.loads(line) for line in lines]
 
 

@@ -113,7 +113,9 @@ async def test_a_stopped_agent_goes_on_from_the_middle_of_its_task(
     await stage.person("ana").say("restart", "dev", thread)
     back = await stage.said("Restarted", thread, "dev")
     [container] = stage.bot.containers()
-    assert "due < today" in docker("exec", container, "git", "-C", "/workspace", "diff")
+    assert "due < today" in docker(
+        "exec", "--user=10002", container, "git", "-C", "/workspace", "diff"
+    )
     await stage.person("ana").react("dev", back["ts"], "octagonal_sign")
     await stage.said("Stopped by", thread, "dev", after=back["ts"])
     await stage.no_containers()

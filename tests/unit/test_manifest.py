@@ -101,6 +101,8 @@ EVENT_SCOPES = {
     "message.mpim": "mpim:history",
     "reaction_added": "reactions:read",
 }
+# Events that need no scope of their own.
+FREE_EVENTS = {"app_home_opened"}
 HISTORIES = {"channels:history", "groups:history", "im:history", "mpim:history"}
 METHOD_SCOPES: dict[str, set[str]] = {
     "auth_test": set(),
@@ -109,6 +111,7 @@ METHOD_SCOPES: dict[str, set[str]] = {
     "conversations_join": set(),  # only tried: a person invites the bot
     "views_open": set(),
     "views_push": set(),
+    "views_publish": set(),
     "views_update": set(),
     "users_info": {"users:read"},
     "api_call": set(),
@@ -153,7 +156,7 @@ def test_every_subscribed_event_has_a_listener_and_the_other_way_round() -> None
 
 
 def test_every_subscribed_event_has_its_scope() -> None:
-    assert {EVENT_SCOPES[event] for event in EVENTS} <= SCOPES
+    assert {EVENT_SCOPES[event] for event in EVENTS - FREE_EVENTS} <= SCOPES
 
 
 def test_every_command_and_shortcut_has_a_listener_and_the_other_way_round() -> None:
@@ -161,8 +164,9 @@ def test_every_command_and_shortcut_has_a_listener_and_the_other_way_round() -> 
     commands = {item["command"] for item in features["slash_commands"]}
     assert set(re.findall(r'app\.command\("([^"]+)"\)', SLACK)) == commands
     shortcuts = {item["callback_id"] for item in features["shortcuts"]}
-    assert set(re.findall(r'^SHORTCUT = "(\w+)"', SLACK, re.MULTILINE)) == shortcuts
-    assert SLACK.count("app.shortcut(SHORTCUT)") == 1
+    named = dict(re.findall(r'^(\w*SHORTCUT) = "(\w+)"', SLACK, re.MULTILINE))
+    assert set(named.values()) == shortcuts
+    assert sorted(re.findall(r"app\.shortcut\((\w+)\)", SLACK)) == sorted(named)
     assert "commands" in SCOPES
 
 
@@ -178,7 +182,7 @@ def test_every_method_that_is_called_has_its_scopes() -> None:
 
 
 def test_no_scope_is_asked_for_without_a_use() -> None:
-    used = {"commands"} | {EVENT_SCOPES[event] for event in EVENTS}
+    used = {"commands"} | {EVENT_SCOPES[event] for event in EVENTS - FREE_EVENTS}
     used |= {scope for method in called() for scope in METHOD_SCOPES[method]}
     assert used == SCOPES
 

@@ -4,14 +4,16 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.desks import Desks
 from bot.slack.inbox import Inbox
-from bot.slack.listeners import buttons, messages, results, secrets, slash, stop
+from bot.slack.listeners import buttons, home, messages, results, secrets, slash, start, stop
 
 
 def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction: str) -> None:
     """Attach all listeners; what is subscribed in the manifest has one here."""
     slash.register(app, desks.words, inbox)
+    start.register(app, desks.starting, inbox)
     messages.register(app, desks.words, inbox)
     stop.register(app, desks.words, inbox, stop_reaction)
     buttons.register(app, desks.buttons, desks.words, inbox)
     secrets.register(app, desks.secrets, inbox)
+    home.register(app, desks.home, desks.words, inbox)
     results.register(app, desks.results, inbox)

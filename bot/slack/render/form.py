@@ -1,39 +1,93 @@
-"""The form that a bare `/agent` opens, and what comes back from it."""
+"""The form that asks for a new agent's details, and what comes back from it."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.agent import RepoRef, checked_branch
-from bot.domain.commands import MAX_TASK_CHARS, StartAgent, checked_model, checked_task
+from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
+from bot.domain.commands import MAX_TASK_CHARS, StartAgent, checked_task
+from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
+from bot.slack.render.text import cut
 
 CALLBACK = "agent_start_form"
-# The most that Slack takes in one text field.
+# The field's action_id: its options are asked for while a person types in it.
+REPOSITORY = "repo"
+NONE, NONE_LABEL = "-", "No repository: an empty workspace"
+# The most that Slack takes in one text field, and of an option.
 _FIELD_CHARS = 3_000
+_OPTION_CHARS = 75
+_MOST_OPTIONS = 100
 
 
-def start_form(channel: str) -> dict[str, Any]:
-    """The modal; the channel to answer in travels in its metadata."""
+@dataclass(frozen=True, slots=True)
+class FormPlace:
+    """Where the agent will live: a new thread of the channel, or the one named."""
+
+    channel: str
+    thread_ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the form is filled in with. `listed`: repositories can be searched for."""
+
+    task: str = ""
+    repo: str = ""
+    model: str = ""
+    listed: bool = False
+
+
+def start_form(place: FormPlace, draft: Draft) -> dict[str, Any]:
+    """The modal; the place to answer in travels in its metadata."""
+    task = _field("task", "Task", "What should be done?", _FIELD_CHARS, multiline=True)
+    if draft.task:
+        task["element"]["initial_value"] = cut(draft.task, _FIELD_CHARS)
+    model = _field("model", "Model", draft.model or "the default model", 200, optional=True)
     return {
         "type": "modal",
         "callback_id": CALLBACK,
-        "private_metadata": channel,
+        "private_metadata": json.dumps({"channel": place.channel, "thread_ts": place.thread_ts}),
         "title": {"type": "plain_text", "text": "Start an agent"},
         "submit": {"type": "plain_text", "text": "Start"},
         "close": {"type": "plain_text", "text": "Cancel"},
         "blocks": [
-            _field("repo", "Repository", "owner/name", 150),
+            _repository_menu(draft.repo) if draft.listed else _repository_field(draft.repo),
             _field("branch", "Branch", "the default branch", 200, optional=True),
-            _field("model", "Model", "the default model", 200, optional=True),
-            _field("task", "Task", "What should be done?", _FIELD_CHARS, multiline=True),
+            model,
+            task,
         ],
     }
+
+
+def place_of(view: Mapping[str, Any]) -> FormPlace:
+    """Where the form said that the agent will live; an older form named the channel alone."""
+    said = str(view.get("private_metadata") or "")
+    if not said.startswith("{"):
+        return FormPlace(said)
+    place = json.loads(said)
+    return FormPlace(place["channel"], place.get("thread_ts"))
+
+
+def repository_options(found: Sequence[str], typed: str) -> list[dict[str, Any]]:
+    """What the menu offers for what was typed; a name that is not listed can be taken as typed."""
+    wanted = typed.strip().lower()
+    names = [name for name in found if wanted in name.lower() and len(name) <= _OPTION_CHARS]
+    shown = [_option(name) for name in names[: _MOST_OPTIONS - 2]]
+    if wanted and len(typed.strip()) <= _OPTION_CHARS and wanted not in {n.lower() for n in names}:
+        with suppress(InvalidCommand):  # it may be no whole name yet
+            shown.insert(0, _option(str(RepoRef.parse(typed.strip()))))
+    if wanted in NONE_LABEL.lower() or not shown:
+        shown.append(_option(NONE, NONE_LABEL))
+    return shown
 
 
 def read_form(view: Mapping[str, Any]) -> tuple[StartAgent | None, dict[str, str]]:
     """The command in a submission, or the errors by field."""
     values = view.get("state", {}).get("values", {})
-    texts = {name: _text(values, name) for name in ("repo", "branch", "model", "task")}
+    texts = {name: _text(values, name) for name in (REPOSITORY, "branch", "model", "task")}
     errors: dict[str, str] = {}
 
     def checked(name: str, check: Any) -> Any:  # noqa: ANN401  (four checks, four types)
@@ -43,18 +97,56 @@ def read_form(view: Mapping[str, Any]) -> tuple[StartAgent | None, dict[str, str
             errors[name] = error.user_text.replace("`", "")
             return None
 
-    repo = checked("repo", RepoRef.parse)
+    repo = checked(REPOSITORY, _repo)
     branch = checked("branch", checked_branch)
     model = checked("model", checked_model)
-    missing = {"repo": "Name a repository.", "task": "Say what should be done."}
+    missing = {REPOSITORY: "Name a repository.", "task": "Say what should be done."}
     errors |= {name: text for name, text in missing.items() if not texts[name]}
+    if branch and repo == NO_REPOSITORY:
+        errors["branch"] = "An empty workspace has no branches."
     if errors or repo is None or len(texts["task"]) > MAX_TASK_CHARS:
         return None, errors
     return StartAgent(repo, checked_task(texts["task"], repo), branch, model), {}
 
 
+def _repo(text: str) -> RepoRef:
+    return NO_REPOSITORY if text == NONE else RepoRef.parse(text)
+
+
 def _text(values: Mapping[str, Any], name: str) -> str:
-    return str(values.get(name, {}).get(name, {}).get("value") or "").strip()
+    held = values.get(name, {}).get(name, {})
+    chosen = held.get("selected_option") or held
+    return str(chosen.get("value") or "").strip()
+
+
+def _option(value: str, label: str = "") -> dict[str, Any]:
+    text = {"type": "plain_text", "text": label or value, "emoji": False}
+    return {"text": text, "value": value}
+
+
+def _repository_menu(chosen: str) -> dict[str, Any]:
+    element: dict[str, Any] = {
+        "type": "external_select",
+        "action_id": REPOSITORY,
+        "min_query_length": 0,
+        "placeholder": {"type": "plain_text", "text": "Search, or type owner/name"},
+    }
+    if chosen and len(chosen) <= _OPTION_CHARS:
+        element["initial_option"] = _option(chosen)
+    return {
+        "type": "input",
+        "block_id": REPOSITORY,
+        "label": {"type": "plain_text", "text": "Repository"},
+        "element": element,
+    }
+
+
+def _repository_field(chosen: str) -> dict[str, Any]:
+    field = _field(REPOSITORY, "Repository", "owner/name", 150)
+    field["hint"] = {"type": "plain_text", "text": f"{NONE} is an empty workspace"}
+    if chosen:
+        field["element"]["initial_value"] = chosen
+    return field
 
 
 def _field(
@@ -76,6 +168,6 @@ def _field(
             "action_id": name,
             "multiline": multiline,
             "max_length": max_length,
-            "placeholder": {"type": "plain_text", "text": placeholder},
+            "placeholder": {"type": "plain_text", "text": cut(placeholder, 150)},
         },
     }

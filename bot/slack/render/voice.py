@@ -7,7 +7,8 @@ from typing import assert_never
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
-from bot.domain.card import TaskCard
+from bot.domain.card import TaskCard, ToolLine
+from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.secret import SecretScope
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
@@ -20,7 +21,9 @@ from bot.slack.render.card import (
     card_blocks,
     changed,
     cost_of,
+    tool_line,
 )
+from bot.slack.render.denied import denied_line
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -35,6 +38,7 @@ from bot.slack.render.text import (
 from bridge.protocol import ErrorCode, ModelChanged, Outcome
 
 SHOWN_FILES = 8
+SHOWN_TOOLS = 10
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 
 
@@ -52,8 +56,8 @@ class SlackVoice:
 
     def root(self, agent: Agent) -> Post:
         """The message that starts the thread; in a thread that exists it is a reply."""
-        facts = [code(str(agent.repo))]
-        if agent.source_branch:
+        facts = [code(str(agent.repo)) if agent.repo.exists else "an empty workspace"]
+        if agent.source_branch and agent.repo.exists:
             facts.append(f"from {code(agent.source_branch)}")
         facts += [
             f"branch {code(agent.target_branch)}",
@@ -69,6 +73,16 @@ class SlackVoice:
         """The live card of a task; a line once the task has ended."""
         text, blocks = card_blocks(agent, card)
         return _message(agent, f"card:{card.task_id}", text, blocks, Priority.PROGRESS)
+
+    def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
+        """What one step of a task did, as a message of its own."""
+        head = f"*Step {number}*"
+        shown = [tool_line(tool) for tool in lines]
+        blocks = [section("\n".join([head, *shown[:SHOWN_TOOLS]]))]
+        if len(shown) > SHOWN_TOOLS:
+            blocks.append(context(f"and {len(shown) - SHOWN_TOOLS} more"))
+        text = f"Step {number}: {', '.join(escaped(tool.tool) for tool in lines[:SHOWN_TOOLS])}"
+        return _message(agent, f"step:{card.task_id}:{number}", text, blocks, Priority.NOTICE)
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task, in as many messages as its length needs."""
@@ -89,7 +103,8 @@ class SlackVoice:
 
     def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Saved) -> Post:
         """Who stopped the agent, what was changed, and what is left of it."""
-        head = f"⏹ *Stopped by <@{actor}>* after {seconds(seconds_)}."
+        by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
+        head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
@@ -106,6 +121,10 @@ class SlackVoice:
         why = f"{line(event.error.message, 300)} " if event.error else ""
         text = f"{why}{code(event.model)} goes on in place of {code(event.previous)}."
         return self.notice(agent, f"fallback:{event.seq}", text)
+
+    def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
+        """A line about refused hosts; names and command come from a container."""
+        return self.notice(agent, f"denied:{key}", denied_line(command, hosts))
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""

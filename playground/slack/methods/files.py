@@ -1,5 +1,7 @@
 """The files.* methods and the upload URL between them."""
 
+import mimetypes
+
 from aiohttp import web
 
 from playground.slack.arguments import Arguments
@@ -56,6 +58,22 @@ async def receive_upload(hub: Hub, request: web.Request) -> web.Response:
     return web.Response(text=f"OK - {len(content)}")
 
 
+async def send_file(hub: Hub, request: web.Request) -> web.Response:
+    """A shared file's content, for the app's token; others are led to the page for signing in."""
+    file = hub.workspace.files.get(request.match_info["file_id"])
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    may = token == hub.settings.bot_token and "files:read" in hub.settings.scopes.split(",")
+    if not may:
+        return web.Response(status=302, headers={"Location": f"{hub.grants.base_url}/?redir=files"})
+    places = {channel for channel, _, _ in file.shares} if file else set()
+    seen = [place for place in places if BOT_USER_ID in hub.workspace.channels[place].members]
+    if file is None or file.content is None or not seen:
+        return web.Response(status=404, text="file_not_found")
+    hub.feed.record("file_sent", file=file.id, bytes=len(file.content))
+    content_type = mimetypes.guess_type(file.name)[0] or "text/plain"
+    return web.Response(body=file.content, content_type=content_type)
+
+
 def _listed_files(hub: Hub, args: Arguments) -> list[File]:
     listed = args.json("files", "invalid_arguments")
     if not isinstance(listed, list) or not listed:
@@ -105,14 +123,19 @@ async def complete_upload(hub: Hub, args: Arguments) -> Json:
         for file in files[1:]:
             file.shares.append((channel.id, message.ts, message.thread_ts))
         hub.share_file(files[0], message)
-    return {"ok": True, "files": [file_object(file) for file in files]}
+    return {"ok": True, "files": [file_object(hub.workspace, file) for file in files]}
 
 
 async def info(hub: Hub, args: Arguments) -> Json:
     file = hub.workspace.files.get(args.required("file", "file_not_found"))
     if file is None or not file.completed:
         raise SlackError("file_not_found")
-    return {"ok": True, "file": file_object(file), "comments": [], "response_metadata": {}}
+    return {
+        "ok": True,
+        "file": file_object(hub.workspace, file),
+        "comments": [],
+        "response_metadata": {},
+    }
 
 
 METHODS = (

@@ -25,7 +25,11 @@ from tests.integration.bridge.conftest import (
 )
 
 ROUTES = [
-    *((item.method.upper(), item.path.format(id="m1")) for item in OPERATIONS if item.needs_token),
+    *(
+        (item.method.upper(), item.path.format(id="m1", name="a.txt"))
+        for item in OPERATIONS
+        if item.needs_token
+    ),
     ("GET", "/nothing/here"),
 ]
 

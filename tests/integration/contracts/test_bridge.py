@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bridge.config import BridgeSettings
 from bridge.doorway import Doorway
+from bridge.listening import listening_socket
 from bridge.llm import OpenAIChatModel
 from bridge.protocol import WorkspaceRequest
 from bridge.server import create_app
@@ -32,10 +35,13 @@ from tests.integration.bridge_client.conftest import QUICK
 __all__ = ["no_waiting", "provider", "remote", "settings", "workspace_body"]
 
 
+@pytest.mark.parametrize("way", ["tcp", "unix"])
 class TestHttpBridge(BridgeContract):
     @pytest.fixture
     async def bench(
         self,
+        way: str,
+        tmp_path: Path,
         settings: BridgeSettings,
         provider: Provider,
         remote: Path,
@@ -59,7 +65,7 @@ class TestHttpBridge(BridgeContract):
             answering.set()
 
         async with (
-            bridge_serving(app, doorway) as url,
+            _serving(app, doorway, tmp_path / "bridge.sock" if way == "unix" else None) as url,
             ClientSession() as http,
             asyncio.TaskGroup() as group,
         ):
@@ -68,7 +74,8 @@ class TestHttpBridge(BridgeContract):
             request = WorkspaceRequest(
                 repository="acme/demo", clone_url=f"file://{remote}", target_branch="agent/demo"
             )
-            yield BridgeBench(HttpBridge(http, QUICK), address, request, finish)
+            patient = replace(QUICK, prepare_seconds=30, answer_seconds=30)
+            yield BridgeBench(HttpBridge(http, patient), address, request, finish)
             answering.set()
             work.cancel()
             session.events.end_readers()
@@ -76,5 +83,16 @@ class TestHttpBridge(BridgeContract):
         await model.close()
 
     @pytest.fixture
-    def away(self) -> BridgeAddress:
-        return AWAY
+    def away(self, way: str, tmp_path: Path) -> BridgeAddress:
+        return AWAY if way == "tcp" else replace(AWAY, endpoint=f"unix:{tmp_path}/none.sock")
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, doorway: Doorway, path: Path | None) -> AsyncIterator[str]:
+    if path is None:
+        async with bridge_serving(app, doorway) as url:
+            yield url
+        return
+    with listening_socket(path, None, "", 0) as (listener, name):
+        async with doorway.serving(app, listener, shutdown_seconds=0.2):
+            yield name

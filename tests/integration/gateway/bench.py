@@ -65,7 +65,7 @@ class Bench:
         async with self.store.transaction() as tx:
             await tx.add_agent(made)
         assert self.gateway
-        self.gateway.open(agent_id, API)
+        await self.gateway.open(agent_id, API)
         return made
 
     async def ask(

@@ -201,7 +201,7 @@ async def gateway(
 ) -> AsyncIterator[HostGateway]:
     made = HostGateway(settings, tmp_path / "data", session)
     await made.start("127.0.0.1")
-    made.open("k3f9ab", API)
+    await made.open("k3f9ab", API)
     yield made
     await made.stop()
 

@@ -45,7 +45,7 @@ async def test_a_stored_model_key_counts_from_the_next_call_on_and_for_its_agent
 ) -> None:
     provider.chat = echo
     gateway.credentials = stored = Stored()
-    gateway.open("p7qdxy", API)
+    await gateway.open("p7qdxy", API)
 
     async def key_used(agent_id: str) -> str:
         headers = bearer(gateway, agent_id)

@@ -149,7 +149,7 @@ async def test_a_closed_or_foreign_agent_is_asked_for_credentials(
     git_server.repository("acme/api.git", "main")
     with pytest.raises(subprocess.CalledProcessError):
         await clone(url_with_token(gateway, "other"), tmp_path / "foreign")
-    gateway.close("k3f9ab")
+    await gateway.close("k3f9ab")
     with pytest.raises(subprocess.CalledProcessError):
         await clone(url_with_token(gateway), tmp_path / "closed")
     url = gateway.access("k3f9ab", API).clone_url + "/info/refs?service=git-upload-pack"

@@ -127,8 +127,8 @@ async def test_only_open_agents_pass(
         headers = bearer(gateway, agent_id)
         async with session.post(chat_url(gateway), json=ASKED, headers=headers) as answer:
             assert answer.status == expected
-    gateway.close("k3f9ab")
-    gateway.close("k3f9ab")
+    await gateway.close("k3f9ab")
+    await gateway.close("k3f9ab")
     async with session.post(chat_url(gateway), json=ASKED, headers=bearer(gateway)) as answer:
         assert answer.status == 401
 
@@ -246,7 +246,7 @@ async def test_an_unreachable_provider_is_a_502_and_no_secret_is_logged(
     other = HostGateway(nowhere, tmp_path_factory.mktemp("data"), session)
     await other.start("127.0.0.1")
     try:
-        other.open("k3f9ab", API)
+        await other.open("k3f9ab", API)
         token = bearer(other)
         body = ASKED | {"messages": [{"role": "user", "content": "canary-prompt"}]}
         async with session.post(chat_url(other), json=body, headers=token) as answer:

@@ -1,9 +1,15 @@
+from decimal import Decimal
+
 import pytest
 from aiohttp import ClientSession
 from pydantic import SecretStr
 
-from bot.errors import UserError
+from bot.config import Settings
+from bot.domain.budget import NANO, Price
+from bot.errors import ConfigurationError, UserError
+from bot.gateway.catalogue import Catalogue
 from bot.gateway.offers import CACHE_SECONDS, Offers
+from bot.gateway.own_prices import own_prices
 from playground.feed import Feed
 from playground.model.catalog import SMALL_WINDOW
 from playground.model.server import ModelSettings, model_running
@@ -28,3 +34,34 @@ async def test_an_address_without_a_list_is_one_sentence() -> None:
     async with ClientSession() as session, model_running(ModelSettings(), Feed()) as model:
         with pytest.raises(UserError):
             await Offers(session, f"{model.url}/nowhere", SecretStr("")).all()
+
+
+async def test_own_prices_count_before_listed_ones_and_name_the_models_of_a_silent_server() -> None:
+    prices = own_prices(Settings(model_prices=(f"{SMALL_WINDOW}=0.5/1.25", "local/qwen3=0/0")))
+    async with ClientSession() as session, model_running(ModelSettings(), Feed()) as model:
+        key = SecretStr("canary")
+        listed = {o.id: o for o in await Offers(session, model.url, key, own_prices=prices).all()}
+        small = listed[SMALL_WINDOW]
+        assert (small.prompt_usd, small.completion_usd) == (0.5, 1.25)
+        assert small.context_tokens == 32_768
+        catalogue = Catalogue(session, model.url, key, own_prices=prices)
+        price = (await catalogue.listing(SMALL_WINDOW)).price
+        assert price
+        assert price.of(1_000_000, 1_000_000) == 1.75 * NANO
+
+        silent = f"{model.url}/nowhere"
+        named = await Offers(session, silent, key, own_prices=prices).all()
+        assert [offer.id for offer in named] == [SMALL_WINDOW, "local/qwen3"]
+        free = (
+            await Catalogue(session, silent, key, own_prices=prices).listing("local/qwen3")
+        ).price
+        assert free == Price(Decimal(0), Decimal(0))
+
+
+@pytest.mark.parametrize("wrong", ["x", "x=1", "x=1/-1", "x=1/1e3", "=1/1", "x y=1/1"])
+def test_a_price_that_is_none_is_named_at_the_start(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_PRICES", f"ok=1/2,{wrong}")
+    with pytest.raises(ConfigurationError, match="MODEL_PRICES"):
+        Settings.read()

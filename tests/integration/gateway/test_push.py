@@ -152,7 +152,7 @@ async def post(desk: Desk, body: bytes, repository: str = "acme/api") -> tuple[i
 
 async def test_a_push_that_is_too_large_never_reaches_the_host(desk: Desk) -> None:
     await desk.bench.set(push_limit_bytes=1_000_000)
-    desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
+    await desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
     git("remote", "set-url", "origin", with_token(desk.bench.gateway), cwd=desk.clone)  # type: ignore[arg-type]
     (desk.clone / "blob").write_bytes(os.urandom(1_500_000))
     git("add", ".", cwd=desk.clone)
@@ -182,7 +182,7 @@ async def test_a_foreign_and_a_dead_token_push_nothing(desk: Desk) -> None:
     git("remote", "set-url", "origin", wrong, cwd=desk.clone)
     await desk.refused(f"HEAD:refs/heads/{BRANCH}")
     git("remote", "set-url", "origin", url, cwd=desk.clone)
-    desk.bench.gateway.close("k3f9ab")
+    await desk.bench.gateway.close("k3f9ab")
     await desk.refused(f"HEAD:refs/heads/{BRANCH}")
     assert desk.pushed == 0
 
@@ -198,7 +198,7 @@ async def test_an_agent_that_has_ended_pushes_nothing(desk: Desk) -> None:
 
 async def test_pushing_can_be_switched_off(desk: Desk) -> None:
     await desk.bench.set(push_branches=False)
-    desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
+    await desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
     git("remote", "set-url", "origin", with_token(desk.bench.gateway), cwd=desk.clone)  # type: ignore[arg-type]
     assert "403" in await desk.refused(f"HEAD:refs/heads/{BRANCH}")
     assert desk.pushed == 0

@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.slack.desk import Desk
+from bot.slack.home_desk import HomeDesk
 from playground.feed import Feed
 from playground.slack.delivery import DeliveryFailed, Parcel
 from playground.slack.hub import Hub
@@ -50,6 +51,7 @@ class Office:
     app: AsyncApp
     inbox: WatchedInbox
     desk: Desk
+    home: HomeDesk
 
     def person(self, name: str) -> Person:
         return Person(self.hub, self.hub.workspace.user(name))
@@ -92,6 +94,6 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         desks = reception(stage, client, inbox)
         app = desks.app
         hub.courier.transport = InProcess(app)
-        office = Office(stage, hub, client, app, inbox, desks.desk)
+        office = Office(stage, hub, client, app, inbox, desks.desk, desks.desks.home)
         yield office
         await office.settle()

@@ -64,7 +64,7 @@ async def test_a_reply_with_a_file_is_a_reply(office: Office) -> None:
     _, root = await office.in_thread()
     await office.person("ben").upload("a.txt", b"x", "see the file", thread_ts=root)
     await office.stage.asked("chat")
-    assert office.stage.bridge.bodies("chat")[0].text == "see the file"
+    assert office.stage.bridge.bodies("chat")[0].text.startswith("see the file\n")
 
 
 async def test_edits_deletions_and_other_bots_are_not_replies(office: Office) -> None:

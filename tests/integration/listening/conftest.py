@@ -28,7 +28,7 @@ from tests.watched_inbox import WatchedInbox, settled
 
 STOP = "octagonal_sign"
 SETTINGS = SlackSettings(
-    limits_enabled=False, ack_timeout_seconds=3.0, retry_delays_seconds=(0.0, 0.05)
+    limits_enabled=False, ack_timeout_seconds=10.0, retry_delays_seconds=(0.0, 0.05)
 )
 
 

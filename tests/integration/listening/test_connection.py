@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -19,19 +20,19 @@ async def greeted(line: Line, times: int) -> None:
         await asyncio.sleep(0.01)  # the SDK hands messages over in tasks of its own
 
 
-async def test_a_deaf_connection_is_replaced_within_95_seconds_and_nothing_is_lost(
+async def test_a_deaf_connection_is_replaced_within_90_seconds_and_nothing_is_lost(
     line: Line,
 ) -> None:
     _, root = await line.in_thread()
     line.hub.socket_mode.deafen()
     line.lose()
     await line.person().say("can you hear me", thread_ts=root)
-    await line.clock.advance(89)
+    await line.clock.advance(79)
     assert len(line.hub.feed.entries("socket_opened")) == 1
-    await line.clock.advance(6)
+    await line.clock.advance(9)
     await opened(line, 2)
     await greeted(line, 1)
-    assert line.gaps[0] >= 90 + 60
+    assert 80 + 60 <= line.gaps[0] <= 90 + 60
     line.catch_up.missed(line.gaps[0])
     serving = asyncio.create_task(line.catch_up.serve())
     assert await line.texts(1) == ["can you hear me"]
@@ -43,11 +44,11 @@ async def test_a_deaf_connection_is_replaced_within_95_seconds_and_nothing_is_lo
     assert line.hub.socket_mode.connections == 1
 
 
-async def test_silence_replaces_it_at_most_every_90_seconds(
+async def test_silence_replaces_it_at_most_every_80_seconds(
     line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(3):
-        await line.clock.advance(90)
+        await line.clock.advance(80)
         assert len(line.hub.feed.entries("socket_opened")) == number + 1
         await line.clock.advance(6)
         await opened(line, number + 2)
@@ -55,7 +56,7 @@ async def test_silence_replaces_it_at_most_every_90_seconds(
     assert "another process" not in caplog.text
 
 
-async def test_ten_quiet_minutes_cost_a_socket_and_a_read_of_each_thread_every_95_seconds(
+async def test_ten_quiet_minutes_cost_a_socket_and_a_read_of_each_thread_every_85_seconds(
     line: Line, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Quiet and deafness look alike, so what the caution costs is measured here."""
@@ -65,7 +66,7 @@ async def test_ten_quiet_minutes_cost_a_socket_and_a_read_of_each_thread_every_9
     serving = asyncio.create_task(line.catch_up.serve())
     before = line.hub.feed.entries("api_call")[-1].seq
     for number in range(6):
-        await line.clock.advance(95)
+        await line.clock.advance(85)
         await opened(line, number + 2)
         await greeted(line, number + 1)
         reads = 3 * (number + 1)
@@ -121,7 +122,7 @@ async def test_another_process_with_the_same_token_is_told_of(
     try:
         await opened(line, 2)
         with caplog.at_level(logging.WARNING):
-            await line.clock.advance(96)
+            await line.clock.advance(86)
             await greeted(line, 1)
     finally:
         await other.close_async()  # type: ignore[no-untyped-call]
@@ -129,15 +130,23 @@ async def test_another_process_with_the_same_token_is_told_of(
     assert "another process uses the same SLACK_APP_TOKEN" in caplog.text
 
 
+def waited_for_a_processor() -> float:
+    """The seconds for which the kernel let all threads of this process wait for other processes."""
+    threads = Path("/proc/self/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[1]) for each in threads) / 1e9
+
+
 async def test_a_hundred_commands_at_once_are_acknowledged_within_a_second(line: Line) -> None:
-    """The workspace, its people and the bot share one process here, and all of it is timed."""
+    """The workspace, its people and the bot share one process here, and all of it is timed, but
+    for what other processes of a busy machine took."""
     loop = asyncio.get_running_loop()
+    begun, others = loop.time(), waited_for_a_processor()
 
     async def one(number: int) -> float:
-        begun = loop.time()
         assert (await line.person().slash("/agent", f"help {number}")).ok
         return loop.time() - begun
 
     times = sorted(await asyncio.gather(*(one(number) for number in range(100))))
-    print(f"acknowledged: half in {times[50]:.3f} s, all in {times[-1]:.3f} s")  # noqa: T201  (the figures)
-    assert times[-1] < 1.0
+    others = waited_for_a_processor() - others
+    print(f"half in {times[50]:.3f} s, all in {times[-1]:.3f} s, {others:.3f} s for others")  # noqa: T201  (the figures)
+    assert times[-1] - others < 1.0

@@ -178,7 +178,7 @@ async def test_what_an_open_network_reaches(tmp_path: Path) -> None:
     )
     (tmp_path / "tcp").write_text(listening)
     (tmp_path / "tcp6").write_text("head\n 0: " + "0" * 32 + ":1538 " + "0" * 32 + ":0000 0A\n")
-    finding = await runtime_checks.network(5432, tmp_path)
+    finding = runtime_checks.open_network(5432, tmp_path)
     says(finding, Verdict.WARN, "this host's ports 8080", "firewall rules")
     assert "5432" not in finding.found
 

@@ -23,11 +23,14 @@ def engine() -> Iterator[docker.APIClient]:
 
 
 def committed(engine: docker.APIClient, tag: str, entrypoint: str) -> str:
-    """The bridge's image with another entry point."""
+    """The bridge's image with another entry point, and the bridge's user for all of it."""
     made = engine.create_container(BRIDGE_IMAGE)
     try:
         engine.commit(
-            made["Id"], repository="threadsmith-test", tag=tag, changes=f"ENTRYPOINT {entrypoint}"
+            made["Id"],
+            repository="threadsmith-test",
+            tag=tag,
+            changes=f"USER bridge\nENTRYPOINT {entrypoint}",
         )
     finally:
         engine.remove_container(made["Id"], v=True)

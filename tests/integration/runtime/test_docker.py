@@ -18,8 +18,10 @@ from tests.integration.runtime.conftest import BRIDGE_IMAGE
 pytestmark = pytest.mark.docker
 
 
-def in_container(engine: docker.APIClient, container: Container, *argv: str) -> tuple[int, str]:
-    made = engine.exec_create(container.id, list(argv))
+def in_container(
+    engine: docker.APIClient, container: Container, *argv: str, user: str = "bridge"
+) -> tuple[int, str]:
+    made = engine.exec_create(container.id, list(argv), user=user)
     output = engine.exec_start(made["Id"]).decode()
     return engine.exec_inspect(made["Id"])["ExitCode"], output
 
@@ -60,7 +62,8 @@ async def test_the_limits_hold_inside_the_container(
     _, status = in_container(engine, container, "cat", "/proc/self/status")
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     assert fields["Uid"].split() == ["10001"] * 4
-    assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+    assert int(fields["CapEff"], 16) == 0
+    assert int(fields["CapBnd"], 16) == 0xC0  # to become another user, and nothing else
     assert fields["NoNewPrivs"].strip() == "1"
     assert fields["Seccomp"].strip() == "2"
 
@@ -73,8 +76,10 @@ async def test_the_limits_hold_inside_the_container(
 
     for path in ("/etc/x", "/opt/x", "/home/bridge/x"):
         assert in_container(engine, container, "touch", path)[0] != 0, path
-    for path in ("/workspace/x", "/state/x", "/tmp/x"):
-        assert in_container(engine, container, "touch", path)[0] == 0, path
+    for user, path in (("runner", "/workspace/x"), ("bridge", "/state/x"), ("runner", "/tmp/x")):
+        assert in_container(engine, container, "touch", path, user=user)[0] == 0, path
+    for user, path in (("runner", "/state/x"), ("bridge", "/workspace/y")):
+        assert in_container(engine, container, "touch", path, user=user)[0] != 0, path
     assert "nosuid,nodev" in in_container(engine, container, "grep", " /tmp ", "/proc/mounts")[1]
     assert in_container(engine, container, "sh", "-c", "ulimit -c")[1].strip() == "0"
 
@@ -144,7 +149,7 @@ async def test_a_leftover_is_replaced_and_its_files_are_kept(
     runtime: DockerRuntime, spec: ContainerSpec, engine: docker.APIClient
 ) -> None:
     first = await runtime.start(spec)
-    assert in_container(engine, first, "touch", "/workspace/work")[0] == 0
+    assert in_container(engine, first, "touch", "/workspace/work", user="runner")[0] == 0
     engine.kill(first.id)
     found = await runtime.find(spec.agent_id)
     assert found is not None

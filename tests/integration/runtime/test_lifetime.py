@@ -50,8 +50,11 @@ async def ready(container: Container) -> None:
 
 
 def write(engine: docker.APIClient, container: Container) -> None:
-    script = "echo work > /workspace/file; echo memory > /state/file"
-    assert in_container(engine, container, "sh", "-c", script)[0] == 0
+    for user, script in (
+        ("runner", "echo work > /workspace/file"),
+        ("bridge", "echo memory > /state/file"),
+    ):
+        assert in_container(engine, container, "sh", "-c", script, user=user)[0] == 0
 
 
 def assert_written(engine: docker.APIClient, container: Container) -> None:
@@ -59,7 +62,7 @@ def assert_written(engine: docker.APIClient, container: Container) -> None:
     code, output = in_container(engine, container, *argv)
     assert (code, output.split()) == (
         0,
-        ["work", "memory", "10001:bridge:755", "10001:bridge:700"],
+        ["work", "memory", "10002:runner:755", "10001:bridge:700"],
     )
 
 
@@ -216,7 +219,7 @@ async def test_a_killed_bridge_ends_its_container(
 ) -> None:
     container = await runtime.start(bridge_spec)
     await ready(container)
-    in_container(engine, container, "sh", "-c", "pkill -KILL -o -P 1")
+    in_container(engine, container, "sh", "-c", "pkill -KILL -o -u bridge")
     await asyncio.to_thread(engine.wait, container.id, timeout=10)
     assert await exit_of(runtime) == KILLED
     await ready(await runtime.resume(AGENT))

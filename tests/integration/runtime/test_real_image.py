@@ -52,7 +52,7 @@ async def test_the_bridge_boots_and_clones_through_the_gateway(
 
 
 async def _work(runtime: DockerRuntime, gateway: HostGateway, bridge: HttpBridge) -> None:
-    gateway.open(AGENT, REPO)
+    await gateway.open(AGENT, REPO)
     access = gateway.access(AGENT, REPO)
     token = gateway.tokens.bridge_token(AGENT)
     container = await runtime.start(

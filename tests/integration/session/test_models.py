@@ -287,3 +287,30 @@ async def test_a_second_overflow_is_the_end(open_desk: OpenDesk) -> None:
         await desk.session.chat(message(1))
         assert await desk.outcome("r1") is Outcome.COMPLETED
     assert events[-1].error.code == "context_overflow"
+
+
+async def test_the_first_step_of_each_task_is_made_by_the_model_for_plans(
+    open_desk: OpenDesk, settings: BridgeSettings
+) -> None:
+    planned = settings.model_copy(update={"plan_model": "acme/planner"})
+    steps = (looks(1), looks(2), says("Done."), says("Again."))
+    async with open_desk(*steps, settings=planned) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        await desk.session.chat(message(1))
+        await desk.finished("r1")
+        asked = [request.model for request in desk.model.asked]
+    assert asked == ["acme/planner", "acme/model", "acme/model", "acme/planner"]
+    assert changes(events) == []
+
+
+async def test_without_the_model_for_plans_the_task_goes_on_with_its_own(
+    open_desk: OpenDesk, settings: BridgeSettings
+) -> None:
+    planned = settings.model_copy(update={"plan_model": "acme/planner"})
+    async with open_desk(UNKNOWN, looks(1), says("Done."), settings=planned) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+        asked = [request.model for request in desk.model.asked]
+    assert asked == ["acme/planner", "acme/model", "acme/model"]
+    assert changes(events) == [("acme/planner", "acme/model", "model_not_found")]

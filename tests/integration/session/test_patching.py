@@ -10,6 +10,8 @@ from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.patching import SavedPatch
 from bridge.protocol import ErrorCode, FilesChanged, WorkspaceRequest
+from bridge.runner.hands import Hands
+from bridge.runner.local import LocalRunner
 from bridge.workspace import Workspace
 from tests.integration.session.conftest import OpenDesk, calls, message, says, task
 
@@ -239,4 +241,6 @@ async def test_a_full_disk_keeps_no_part_of_a_patch(tmp_path: Path) -> None:
         await SavedPatch(tmp_path / "state").keep(b"x")
     assert caught.value.code is ErrorCode.INTERNAL
     with pytest.raises(WorkspaceError):
-        await SavedPatch(tmp_path / "none").put_now(Workspace(tmp_path), b"x")
+        await SavedPatch(tmp_path / "none").put_now(
+            Hands(LocalRunner(Workspace(tmp_path), tmp_path)), b"x"
+        )

@@ -3,14 +3,12 @@ import contextlib
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from bot.domain.agent import RepoRef
+from bot.domain.agent import NO_REPOSITORY, RepoRef
 from bot.domain.commands import (
-    HELP,
     MAX_TASK_CHARS,
     ListAgents,
     OpenForm,
     OpenSecrets,
-    SetRule,
     ShowHelp,
     ShowStatus,
     StartAgent,
@@ -21,6 +19,8 @@ from bot.domain.commands import (
     reply_model,
     title_of,
 )
+from bot.domain.help_text import HELP
+from bot.domain.settings_command import SetMine, SetRule
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
 
@@ -33,6 +33,32 @@ def test_repository_and_task_start_an_agent() -> None:
     assert read("acme/api fix the flaky test") == StartAgent(
         RepoRef("acme", "api"), "fix the flaky test"
     )
+
+
+API = RepoRef("acme", "api")
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("fix the bug", StartAgent(API, "fix the bug")),
+        ("lst of things", StartAgent(API, "lst of things")),
+        ("--steps 3 fix a/b tests", StartAgent(API, "fix a/b tests", max_steps=3)),
+        ("acme/web@dev go", StartAgent(RepoRef("acme", "web"), "go", "dev")),
+        ("- write a tool", StartAgent(NO_REPOSITORY, "write a tool")),
+        ("--no-repo write a tool", StartAgent(NO_REPOSITORY, "write a tool")),
+        ("stop", StopAgent(None)),
+    ],
+)
+def test_a_task_that_names_no_repository_takes_the_default(text: str, command: object) -> None:
+    assert parse(text, max_steps=50, default=API) == command
+
+
+def test_without_a_default_the_form_asks_for_the_repository() -> None:
+    for text in ("fix the bug", "make it so", "use uv", "test all of it", "state the facts"):
+        assert read(text) == OpenForm(text)
+    assert read("- write a tool") == StartAgent(NO_REPOSITORY, "write a tool")
+    assert read("\u2014 write a tool") == StartAgent(NO_REPOSITORY, "write a tool")
 
 
 def test_branch_and_options_stand_anywhere_before_the_task() -> None:
@@ -77,7 +103,14 @@ def test_the_other_words(text: str, command: object) -> None:
     ("text", "says"),
     [
         ("lst", "/agent list"),
-        ("fix the bug", "Name the repository first"),
+        ("refactor", "Name the repository first"),
+        ("lst of things", "/agent list"),
+        ("-", "in an empty workspace"),
+        ("set model ; x", "not a model"),
+        ("set repo acme", "is not a repository"),
+        ("set verbosity loud", "quiet|normal|verbose"),
+        ("me verbosity quiet", "/agent me repo"),
+        ("me repo ../x", "is not a repository"),
         ("acme/api", "What should be done"),
         ("acme/api@ go", "branch after `@`"),
         ("../x go", "is not a repository"),
@@ -181,6 +214,13 @@ def test_any_reply_names_a_model_or_stays_as_it_is(text: str) -> None:
         ("SET Steer Anyone", SetRule("steer", "anyone")),
         ("set repositories acme/* b/c", SetRule("repositories", "acme/* b/c")),
         ("set repositories any", SetRule("repositories", "")),
+        ("set repo acme/api", SetRule("repo", "acme/api")),
+        ("set repo none", SetRule("repo", "")),
+        ("set model openai/gpt-5", SetRule("model", "openai/gpt-5")),
+        ("set verbosity Quiet", SetRule("verbosity", "quiet")),
+        ("me", SetMine()),
+        ("me repo acme/api", SetMine("repo", "acme/api")),
+        ("me model default", SetMine("model", "")),
     ],
 )
 def test_the_words_for_keys_and_rules(text: str, command: object) -> None:
@@ -194,5 +234,5 @@ def test_a_rule_that_is_none_is_explained(text: str) -> None:
 
 
 def test_the_help_names_every_word() -> None:
-    for word in ("list", "status", "stop", "help", "secrets", "set"):
+    for word in ("list", "status", "stop", "help", "secrets", "set", "me", "models", "usage"):
         assert f"/agent {word}" in HELP

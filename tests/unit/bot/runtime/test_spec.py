@@ -1,11 +1,14 @@
 """What a container is made of."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.agents.ports import ContainerSpec
+from bot.agents.sandbox import SocketFolders
+from bot.runtime.sealing import why_not_sealed
 from bot.runtime.spec import Deployment, broken_promises
 
 SPEC = ContainerSpec(
@@ -37,7 +40,7 @@ def test_nothing_of_the_host_is_mounted_and_nothing_is_privileged() -> None:
     host = Deployment("one").host_config(SPEC)
     assert {mount["Type"] for mount in host["Mounts"]} == {"volume"}
     assert "Binds" not in host
-    assert "CapAdd" not in host
+    assert host["CapAdd"] == ["SETGID", "SETUID"]
     assert host["CapDrop"] == ["ALL"]
     assert host["Privileged"] is False
 
@@ -59,7 +62,8 @@ def test_hostile_names_never_reach_the_engine(name: str) -> None:
     ("change", "word"),
     [
         ({"CapDrop": None}, "CapDrop"),
-        ({"CapAdd": ["SYS_ADMIN"]}, "CapAdd"),
+        ({"CapAdd": ["SETGID", "SETUID", "SYS_ADMIN"]}, "CapAdd"),
+        ({"CapAdd": None}, "CapAdd"),
         ({"SecurityOpt": None}, "no-new-privileges"),
         ({"ReadonlyRootfs": False}, "ReadonlyRootfs"),
         ({"MemorySwap": -1}, "MemorySwap"),
@@ -73,3 +77,61 @@ def test_every_promise_that_an_engine_breaks_is_named(change: dict[str, Any], wo
     assert broken_promises(expected, dict(expected)) == []
     [problem] = broken_promises(expected, expected | change)
     assert word in problem
+
+
+FOLDERS = SocketFolders(Path("/data/sockets/k/gateway"), Path("/data/sockets/k/bridge"), 1000)
+SEALED = dataclasses.replace(SPEC, folders=FOLDERS)
+
+
+def test_a_sealed_container_has_no_network_and_two_folders() -> None:
+    config = Deployment("one").container_config(SEALED)
+    host = config["HostConfig"]
+    assert host["NetworkMode"] == "none"
+    assert "PortBindings" not in host
+    assert "ExposedPorts" not in config
+    assert [mount for mount in host["Mounts"] if mount["Type"] != "volume"] == [
+        {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": read_only}
+        for source, target, read_only in (
+            (FOLDERS.gateway, "/run/gateway", True),
+            (FOLDERS.bridge, "/run/bridge", False),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"NetworkMode": "bridge"}, "NetworkMode"),
+        ({"Binds": ["/:/host"]}, "mounts"),
+        ({"Mounts": []}, "mounts"),
+        ({"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}}, "published"),
+    ],
+)
+def test_every_promise_of_a_sealed_container_is_read_back(
+    change: dict[str, Any], word: str
+) -> None:
+    expected = Deployment("one").host_config(SEALED)
+    assert broken_promises(expected, dict(expected)) == []
+    [problem] = broken_promises(expected, expected | change)
+    assert word in problem
+    writable = [mount | {"ReadOnly": False} for mount in expected["Mounts"]]
+    assert broken_promises(expected, expected | {"Mounts": writable})
+
+
+@pytest.mark.parametrize(
+    ("info", "address", "platform", "word"),
+    [
+        ({}, "unix:///var/run/docker.sock", "linux", ""),
+        ({}, "tcp://10.0.0.1:2376", "linux", "socket of this machine"),
+        ({}, "unix:///var/run/docker.sock", "darwin", "Linux"),
+        ({"OperatingSystem": "Docker Desktop"}, "unix:///x", "linux", "virtual machine"),
+        ({"SecurityOptions": ["name=rootless"]}, "unix:///x", "linux", "maps users"),
+        ({"SecurityOptions": ["name=seccomp", "name=userns"]}, "unix:///x", "linux", "maps users"),
+    ],
+)
+def test_where_containers_can_be_sealed(
+    info: dict[str, Any], address: str, platform: str, word: str
+) -> None:
+    reason = why_not_sealed(info, address, platform)
+    assert word in reason
+    assert bool(reason) == bool(word)

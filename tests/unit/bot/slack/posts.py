@@ -32,7 +32,7 @@ class Words:
 
 def posts(words: Words) -> Mapping[str, Post]:
     """The posts of one agent, in every shape they have."""
-    agent, cards = _agent(words), _cards(words)
+    agent, cards = agent_of(words), _cards(words)
     made = {
         "root": VOICE.root(agent),
         "root_of_an_unknown_branch": VOICE.root(replace(agent, source_branch=None)),
@@ -47,6 +47,9 @@ def posts(words: Words) -> Mapping[str, Post]:
         "patch_with_a_secret": WARY_VOICE.patch(agent, "stopped:7", PATCH),
         "notice": VOICE.notice(agent, "asleep:7", "💤 The container ended (exit 0)."),
     }
+    calls = cards["working"].tools
+    made["step"] = VOICE.step(agent, cards["working"], 3, calls)
+    made["step_of_many_calls"] = VOICE.step(agent, cards["working"], 4, calls * 20)
     rich = replace(agent, budget_nano=2_000_000_000, spent_nano=1_970_000_000)
     made["card_of_a_budget"] = VOICE.card(rich, cards["working"])
     [made["answer_of_a_budget"]] = VOICE.answer(rich, cards["budget_limit"])
@@ -63,7 +66,7 @@ def posts(words: Words) -> Mapping[str, Post]:
     return made
 
 
-def _agent(words: Words) -> Agent:
+def agent_of(words: Words) -> Agent:
     return Agent(
         id="k3f9ab",
         team="T1",

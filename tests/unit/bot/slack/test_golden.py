@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from bot.domain.agent import AgentStatus, RepoRef
 from bot.domain.posts import Post, PostKind
+from bot.domain.preferences import Preferences
 from bot.domain.secret import SecretEntry, SecretKind, SecretRef, SecretScope
-from bot.slack.render.form import start_form
+from bot.slack.render.form import Draft, FormPlace, start_form
+from bot.slack.render.home import closed_view, defaults_form, home_view
 from bot.slack.render.secrets import secret_form, secrets_list
 from playground.slack.rules import check_blocks, check_view
-from tests.unit.bot.slack.posts import Words, posts
+from tests.unit.bot.slack.posts import Words, agent_of, posts
 from tests.unit.bot.slack.windows import windows
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -27,7 +30,19 @@ ENTRIES = [
         (SecretScope.DEPLOYMENT, "", SecretKind.VARIABLE, "X" * 64),
     )
 ]
+URL = "https://playground.invalid/"
+AGENT = agent_of(Words())
+ENDED = AGENT.with_status(AgentStatus.STOPPED, 9.0)
 VIEWS: dict[str, dict[str, Any]] = {
+    "start_form": start_form(FormPlace("C1"), Draft()),
+    "start_form_of_a_message": start_form(
+        FormPlace("C1", "1700000000.000100"),
+        Draft("Login is broken", "acme/api", "openai/gpt-5", listed=True),
+    ),
+    "home": home_view([AGENT, ENDED], Preferences(RepoRef("acme", "api")), "acme/m", URL),
+    "home_of_nobody_yet": home_view([], Preferences(), "acme/m", URL),
+    "home_closed": closed_view("Guests cannot use agents here."),
+    "home_defaults": defaults_form(Preferences(RepoRef("acme", "api"), "openai/gpt-5")),
     "secrets_list": secrets_list(ENTRIES, "C1"),
     "secrets_list_empty": secrets_list([], "C1"),
     "secret_form": secret_form("C1", admin=False),
@@ -76,5 +91,15 @@ def test_a_list_of_many_secrets_is_what_slack_accepts() -> None:
     check_view(secrets_list(ENTRIES * 100, "C1"))
 
 
-def test_the_form_is_what_slack_accepts() -> None:
-    check_view(start_form("C1"))
+def test_a_home_of_many_agents_with_hostile_titles_is_what_slack_accepts() -> None:
+    hostile = agent_of(Words("<!channel> \u202e*_~`&<@U1>" * 100))
+    ended = [hostile.with_status(AgentStatus.FAILED, 9.0)] * 60
+    view = home_view([hostile] * 60 + ended, Preferences(), "m" * 200, URL)
+    check_view(view)
+    assert "<!channel>" not in str(view)
+
+
+def test_a_form_of_hostile_text_is_what_slack_accepts() -> None:
+    hostile = "<!channel> \u202e`*_~&<@U1>" * 2_000
+    check_view(start_form(FormPlace("C1"), Draft(hostile, "a/" + "b" * 100, "m" * 500)))
+    check_view(start_form(FormPlace("C1"), Draft("", "a" * 39 + "/" + "b" * 100, listed=True)))

@@ -1,0 +1,100 @@
+"""Says in the thread what tools wanted from the network and did not get: one line for each call.
+
+The gateway tells of every refusal at once; they are gathered here, so that a tool that tries ten
+thousand hosts makes one line, and costs the database next to nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bot.agents.ports import Store, Voice
+from bot.domain.egress import Denial
+from bot.errors import BotError
+from bridge.protocol import ToolStarted
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS = 1.0
+_MAX_HOSTS = 1_000
+_MAX_WAITING = 10_000
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one call was refused so far: the first denial of each host."""
+
+    call_id: str
+    hosts: dict[str, Denial] = field(default_factory=dict)
+
+    def add(self, denial: Denial) -> bool:
+        """Count it; False when it changes nothing that is said."""
+        if denial.host in self.hosts or len(self.hosts) >= _MAX_HOSTS:
+            return False
+        self.hosts[denial.host] = denial
+        return True
+
+
+class Denials:
+    """Of all agents. `note` never waits; `run` does the rest."""
+
+    def __init__(self, store: Store, voice: Voice, pause_seconds: float = GATHER_SECONDS) -> None:
+        self._store = store
+        self._voice = voice
+        self._pause_seconds = pause_seconds
+        self._waiting: dict[str, dict[tuple[str, int], Denial]] = {}
+        self._tallies: dict[str, _Tally] = {}
+        self._noted = asyncio.Event()
+
+    def note(self, agent_id: str, denial: Denial) -> None:
+        """A tool of this agent was refused."""
+        waiting = self._waiting.setdefault(agent_id, {})
+        if len(waiting) < _MAX_WAITING:
+            waiting.setdefault((denial.host, int(denial.at)), denial)
+        self._noted.set()
+
+    async def run(self) -> None:
+        """Say it, until cancelled."""
+        while True:
+            await self._noted.wait()
+            # The event of the call may come a little after what the call does.
+            await asyncio.sleep(self._pause_seconds)
+            self._noted.clear()
+            waiting, self._waiting = self._waiting, {}
+            for agent_id, denials in waiting.items():
+                try:
+                    await self._say(agent_id, denials.values())
+                except BotError as error:
+                    logger.warning("%s was refused hosts, untold: %s", agent_id, error)
+
+    async def _say(self, agent_id: str, denials: Iterable[Denial]) -> None:
+        agent = await self._store.agent(agent_id)
+        if agent is None or not agent.alive:
+            self._tallies.pop(agent_id, None)
+            return
+        events = await self._store.events(agent_id, agent.task_id)
+        calls = [event for event in events if isinstance(event, ToolStarted)]
+        changed: dict[str, tuple[_Tally, str]] = {}
+        for denial in denials:
+            call = next((one for one in reversed(calls) if one.at <= denial.at), None)
+            tally = self._tally(agent_id, call.call_id if call else "")
+            if tally.add(denial):
+                changed[tally.call_id] = (tally, call.target if call else "")
+        if not changed:
+            return
+        async with self._store.transaction() as tx:
+            current = await tx.agent(agent_id)
+            if current is None:
+                return
+            for tally, command in changed.values():
+                key = f"{current.task_id}:{tally.call_id}"
+                hosts = tuple(tally.hosts.values())
+                await tx.enqueue(agent_id, self._voice.denied(current, key, command, hosts))
+
+    def _tally(self, agent_id: str, call_id: str) -> _Tally:
+        """The tally of this call; an agent's calls come one after the other."""
+        known = self._tallies.get(agent_id)
+        if known is None or known.call_id != call_id:
+            known = self._tallies[agent_id] = _Tally(call_id)
+        return known

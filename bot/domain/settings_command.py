@@ -1,0 +1,77 @@
+"""`/agent set …` and `/agent me …`: what is set for a channel, and for oneself. Pure parsing."""
+
+import re
+from dataclasses import dataclass
+
+from bot.domain.agent import RepoRef
+from bot.domain.verbosity import Verbosity
+from bot.errors import InvalidCommand
+
+MAX_MODEL_CHARS = 200
+_WHO = ("start", "steer", "stop")
+_DEFAULT = frozenset({"default", "none", "-"})
+
+
+@dataclass(frozen=True, slots=True)
+class SetRule:
+    """`set name value`, for the channel; `name` is "" to look only, `value` to forget it."""
+
+    name: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetMine:
+    """`me name value`, for oneself; `name` is "" to look only, `value` to forget it."""
+
+    name: str = ""
+    value: str = ""
+
+
+def parse_rule(rest: list[str]) -> SetRule:
+    """What stands behind `set`; raises InvalidCommand."""
+    if not rest:
+        return SetRule()
+    name, value = rest[0].lower(), " ".join(rest[1:])
+    if name in _WHO and value.lower() in {"anyone", "owner"}:
+        return SetRule(name, value.lower())
+    if name == "repositories" and value:
+        return SetRule(name, "" if value.lower() == "any" else value)
+    if name == "verbosity" and value.lower() in set(Verbosity):
+        return SetRule(name, value.lower())
+    if name in {"repo", "model"} and value:
+        return SetRule(name, _default_of(name, value))
+    raise InvalidCommand(
+        "Write `/agent set start|steer|stop anyone|owner`, "
+        "`/agent set repositories owner/name owner/*` (`any` allows all), "
+        "`/agent set repo owner/name`, `/agent set model NAME` (`none` forgets it), or "
+        "`/agent set verbosity quiet|normal|verbose`."
+    )
+
+
+def parse_mine(rest: list[str]) -> SetMine:
+    """What stands behind `me`; raises InvalidCommand."""
+    if not rest:
+        return SetMine()
+    name, value = rest[0].lower(), " ".join(rest[1:])
+    if name in {"repo", "model"} and value:
+        return SetMine(name, _default_of(name, value))
+    raise InvalidCommand(
+        "Write `/agent me repo owner/name` or `/agent me model NAME`; `none` forgets it. "
+        "`/agent me` shows what is set."
+    )
+
+
+def checked_model(model: str) -> str:
+    """The model's name; raises InvalidCommand when it cannot be one."""
+    if len(model) > MAX_MODEL_CHARS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", model):
+        raise InvalidCommand(
+            f"`{model[:60]}` is not a model's name. For example `anthropic/claude-3.5-sonnet`."
+        )
+    return model
+
+
+def _default_of(name: str, value: str) -> str:
+    if value.lower() in _DEFAULT:
+        return ""
+    return str(RepoRef.parse(value)) if name == "repo" else checked_model(value)

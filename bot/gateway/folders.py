@@ -1,0 +1,91 @@
+"""The folders and sockets of sealed containers on this host: who may enter, and who is shut out.
+
+A folder belongs to the bot and to one group. In the container only the bridge and the forwarder
+are in that group; the tools' user is shut out of both folders.
+"""
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Collection
+from pathlib import Path
+
+from bot.agents.sandbox import SocketFolders
+from bot.errors import ConfigurationError
+
+# The group of the bridge's own user in the image; for a bot that is root, whose own group would
+# give the bridge more than the sockets.
+_BRIDGE_GID = 10_001
+_BACKLOG = 128
+
+
+class Folders:
+    """All of one deployment, below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._gid = os.getgid() if os.getuid() else _BRIDGE_GID
+
+    def check(self) -> None:
+        """Make the root, for the bot alone; raises ConfigurationError."""
+        try:
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._root.chmod(0o700)
+        except OSError as error:
+            raise ConfigurationError(
+                f"DATA_DIR: {self._root} cannot be made ({error.strerror}). Make the directory "
+                "writable for the bot, or set SANDBOX_NETWORK=open."
+            ) from error
+
+    def of(self, agent_id: str) -> SocketFolders:
+        """Where this agent's folders are, or will be."""
+        own = self._root / agent_id
+        return SocketFolders(own / "gateway", own / "bridge", self._gid)
+
+    def make(self, agent_id: str) -> SocketFolders:
+        """Make them, or set right what is there; raises OSError."""
+        folders = self.of(agent_id)
+        folders.gateway.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The container sees the first one read-only, and makes its own socket in the second.
+        for folder, mode in ((folders.gateway, 0o750), (folders.bridge, 0o2770)):
+            folder.mkdir(exist_ok=True)
+            os.chown(folder, -1, self._gid)
+            folder.chmod(mode)
+        return folders
+
+    def remove(self, agent_id: str) -> None:
+        """Remove them; what is gone is a success. Raises OSError."""
+        own = self._root / agent_id
+        if own.exists():
+            shutil.rmtree(own)
+
+    def others(self, agent_ids: Collection[str]) -> list[str]:
+        """Whose folders there are beyond those of these agents."""
+        return [one.name for one in self._root.iterdir() if one.name not in agent_ids]
+
+    def listen(self, path: Path) -> socket.socket:
+        """A socket that listens at `path` for the group; an older one is replaced.
+
+        Raises OSError.
+        """
+        if os.path.lexists(path) and not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(f"{path} is there and is no socket")
+        # Under another name first: at `path` there is never a socket that is not ready.
+        fresh = path.with_name(".new")
+        fresh.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            # By the open folder, because an address of a socket has room for 107 bytes only.
+            listener.bind(f"/proc/self/fd/{folder}/{fresh.name}")
+            os.chown(fresh, -1, self._gid)
+            fresh.chmod(0o660)
+            listener.listen(_BACKLOG)
+            fresh.rename(path)
+        except BaseException:
+            listener.close()
+            raise
+        finally:
+            os.close(folder)
+        return listener

@@ -1,0 +1,107 @@
+"""Everything of one deployment on its engine, found by label; blocking, for the command line."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+import requests
+from docker.errors import APIError, NotFound
+
+from bot.errors import EngineError
+from bot.runtime.connection import answering, opened
+from bot.runtime.spec import LABEL_AGENT, Deployment
+
+_TIMEOUT_SECONDS = 30
+_IN_USE = requests.codes.conflict
+
+
+class Kind(StrEnum):
+    """In the order in which they can be removed."""
+
+    CONTAINER = "container"
+    VOLUME = "volume"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One thing of ours; `agent_id` is empty for what belongs to no agent."""
+
+    kind: Kind
+    id: str
+    name: str
+    agent_id: str
+    state: str = ""
+
+
+class Inventory:
+    """What this deployment has. Raises EngineError."""
+
+    def __init__(self, instance: str, address: str | None = None) -> None:
+        self._deployment = Deployment(instance)
+        self._api, self._address = opened(address, _TIMEOUT_SECONDS, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._api.close()
+
+    def things(self, agent_id: str | None = None) -> Sequence[Thing]:
+        """Everything, or what belongs to one agent."""
+        filters = {"label": self._deployment.label_filter(agent_id)}
+        with answering(self._address):
+            found = [
+                Thing(
+                    Kind.CONTAINER,
+                    item["Id"],
+                    item["Names"][0].lstrip("/") if item.get("Names") else item["Id"][:12],
+                    item["Labels"].get(LABEL_AGENT, ""),
+                    str(item.get("Status") or item["State"]),
+                )
+                for item in self._api.containers(all=True, filters=filters)
+            ]
+            for item in self._api.volumes(filters=filters)["Volumes"] or ():
+                owner = (item["Labels"] or {}).get(LABEL_AGENT, "")
+                found.append(Thing(Kind.VOLUME, item["Name"], item["Name"], owner))
+            for item in self._api.networks(filters=filters):
+                found.append(Thing(Kind.NETWORK, item["Id"], item["Name"], ""))  # noqa: PERF401
+        return found
+
+    def remove(self, thing: Thing) -> None:
+        """Remove it; one that is gone is a success."""
+        with answering(self._address), contextlib.suppress(NotFound):
+            match thing.kind:
+                case Kind.CONTAINER:
+                    self._api.remove_container(thing.id, v=True, force=True)
+                case Kind.VOLUME:
+                    self._api.remove_volume(thing.id)
+                case Kind.NETWORK:
+                    self._api.remove_network(thing.id)
+
+    def remove_image(self, name: str) -> bool:
+        """Remove an image by its name; False when it is needed, or not there."""
+        with answering(self._address):
+            try:
+                self._api.remove_image(name)
+            except NotFound:
+                return False
+            except APIError as error:
+                if error.status_code != _IN_USE:
+                    raise
+                return False
+        return True
+
+    def logs(self, agent_id: str, lines: int, *, follow: bool) -> Iterator[bytes]:
+        """What the agent's container has said last, and goes on to say; raises EngineError."""
+        containers = [one for one in self.things(agent_id) if one.kind is Kind.CONTAINER]
+        if not containers:
+            raise EngineError(f"Agent {agent_id} has no container now. `threadsmith ps` shows all.")
+        with answering(self._address):
+            if not follow:
+                yield self._api.logs(containers[0].id, tail=lines)
+                return
+            stream = self._api.logs(containers[0].id, tail=lines, stream=True, follow=True)
+            yield from stream

@@ -1,0 +1,49 @@
+"""The socket by which the command asks the running bot."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot.control import NAME, ask_to_stop, listening
+from bot.errors import BridgeUnreachable, UserError
+
+
+async def test_a_wish_reaches_the_bot_and_its_answer_comes_back(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def stop(agent_id: str) -> None:
+        asked.append(agent_id)
+        if agent_id == "gone":
+            raise UserError("There is no agent `gone`.")
+        if agent_id == "broken":
+            raise BridgeUnreachable("a reason for the log")
+
+    deep = tmp_path / ("d" * 100) / ("e" * 100)  # longer than the kernel takes at once
+    deep.mkdir(parents=True)
+    (deep / NAME).touch()  # what a killed bot has left
+    async with listening(deep, stop):
+        assert (deep / NAME).stat().st_mode & 0o777 == 0o600
+        await ask_to_stop(deep, "k3f9ab")
+        with pytest.raises(UserError, match="no agent `gone`"):
+            await ask_to_stop(deep, "gone")
+        with pytest.raises(UserError, match="log of the bot says why"):
+            await ask_to_stop(deep, "broken")
+        await asyncio.gather(*(ask_to_stop(deep, "k3f9ab") for _ in range(20)))
+    assert (len(asked), (deep / NAME).exists()) == (23, False)
+
+
+async def test_nobody_listens(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"does not answer at control\.sock"):
+        await ask_to_stop(tmp_path, "k3f9ab")
+
+
+async def test_a_place_where_no_socket_can_be_made_stops_no_bot(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "full").touch()
+
+    async def stop(_agent_id: str) -> None:
+        raise AssertionError
+
+    async with listening(tmp_path, stop):
+        assert (tmp_path / NAME).is_dir()
