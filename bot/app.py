@@ -19,6 +19,7 @@ from bot.agents.denials import Denials
 from bot.agents.fleet import Fleet
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
+from bot.agents.publishing import Publishing
 from bot.agents.recovery import Recovery
 from bot.agents.service import AgentService
 from bot.agents.world import World
@@ -172,6 +173,9 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             store.usage_rows,
             world,
             slack,
+            publishing=Publishing(
+                world, gateway.pulls, gateway.writer, service.results, store.thread_rows
+            ),
             workspace_url=identity.workspace_url,
         )
         store.on_saved = desks.home.changed

@@ -7,6 +7,7 @@ BotError                    anything of ours; `str(error)` goes to the log
         NotAllowed          this person may not do this
         ChannelUnavailable  the bot cannot post there
         RepositoryError     not found, no access, no such branch
+        NothingToPropose    the branch holds no more than its base
         ModelUnusable       unknown model, key refused, no tool calling
         EngineError         no engine, no image, no room: a container could not be started
         StoreUnavailable    the database cannot be used now: disk full, locked, out of reach
@@ -47,6 +48,10 @@ class ChannelUnavailable(UserError):
 
 class RepositoryError(UserError):
     """The repository or branch is not there, or the token has no access."""
+
+
+class NothingToPropose(UserError):
+    """A branch holds no more than the one that it would be merged into."""
 
 
 class FileUnavailable(UserError):

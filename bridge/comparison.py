@@ -30,7 +30,7 @@ async def changes(workspace: Workspace, base_commit: str) -> tuple[FileChange, .
 
     Raises WorkspaceError when there is no checkout, or not this commit.
     """
-    async with _snapshot(workspace, base_commit) as snapshot:
+    async with whole_worktree(workspace, base_commit) as snapshot:
         return await _changes(workspace, base_commit, snapshot)
 
 
@@ -41,7 +41,7 @@ async def diff(
 
     `path`, relative to the root, narrows the text, not the list of files.
     """
-    async with _snapshot(workspace, base_commit) as snapshot:
+    async with whole_worktree(workspace, base_commit) as snapshot:
         files = await _changes(workspace, base_commit, snapshot)
         only = () if path is None else ("--", path)
         found = await _git(
@@ -63,7 +63,7 @@ async def patch(workspace: Workspace, base_commit: str) -> bytes:
 
     Raises WorkspaceError also when it is larger than 100 MB.
     """
-    async with _snapshot(workspace, base_commit) as snapshot:
+    async with whole_worktree(workspace, base_commit) as snapshot:
         found = await _git(
             workspace,
             *("diff", "--cached", "--binary", "--full-index", *DIFF_OPTIONS, base_commit),
@@ -76,7 +76,7 @@ async def patch(workspace: Workspace, base_commit: str) -> bytes:
 
 
 @asynccontextmanager
-async def _snapshot(workspace: Workspace, base_commit: str) -> AsyncIterator[dict[str, str]]:
+async def whole_worktree(workspace: Workspace, base_commit: str) -> AsyncIterator[dict[str, str]]:
     """The environment of git commands that see the whole worktree as staged."""
     git_dir = workspace.root / ".git"
     if not re.fullmatch(r"[0-9a-f]{7,64}", base_commit) or not git_dir.is_dir():

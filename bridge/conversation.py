@@ -4,7 +4,7 @@ Both lie in one file, so that a message leaves the queue and enters the conversa
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 from bridge.context import ChatMessage, Summary, size_of
 from bridge.journal import Journal
-from bridge.protocol import ChatMode, Disposition
+from bridge.protocol import Approvals, ChatMode, Disposition
+from bridge.turns import ToolCall
 
+_TURNS = {ChatMode.INTERRUPT: 0, ChatMode.STEER: 1, ChatMode.QUEUE: 2}
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
@@ -28,6 +30,7 @@ class PersonMessage(BaseModel):
     model: str
     max_steps: int
     author: str = ""
+    approvals: Approvals = Approvals.REFUSE
     disposition: Disposition = Disposition.STARTED
 
     @property
@@ -154,8 +157,8 @@ class Conversation:
         return [message for message in self.waiting if message.mode is ChatMode.STEER]
 
     def in_turn(self) -> list[PersonMessage]:
-        """Whose turn comes when: a message that came too late to steer goes before the queue."""
-        return sorted(self.waiting, key=lambda message: message.mode is not ChatMode.STEER)
+        """Whose turn comes when: what interrupted first, then what came too late to steer."""
+        return sorted(self.waiting, key=lambda message: _TURNS[message.mode])
 
     async def sync(self) -> None:
         """Return when everything so far is on the disk."""
@@ -233,6 +236,15 @@ class Conversation:
 
     def _leave(self, task_id: str) -> None:
         self.waiting = [message for message in self.waiting if message.task_id != task_id]
+
+
+def calls_of(message: ChatMessage, ids: Collection[str]) -> list[ToolCall]:
+    """These calls of a message of the model, in its order."""
+    return [
+        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+        for call in message.get("tool_calls") or ()
+        if call["id"] in ids
+    ]
 
 
 def open_calls(messages: Sequence[ChatMessage]) -> tuple[int, list[str]]:

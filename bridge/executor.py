@@ -1,10 +1,8 @@
 """The loop: ask the model, run the tools it calls, ask again, until it is done."""
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.conversation import Conversation, PersonMessage
+from bridge.conversation import Conversation
 from bridge.errors import BridgeError, ModelError
 from bridge.events import EventLog
 from bridge.memory import Memory
@@ -21,56 +19,35 @@ from bridge.prompts import (
 from bridge.protocol import (
     MAX_MESSAGE_CHARS,
     ErrorCode,
-    FileChange,
-    FilesChanged,
     MessageWritten,
     ModelChanged,
     Outcome,
     ReasoningWritten,
     StepStarted,
+    TaskPaused,
 )
 from bridge.results import KeptResults
+from bridge.step_tools import StepTools
 from bridge.stuck import CallDone, Watch
+from bridge.task import Task
 from bridge.tool_calls import ToolCalls
-from bridge.tools.base import ToolContext, ToolResult
+from bridge.tools.base import PersonNeeded, ToolResult
 from bridge.turns import ModelTurn
 
-_log = logging.getLogger(__name__)
-
-Changes = Callable[[], Awaitable[tuple[FileChange, ...]]]
-
-
 _MAX_CONTINUATIONS = 4
-_LEAST_RESULT_CHARS = 600
 _FEW_STEPS = 3
 _FEW_STEPS_FROM = 10  # a shorter task is near its end from the beginning
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One request to the agent, as the loop needs it.
-
-    `take_up` moves the messages that steer this task into the conversation, and returns them.
-    `changes` is the workspace against the source branch.
-    """
-
-    id: str
-    model: str
-    max_steps: int
-    take_up: Callable[[], Awaitable[Sequence[PersonMessage]]]
-    changes: Changes
-    context: ToolContext
-    fallback_models: tuple[str, ...] = ()
-    plan_model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
-    """One task at work."""
+    """One task at work. `kept`: what is to happen before the first tool has happened."""
 
     task: Task
     choice: ModelChoice
     watch: Watch
+    step: int
+    kept: bool
 
 
 class Executor:
@@ -95,19 +72,33 @@ class Executor:
         self._model_calls = model_calls
         self._tool_calls = tool_calls
         self._memory = memory
-        self._results = results
+        self._step_tools = StepTools(conversation, events, tool_calls, memory, results)
         self._answered_by = answered_by
-        self._shown: tuple[FileChange, ...] = ()
 
-    async def run(self, task: Task) -> Outcome:
-        """Work until the model is done or the steps are used up.
+    async def run(self, task: Task, after_step: int = 0) -> Outcome | None:
+        """Work until the model is done or the steps are used up; None: it waits for a person.
 
-        Raises ModelError when the model fails for good, and BridgeError when it goes in circles;
-        when cancelled, the conversation may hold calls without results.
+        To go on then, run it again from the step that it was at: calls that have no results yet
+        are run first. Raises ModelError when the model fails for good, and BridgeError when it goes
+        in circles; when cancelled, the conversation may hold calls without results.
         """
-        run = _Run(task, ModelChoice(task.model, task.fallback_models, task.plan_model), Watch())
+        choice = ModelChoice(task.model, task.fallback_models, task.plan_model)
+        run = _Run(task, choice, Watch(), after_step, kept=after_step > 0)
+        try:
+            if after_step:
+                await self._step_tools.finish(task, run.choice.current, run.step)
+            return await self._work(run)
+        except PersonNeeded:
+            return None
+
+    async def _work(self, run: _Run) -> Outcome | None:
+        task = run.task
         earlier: list[str] = []  # the parts of an answer that the output limit cut
-        for step in range(1, task.max_steps + 1):
+        for step in range(run.step + 1, task.max_steps + 1):
+            if task.wants_pause() and not earlier:
+                await self._pause(run)
+                return None
+            run.step = step
             is_last = step == task.max_steps
             await self._take_up(run)
             self._say_how_much_is_left(task.max_steps - step, task.max_steps)
@@ -130,6 +121,10 @@ class Executor:
                 if not self._conversation.steering():
                     return Outcome.COMPLETED
         return Outcome.STEP_LIMIT
+
+    async def _pause(self, run: _Run) -> None:
+        await self._conversation.sync()
+        await self._events.record(TaskPaused(task_id=run.task.id, step=run.step))
 
     async def _take_up(self, run: _Run) -> None:
         previous = run.choice.current
@@ -206,18 +201,11 @@ class Executor:
             await self._events.record(MessageWritten(task_id=task.id, text=cut, final=final))
 
     async def _run_tools(self, run: _Run, turn: ModelTurn) -> None:
-        limits = await self._memory.limits(run.choice.current)
-        room = limits.step_chars
-        results: list[ToolResult] = []
-        for call in turn.tool_calls:
-            result = await self._tool_calls.run(run.task.id, call, run.task.context)
-            results.append(result)
-            limit = max(min(limits.result_chars, room), _LEAST_RESULT_CHARS)
-            text = self._results.shortened(call.id, result.text, limit)
-            room -= len(text)
-            self._conversation.append({"role": "tool", "tool_call_id": call.id, "content": text})
-        if any(result.files_touched or result.exit_code is not None for result in results):
-            await self._show_changes(run.task)
+        if not run.kept:
+            await run.task.before_tools()
+            run.kept = True
+        model, step = run.choice.current, run.step
+        results = await self._step_tools.run(run.task, model, step, turn.tool_calls)
         self._look_for_circles(run, turn, results)
 
     def _look_for_circles(self, run: _Run, turn: ModelTurn, results: list[ToolResult]) -> None:
@@ -235,16 +223,6 @@ class Executor:
                 "stopped so that it costs no more. Reply with what it is missing to go on.",
             )
         self._note(CIRCLE_NOTE.format(what=circle.what))
-
-    async def _show_changes(self, task: Task) -> None:
-        try:
-            files = (await task.changes())[:5_000]
-        except BridgeError as error:  # the model may have broken its own checkout; it will notice
-            _log.warning("the changes could not be read: %s", error.message)
-            return
-        if files != self._shown:
-            self._shown = files
-            await self._events.record(FilesChanged(task_id=task.id, files=files))
 
     def _note(self, text: str) -> None:
         self._conversation.append({"role": "user", "content": text})

@@ -1,12 +1,20 @@
 """What the events add up to: the workspace, the tasks, the step, the usage."""
 
 from bridge.protocol import (
+    MAX_CHECKS,
+    CheckRecorded,
     Event,
+    Leave,
     MessageTakenUp,
     ModelChanged,
+    QuestionAnswered,
+    QuestionAsked,
     StepStarted,
     TaskFinished,
+    TaskPaused,
+    TaskResumed,
     TaskStarted,
+    TaskUndone,
     ToolFinished,
     ToolStarted,
     Usage,
@@ -26,8 +34,22 @@ class Ledger:
         self.usage = Usage()
         self.running: TaskStarted | None = None
         self.open_tool: ToolStarted | None = None
+        self.ran_tools = False  # in the task
         self.first_seq: dict[str, int] = {}
         self.taken_messages: set[str] = set()
+        self.question: QuestionAsked | None = None  # of the open tool call
+        self.answer: QuestionAnswered | None = None  # to that question
+        self.answers: dict[str, QuestionAnswered] = {}
+        self.approved: set[str] = set()
+        self.paused = False
+        self.checks: dict[tuple[str, str], CheckRecorded] = {}  # of the task, by what was run
+        self.not_undone: list[str] = []  # tasks that have begun, oldest first
+
+    @property
+    def waits(self) -> bool:
+        """Whether the running task waits for a person."""
+        is_open = self.question is not None and self.answer is None
+        return self.running is not None and (self.paused or is_open)
 
     def enter(self, event: Event) -> None:
         """Count one more event in; types that change nothing here are passed over."""
@@ -35,9 +57,7 @@ class Ledger:
             case WorkspaceReadyEvent():
                 self.workspace = event
             case TaskStarted():
-                self.running, self.open_tool = event, None
-                self.model, self.max_steps, self.step = event.model, event.max_steps, 0
-                self.first_seq[str(event.task_id)] = event.seq
+                self._begin(event)
             case MessageTakenUp():
                 self.taken_messages.add(event.message_id)
             case StepStarted():
@@ -45,15 +65,54 @@ class Ledger:
             case ModelChanged():
                 self.model = event.model
             case ToolStarted():
-                self.open_tool = event
+                self.open_tool, self.ran_tools = event, True
             case ToolFinished():
-                self.open_tool = None
+                self.open_tool = self.question = self.answer = None
             case UsageRecorded():
                 self.usage = _sum(self.usage, event)
             case TaskFinished():
-                self.running = None
+                self.running = self.question = self.answer = None
+                self.paused = False
+            case _:
+                self._enter_dialogue(event)
+
+    def _enter_dialogue(self, event: Event) -> None:
+        match event:
+            case QuestionAsked():
+                self.question, self.answer = event, None
+            case QuestionAnswered():
+                self._answered(event)
+            case TaskPaused():
+                self.paused = True
+            case TaskResumed():
+                self.paused = False
+            case CheckRecorded():
+                self._check(event)
+            case TaskUndone():
+                self.not_undone = [t for t in self.not_undone if t != event.undone_task_id]
             case _:
                 pass
+
+    def _begin(self, event: TaskStarted) -> None:
+        self.running, self.open_tool, self.ran_tools = event, None, False
+        self.model, self.max_steps, self.step = event.model, event.max_steps, 0
+        self.first_seq[str(event.task_id)] = event.seq
+        self.question = self.answer = None
+        self.paused = False
+        self.checks = {}
+        self.not_undone.append(str(event.task_id))
+
+    def _answered(self, event: QuestionAnswered) -> None:
+        self.answer = self.answers[event.question_id] = event
+        if event.answer == Leave.AGENT and event.fingerprint:
+            self.approved.add(event.fingerprint)
+
+    def _check(self, event: CheckRecorded) -> None:
+        key = (event.check.command, event.check.working_directory)
+        self.checks.pop(key, None)  # the newest run goes last
+        self.checks[key] = event
+        while len(self.checks) > MAX_CHECKS:
+            del self.checks[next(iter(self.checks))]
 
 
 def _sum(usage: Usage, call: UsageRecorded) -> Usage:

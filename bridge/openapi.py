@@ -66,6 +66,13 @@ _PARAMETERS = {
         "description": "The message_id of a chat, or the task_id of the first task.",
         "schema": {"type": "string", "minLength": 1},
     },
+    "question_id": {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "The question_id of `question_asked`.",
+        "schema": {"type": "string", "minLength": 1},
+    },
     "name": {
         "name": "name",
         "in": "path",

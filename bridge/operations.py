@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from bridge.protocol import (
     Accepted,
+    Answered,
+    AnswerRequest,
     Attached,
     ChatRequest,
     Diff,
@@ -21,7 +23,9 @@ from bridge.protocol import (
     Revision,
     SavedConversation,
     Status,
+    TaskRequest,
     ToolEnvironment,
+    Undone,
     WorkspaceReady,
     WorkspaceRequest,
 )
@@ -118,6 +122,30 @@ OPERATIONS = (
         "post", "/agent/interrupt", "End the task at work. Messages that wait are kept.", Status
     ),
     Operation(
+        "post", "/agent/pause",
+        "Let the task wait before its next model call, until it is resumed or a message comes.",
+        Status, TaskRequest, errors=(ErrorCode.NOT_FOUND,),
+    ),
+    Operation(
+        "post", "/agent/resume", "Let a paused task go on.", Status, TaskRequest,
+        errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE),
+    ),
+    Operation(
+        "post", "/agent/answers/{id}",
+        "Answer the question that the task waits for; the first answer counts. An approval takes "
+        "`approve_once`, `approve_agent` or `refuse`.",
+        Answered, AnswerRequest, errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE),
+        parameters=("question_id",),
+    ),
+    Operation(
+        "post", "/agent/undo",
+        "Put the files back to before the last task. What it committed is taken back by a commit.",
+        Undone, TaskRequest,
+        errors=(
+            *_NO_WORKSPACE, ErrorCode.WORKSPACE_CONFLICT, ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE,
+        ),
+    ),
+    Operation(
         "put", "/agent/attachments/{name}",
         "Put a file that a person attached into the workspace, at most 8 MiB; it is no part of the "
         "changes. The same name again replaces it.",
@@ -127,7 +155,9 @@ OPERATIONS = (
         "get", "/agent/diff", "What changed against the source branch.", Diff, errors=_NO_WORKSPACE
     ),
     Operation(
-        "post", "/agent/push", "Push what is committed to the target branch; never by force.",
+        "post", "/agent/push",
+        "Push what is committed to the target branch, never by force; all else is committed first "
+        "when the request has a message for it.",
         Pushed, PushRequest, errors=_NO_WORKSPACE,
     ),
     Operation(

@@ -32,6 +32,10 @@ CUT_OFF_NOTE = (
     "without repeating anything."
 )
 BROKEN_OFF_NOTE = f"{NOTE} The answer above broke off. Answer anew."
+UNDONE_NOTE = (
+    f"{NOTE} A person has undone the last task: the files are as they were before it. Look before "
+    "you rely on what you remember of them."
+)
 INTERRUPTED_RESULT = "The person interrupted this call. It may have had some of its effects."
 LOST_RESULT = (
     "The bridge was restarted during this call. Its outcome is unknown: look before you repeat it."
@@ -51,8 +55,8 @@ alone. Never weaken or delete a test to make it pass.
 4. Verify: run the tests or the program that show the change works, and look at the diff once \
 before you finish. When a check fails, read the output, find the reason, and go on.
 5. Decide by yourself. When the task leaves something open, take the most likely meaning and name \
-that choice in your answer. Ask only when a wrong guess would cost more than the wait; an answer \
-without a tool call ends the task.
+that choice in your answer. Ask (`ask_user`) only when a wrong guess would cost more than the \
+wait; an answer without a tool call ends the task.
 
 # Steps
 One step is one answer of yours together with all tool calls in it. A task has about {max_steps} \
@@ -67,8 +71,8 @@ failed without changing something.
 - A failed call tells you what was wrong: mend it and try again.
 - Commands run without a shell: no pipes, redirections, globs, variables or `&&`. Each has a time \
 limit. Nothing keeps running between calls.
-- Not every program is allowed, and there may be no network. Work around what is refused; never \
-try to get out of the container or past a refusal.
+- Not every program is allowed, and there may be no network; people may be asked for their leave. \
+Work around what is refused; never try to get out of the container or past a refusal.
 - Do not push and do not rewrite the branch's history; the system collects your changes, \
 committed or not.
 

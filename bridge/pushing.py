@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.git import authorisation, git_at, without_token
+from bridge.git import authorisation, git, git_at, without_token
 from bridge.process import StartError
 from bridge.protocol import Pushed, WorkspaceReadyEvent
 from bridge.workspace import Workspace
@@ -47,6 +47,27 @@ async def push(
     if said is None:
         return Pushed(commit=head)
     return Pushed(refusal=without_token(said, git_token)[-_SAID_CHARS:] or "git did not say why")
+
+
+async def commit_all(workspace: Workspace, message: str | None) -> str:
+    """Commit what is not committed yet, if there is a message for it; "" or why it cannot be."""
+    if message is None:
+        return ""
+    for arguments in (
+        ("add", "--all"),
+        ("diff", "--cached", "--quiet"),
+        ("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", message),
+    ):
+        try:
+            finished = await git(workspace, *arguments)
+        except StartError as error:
+            return str(error)[:_SAID_CHARS]
+        if arguments[0] == "diff":
+            if finished.exit_code == 0:
+                return ""  # nothing is left to commit
+        elif finished.exit_code != 0:
+            return finished.stderr.text.strip()[-_SAID_CHARS:] or f"git {arguments[0]} failed"
+    return ""
 
 
 async def _pushed(

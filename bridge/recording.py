@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from bridge.errors import ModelError
 from bridge.protocol import (
     AgentEvent,
+    CheckRecorded,
     ContextCompacted,
     ErrorCode,
     Event,
@@ -16,9 +17,14 @@ from bridge.protocol import (
     ModelChanged,
     ModelRetried,
     Outcome,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
     ReasoningWritten,
     StepStarted,
     TaskFinished,
+    TaskPaused,
+    TaskResumed,
     TaskStarted,
     ToolFinished,
     ToolStarted,
@@ -214,8 +220,8 @@ def _error(error: WireError) -> ModelError:
 def comparable(events: Sequence[Event]) -> list[dict[str, object]]:
     """What a replay has to repeat: the loop's own events, without what differs from run to run.
 
-    Left out are what the workspace looked like and what only wrote a summary; how the task ended
-    is compared by its outcome.
+    Left out are what the workspace looked like, what only wrote a summary, and what people and the
+    bridge told beside the loop; how the task ended is compared by its outcome.
     """
     kept: list[Event] = []
     for event in events:
@@ -223,7 +229,9 @@ def comparable(events: Sequence[Event]) -> list[dict[str, object]]:
             case ContextCompacted():
                 while kept and isinstance(kept[-1], UsageRecorded):
                     kept.pop()
-            case FilesChanged() | TaskFinished():
+            case FilesChanged() | TaskFinished() | PlanUpdated() | CheckRecorded():
+                pass
+            case QuestionAsked() | QuestionAnswered() | TaskPaused() | TaskResumed():
                 pass
             case _:
                 kept.append(event)

@@ -1,12 +1,22 @@
-"""Makes log and conversation whole again after the process died in the middle of a task."""
+"""Makes log and conversation whole again after the process died in the middle of a task.
+
+A task that waited for a person is whole: it goes on waiting.
+"""
 
 import time
 
-from bridge.conversation import Conversation
+from bridge.conversation import Conversation, PersonMessage, open_calls
 from bridge.events import EventLog
 from bridge.ledger import Ledger
-from bridge.prompts import LOST_RESULT
-from bridge.protocol import ErrorCode, Outcome, TaskFinished, ToolFinished, WireError
+from bridge.prompts import INTERRUPTED_RESULT, LOST_RESULT
+from bridge.protocol import (
+    ErrorCode,
+    Outcome,
+    QuestionKind,
+    TaskFinished,
+    ToolFinished,
+    WireError,
+)
 
 
 async def recover(ledger: Ledger, events: EventLog, conversation: Conversation) -> None:
@@ -32,6 +42,26 @@ async def recover(ledger: Ledger, events: EventLog, conversation: Conversation) 
     await conversation.sync()
 
 
+async def close_tool(ledger: Ledger, events: EventLog) -> None:
+    """End a call that a person's interruption left open."""
+    await _end_tool(ledger, events, "interrupted", INTERRUPTED_RESULT)
+
+
+def waiting(ledger: Ledger, conversation: Conversation) -> PersonMessage | None:
+    """The message of the task that goes on, or on waiting, if there is one."""
+    running, question = ledger.running, ledger.question
+    if running is None or not (ledger.waits or _is_harmless(ledger)):
+        return None
+    if question is not None and question.call_id not in open_calls(conversation.messages)[1]:
+        return None
+    return conversation.find(task_id=str(running.task_id))
+
+
+def _is_harmless(ledger: Ledger) -> bool:
+    """Whether the answer was being taken in: an approved command may have begun by then."""
+    return ledger.question is not None and ledger.question.kind is QuestionKind.QUESTION
+
+
 def _settle_taken(ledger: Ledger, conversation: Conversation) -> None:
     """A message that the log calls started or taken up waits no longer."""
     for message in tuple(conversation.waiting):
@@ -40,6 +70,10 @@ def _settle_taken(ledger: Ledger, conversation: Conversation) -> None:
 
 
 async def _close_tool(ledger: Ledger, events: EventLog) -> None:
+    await _end_tool(ledger, events, "interrupted by a restart, outcome unknown", LOST_RESULT)
+
+
+async def _end_tool(ledger: Ledger, events: EventLog, summary: str, result: str) -> None:
     tool = ledger.open_tool
     if tool is not None:
         await events.record(
@@ -49,8 +83,8 @@ async def _close_tool(ledger: Ledger, events: EventLog) -> None:
                 tool=tool.tool,
                 target=tool.target,
                 ok=False,
-                summary="interrupted by a restart, outcome unknown",
+                summary=summary,
                 duration_seconds=max(time.time() - tool.at, 0.0),
-                result=LOST_RESULT,
+                result=result,
             )
         )

@@ -16,7 +16,7 @@ from bridge.context import LARGEST_CONTEXT_TOKENS, ModelLimits
 from bridge.conversation import Conversation, PersonMessage
 from bridge.errors import BridgeError
 from bridge.events import EventLog
-from bridge.executor import Executor, Task
+from bridge.executor import Executor
 from bridge.llm import ModelRequest
 from bridge.memory import Memory
 from bridge.model_calls import ModelCalls, Patience
@@ -41,6 +41,7 @@ from bridge.recording import (
     recorded_tasks,
 )
 from bridge.results import KeptResults
+from bridge.task import Task
 from bridge.tool_calls import ToolCalls
 from bridge.tools.base import ToolContext, ToolResult
 from bridge.turns import ModelTurn, ToolCall
@@ -87,14 +88,16 @@ class RecordedTools(ToolCalls):
         self._log = events
         self.results: deque[tuple[ToolStarted, ToolFinished]] = deque()
 
-    async def run(self, task_id: str, call: ToolCall, context: ToolContext) -> ToolResult:
+    async def run(
+        self, task_id: str, call: ToolCall, context: ToolContext, *, began: bool = False
+    ) -> ToolResult:
         """The next recorded result; raises RecordEndedError behind the last."""
         if not self.results:
             raise RecordEndedError
         started, finished = self.results.popleft()
         await self._log.record(started.model_copy(update={"call_id": call.id}))
         await self._log.record(finished.model_copy(update={"call_id": call.id}))
-        del task_id, context
+        del task_id, context, began
         return ToolResult(
             finished.result,
             finished.summary,

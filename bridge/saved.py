@@ -140,6 +140,7 @@ def _request(message: PersonMessage) -> ChatRequest:
         model=message.model,
         max_steps=message.max_steps,
         author=message.author,
+        approvals=message.approvals,
     )
 
 

@@ -17,6 +17,7 @@ from bridge.patching import MAX_PATCH_BYTES
 from bridge.protocol import (
     PROTOCOL_VERSION,
     Accepted,
+    AnswerRequest,
     ChatRequest,
     Disposition,
     ErrorCode,
@@ -25,6 +26,7 @@ from bridge.protocol import (
     PushRequest,
     Revision,
     SavedConversation,
+    TaskRequest,
     ToolEnvironment,
     WireError,
     WorkspaceRequest,
@@ -87,6 +89,10 @@ def create_app(
             _get("/agent/events", routes.events),
             _get("/agent/ws", routes.websocket),
             web.post("/agent/interrupt", routes.interrupt),
+            web.post("/agent/pause", routes.pause),
+            web.post("/agent/resume", routes.resume),
+            web.post("/agent/answers/{id}", routes.answer),
+            web.post("/agent/undo", routes.undo),
             web.put("/agent/attachments/{name}", routes.attach),
             _get("/agent/diff", routes.diff),
             web.post("/agent/push", routes.push),
@@ -139,6 +145,19 @@ class _Routes:
 
     async def interrupt(self, _request: web.Request) -> web.StreamResponse:
         return _json(await self._session.interrupt())
+
+    async def pause(self, request: web.Request) -> web.StreamResponse:
+        return _json(self._session.pause(await _read(request, TaskRequest)))
+
+    async def resume(self, request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.resume(await _read(request, TaskRequest)))
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        said = await _read(request, AnswerRequest)
+        return _json(await self._session.answer(request.match_info["id"], said))
+
+    async def undo(self, request: web.Request) -> web.StreamResponse:
+        return _json(await self._session.undo(await _read(request, TaskRequest)))
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         data = await _body(request, MAX_ATTACHMENT_BYTES)

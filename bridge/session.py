@@ -1,7 +1,6 @@
 """The agent's session: everything the bridge does, without HTTP."""
 
 import asyncio
-import logging
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -10,43 +9,44 @@ from bridge import pushing, saved
 from bridge.config import BridgeSettings
 from bridge.conversation import Conversation, PersonMessage
 from bridge.equipment import Equipment
-from bridge.errors import BridgeError, WorkspaceError
+from bridge.errors import BridgeError
 from bridge.events import EventLog
-from bridge.executor import Executor, Task
+from bridge.executor import Executor
 from bridge.ledger import Ledger
 from bridge.llm import ChatModel
 from bridge.memory import Memory
 from bridge.model_calls import ModelCalls, Patience, Sleep
-from bridge.patching import SavedPatch, is_applied
+from bridge.preparation import Preparation
 from bridge.protocol import (
     Accepted,
+    Answered,
+    AnswerRequest,
     Attached,
     ChatMode,
     ChatRequest,
     Diff,
     ErrorCode,
     ExecuteRequest,
-    FileChange,
-    FilesChanged,
     Pushed,
     PushRequest,
     Revised,
     SavedConversation,
     SessionStatus,
     Status,
+    TaskRequest,
     ToolEnvironment,
-    WorkspaceCloning,
+    Undone,
     WorkspaceReady,
-    WorkspaceReadyEvent,
     WorkspaceRequest,
 )
 from bridge.results import KeptResults, read_result_tool
 from bridge.runner.errands import Runner
+from bridge.task import Task
 from bridge.tool_calls import ToolCalls
 from bridge.tools.base import Tool
+from bridge.workbench import Workbench
 from bridge.worker import Worker
 
-_log = logging.getLogger(__name__)
 _DIFF_BYTES = 400_000
 _DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
 
@@ -79,25 +79,25 @@ class Session:
             self._ledger.enter,
             base_seq=self._conversation.base_seq,
         )
-        self._saved_patch = SavedPatch(settings.state_dir)
-        patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
         talk, events = self._conversation, self.events
+        self._bench = Workbench(self._equipment, talk, events, self._ledger)
+        patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
         calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
         memory = Memory(model, talk, events, calls, summary_model=settings.summary_model)
         tool_calls, last_model = ToolCalls(tools, events), self._ledger.model
         executor = Executor(
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
-        self._worker = Worker(executor, talk, events, self._ledger, self._make_task)
+        self._worker = Worker(
+            executor, talk, events, self._ledger, self._make_task, self._bench.evidence
+        )
         self.is_over = self._worker.is_over
-        self._at_checkout = asyncio.Lock()  # a clone, or a patch
+        self._preparation = Preparation(settings, self._bench, events, self._ledger, self._worker)
         self._pushing = asyncio.Lock()
 
     async def run(self) -> None:
         """Work on what comes in, until cancelled."""
-        if self._ledger.workspace is not None and self._saved_patch.is_there:
-            async with self._at_checkout:
-                await self._saved_patch.finish(self._hands)
+        await self._preparation.finish()
         await self._worker.run()
 
     def close(self) -> None:
@@ -108,53 +108,11 @@ class Session:
 
     async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
-        async with self._at_checkout:
-            is_new = self._ledger.workspace is None
-            is_patched = self._saved_patch.is_there
-            if is_new:
-                await self.events.record(
-                    WorkspaceCloning(
-                        repository=request.repository, source_branch=request.source_branch
-                    )
-                )
-            ready = await self._hands.clone(
-                request,
-                self._settings.git_token,
-                self._settings.clone_timeout_seconds,
-                await self._saved_patch.for_a_new_one(),
-            )
-            if ready.already_there:
-                await self._saved_patch.put_on(self._hands)
-            self._saved_patch.drop()
-            if is_new:
-                fields = ready.model_dump(exclude={"already_there"})
-                await self.events.record(WorkspaceReadyEvent(**fields))
-            self._worker.start()
-            if is_patched:
-                await self._show_changes(ready.base_commit)
-            return ready
+        return await self._preparation.prepare(request)
 
     async def apply(self, patch: bytes) -> Status:
-        """Put the changes of an earlier container into the workspace, once.
-
-        Before there is a workspace the patch is kept, and becomes a part of the next one; an empty
-        one takes that back. Later it goes into a workspace that no task has worked in.
-        """
-        async with self._at_checkout:
-            ready = self._ledger.workspace
-            if not patch:
-                self._saved_patch.drop()
-            elif ready is None:
-                await self._saved_patch.keep(patch)
-            elif not await is_applied(self._hands, patch):
-                if self._worker.current is not None or self._ledger.first_seq:
-                    raise WorkspaceError(
-                        ErrorCode.WORKSPACE_CONFLICT,
-                        "A task has worked in this workspace; a patch goes onto a fresh one only.",
-                    )
-                with self._worker.hold():
-                    await self._saved_patch.put_now(self._hands, patch)
-                await self._show_changes(ready.base_commit)
+        """Put the changes of an earlier container into the workspace, once."""
+        await self._preparation.apply(patch)
         return self.status()
 
     async def export(self) -> bytes:
@@ -184,7 +142,7 @@ class Session:
 
     async def execute(self, request: ExecuteRequest) -> Accepted:
         """Start the task, or let it wait while another one is at work."""
-        self._ready()
+        self._bench.ready()
         return await self._worker.accept(
             PersonMessage(
                 task_id=request.task_id,
@@ -193,12 +151,13 @@ class Session:
                 model=request.model,
                 max_steps=request.max_steps,
                 author=request.author,
+                approvals=request.approvals,
             )
         )
 
     async def chat(self, request: ChatRequest) -> Accepted:
         """Hand the message to the task at work, or make it a task of its own."""
-        self._ready()
+        self._bench.ready()
         last = self._conversation.last_accepted
         model = request.model or (last.model if last else None)
         if model is None:
@@ -212,6 +171,7 @@ class Session:
                 model=model,
                 max_steps=request.max_steps or (last.max_steps if last else _DEFAULT_STEPS),
                 author=request.author,
+                approvals=request.approvals,
             )
         )
 
@@ -220,12 +180,33 @@ class Session:
         await self._worker.interrupt()
         return self.status()
 
+    async def answer(self, question_id: str, request: AnswerRequest) -> Answered:
+        """What a person says to the question that the task waits for."""
+        answered = await self._worker.waiting.answer(question_id, request.answer, request.author)
+        self._worker.go_on()
+        return answered
+
+    def pause(self, request: TaskRequest) -> Status:
+        """Let the task wait before its next model call."""
+        self._worker.waiting.pause(request.task_id)
+        return self.status()
+
+    async def resume(self, request: TaskRequest) -> Status:
+        """Let a paused task go on."""
+        await self._worker.waiting.resume(request.task_id)
+        self._worker.go_on()
+        return self.status()
+
+    async def undo(self, request: TaskRequest) -> Undone:
+        """Put the files back to before the last task."""
+        return Undone(files=await self._preparation.undo(request.task_id))
+
     def status(self) -> Status:
         """What the session is doing."""
         ledger, current = self._ledger, self._worker.current
         if current is not None:
-            status = SessionStatus.WORKING
-        elif self._at_checkout.locked():
+            status = SessionStatus.WAITING if self._worker.waits else SessionStatus.WORKING
+        elif self._preparation.at_work:
             status = SessionStatus.CLONING
         else:
             status = SessionStatus.EMPTY if ledger.workspace is None else SessionStatus.IDLE
@@ -238,6 +219,7 @@ class Session:
             step=ledger.step if at_work else 0,
             max_steps=ledger.max_steps if at_work else 0,
             queue=len(self._worker.queued),
+            question_id=ledger.question.question_id if ledger.question else None,
             last_seq=self.events.last_seq,
             conversation_messages=len(self._conversation.messages),
             usage=ledger.usage,
@@ -245,7 +227,7 @@ class Session:
 
     async def attach(self, name: str, data: bytes) -> Attached:
         """Put a file that a person attached into the workspace."""
-        self._ready()
+        self._bench.ready()
         return await self._equipment.hands.attach(name, data)
 
     def set_environment(self, environment: ToolEnvironment) -> Status:
@@ -256,58 +238,45 @@ class Session:
 
     async def diff(self) -> Diff:
         """What changed against the source branch."""
-        base = self._ready().base_commit
+        base = self._bench.ready().base_commit
         return await self._hands.diff(base, _DIFF_BYTES)
 
     async def patch(self) -> bytes:
         """The same as a patch that `git apply` accepts."""
-        return await self._hands.patch(self._ready().base_commit)
+        return await self._hands.patch(self._bench.ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
-        """Push what is committed to the target branch; nothing is committed by this."""
-        ready, token = self._ready(), self._settings.git_token
+        """Push what is committed to the target branch, and what is not when the request says so."""
+        ready, token = self._bench.ready(), self._settings.git_token
+        place, url = self._bench.workspace, request.clone_url
         async with self._pushing:
+            said = await self._hands.commit_all(request.commit_message)
+            if said:
+                return Pushed(refusal=said)
             head = await self._hands.head()
-            return await pushing.push(
-                self._equipment.workspace, request.clone_url, ready, head, git_token=token
-            )
+            return await pushing.push(place, url, ready, head, git_token=token)
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""
         first = self._ledger.first_seq.get(task_id)
         return self.events.last_seq if first is None else first - 1
 
-    async def _show_changes(self, base_commit: str) -> None:
-        try:
-            files = await self._hands.changes(base_commit)
-        except WorkspaceError as error:
-            _log.warning("the changes could not be read: %s", error.message)
-        else:
-            await self.events.record(FilesChanged(files=files))
-
-    def _ready(self) -> WorkspaceReadyEvent:
-        if self._ledger.workspace is None:
-            raise WorkspaceError(
-                ErrorCode.WORKSPACE_MISSING, "There is no workspace yet; prepare one first."
-            )
-        return self._ledger.workspace
-
     def _make_task(self, message: PersonMessage) -> Task:
-        ready = self._ready()
-        if not self._conversation.messages:
-            prompt = self._equipment.instructions(ready, message.max_steps)
-            self._conversation.append({"role": "system", "content": prompt})
-
-        async def changes() -> tuple[FileChange, ...]:
-            return await self._hands.changes(ready.base_commit)
-
+        bench, task_id = self._bench, message.task_id
+        bench.instruct(message.max_steps)
+        running = self._ledger.running
+        goes_on = running is not None and running.task_id == task_id
         return Task(
-            id=message.task_id,
-            model=message.model,
+            id=task_id,
+            # One that goes on may have another model by now.
+            model=(self._ledger.model if goes_on else None) or message.model,
             max_steps=message.max_steps,
             take_up=self._worker.take_up,
-            changes=changes,
+            changes=bench.changes,
             fallback_models=self._settings.fallback_models,
             plan_model=self._settings.plan_model,
-            context=self._equipment.context(ready),
+            context=bench.context(message),
+            before_tools=lambda: bench.keep(task_id),
+            checked=lambda check: bench.note(task_id, check),
+            wants_pause=lambda: self._worker.waiting.wants_pause(task_id),
         )

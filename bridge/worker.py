@@ -1,18 +1,18 @@
-"""The one task at work: which message is next, its run, its interruption, its end."""
+"""The one task at work: which message is next, its run, its waiting, its interruption, its end."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from bridge.conversation import Conversation, PersonMessage
+from bridge.ending import AskEvidence, Ending
 from bridge.errors import BridgeError
 from bridge.events import EventLog
-from bridge.executor import Executor, Task
+from bridge.executor import Executor
 from bridge.ledger import Ledger
 from bridge.logs import current_task
-from bridge.prompts import INTERRUPTED_RESULT
 from bridge.protocol import (
     Accepted,
     ChatMode,
@@ -20,23 +20,27 @@ from bridge.protocol import (
     ErrorCode,
     MessageTakenUp,
     Outcome,
-    TaskFinished,
     TaskStarted,
     WireError,
 )
-from bridge.recovery import recover
+from bridge.recovery import recover, waiting
+from bridge.task import Task
+from bridge.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 _MAX_WAITING = 20
+_MAX_INTERRUPTING = 5  # more, since they shorten the queue
 _NO_MONEY = (ErrorCode.BUDGET_USED, ErrorCode.DAY_BUDGET_USED)
 _INTERRUPT_SECONDS = 5.0
+_OF_ANOTHER = "This task_id belongs to another message."
 _STOPPED = "The bridge was stopped while this task was at work. Reply to go on."
 
 
 class Worker:
     """Takes messages in and works on them, one task at a time.
 
-    `make_task` prepares the conversation for a message and says how its task is run.
+    `make_task` prepares the conversation for a message and says how its task is run; `evidence`
+    is what was recorded about the task, asked once it is over.
     """
 
     def __init__(
@@ -46,18 +50,30 @@ class Worker:
         events: EventLog,
         ledger: Ledger,
         make_task: Callable[[PersonMessage], Task],
+        evidence: AskEvidence,
     ) -> None:
         self._executor = executor
         self._conversation = conversation
         self._events = events
         self._ledger = ledger
         self._make_task = make_task
+        self._ending = Ending(conversation, events, ledger, evidence)
+        self.waiting = Waiting(ledger, events)
         self._held = False
-        self.current: PersonMessage | None = None  # at work, or about to be
+        # At work, or about to be, or waiting for a person; an answer may come before `run` does.
+        self.current: PersonMessage | None = waiting(ledger, conversation)
+        self._goes_on = self.current is not None
         self._work: asyncio.Task[None] | None = None  # set while cancelling it interrupts the task
         self._interrupted = False
+        self._worked_seconds = 0.0  # before the task waited for a person
+        self._parked = False
         self._over = asyncio.Event()
         self._wake = asyncio.Event()
+
+    @property
+    def waits(self) -> bool:
+        """Whether the current task waits for a person."""
+        return self._work is None and self._ledger.waits
 
     @property
     def queued(self) -> list[PersonMessage]:
@@ -72,16 +88,23 @@ class Worker:
 
     async def run(self) -> None:
         """Mend what a killed process left, then work on one message after the other."""
-        await recover(self._ledger, self._events, self._conversation)
+        if not self._goes_on:
+            await recover(self._ledger, self._events, self._conversation)
         self._start_next(after=None)
         while True:
             await self._wake.wait()
             self._wake.clear()
             while (message := self.current) is not None:
+                if self._ledger.waits and not self._interrupted:
+                    break
                 over = self._over
                 # A group of one: the task has an owner, and its interruption is not ours.
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._perform(message))
+                if self._parked:
+                    # What came while it was asking is an answer too.
+                    await self._hear(next(iter(self._conversation.steering()), None))
+                    continue
                 if self.current is message:
                     self.current = None
                 over.set()
@@ -95,18 +118,28 @@ class Worker:
         known = self._conversation.find(task_id=message.task_id, message_id=message.message_id)
         if known is not None:
             if known.id != message.id:
-                raise BridgeError(
-                    ErrorCode.INVALID_REQUEST, "This task_id belongs to another message."
-                )
+                raise BridgeError(ErrorCode.INVALID_REQUEST, _OF_ANOTHER)
             return self._answer(known)
-        if len(self._conversation.waiting) >= _MAX_WAITING:
+        interrupts = message.mode is ChatMode.INTERRUPT
+        room = _MAX_WAITING + (_MAX_INTERRUPTING if interrupts else 0)
+        if len(self._conversation.waiting) >= room:
             raise BridgeError(ErrorCode.QUEUE_FULL, f"{_MAX_WAITING} messages are waiting already.")
         message = message.model_copy(update={"disposition": self._disposition(message.mode)})
+        was_busy = self.current is not None
         self._conversation.accept(message)
         self.start()
         answer = self._answer(message)
         await self._conversation.sync()
+        if was_busy and interrupts:
+            await self.interrupt()
+        elif was_busy and message.mode is ChatMode.STEER and self._ledger.waits:
+            await self.waiting.hear(message)
+            self.go_on()
         return answer
+
+    def go_on(self) -> None:
+        """What the current task waited for has been recorded."""
+        self._wake.set()
 
     async def revise(self, message_id: str, text: str | None) -> bool:
         """Change a message that waits, or withdraw it (None); False when a task has it already.
@@ -155,13 +188,13 @@ class Worker:
             self._interrupted = True
             if self._work is not None:
                 self._work.cancel()
+            self._wake.set()
         try:
             async with asyncio.timeout(_INTERRUPT_SECONDS):
                 await over.wait()
         except TimeoutError as error:
-            raise BridgeError(
-                ErrorCode.INTERNAL, f"The task did not stop within {_INTERRUPT_SECONDS:g} seconds."
-            ) from error
+            said = f"The task did not stop within {_INTERRUPT_SECONDS:g} seconds."
+            raise BridgeError(ErrorCode.INTERNAL, said) from error
 
     async def take_up(self) -> list[PersonMessage]:
         """Move the messages that steer into the conversation, and return them."""
@@ -176,6 +209,11 @@ class Worker:
                 if message.id in self._ledger.taken_messages:  # also when interrupted right here
                     self._conversation.take(message)
         return taken
+
+    async def _hear(self, message: PersonMessage | None) -> None:
+        if message is not None and self._ledger.question is not None:
+            with suppress(BridgeError):  # a full disk: it waits on
+                await self.waiting.hear(message)
 
     def _steering(self, task_id: str | None) -> Iterator[PersonMessage]:
         return (m for m in self._conversation.steering() if m.task_id != task_id)
@@ -199,6 +237,7 @@ class Worker:
                 return  # it could not even begin (a full disk); the next request tries again
             self.current = following
             self._interrupted = False
+            self._worked_seconds = 0.0
             self._over = asyncio.Event()
         if self.current is not None:
             self._wake.set()
@@ -206,8 +245,9 @@ class Worker:
     async def _perform(self, message: PersonMessage) -> None:
         current_task.set(message.task_id)
         began = time.monotonic()
-        outcome, error = Outcome.FAILED, None
-        stopped: asyncio.CancelledError | None = None
+        outcome: Outcome | None = Outcome.FAILED
+        error = None
+        stopped: BaseException | None = None
         self._work = asyncio.current_task()
         try:
             outcome = await self._run_task(message)
@@ -225,19 +265,29 @@ class Worker:
             _log.exception("the task failed inside")
             error = WireError(code=ErrorCode.INTERNAL, message="The agent failed inside.")
         self._work = None
-        await self._finish(message, outcome, error, time.monotonic() - began)
+        self._worked_seconds += time.monotonic() - began
+        self._parked = outcome is None and not self._interrupted
+        if self._parked:
+            _log.info("the task waits for a person")
+            return
+        if stopped is None or not self._ledger.waits:
+            ended, seconds = outcome or Outcome.INTERRUPTED, self._worked_seconds
+            await self._ending.record(
+                message, ended, error, seconds, self._be_idle, at_once=stopped is not None
+            )
         if stopped is not None:
             raise stopped
 
-    async def _run_task(self, message: PersonMessage) -> Outcome:
+    async def _run_task(self, message: PersonMessage) -> Outcome | None:
         task = self._make_task(message)
-        started = TaskStarted(
-            task_id=message.task_id,
-            text=message.text,
-            model=message.model,
-            max_steps=message.max_steps,
-            message_id=message.message_id,
-        )
+        running = self._ledger.running
+        if running is not None and running.task_id == message.task_id:
+            if self._interrupted:
+                return Outcome.INTERRUPTED
+            _log.info("task goes on")
+            return await self._executor.run(task, after_step=self._ledger.step)
+        fields = message.model_dump(include={"task_id", "text", "model", "max_steps", "message_id"})
+        started = TaskStarted(**fields)
         await self._events.record(started)
         self._conversation.take(message)
         _log.info("task started")
@@ -245,29 +295,5 @@ class Worker:
             return Outcome.INTERRUPTED
         return await self._executor.run(task)
 
-    async def _finish(
-        self,
-        message: PersonMessage,
-        outcome: Outcome,
-        error: WireError | None,
-        duration_seconds: float,
-    ) -> None:
-        try:
-            if message.task_id in self._ledger.first_seq and message in self._conversation.waiting:
-                self._conversation.take(message)
-            self._conversation.answer_open_calls(INTERRUPTED_RESULT)
-            await self._conversation.sync()
-            if message.task_id in self._ledger.first_seq:
-                self.current = None  # who reads that it is over finds the session idle
-                await self._events.record(
-                    TaskFinished(
-                        task_id=message.task_id,
-                        outcome=outcome,
-                        steps=self._ledger.step,
-                        duration_seconds=round(duration_seconds, 3),
-                        error=error,
-                    )
-                )
-            _log.info("task finished: %s", outcome)
-        except BridgeError as failure:
-            _log.error("the end of the task could not be recorded: %s", failure.message)
+    def _be_idle(self) -> None:
+        self.current = None

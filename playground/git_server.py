@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from playground.feed import Feed
+from playground.git_api import PREFIX as API_PREFIX, GitApi
 from playground.listening import listening
 from playground.repositories import git, git_environment, make_repository
 from playground.sample import SAMPLES
@@ -42,6 +43,7 @@ class GitServer:
         self.root = root
         self.feed = feed
         self.url = ""
+        self.api = GitApi(self.git, self._refuse_api, feed)
 
     async def add(self, name: str, files: dict[str, str]) -> Path:
         """Make a repository with one commit on main; returns the path of the bare one."""
@@ -56,6 +58,8 @@ class GitServer:
         return out.split()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path.startswith(f"{API_PREFIX}/"):
+            return await self.api.handle(request)
         found = ROUTE.fullmatch(request.path)
         if found is None:
             return web.Response(status=404, text="Not found\n")
@@ -86,6 +90,16 @@ class GitServer:
         if pushing and not allowed:
             return web.Response(status=403, text="No permission to push\n")
         return None
+
+    def _refuse_api(self, request: web.Request, name: str) -> web.Response | None:
+        """As GitHub's API: 401 for a token that nobody knows, 404 and 403 for too few rights."""
+        reads = request.method == "GET"
+        refusal = self._refuse(request, name, pushing=not reads)
+        if refusal is None:
+            return None
+        status = 404 if refusal.status == 401 and _token(request) is None else refusal.status  # noqa: PLR2004
+        words = {401: "Bad credentials", 403: "Resource not accessible by personal access token"}
+        return web.json_response({"message": words.get(status, "Not Found")}, status=status)
 
     def _allowed(self, token: str | None, name: str) -> bool | None:
         """Whether a token opens a repository; None when nobody knows the token."""
@@ -209,5 +223,5 @@ async def git_running(
     app = web.Application(client_max_size=0, handler_args={"auto_decompress": False})
     app.router.add_route("*", "/{path:.*}", server.handle)
     async with listening(app, host, ports) as url:
-        server.url = url
+        server.url = server.api.url = url
         yield server

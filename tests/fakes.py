@@ -170,6 +170,7 @@ class FakeGateway:
         self.opened: dict[str, RepoRef] = {}
         self.repository_error: RepositoryError | None = None
         self.model_error: ModelUnusable | None = None
+        self.pushes = False
         self.listed: Sequence[str] = ()
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
@@ -204,6 +205,10 @@ class FakeGateway:
         """Any model."""
         if self.model_error:
             raise self.model_error
+
+    async def may_push(self, repo: RepoRef) -> bool:
+        """As the test says."""
+        return self.pushes
 
     async def models(self) -> Sequence[ModelOffer]:
         """One model."""

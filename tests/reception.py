@@ -6,6 +6,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.gate import Gate
+from bot.agents.publishing import Publishing
 from bot.slack.desk import Desk
 from bot.slack.desks import Desks, open_desks
 from bot.slack.inbox import Inbox
@@ -43,6 +44,13 @@ def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
         stage.store.usage_rows,
         stage.world,
         client,
+        publishing=Publishing(
+            stage.world,
+            stage.pulls,
+            stage.writer,
+            stage.service.results,
+            stage.store.thread_rows,
+        ),
         workspace_url=URL,
     )
     app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")

@@ -35,6 +35,7 @@ from bridge.protocol import (
     WorkspaceReadyEvent,
     WorkspaceRequest,
 )
+from tests.scripted_control import ScriptedControl
 from tests.waiting import Changes
 
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -59,7 +60,7 @@ class _Session:
     cut: int = 0
 
 
-class ScriptedBridge:
+class ScriptedBridge(ScriptedControl):
     """All bridges at once, one per endpoint; the test plays the model by `push` and `finish`.
 
     `asked` holds (route, agent, request) in order. A route in `refusals` answers that error, one
@@ -104,6 +105,11 @@ class ScriptedBridge:
         """Every open stream of this agent ends by BridgeUnreachable."""
         self._sessions[agent_id].cut += 1
         self._changes.tell()
+
+    def end_task(self, agent_id: str) -> str | None:
+        """The bridge knows of no running task any more; its events are the test's to tell."""
+        task_id, self._sessions[agent_id].task_id = self._sessions[agent_id].task_id, None
+        return task_id
 
     def forget(self, agent_id: str) -> None:
         """The agent's container is removed: the bridge of its next one knows nothing."""

@@ -22,6 +22,7 @@ from bot.store.engine import Engines, parse_url
 from bot.store.store import SqlStore, SqlTransaction
 from bot.vault import Vault
 from tests.fakes import FakeFiles, FakeGateway, FakeOutbox, FakeRuntime, Shown
+from tests.publishing_fakes import FakePulls, FakeWriter
 from tests.scripted_bridge import ScriptedBridge
 from tests.waiting import Changes
 
@@ -100,6 +101,8 @@ class Stage:
     redact: Redactor
     keyring: Keyring
     files: FakeFiles
+    pulls: FakePulls = field(default_factory=FakePulls)
+    writer: FakeWriter = field(default_factory=FakeWriter)
     fleet: Fleet = field(init=False)
     service: AgentService = field(init=False)
 

@@ -29,9 +29,7 @@ class Branch:
         self, agent: Agent, address: BridgeAddress, seconds: float = PUSH_SECONDS
     ) -> bool:
         """Whether the branch at the host now holds commits of the agent."""
-        settings = self._world.settings
-        has_credential = settings.github_token.get_secret_value() or settings.github_app_id
-        if not settings.push_branches or not has_credential or not agent.repo.exists:
+        if not agent.repo.exists or not await self._world.gateway.may_push(agent.repo):
             return False
         access = self._world.gateway.access(agent.id, agent.repo)
         try:

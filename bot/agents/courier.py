@@ -1,15 +1,22 @@
-"""Hands an agent's messages over to its bridge: each once, in the order of arrival."""
+"""Hands an agent's messages over to its bridge: each once, in the order of arrival.
+
+What people control a task by goes before what they say, since a full queue must not keep it.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
+from bot.agents.errands import Errands
 from bot.agents.luggage import Luggage
 from bot.agents.ports import BridgeAddress
 from bot.agents.world import World
+from bot.domain.agent import Agent
 from bot.domain.message import FIRST, Message
+from bot.domain.policy import ChannelRules
 from bot.errors import BridgeRefused, BridgeUnreachable
-from bridge.protocol import ChatRequest, ErrorCode, ExecuteRequest
+from bridge.protocol import Approvals, ChatMode, ChatRequest, ErrorCode, ExecuteRequest
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +29,7 @@ class Courier:
     def __init__(self, world: World, agent_id: str) -> None:
         self._world = world
         self._agent_id = agent_id
+        self._errands = Errands(world)
         self._new_message = asyncio.Event()
         self._luggage = Luggage(world)
 
@@ -39,16 +47,23 @@ class Courier:
         """
         while True:
             self._new_message.clear()
-            for message in await self._world.store.undelivered(self._agent_id):
-                await self._hand_over(address, message, is_there)
-            await self._new_message.wait()
+            for message in await self._waiting():
+                if not await self._hand_over(address, message, is_there):
+                    break
+            else:
+                await self._new_message.wait()
+
+    async def _waiting(self) -> Sequence[Message]:
+        waiting = await self._world.store.undelivered(self._agent_id)
+        return sorted(waiting, key=lambda message: not _is_urgent(message))
 
     async def _hand_over(
         self,
         address: BridgeAddress,
         message: Message,
         is_there: Callable[[], Awaitable[bool]],
-    ) -> None:
+    ) -> bool:
+        """Hand one over; False: it waits, and what has come meanwhile may go before it."""
         current: Message | None = message
         while current is not None:
             try:
@@ -57,23 +72,32 @@ class Courier:
                 logger.warning("message %s waits: %s", message.id, error)
                 await is_there()
             except BridgeRefused as error:
+                is_full = error.error.code == ErrorCode.QUEUE_FULL
                 # The port of a container that ended may be another's by now: no word of ours.
-                if error.error.code != ErrorCode.QUEUE_FULL and await is_there():
+                if not is_full and await is_there():
                     await self._report_refusal(message, error)
-                    return
+                    return True
                 # Nothing is lost: it stays stored, and the queue shortens as tasks end.
                 logger.warning("message %s waits: %s", message.id, error)
+                if is_full:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    return False
             else:
-                return
+                return True
             await asyncio.sleep(RETRY_SECONDS)
             # The person may have edited or deleted it meanwhile.
             waiting = await self._world.store.undelivered(self._agent_id)
             current = next((one for one in waiting if one.id == message.id), None)
+        return True
 
     async def _send(self, address: BridgeAddress, message: Message) -> None:
         agent = await self._world.store.agent(self._agent_id)
         if agent is None:
             return
+        if not message.begins_task:
+            await self._errands.run(agent, address, message)
+            return
+        asked = await self._approvals(agent)
         if message.files:
             message = await self._luggage.with_files(agent, address, message)
         if message.id == FIRST:
@@ -85,6 +109,7 @@ class Courier:
                     model=agent.model,
                     max_steps=agent.max_steps,
                     author=message.user,
+                    **asked,
                 ),
             )
         else:
@@ -98,10 +123,17 @@ class Courier:
                     model=agent.model,
                     max_steps=agent.max_steps,
                     author=message.user,
+                    **asked,
                 ),
             )
         async with self._world.store.transaction() as tx:
             await tx.message_delivered(agent.id, message.id)
+
+    async def _approvals(self, agent: Agent) -> dict[str, Any]:
+        """What is said only where a channel wants it: an older bridge does not know the word."""
+        settings = await self._world.store.channel_settings(agent.team, agent.channel)
+        asks = ChannelRules.of(settings).approvals is Approvals.ASK
+        return {"approvals": Approvals.ASK} if asks else {}
 
     async def _report_refusal(self, message: Message, error: BridgeRefused) -> None:
         logger.error("message %s was refused: %s", message.id, error)
@@ -112,3 +144,7 @@ class Courier:
             if agent:
                 post = self._world.voice.trouble(agent, f"refused:{message.id}", text)
                 await tx.enqueue(agent.id, post)
+
+
+def _is_urgent(message: Message) -> bool:
+    return not message.begins_task or message.mode is ChatMode.INTERRUPT

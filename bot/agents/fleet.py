@@ -167,7 +167,7 @@ class Fleet:
                 current = await tx.agent(agent.id)
                 if current is None or not current.alive:
                     return
-                task_id = waiting[0].task_id if waiting else ""
+                task_id = next((one.task_id for one in waiting if one.begins_task), "")
                 agent = await self.places.ask(tx, current, task_id)
         self.wake(agent)
 

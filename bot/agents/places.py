@@ -85,7 +85,7 @@ class Places:
 
     async def _next_task(self, agent: Agent) -> str:
         waiting = await self._world.store.undelivered(agent.id)
-        return waiting[0].task_id if waiting else ""
+        return next((message.task_id for message in waiting if message.begins_task), "")
 
     def _card(self, agent: Agent, task_id: str, position: int) -> TaskCard:
         since = agent.waiting_since

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from bot.agents.control_ports import BridgeAddress as BridgeAddress, BridgeControl  # noqa: PLC0414  (one of these ports)
 from bot.agents.ledger_ports import UsageWrites
 from bot.agents.rule_ports import RuleWrites
 from bot.agents.sandbox import SocketFolders
@@ -20,6 +21,7 @@ from bot.domain.egress import Denial
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
 from bot.domain.posts import Post
+from bot.domain.question import Closed
 from bridge.protocol import (
     Accepted,
     AgentEvent,
@@ -29,6 +31,7 @@ from bridge.protocol import (
     ModelChanged,
     Pushed,
     PushRequest,
+    QuestionAsked,
     Status,
     WorkspaceReady,
     WorkspaceRequest,
@@ -112,15 +115,7 @@ class Runtime(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class BridgeAddress:
-    """Where the bridge of one agent answers, and what it wants to hear."""
-
-    endpoint: str
-    token: SecretStr
-
-
-class Bridge(Protocol):
+class Bridge(BridgeControl, Protocol):
     """The bridge's contract. Raises BridgeUnreachable or BridgeRefused."""
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
@@ -169,7 +164,7 @@ class Bridge(Protocol):
         """Put a file into the workspace, where it is no part of the changes; gives its path."""
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
-        """Push what is committed to the agent's branch; nothing is committed by this."""
+        """Push what is committed to the agent's branch, and all else when the request says so."""
 
     async def patch(self, address: BridgeAddress) -> bytes:
         """The same as a patch that `git apply` accepts."""
@@ -212,6 +207,9 @@ class Gateway(Protocol):
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
+
+    async def may_push(self, repo: RepoRef) -> bool:
+        """Whether pushing is on, and there is a token that might do it."""
 
     async def models(self) -> Sequence[ModelOffer]:
         """Return what the provider lists; raises UserError when it shows no list."""
@@ -323,11 +321,13 @@ class Outbox(Protocol):
 @dataclass(frozen=True, slots=True)
 class Saved:
     """What is left of a stopped agent. `diff` is None when its bridge did not answer; then
-    `patch` is of the end of its last task. `pushed`: its commits are on its branch at the host."""
+    `patch` is of the end of its last task. `pushed`: its commits are on its branch at the host.
+    `card` is that of the task that the stop ended, if one was at work."""
 
     diff: Diff | None
     patch: bytes
     pushed: bool = False
+    card: TaskCard | None = None
 
 
 class Voice(Protocol):
@@ -344,6 +344,11 @@ class Voice(Protocol):
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task: the model's answer, a limit or a trouble; the only notification."""
+
+    def question(
+        self, agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None = None
+    ) -> Post:
+        """A question to the people, or how it was closed."""
 
     def stopped(self, agent: Agent, actor: str, seconds: float, saved: Saved) -> Post:
         """Who stopped the agent, what was done and what was saved."""

@@ -7,8 +7,9 @@ from bot.agents.ports import Transaction
 from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard, ToolLine
-from bot.domain.message import FIRST, PRESSED
+from bot.domain.message import is_posted
 from bot.domain.posts import Post
+from bot.domain.question import Closed
 from bot.domain.verbosity import Verbosity
 from bridge.protocol import (
     AgentEvent,
@@ -17,8 +18,13 @@ from bridge.protocol import (
     ModelChanged,
     ModelRetried,
     Outcome,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
     StepStarted,
     TaskFinished,
+    TaskPaused,
+    TaskResumed,
     TaskStarted,
     ToolFinished,
     ToolStarted,
@@ -26,6 +32,7 @@ from bridge.protocol import (
 
 _SHOWN = (
     TaskStarted, StepStarted, ToolStarted, ToolFinished, FilesChanged, ModelRetried, ModelChanged,
+    PlanUpdated, TaskPaused, TaskResumed,
 )  # fmt: skip
 
 
@@ -41,6 +48,7 @@ class Progress:
         self._stored_card = self.card
         self._silenced = False
         self._because = ""
+        self._asked: QuestionAsked | None = None  # and not answered
         # Of the step that ended with the newest event: its number, and its tool calls.
         self._ended_step: tuple[int, Sequence[ToolLine]] | None = None
         self._tools_before = 0
@@ -106,6 +114,8 @@ class Progress:
         """Within a transaction: leave no card behind that says it is still at work."""
         if self.card.outcome is None:
             self.card = self.card.cut_short(self._world.clock())
+        for post in self._unanswered(agent):
+            await tx.enqueue(agent.id, post)
         # An event whose transaction was cut off has changed the card here and not there.
         if self.card is not self._stored_card:
             for post in self._card(agent):
@@ -122,10 +132,20 @@ class Progress:
             self._ended_step = (self.card.step, self.card.tools[-count:] if count else ())
             self._tools_before = self.card.tool_count
         self.card = replace(self.card.apply(event), number=max(agent.task_number, 1))
+        if self.card.question is not None:
+            self._asked = self.card.question
 
-    def _posts(self, agent: Agent, event: AgentEvent) -> Sequence[Post]:
+    def _posts(self, agent: Agent, event: AgentEvent) -> Sequence[Post]:  # noqa: PLR0911  (one arm an event)
         voice = self._world.voice
         match event:
+            case QuestionAsked():
+                self._asked = event
+                return (*self._card(agent), voice.question(agent, self.card, event))
+            case QuestionAnswered():
+                return (*self._card(agent), *self._answered(agent, event))
+            case TaskFinished() if self._asked is not None:
+                unanswered = self._unanswered(agent)
+                return (*unanswered, *self._posts(agent, event))
             case TaskFinished():
                 card = (*self._step_before(agent), *self._card(agent))
                 if self._silenced and event.outcome is Outcome.INTERRUPTED:
@@ -146,6 +166,21 @@ class Progress:
             case _:
                 return ()
 
+    def _answered(self, agent: Agent, event: QuestionAnswered) -> Sequence[Post]:
+        asked, self._asked = self._asked, None
+        if asked is None or asked.question_id != event.question_id:
+            return ()
+        by_message = event.message_id is not None
+        closed = Closed(event.author, event.answer, event.at, by_message)
+        return (self._world.voice.question(agent, self.card, asked, closed),)
+
+    def _unanswered(self, agent: Agent) -> Sequence[Post]:
+        """The question that nobody answers any more, without its buttons."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return ()
+        return (self._world.voice.question(agent, self.card, asked, Closed()),)
+
     def _card(self, agent: Agent) -> Sequence[Post]:
         """The live card, where the thread shows one; one that is shown is not left at work."""
         ends_shown = self._shown_card == self.card.task_id and self.card.outcome is not None
@@ -163,6 +198,6 @@ class Progress:
         return (self._world.voice.step(agent, self.card, number, lines),) if lines else ()
 
     def _used(self, agent: Agent, message_id: str) -> Sequence[Post]:
-        if message_id == FIRST or message_id.startswith(PRESSED):
+        if not is_posted(message_id):
             return ()
         return (self._world.voice.mark(agent, message_id, "used"),)

@@ -57,7 +57,7 @@ class Results:
 
     async def patch(self, agent: Agent) -> Kept:
         """The changes as `git apply` takes them; never empty."""
-        address = await self._address(agent)
+        address = await self.address(agent)
         if address is not None:
             try:
                 found = Kept(await self._world.bridge.patch(address))
@@ -90,7 +90,7 @@ class Results:
             for file in files_of(patch)
         )
 
-    async def _address(self, agent: Agent) -> BridgeAddress | None:
+    async def address(self, agent: Agent) -> BridgeAddress | None:
         """Where its bridge answers; None when no container of it runs, or the engine is silent."""
         if not agent.alive:
             return None

@@ -10,11 +10,19 @@ from bot.domain.policy import ChannelRules, HouseRules, Who, checked_patterns, p
 from bot.domain.preferences import Preferences
 from bot.domain.settings_command import SetMine, SetRule
 from bot.errors import NotAllowed
+from bridge.protocol import Approvals
 
 _WHO = {
     "start": {Who.ANYONE: "anyone in the channel", Who.OWNER: "admins"},
     "steer": {Who.ANYONE: "anyone in the channel", Who.OWNER: "who started it, and admins"},
+    "approve": {Who.ANYONE: "anyone in the channel", Who.OWNER: "who started it, and admins"},
     "stop": {Who.ANYONE: "anyone in the channel", Who.OWNER: "who started it, and admins"},
+}
+
+
+_APPROVALS = {
+    Approvals.ASK: "a command outside the allow-list waits until somebody approves it",
+    Approvals.REFUSE: "commands outside the allow-list are refused",
 }
 
 
@@ -83,6 +91,8 @@ class Rulebook:
             f"• start: {_WHO['start'][rules.start]}",
             f"• steer: {_WHO['steer'][rules.steer]}",
             f"• stop: {_WHO['stop'][rules.stop]}",
+            f"• approvals: {_APPROVALS[rules.approvals]}",
+            f"• approve: {_WHO['approve'][rules.approve]}",
             f"• repo, where none is named: {f'`{here.repo}`' if here.repo else 'none'}",
             f"• model, where none is named: `{model}`",
             f"• verbosity: {here.verbosity}",

@@ -13,7 +13,7 @@ from bot.agents.progress import Progress
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
-from bridge.protocol import Outcome, TaskFinished
+from bridge.protocol import Outcome, QuestionAsked, TaskFinished, TaskPaused
 
 logger = logging.getLogger(__name__)
 
@@ -80,9 +80,12 @@ class AgentRun:
 
     async def _announce_next(self, agent: Agent) -> None:
         """Show the boot on the card of the task that comes next, if one waits."""
+        if self.progress.card.waits:
+            return  # what comes now is for the task that waits
         waiting = await self._world.store.undelivered(agent.id)
-        if waiting:
-            self.progress.begin(agent, waiting[0].task_id)
+        following = next((message for message in waiting if message.begins_task), None)
+        if following:
+            self.progress.begin(agent, following.task_id)
 
     async def _came_up(self) -> None:
         """The container is there: an agent that slept is idle, a fresh one says so."""
@@ -141,7 +144,7 @@ class AgentRun:
                 after = (await self._stored()).last_seq
                 async for event in self._world.bridge.events(address, after):
                     await self.progress.take(event)
-                    if isinstance(event, TaskFinished):
+                    if isinstance(event, TaskFinished | QuestionAsked | TaskPaused):
                         await self._keep_state(address)
             except BridgeUnreachable as error:
                 logger.warning("the event stream of %s is gone: %s", self._agent_id, error)

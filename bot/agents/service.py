@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 from bot.agents.allowance import Allowance
 from bot.agents.continuation import Continuation
+from bot.agents.control import Control
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.model_switch import ModelSwitch
 from bot.agents.ports import BridgeAddress, Transaction
+from bot.agents.questions import Questions
 from bot.agents.quieting import Quieting
 from bot.agents.reading import Reading
 from bot.agents.results import Results
@@ -62,6 +64,8 @@ class AgentService:
         self._quieting = Quieting(world)
         self.continuation = Continuation(world, fleet)
         self.allowance = Allowance(world, fleet)
+        self.questions = Questions(world, fleet)
+        self.control = Control(world, fleet)
         self._starter = Starter(world, fleet, self._stopper)
         self.hide = world.hide
         self.rulebook = Rulebook(world)
@@ -81,8 +85,10 @@ class AgentService:
     async def reply(self, reply: Reply) -> bool:
         """Take a reply up; False when the thread is not ours.
 
-        The same message twice has one effect.
+        The same message twice has one effect. What interrupts waits for no other reply.
         """
+        if reply.mode is ChatMode.INTERRUPT:
+            return await self._reply(reply)
         async with self._replying:
             if await self._quieting.take(
                 reply.thread, reply.user, reply.ts, reply.text, reply.client_msg_id

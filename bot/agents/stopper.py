@@ -103,7 +103,8 @@ class Stopper:
             else:
                 await self._fleet.places.close(tx, current)
             seconds = self._world.clock() - agent.created_at
-            await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, saved))
+            said = replace(saved, card=run.progress.card) if run else saved
+            await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, said))
             if saved.patch and len(saved.patch) <= MAX_FILED_PATCH_BYTES:
                 # Each stop has a file of its own: the agent may be restarted and stopped again.
                 key = f"stopped:{current.last_seq}"

@@ -14,6 +14,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from bot.agents.ports import BridgeAddress
+from bot.bridge_client.control import ControlRequests
 from bot.bridge_client.hiding import hidden, hidden_conversation, hidden_diff
 from bot.bridge_client.lines import Lines
 from bot.bridge_client.requests import (
@@ -59,7 +60,7 @@ _MAX_PATCH_BYTES = 20 * 1024 * 1024
 _MAX_CONVERSATION_BYTES = 32 * 1024 * 1024
 
 
-class HttpBridge:
+class HttpBridge(ControlRequests):
     """Implements the Bridge port over HTTP, on TCP and unix sockets. `session` stays the caller's.
 
     Events, diffs and conversations pass through `hide`; a patch must stay what it is.
@@ -202,7 +203,7 @@ class HttpBridge:
         return read(Attached, sent).path
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
-        """Push what is committed to the agent's branch; nothing is committed by this."""
+        """Push what is committed to the agent's branch, and all else when the request says so."""
         seconds = self._limits.apply_seconds
         return read(
             Pushed, await self._requests.send(address, "POST", "/agent/push", seconds, body=request)

@@ -11,16 +11,23 @@ from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 from bridge.protocol import (
     AgentEvent,
+    CheckRecorded,
     ContextCompacted,
     FilesChanged,
     MessageTakenUp,
     MessageWritten,
     ModelChanged,
     ModelRetried,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
     ReasoningWritten,
     StepStarted,
     TaskFinished,
+    TaskPaused,
+    TaskResumed,
     TaskStarted,
+    TaskUndone,
     TextDelta,
     ToolFinished,
     ToolOutput,
@@ -250,9 +257,11 @@ class Agent:
                 if event.cost_usd is None:
                     return self
                 return replace(self, cost_usd=(self.cost_usd or 0.0) + event.cost_usd)
-            case TaskFinished():
-                ended = AgentStatus.IDLE if self.alive else self.status
-                return replace(self, status=ended, status_since=event.at)
+            case TaskFinished() | QuestionAsked() | TaskPaused():
+                # One that waits for a person may sleep meanwhile.
+                return self._told(AgentStatus.IDLE, event.at)
+            case QuestionAnswered() | TaskResumed():
+                return self._told(AgentStatus.WORKING, event.at)
             case (
                 WorkspaceCloning()
                 | MessageTakenUp()
@@ -266,8 +275,14 @@ class Agent:
                 | ModelRetried()
                 | ModelChanged()
                 | ContextCompacted()
+                | PlanUpdated()
+                | CheckRecorded()
+                | TaskUndone()
                 | UnknownEvent()
             ):
                 return self
             case _:
                 assert_never(event)
+
+    def _told(self, status: AgentStatus, at: float) -> "Agent":
+        return replace(self, status=status if self.alive else self.status, status_since=at)

@@ -5,7 +5,9 @@ from typing import assert_never
 
 from bridge.protocol import (
     AgentEvent,
+    CheckRecorded,
     ContextCompacted,
+    Evidence,
     FileChange,
     FilesChanged,
     MessageTakenUp,
@@ -13,10 +15,17 @@ from bridge.protocol import (
     ModelChanged,
     ModelRetried,
     Outcome,
+    PlanItem,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
     ReasoningWritten,
     StepStarted,
     TaskFinished,
+    TaskPaused,
+    TaskResumed,
     TaskStarted,
+    TaskUndone,
     TextDelta,
     ToolFinished,
     ToolOutput,
@@ -29,6 +38,7 @@ from bridge.protocol import (
 )
 
 SHOWN_TOOLS = 40
+NO_EVIDENCE = Evidence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ class TaskCard:
 
     Times are seconds since the epoch; `tools` keeps the newest calls only, `tool_count` all.
     `queued` is the place in the queue of those that wait to run, 0 when it does not wait.
+    `question` is what it waits for a person to answer; `waited` is how long it has waited before.
     """
 
     task_id: str
@@ -78,17 +89,32 @@ class TaskCard:
     error: WireError | None = None
     running: bool = False
     queued: int = 0
+    plan: tuple[PlanItem, ...] = ()
+    question: QuestionAsked | None = None
+    paused: bool = False
+    waiting_since: float = 0.0
+    waited: float = 0.0
+    evidence: Evidence = NO_EVIDENCE
 
     @property
     def seconds(self) -> float:
-        """How long the task has been going, in seconds."""
-        return max(0.0, self.now - self.started_at)
+        """How long the task has been going, in seconds; the waits for people left out."""
+        until = self.waiting_since or self.now
+        return max(0.0, until - self.started_at - self.waited)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a person."""
+        return self.running and (self.paused or self.question is not None)
 
     def cut_short(self, now: float) -> "TaskCard":
         """The card of a task that ends without a word of the bridge."""
         ended = self.end_phase(now)
         return replace(
-            ended, outcome=self.outcome or Outcome.INTERRUPTED, running=False, waiting=""
+            ended._gone_on(now),  # noqa: SLF001  (one of its own)
+            outcome=self.outcome or Outcome.INTERRUPTED,
+            running=False,
+            waiting="",
         )
 
     def at(self, now: float) -> "TaskCard":
@@ -111,7 +137,7 @@ class TaskCard:
         """The card after this event."""
         return self._after(event).at(event.at)
 
-    def _after(self, event: AgentEvent) -> "TaskCard":  # noqa: PLR0911  (one arm an event)
+    def _after(self, event: AgentEvent) -> "TaskCard":  # noqa: C901, PLR0911, PLR0912  (one arm an event)
         match event:
             case TaskStarted():
                 return replace(
@@ -139,9 +165,18 @@ class TaskCard:
                 return self._with_news_of_the_model(event)
             case MessageWritten():
                 return replace(self, answer=event.text) if event.final else self
+            case PlanUpdated():
+                return replace(self, plan=event.items)
+            case QuestionAsked() | QuestionAnswered() | TaskPaused() | TaskResumed():
+                return self._with_wait(event)
             case TaskFinished():
                 return replace(
-                    self, outcome=event.outcome, error=event.error, running=False, waiting=""
+                    self._gone_on(event.at),
+                    outcome=event.outcome,
+                    error=event.error,
+                    running=False,
+                    waiting="",
+                    evidence=event.evidence,
                 )
             case (
                 WorkspaceCloning()
@@ -150,6 +185,8 @@ class TaskCard:
                 | TextDelta()
                 | ReasoningWritten()
                 | ToolOutput()
+                | CheckRecorded()
+                | TaskUndone()
                 | UnknownEvent()
             ):
                 return self
@@ -169,6 +206,26 @@ class TaskCard:
                 return replace(self, waiting="")
             case _:
                 assert_never(event)
+
+    def _with_wait(
+        self, event: QuestionAsked | QuestionAnswered | TaskPaused | TaskResumed
+    ) -> "TaskCard":
+        match event:
+            case QuestionAsked():
+                return replace(self, question=event, waiting_since=event.at)
+            case TaskPaused():
+                return replace(self, paused=True, waiting_since=event.at)
+            case QuestionAnswered() | TaskResumed():
+                return self._gone_on(event.at)
+            case _:
+                assert_never(event)
+
+    def _gone_on(self, now: float) -> "TaskCard":
+        """The card of a task that waits for nobody any more."""
+        if not self.waiting_since:
+            return self
+        waited = self.waited + max(0.0, now - self.waiting_since)
+        return replace(self, question=None, paused=False, waiting_since=0.0, waited=waited)
 
     def _with_usage(self, event: UsageRecorded) -> "TaskCard":
         cost = self.cost_usd

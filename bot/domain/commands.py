@@ -286,6 +286,8 @@ def reply_mode(text: str) -> tuple[ChatMode, str]:
     """How a reply is meant, and its text without the word that said so."""
     if text[:6].lower() == "queue:":
         return ChatMode.QUEUE, text[6:].strip()
+    if text.startswith("!"):
+        return ChatMode.INTERRUPT, text[1:].strip()
     return ChatMode.STEER, text.strip()
 
 

@@ -9,7 +9,10 @@ said there and the files in it go along. So does "Start an agent" in the menu of
 `/agent task…` takes the repository that is set for the channel, or yours. `/agent - task…` takes \
 none: an empty workspace.
 *In its thread*
-Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task.
+Reply to steer or continue, no mention needed. `queue: …` waits for the end of the task; \
+`!…` interrupts it and is done next; `aside: …` is not for the agent.
+`pause` waits before the next step, a reply goes on. `mute` leaves the thread to people, \
+until `unmute`.
 `model: NAME` changes the model from the next step on; the conversation goes on.
 `verbosity: quiet`, `normal` or `verbose` changes how much the thread shows.
 Images and text files that you attach reach the agent.

@@ -8,6 +8,7 @@ from typing import Self, assert_never
 from bot.config import REPOSITORY_PATTERN, Settings
 from bot.domain.agent import RepoRef
 from bot.errors import InvalidCommand
+from bridge.protocol import Approvals
 
 _MAX_PATTERNS = 50
 NOBODY_KNOWN = (
@@ -23,6 +24,7 @@ class Action(StrEnum):
     STEER = "agent.steer"
     INTERRUPT = "agent.interrupt"
     STOP = "agent.stop"
+    APPROVE = "agent.approve"
     READ = "agent.read"
     SET_OWN_SECRET = "secret.own"  # noqa: S105  (the name of an action)
     ADMINISTER = "administer"
@@ -72,22 +74,32 @@ class HouseRules:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRules:
-    """What admins have set for one channel."""
+    """What admins have set for one channel.
+
+    `approvals`: what becomes of a command outside the allow-list; `approve`: who may allow one.
+    """
 
     start: Who = Who.ANYONE
     steer: Who = Who.ANYONE
     stop: Who = Who.ANYONE
     repositories: tuple[str, ...] = ()
+    approve: Who = Who.OWNER
+    approvals: Approvals = Approvals.REFUSE
 
     @classmethod
     def of(cls, stored: Mapping[str, str]) -> Self:
         """The rules in stored settings; a name or a value that is unknown is left out."""
         who = {
             name: Who(stored[name])
-            for name in ("start", "steer", "stop")
+            for name in ("start", "steer", "stop", "approve")
             if stored.get(name) in set(Who)
         }
-        return cls(**who, repositories=tuple(stored.get("repositories", "").split()))
+        asks = stored.get("approvals") == Approvals.ASK
+        return cls(
+            **who,
+            repositories=tuple(stored.get("repositories", "").split()),
+            approvals=Approvals.ASK if asks else Approvals.REFUSE,
+        )
 
 
 def is_admin(person: Person, house: HouseRules) -> bool:
@@ -135,6 +147,8 @@ def _by_rules(action: Action, person: Person, rules: ChannelRules, owner: str) -
             return _only_owner(rules.steer, person, owner, "steer")
         case Action.STOP | Action.INTERRUPT:
             return _only_owner(rules.stop, person, owner, "stop")
+        case Action.APPROVE:
+            return _only_owner(rules.approve, person, owner, "approve commands of")
         case Action.READ | Action.SET_OWN_SECRET:
             return ""
         case _:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from bot.domain.agent import RepoRef
 from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
+from bridge.protocol import Approvals
 
 MAX_MODEL_CHARS = 200
-_WHO = ("start", "steer", "stop")
+_WHO = ("start", "steer", "stop", "approve")
 _DEFAULT = frozenset({"default", "none", "-"})
 
 
@@ -35,6 +36,8 @@ def parse_rule(rest: list[str]) -> SetRule:
     name, value = rest[0].lower(), " ".join(rest[1:])
     if name in _WHO and value.lower() in {"anyone", "owner"}:
         return SetRule(name, value.lower())
+    if name == "approvals" and value.lower() in set(Approvals):
+        return SetRule(name, value.lower())
     if name == "repositories" and value:
         return SetRule(name, "" if value.lower() == "any" else value)
     if name == "verbosity" and value.lower() in set(Verbosity):
@@ -42,7 +45,8 @@ def parse_rule(rest: list[str]) -> SetRule:
     if name in {"repo", "model"} and value:
         return SetRule(name, _default_of(name, value))
     raise InvalidCommand(
-        "Write `/agent set start|steer|stop anyone|owner`, "
+        "Write `/agent set start|steer|stop|approve anyone|owner`, "
+        "`/agent set approvals ask|refuse`, "
         "`/agent set repositories owner/name owner/*` (`any` allows all), "
         "`/agent set repo owner/name`, `/agent set model NAME` (`none` forgets it), or "
         "`/agent set verbosity quiet|normal|verbose`."

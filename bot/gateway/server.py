@@ -33,11 +33,13 @@ from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
 from bot.gateway.offers import Offers
 from bot.gateway.own_prices import own_prices
 from bot.gateway.port import SharedPort
+from bot.gateway.pulls import HostPulls
 from bot.gateway.push import Pushes
 from bot.gateway.repository import RepositoryCheck
 from bot.gateway.repository_list import RepositoryList
 from bot.gateway.tokens import Tokens, load_tokens
 from bot.gateway.upstream_proxy import UpstreamProxies
+from bot.gateway.writer import DoorWriter
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,10 @@ class HostGateway:
         self._settings = settings
         self.credentials: Credentials | None = None
         self._app_tokens = AppTokens.of(settings, session)
+        self.pulls = HostPulls(
+            session, settings.github_api_url, settings.github_url, self._token_of
+        )
+        self.writer = DoorWriter(session, self)
         host = GitHost(session, settings.github_url, self._token_of)
         pushes = Pushes(host, data_dir, settings.push_limit_bytes)
         self._git = GitDoor(
@@ -191,6 +197,12 @@ class HostGateway:
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
         await self._catalogue.check(model)
+
+    async def may_push(self, repo: RepoRef) -> bool:
+        """Whether pushing is on, and there is a token that might do it."""
+        if not self._settings.push_branches:
+            return False
+        return self._app_tokens is not None or bool((await self._token_of(repo)).get_secret_value())
 
     async def models(self) -> Sequence[ModelOffer]:
         """Return what the provider lists; raises UserError when it shows no list."""

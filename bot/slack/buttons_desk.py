@@ -9,6 +9,7 @@ from bot.agents.service import AgentService
 from bot.domain.policy import Action
 from bot.logs import log_scope
 from bot.slack.aside import Aside
+from bridge.protocol import QuestionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,42 @@ class ButtonsDesk:
     async def interrupt(self, click: Click) -> None:
         """End the running task of an agent."""
         await self.pressed(click, Action.INTERRUPT, lambda: self._service.interrupt(click.agent_id))
+
+    async def pause(self, click: Click) -> None:
+        """Let the task wait before its next step."""
+        tell = self._aside.to(click.user, click.channel, click.thread_ts)
+
+        async def pause() -> None:
+            await tell(await self._service.control.pause(click.agent_id, click.task_id))
+
+        await self.pressed(click, Action.INTERRUPT, pause)
+
+    async def resume(self, click: Click) -> None:
+        """Let a paused task go on."""
+        resume = self._service.control.resume
+        await self.pressed(
+            click, Action.STEER, lambda: resume(click.agent_id, click.task_id, click.user)
+        )
+
+    async def undo(self, click: Click) -> None:
+        """Put the files back to before the last task."""
+        undo = self._service.control.undo
+        await self.pressed(
+            click, Action.STEER, lambda: undo(click.agent_id, click.task_id, click.user)
+        )
+
+    async def answer(self, click: Click, kind: QuestionKind) -> None:
+        """Answer a question, or an approval; the button knows which and how."""
+        question_id, _, choice = click.rest.partition(":")
+        answer = self._service.questions.answer
+        action = Action.APPROVE if kind is QuestionKind.APPROVAL else Action.STEER
+        await self.pressed(
+            click,
+            action,
+            lambda: answer(
+                click.agent_id, click.task_id, question_id, choice, click.user, kind=kind
+            ),
+        )
 
     async def patch(self, click: Click) -> None:
         """Put the changes of an agent into its thread."""

@@ -1,16 +1,14 @@
 """Receives what people say in Slack, calls the service, and answers them privately."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, assert_never
-from weakref import WeakValueDictionary
 
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.gate import Gate
-from bot.agents.service import AgentService, Origin, Reply
-from bot.domain.agent import Agent, ThreadRef
+from bot.agents.service import AgentService, Origin
+from bot.domain.agent import ThreadRef
 from bot.domain.commands import (
     Command,
     ListAgents,
@@ -21,8 +19,6 @@ from bot.domain.commands import (
     ShowStatus,
     StartAgent,
     StopAgent,
-    is_stop,
-    reply_mode,
 )
 from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import HELP
@@ -36,6 +32,7 @@ from bot.slack.look_desk import LookDesk
 from bot.slack.render.text import escaped, plain
 from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.start_desk import StartDesk
+from bot.slack.thread_desk import ThreadDesk
 
 
 class Desk:
@@ -58,8 +55,8 @@ class Desk:
         self._aside = aside
         self._looking = looking
         self._starting = starting
+        self._thread = ThreadDesk(service, gate, aside)
         self.hide = service.hide
-        self._orders: WeakValueDictionary[ThreadRef, asyncio.Lock] = WeakValueDictionary()
 
     async def slash(self, body: Mapping[str, Any], tell: Tell) -> None:
         """`/agent …`, wherever it was typed."""
@@ -73,7 +70,9 @@ class Desk:
         A mention arrives twice, as `message` and as `app_mention`: outside our own threads
         only the second counts, and inside them the message is claimed once.
         """
-        if message.thread_ts and await self._in_thread(message, message.thread_ts):
+        if message.thread_ts and await self._thread.said(message, message.thread_ts):
+            tell = self._aside.to(message.user, message.channel, message.thread_ts)
+            await self._tell_unfit(message, tell)
             return
         if not mention_event and not message.direct:
             return
@@ -96,62 +95,9 @@ class Desk:
             listed = " ".join(escaped(why) for why in message.unfit)
             await tell(f"Not handed to the agent: {listed}")
 
-    async def _in_thread(self, message: PersonMessage, thread_ts: str) -> bool:
-        thread = ThreadRef(message.team, message.channel, thread_ts)
-        mode, text = reply_mode(message.text)
-        if message.files and not text:
-            text = "See what is attached."
-        reply = Reply(
-            thread, message.user, message.ts, text, mode, message.client_msg_id, message.files
-        )
-        if is_stop(message.text):
-            return await self._take(reply, Action.STOP)
-        # Messages of a thread keep the order of their arrival; a stop waits for none of them.
-        order = self._orders.setdefault(thread, asyncio.Lock())
-        async with order:
-            ours = await self._take(reply, Action.STEER)
-        if ours:
-            await self._tell_unfit(
-                message, self._aside.to(message.user, message.channel, thread_ts)
-            )
-        return ours
-
-    async def _take(self, reply: Reply, action: Action) -> bool:
-        agent = await self._service.of_thread(reply.thread)
-        if agent is None:
-            return False
-        tell = self._aside.to(reply.user, agent.channel, reply.thread.thread_ts)
-        with log_scope(agent=agent.id, user=reply.user, message=reply.ts):
-            _, why_not = await self._gate.judge(
-                action, reply.user, agent.team, agent.channel, agent=agent
-            )
-            if why_not:
-                await self._refuse(action, agent, reply, why_not, tell)
-            elif action is Action.STOP:
-                await self._aside.guarded(tell, self._service.stop_by_word(agent, reply))
-                await self._gate.note(action, reply.user, agent.id)
-            else:
-                await self._service.reply(reply)
-        return True
-
-    async def _refuse(
-        self, action: Action, agent: Agent, reply: Reply, why_not: str, tell: Tell
-    ) -> None:
-        """Say once why a message has no effect, however often it is delivered."""
-        if await self._service.reading.take(agent, reply.ts, reply.client_msg_id):
-            await self._gate.note(action, reply.user, agent.id, why_not)
-            await tell(why_not)
-
     async def revised(self, revised: RevisedMessage) -> None:
-        """A message in a thread was edited or deleted. No edit is a command: not even "stop"."""
-        text = None if revised.text is None else reply_mode(revised.text)[1]
-        if text is not None and is_stop(text):
-            text = None
-        thread = ThreadRef(revised.team, revised.channel, revised.thread_ts)
-        tell = self._aside.to(revised.user, revised.channel, revised.thread_ts)
-        with log_scope(channel=revised.channel, message=revised.ts):
-            change = self._service.revision.revise(thread, revised.ts, text)
-            await self._aside.guarded(tell, change)
+        """A message in a thread was edited or deleted."""
+        await self._thread.revised(revised)
 
     async def reaction(self, team: str, channel: str, ts: str, user: str) -> None:
         """The stop reaction, on any message of a thread of ours."""

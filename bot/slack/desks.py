@@ -7,6 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
 from bot.agents.ledger_ports import UsageReads
+from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.slack.aside import Aside
@@ -15,6 +16,7 @@ from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.home_desk import HomeDesk
 from bot.slack.look_desk import LookDesk
+from bot.slack.publish_desk import PublishDesk
 from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.start_desk import StartDesk
@@ -32,9 +34,10 @@ class Desks:
     secrets: SecretsDesk
     home: HomeDesk
     results: ResultsDesk
+    publish: PublishDesk
 
 
-def open_desks(
+def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
     service: AgentService,
     gate: Gate,
     keyring: Keyring,
@@ -42,6 +45,7 @@ def open_desks(
     world: World,
     client: AsyncWebClient,
     *,
+    publishing: Publishing,
     workspace_url: str,
 ) -> Desks:
     """The desks in front of one service."""
@@ -49,7 +53,7 @@ def open_desks(
     secrets = SecretsDesk(keyring, gate, client)
     spending = UsageDesk(usage, gate, client, world.settings, world.clock)
     doctor = DoctorDesk(gate, world.examine)
-    looking = LookDesk(service, gate, spending, doctor, workspace_url)
+    looking = LookDesk(service, gate, spending, doctor, publishing, workspace_url)
     settings = world.settings
     max_steps = max(settings.agent_max_steps, settings.agent_max_steps_limit)
     starting = StartDesk(
@@ -57,5 +61,7 @@ def open_desks(
     )
     words = Desk(service, gate, secrets, client, aside, looking, starting)
     results = ResultsDesk(service, gate, client, aside)
+    buttons = ButtonsDesk(service, gate, aside)
+    publish = PublishDesk(buttons, publishing, world, client, workspace_url)
     home = HomeDesk(service, gate, client, workspace_url=workspace_url)
-    return Desks(words, starting, ButtonsDesk(service, gate, aside), secrets, home, results)
+    return Desks(words, starting, buttons, secrets, home, results, publish)

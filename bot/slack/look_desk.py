@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from bot.agents.gate import Gate
+from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import Agent
 from bot.domain.commands import ListAgents, ListModels, ShowStatus
@@ -13,6 +14,7 @@ from bot.errors import UserError
 from bot.slack.aside import Tell
 from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.render.lists import agent_line, list_text, offers_text
+from bot.slack.render.published import pull_state
 from bot.slack.usage_desk import UsageDesk
 
 Look = ListAgents | ListModels | ShowStatus | ShowUsage | RunDoctor
@@ -27,12 +29,14 @@ class LookDesk:
         gate: Gate,
         usage: UsageDesk,
         doctor: DoctorDesk,
+        publishing: Publishing,
         workspace_url: str,
     ) -> None:
         self._service = service
         self._gate = gate
         self._usage = usage
         self._doctor = doctor
+        self._publishing = publishing
         self._workspace_url = workspace_url
 
     async def show(self, look: Look, origin: Origin, tell: Tell) -> None:
@@ -49,7 +53,9 @@ class LookDesk:
                 await self._gate.require(Action.READ, user, team, channel)
                 agent = await self.named(agent_id, origin)
                 diff = await self._service.diff(agent) if agent.alive else None
-                await tell(agent_line(agent, self._workspace_url, diff))
+                pull = await self._publishing.state(agent)
+                said = agent_line(agent, self._workspace_url, diff)
+                await tell(f"{said} · {pull_state(pull)}" if pull else said)
             case ShowUsage():
                 await self._usage.show(look, user, team, channel, tell)
             case RunDoctor():

@@ -14,10 +14,22 @@ _STOPPED = "stopped:%"
 
 
 class SqlThreadRows:
-    """What the catch-up reads from the database."""
+    """What the database knows of threads: which to read again, and who spoke in one."""
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
+
+    async def speakers(self, agent_id: str) -> Sequence[str]:
+        """Who said something to an agent, in the order of their first message."""
+        message = tables.message.c
+        query = (
+            select(message.user)
+            .where(message.agent_id == agent_id)
+            .group_by(message.user)
+            .order_by(func.min(message.order))
+        )
+        async with self._engines.reading() as connection:
+            return list((await connection.execute(query)).scalars())
 
     async def to_read(self, ended_after: float, limit: int) -> Sequence[OwnThread]:
         """Threads of living agents, then those that ended later than this; newest first each."""

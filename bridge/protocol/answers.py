@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.protocol.bounds import Identifier
+from bridge.protocol.bounds import MAX_TASK_CHARS, Identifier
 
 
 class Answer(BaseModel):
@@ -66,6 +66,21 @@ class Pushed(Answer):
     refusal: str = Field(default="", max_length=1_000)
 
 
+class Answered(Answer):
+    """POST /agent/answers/{id}. `taken` is False when somebody had answered before: who and what
+    is in `author` and `answer` then."""
+
+    taken: bool
+    answer: str = Field(default="", max_length=MAX_TASK_CHARS)
+    author: str = Field(default="", max_length=1_000)
+
+
+class Undone(Answer):
+    """POST /agent/undo. `files` differ from how the task had left them."""
+
+    files: int
+
+
 class Attached(Answer):
     """PUT /agent/attachments/{name}: where the file lies, relative to the workspace's root."""
 
@@ -80,6 +95,7 @@ class SessionStatus(StrEnum):
     CLONING = "cloning"
     IDLE = "idle"
     WORKING = "working"
+    WAITING = "waiting"  # a task that waits for a person
 
 
 class Usage(Answer):
@@ -103,6 +119,7 @@ class Status(Answer):
     step: int = 0
     max_steps: int = 0
     queue: int = 0
+    question_id: str | None = Field(default=None, max_length=64)
     last_seq: int = 0
     conversation_messages: int = 0
     usage: Usage = Usage()

@@ -1,27 +1,24 @@
 """The numbered facts that the bridge tells of; a reader keeps also those it does not know."""
 
-import time
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from bridge.protocol.answers import FileChange
+from bridge.protocol.base import Event
 from bridge.protocol.bounds import MAX_MESSAGE_CHARS, MAX_RESULT_CHARS, MAX_TASK_CHARS
+from bridge.protocol.dialogue import (
+    CheckRecorded,
+    Evidence,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
+    TaskPaused,
+    TaskResumed,
+    TaskUndone,
+)
 from bridge.protocol.errors import WireError
-
-
-class Event(BaseModel):
-    """Base of the events: one immutable fact. `at` is in seconds since the epoch, UTC.
-
-    Stored events carry a gapless `seq` from 1; events that are only passing by (`text_delta`,
-    `tool_output`) carry 0 and are not replayed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    seq: int = 0
-    at: float = Field(default_factory=time.time)
-    task_id: str | None = Field(default=None, max_length=64)
 
 
 class WorkspaceCloning(Event):
@@ -201,6 +198,7 @@ class TaskFinished(Event):
     steps: int
     duration_seconds: float
     error: WireError | None = None
+    evidence: Evidence = Evidence()
 
 
 class UnknownEvent(Event):
@@ -213,7 +211,8 @@ class UnknownEvent(Event):
 KNOWN_EVENTS: tuple[type[Event], ...] = (
     WorkspaceCloning, WorkspaceReadyEvent, TaskStarted, MessageTakenUp, StepStarted, TextDelta,
     ReasoningWritten, MessageWritten, ToolStarted, ToolOutput, ToolFinished, UsageRecorded,
-    FilesChanged, ModelRetried, ModelChanged, ContextCompacted, TaskFinished,
+    FilesChanged, ModelRetried, ModelChanged, ContextCompacted, PlanUpdated, QuestionAsked,
+    QuestionAnswered, TaskPaused, TaskResumed, CheckRecorded, TaskFinished, TaskUndone,
 )  # fmt: skip
 _KNOWN_TYPES = frozenset(str(event.model_fields["type"].default) for event in KNOWN_EVENTS)
 
@@ -240,7 +239,14 @@ AgentEvent = Annotated[
     | Annotated[ModelRetried, Tag("model_retried")]
     | Annotated[ModelChanged, Tag("model_changed")]
     | Annotated[ContextCompacted, Tag("context_compacted")]
+    | Annotated[PlanUpdated, Tag("plan_updated")]
+    | Annotated[QuestionAsked, Tag("question_asked")]
+    | Annotated[QuestionAnswered, Tag("question_answered")]
+    | Annotated[TaskPaused, Tag("task_paused")]
+    | Annotated[TaskResumed, Tag("task_resumed")]
+    | Annotated[CheckRecorded, Tag("check_recorded")]
     | Annotated[TaskFinished, Tag("task_finished")]
+    | Annotated[TaskUndone, Tag("task_undone")]
     | Annotated[UnknownEvent, Tag("unknown")],
     Discriminator(_tag),
 ]

@@ -50,9 +50,20 @@ class WorkspaceRequest(Request):
 
 
 class PushRequest(Request):
-    """Push what is committed to the target branch at `clone_url`, which holds no credential."""
+    """Push what is committed to the target branch at `clone_url`, which holds no credential.
+
+    With a `commit_message` everything that is not committed yet becomes a commit first.
+    """
 
     clone_url: CloneUrl
+    commit_message: str | None = Field(default=None, min_length=1, max_length=1_000)
+
+
+class Approvals(StrEnum):
+    """What becomes of a command outside the allow-list: refused, or a person is asked."""
+
+    REFUSE = "refuse"
+    ASK = "ask"
 
 
 # What decides which programs run, what they load and how they reach the web stays as it is.
@@ -87,6 +98,7 @@ class ExecuteRequest(Request):
     model: str = Field(min_length=1, max_length=200)
     max_steps: Steps = 15
     author: Line = ""
+    approvals: Approvals = Approvals.REFUSE
 
 
 class ChatMode(StrEnum):
@@ -94,6 +106,7 @@ class ChatMode(StrEnum):
 
     STEER = "steer"
     QUEUE = "queue"
+    INTERRUPT = "interrupt"  # end the task at work, and do this next
 
 
 class ChatRequest(Request):
@@ -110,6 +123,20 @@ class ChatRequest(Request):
     model: str | None = Field(default=None, min_length=1, max_length=200)
     max_steps: Steps | None = None
     author: Line = ""
+    approvals: Approvals = Approvals.REFUSE
+
+
+class AnswerRequest(Request):
+    """POST /agent/answers/{id}: what a person says to a question; to an approval, a `Leave`."""
+
+    answer: TaskText
+    author: Line = ""
+
+
+class TaskRequest(Request):
+    """Which task is meant, so that a late request does nothing to another one."""
+
+    task_id: Identifier
 
 
 class Revision(Request):

@@ -42,6 +42,7 @@ class CallTool(_Errand):
     command_timeout_seconds: float
     command_allow: tuple[str, ...] = ()
     variables: dict[str, str] = {}
+    permitted: bool = False  # a person has allowed exactly this call
 
 
 class Clone(_Errand):
@@ -116,6 +117,45 @@ class StartOver(_Errand):
     do: Literal["start_over"] = "start_over"
 
 
+class CommitAll(_Errand):
+    """Commit what is not committed yet; why it cannot be, or nothing."""
+
+    answer = _TEXT
+    do: Literal["commit_all"] = "commit_all"
+    message: str
+
+
+class KeepFiles(_Errand):
+    """Keep the files as they are before this task."""
+
+    do: Literal["keep_files"] = "keep_files"
+    task_id: str
+
+
+class ReadTree(_Errand):
+    """Git's name of the files as they are."""
+
+    answer = _TEXT
+    do: Literal["read_tree"] = "read_tree"
+    base_commit: str
+
+
+class ReadKeptTree(_Errand):
+    """Git's name of the files that were kept before a task; empty when none were."""
+
+    answer = _TEXT
+    do: Literal["read_kept_tree"] = "read_kept_tree"
+    task_id: str
+
+
+class PutFilesBack(_Errand):
+    """Make the files what they were before this task; how many of them differ by it."""
+
+    answer = TypeAdapter(int)
+    do: Literal["put_files_back"] = "put_files_back"
+    task_id: str
+
+
 class Attach(_Errand):
     """Put the bytes into the workspace, as a file that a person attached."""
 
@@ -135,6 +175,11 @@ Errand = Annotated[
     | AskWhetherChanged
     | ApplyPatch
     | StartOver
+    | CommitAll
+    | KeepFiles
+    | ReadTree
+    | ReadKeptTree
+    | PutFilesBack
     | Attach,
     Field(discriminator="do"),
 ]

@@ -14,12 +14,17 @@ from bridge.runner.errands import (
     Attach,
     CallTool,
     Clone,
+    CommitAll,
     Errand,
+    KeepFiles,
+    PutFilesBack,
     ReadAppliedDigest,
     ReadChanges,
     ReadDiff,
     ReadHead,
+    ReadKeptTree,
     ReadPatch,
+    ReadTree,
     Runner,
     StartOver,
 )
@@ -64,6 +69,30 @@ class Hands:
         """The commit that HEAD stands for."""
         return await self._value(ReadHead()) or None
 
+    async def commit_all(self, message: str | None) -> str:
+        """Commit what is not committed yet, if there is a message; "" or why it cannot be."""
+        said: str = await self._value(CommitAll(message=message)) if message is not None else ""
+        return said
+
+    async def keep(self, task_id: str) -> None:
+        """Keep the files as they are before this task."""
+        await self._value(KeepFiles(task_id=task_id))
+
+    async def tree(self, base_commit: str) -> str:
+        """Git's name of the files as they are."""
+        tree: str = await self._value(ReadTree(base_commit=base_commit))
+        return tree
+
+    async def kept_tree(self, task_id: str) -> str:
+        """The same for what was kept before a task; empty when nothing was."""
+        tree: str = await self._value(ReadKeptTree(task_id=task_id))
+        return tree
+
+    async def put_back(self, task_id: str) -> int:
+        """Make the files what they were before this task; how many of them differ by it."""
+        files: int = await self._value(PutFilesBack(task_id=task_id))
+        return files
+
     async def applied_digest(self) -> str:
         """The digest of the patch that was put into the checkout; empty when there was none."""
         digest: str = await self._value(ReadAppliedDigest())
@@ -105,9 +134,10 @@ def _through(runner: Runner, tool: Tool[Any]) -> Tool[Any]:
             command_timeout_seconds=context.command_timeout_seconds,
             command_allow=tuple(sorted(context.command_allow)),
             variables=dict(context.variables),
+            permitted=context.permitted,
         )
         done = await runner.perform(errand, on_output=context.on_output)
         result: ToolResult = done.value
         return result
 
-    return dataclasses.replace(tool, run=run)
+    return tool if tool.here else dataclasses.replace(tool, run=run)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_never
 
-from bridge import attachments, checkout
+from bridge import attachments, checkout, snapshots
 from bridge.background import Processes
 from bridge.branches import commit
 from bridge.errors import ToolError
 from bridge.patching import applied_digest, apply_patch, is_changed, start_over
+from bridge.pushing import commit_all
 from bridge.reaper import end_all_others
 from bridge.runner.errands import (
     ApplyPatch,
@@ -17,13 +18,18 @@ from bridge.runner.errands import (
     Attach,
     CallTool,
     Clone,
+    CommitAll,
     Done,
     Errand,
+    KeepFiles,
+    PutFilesBack,
     ReadAppliedDigest,
     ReadChanges,
     ReadDiff,
     ReadHead,
+    ReadKeptTree,
     ReadPatch,
+    ReadTree,
     StartOver,
     hear_nothing,
 )
@@ -63,6 +69,8 @@ class LocalRunner:
                 return Done(await checkout.diff(self._workspace, base, limit))
             case ReadPatch():
                 return Done(data=await checkout.patch(self._workspace, errand.base_commit))
+            case CommitAll() | KeepFiles() | ReadTree() | ReadKeptTree() | PutFilesBack():
+                return Done(await self._keep_or_put_back(errand))
             case Attach():
                 put = attachments.put
                 return Done(await asyncio.to_thread(put, self._workspace, errand.name, data))
@@ -89,6 +97,25 @@ class LocalRunner:
                 assert_never(errand)
         return None
 
+    async def _keep_or_put_back(
+        self, errand: CommitAll | KeepFiles | ReadTree | ReadKeptTree | PutFilesBack
+    ) -> object:
+        match errand:
+            case CommitAll():
+                return await commit_all(self._workspace, errand.message)
+            case KeepFiles():
+                await snapshots.keep(self._workspace, errand.task_id)
+            case ReadTree():
+                return await snapshots.tree_of(self._workspace, errand.base_commit)
+            case ReadKeptTree():
+                found = await snapshots.kept(self._workspace, errand.task_id)
+                return found.tree if found else ""
+            case PutFilesBack():
+                return await snapshots.put_back(self._workspace, errand.task_id)
+            case _:
+                assert_never(errand)
+        return None
+
     async def _call(self, errand: CallTool, on_output: Callable[[str], None]) -> Done:
         tool = self._tools.get(errand.name)
         if tool is None:
@@ -102,6 +129,7 @@ class LocalRunner:
             home=self._home,
             on_output=on_output,
             variables=errand.variables,
+            permitted=errand.permitted,
             processes=self.processes,
         )
         try:

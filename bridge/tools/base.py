@@ -4,12 +4,19 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.background import Processes
 from bridge.errors import ToolError
+from bridge.protocol import (
+    Approvals,
+    CheckRun,
+    PlanItem,
+    QuestionAnswered,
+    QuestionKind,
+)
 from bridge.workspace import Workspace
 
 
@@ -23,7 +30,8 @@ class Arguments(BaseModel):
 class ToolResult:
     """What a tool call gave. `text` goes to the model whole; `summary` is a few words for people.
 
-    `files_touched` are paths relative to the workspace.
+    `files_touched` are paths relative to the workspace. `check` is set by a command that checks
+    the work, `plan` by the tool that states one.
     """
 
     text: str
@@ -31,6 +39,28 @@ class ToolResult:
     ok: bool = True
     exit_code: int | None = None
     files_touched: tuple[str, ...] = ()
+    check: CheckRun | None = None
+    plan: tuple[PlanItem, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a tool wants to hear from a person; the fields are those of the event."""
+
+    kind: QuestionKind
+    text: str
+    options: tuple[str, ...] = ()
+    fingerprint: str = ""
+    working_directory: str = ""
+    reason: str = ""
+
+
+class PersonNeeded(Exception):
+    """The call cannot go on without a person. It is run again, with the answer in its context."""
+
+    def __init__(self, wish: Wish) -> None:
+        super().__init__(wish.text)
+        self.wish = wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +68,9 @@ class ToolContext:
     """What a tool may use: the checkout, its base, the limits, a place for running output.
 
     `variables` are for commands, besides the fixed ones; `processes` are those declared so far.
+    `approved` are the fingerprints of commands that may run; `answer` is what a person said to
+    this very call. `person_waits`: a person has written what the model has not read yet.
+    `permitted`: a person has allowed this very call.
     """
 
     workspace: Workspace
@@ -48,6 +81,20 @@ class ToolContext:
     on_output: Callable[[str], None] = lambda _text: None
     variables: Mapping[str, str] = field(default_factory=dict)
     processes: Processes = field(default_factory=Processes)
+    approvals: Approvals = Approvals.REFUSE
+    approved: frozenset[str] = frozenset()
+    answer: QuestionAnswered | None = None
+    person_waits: Callable[[], bool] = lambda: False
+    permitted: bool = False
+
+    def ask(self, wish: Wish) -> NoReturn:
+        """Let a person be asked; raises ToolError when one has just written."""
+        if self.person_waits():
+            raise ToolError(
+                "Not asked: a person has just written, and their message follows. Read it first; "
+                "call this again if it is still needed."
+            )
+        raise PersonNeeded(wish)
 
 
 _PROBLEMS_NAMED = 10
@@ -59,7 +106,9 @@ A = TypeVar("A", bound=Arguments)
 class Tool(Generic[A]):
     """One tool. `target` names what a call is about (a file, a pattern), for display.
 
-    `run` raises ToolError for everything that the model should read and act on.
+    `run` raises ToolError for everything that the model should read and act on. `asks` says before
+    it whether a person has allowed the call, and may raise PersonNeeded. `here`: it touches no
+    workspace, and runs in the bridge.
     """
 
     name: str
@@ -67,6 +116,8 @@ class Tool(Generic[A]):
     arguments: type[A]
     run: Callable[[ToolContext, A], Awaitable[ToolResult]]
     target: Callable[[A], str]
+    asks: Callable[[ToolContext, A], bool] | None = None
+    here: bool = False
 
     def schema(self) -> dict[str, Any]:
         """The tool as the chat-completions API wants it."""

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
@@ -10,6 +11,8 @@ from bridge.errors import ToolError
 from bridge.process import Finished, Limit, StartError, environment, run
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.tools.commands import checked
+from bridge.tools.leave import is_permitted
+from bridge.tools.recorded import check_of
 from bridge.tools.text import printed, shown
 
 MAX_TIMEOUT_SECONDS = 600.0
@@ -52,7 +55,9 @@ async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
         )
     except StartError as error:
         raise ToolError(str(error)) from error
-    return _result(finished, seconds)
+    directory = str(cwd.relative_to(context.workspace.root))
+    check = check_of(_split(arguments.command), directory, finished)
+    return replace(_result(finished, seconds), check=check)
 
 
 def prepared(
@@ -60,12 +65,18 @@ def prepared(
 ) -> tuple[list[str], Path, dict[str, str]]:
     """What to run, where and with which environment. Raises ToolError for what is not allowed."""
     root = context.workspace.root
-    argv = checked(_split(command), context.command_allow, root)
+    asked = _split(command)
+    argv = asked if context.permitted else checked(asked, context.command_allow, root)
     with context.workspace.directory_of(working_directory) as (_, directory, name):
         if name != ".":
             raise ToolError(f"{shown(working_directory)} is not a directory.")
     fixed = environment(context.home, first_on_path=_own_programs(root))
     return argv, root / directory, {**context.variables, **fixed}
+
+
+def _may_run(context: ToolContext, arguments: RunCommand) -> bool:
+    directory = context.workspace.relative(arguments.working_directory)
+    return is_permitted(context, _split(arguments.command), directory)
 
 
 def _cap(context: ToolContext) -> float:
@@ -155,4 +166,5 @@ RUN_COMMAND = Tool(
     arguments=RunCommand,
     run=_run,
     target=lambda arguments: written(arguments.command),
+    asks=_may_run,
 )

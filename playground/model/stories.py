@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from playground.model.conversation import Call, Conversation, Turn
+from playground.model.describing import describe, is_asked
 from playground.model.feature_story import add_overdue, is_open
 from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
 from playground.model.review_story import progress, review
@@ -52,6 +53,8 @@ class Stories:
 
     def turn(self, model: str, conversation: Conversation) -> Turn:
         """The next turn; raises KeyError for `scripted/<unknown>`."""
+        if is_asked(conversation):
+            return describe(conversation)
         turn = self._turn(model, conversation)
         notes = conversation.task.notes
         if turn.calls and notes and "Call no tool" in notes[-1]:

@@ -16,4 +16,4 @@ def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction:
     buttons.register(app, desks.buttons, desks.words, inbox)
     secrets.register(app, desks.secrets, inbox)
     home.register(app, desks.home, desks.words, inbox)
-    results.register(app, desks.results, inbox)
+    results.register(app, desks.results, desks.publish, inbox)

@@ -1,5 +1,7 @@
 """The buttons of the live card and of the answer."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -7,7 +9,18 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.slack.buttons_desk import ButtonsDesk, Click
 from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
-from bot.slack.render.card import BUDGETS, CONTINUE, INTERRUPT, PATCH, STOP
+from bot.slack.render.card import (
+    BUDGETS,
+    CONTINUE,
+    INTERRUPT,
+    PATCH,
+    PAUSE,
+    RESUME,
+    STOP,
+    UNDO,
+)
+from bot.slack.render.question import ANSWERS, LEAVES
+from bridge.protocol import QuestionKind
 
 
 def register(app: AsyncApp, desk: ButtonsDesk, words: Desk, inbox: Inbox) -> None:
@@ -38,9 +51,29 @@ def register(app: AsyncApp, desk: ButtonsDesk, words: Desk, inbox: Inbox) -> Non
         await ack()
         await desk.go_on(Click.of(body))
 
+    deeds: dict[str, Callable[[Click], Awaitable[None]]] = {
+        PAUSE: desk.pause,
+        RESUME: desk.resume,
+        UNDO: desk.undo,
+        **dict.fromkeys(ANSWERS, partial(desk.answer, kind=QuestionKind.QUESTION)),
+        **dict.fromkeys(LEAVES, partial(desk.answer, kind=QuestionKind.APPROVAL)),
+    }
+    for name, deed in deeds.items():
+        app.action(name)(inbox.finishes(_clicked(deed)))
+
     async def on_budget(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         await desk.add_budget(Click.of(body), BUDGETS[body["actions"][0]["action_id"]])
 
     for name in BUDGETS:
         app.action(name)(inbox.finishes(on_budget))
+
+
+def _clicked(
+    deed: Callable[[Click], Awaitable[None]],
+) -> Callable[[AsyncAck, dict[str, Any]], Awaitable[None]]:
+    async def on_click(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await deed(Click.of(body))
+
+    return on_click

@@ -5,6 +5,7 @@ from bot.domain.budget import NANO
 from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.domain.limits import ordinal
 from bot.slack.render.blocks import Block, actions, button, context, section
+from bot.slack.render.evidence import plan_line
 from bot.slack.render.text import code, escaped, line, money, seconds
 from bridge.protocol import FileChange, Outcome
 
@@ -12,7 +13,9 @@ SHOWN_LINES = 5
 SHOWN_SECONDS = 0.05
 INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
 CONTINUE = "agent_continue"
+PAUSE, RESUME, UNDO = "agent_pause", "agent_resume", "agent_undo"
 DETAILS, DIFF = "agent_details", "agent_diff"
+PUSH, PULL = "agent_push", "agent_pull"
 # Adds so many dollars to the budget of an agent that has used it up.
 BUDGETS = {"agent_budget_1": 1, "agent_budget_5": 5}
 
@@ -50,10 +53,14 @@ def _phase(phase: Phase) -> str:
 
 
 def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
-    head = f"▶ *Working* · step {max(card.step, 1)} of {card.max_steps} · {seconds(card.seconds)}"
+    head = (
+        f"{_state(card)} · step {max(card.step, 1)} of {card.max_steps} · {seconds(card.seconds)}"
+    )
     if cost := cost_of(agent, card):
         head += f" · {cost}"
     blocks = [section(head)]
+    if card.plan:
+        blocks.append(section(plan_line(card.plan)))
     if hidden := card.tool_count - len(card.tools[-SHOWN_LINES:]):
         blocks.append(context(f"{hidden} earlier steps"))
     if card.tools:
@@ -62,11 +69,18 @@ def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
         blocks.append(context(f"⏳ {line(card.waiting, 300)}"))
     value = f"{agent.id}:{card.task_id}"
     buttons = [
+        button("Resume", RESUME, value) if card.paused else button("Pause", PAUSE, value),
         button("Interrupt", INTERRUPT, value),
         button("Stop", STOP, value, "danger"),
         button("Details", DETAILS, value),
     ]
     return head, [*blocks, actions(buttons)]
+
+
+def _state(card: TaskCard) -> str:
+    if card.paused:
+        return "⏸ *Paused*"
+    return "❓ *Waiting for an answer*" if card.question else "▶ *Working*"
 
 
 def cost_of(agent: Agent, card: TaskCard) -> str:

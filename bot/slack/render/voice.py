@@ -10,6 +10,7 @@ from bot.domain.budget import NANO
 from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
+from bot.domain.question import Closed
 from bot.domain.secret import SecretScope
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
 from bot.slack.render.card import (
@@ -17,13 +18,18 @@ from bot.slack.render.card import (
     CONTINUE,
     DIFF,
     PATCH,
+    PULL,
+    PUSH,
     STOP,
+    UNDO,
     card_blocks,
     changed,
     cost_of,
     tool_line,
 )
 from bot.slack.render.denied import denied_line
+from bot.slack.render.evidence import evidence_line, plan_left
+from bot.slack.render.question import question_blocks
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -35,7 +41,7 @@ from bot.slack.render.text import (
     seconds,
     split_markdown,
 )
-from bridge.protocol import ErrorCode, ModelChanged, Outcome
+from bridge.protocol import ErrorCode, ModelChanged, Outcome, QuestionAsked
 
 SHOWN_FILES = 8
 SHOWN_TOOLS = 10
@@ -91,6 +97,8 @@ class SlackVoice:
         messages: list[list[Block]] = [[markdown(part)] for part in parts] or [[]]
         if heading:
             messages[0].insert(0, section(heading))
+        if evidence := evidence_line(card.evidence):
+            messages[-1].append(context(evidence))
         messages[-1].append(context(_footer(agent, card)))
         messages[-1] += _buttons(agent, card)
         posts = []
@@ -101,6 +109,14 @@ class SlackVoice:
             posts.append(_message(agent, key, text, blocks, Priority.ANSWER))
         return posts
 
+    def question(
+        self, agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None = None
+    ) -> Post:
+        """A question to the people, or how it was closed."""
+        text, blocks = question_blocks(agent, card, asked, closed)
+        key = f"question:{asked.question_id}"
+        return _message(agent, key, text, blocks, Priority.NOTICE)
+
     def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Saved) -> Post:
         """Who stopped the agent, what was changed, and what is left of it."""
         by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
@@ -109,7 +125,8 @@ class SlackVoice:
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
             said += f" Its commits are on the branch {code(agent.target_branch)}."
-        blocks = [section(said), context(tail)]
+        told = saved.card and "\n".join(filter(None, _state_of(saved.card)))
+        blocks = [section(said), *([section(told)] if told else []), context(tail)]
         return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
@@ -211,7 +228,14 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
             shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
         shown.append(button("Stop", STOP, value, "danger"))
     if card.files:
-        shown += [button("Show diff", DIFF, value), button("Patch", PATCH, value)]
+        shown += [
+            button("Show diff", DIFF, value),
+            button("Patch", PATCH, value),
+            button("Push branch", PUSH, value),
+            button("Open pull request", PULL, value),
+        ]
+    if card.evidence.changed:
+        shown.append(button("Undo", UNDO, value))
     return [actions(shown)] if shown else []
 
 
@@ -248,6 +272,11 @@ def _kept(agent: Agent, saved: Saved) -> str:
     return f"Changed: {changed(files)} ({names}{more}). {follows}"
 
 
+def _state_of(card: TaskCard) -> Sequence[str]:
+    """What a stopped task had done and not done, by its plan, and what was checked."""
+    return plan_left(card.plan), evidence_line(card.evidence)
+
+
 def _footer(agent: Agent, card: TaskCard) -> str:
     facts = [code(agent.target_branch)]
     if card.files:
@@ -255,6 +284,8 @@ def _footer(agent: Agent, card: TaskCard) -> str:
     facts.append(escaped((card.model or agent.model).rpartition("/")[2]))
     facts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
     facts.append(seconds(card.seconds))
+    if card.tokens:
+        facts.append(f"{card.tokens:,} tokens")
     if cost := cost_of(agent, card):
         facts.append(cost)
     if payer := _payer(agent):

@@ -10,6 +10,7 @@ import pytest
 from bot.agents.service import Origin
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef
+from bot.domain.settings_command import SetRule
 from bot.errors import NotAllowed
 from tests.stage import COMMAND, Stage, stage as make_stage
 
@@ -143,6 +144,24 @@ async def test_an_agent_that_has_ended_comes_back_through_the_queue(one_place: S
     await stage.reaches(ended.id, AgentStatus.IDLE)
     shown = (await stage.shown(ended.id))[f"notice:place:{stored.last_seq}"]
     assert "has a place now" in shown.text
+
+
+async def test_a_quiet_thread_tells_of_the_waiting_in_one_message_and_shows_no_card(
+    one_place: Stage,
+) -> None:
+    stage = one_place
+    await stage.service.rulebook.set(SetRule("verbosity", "quiet"), "UANA", "T1", "C1")
+    busy = await start(stage, 1)
+    await stage.reaches(busy.id, AgentStatus.WORKING)
+    second = await start(stage, 2)
+    shown = await stage.shown(second.id)
+    assert set(shown) == {"root", "notice:place:0"}
+    assert "1st in the queue" in shown["notice:place:0"].text
+    await stage.service.stop(busy.id, "UANA")
+    await stage.reaches(second.id, AgentStatus.WORKING)
+    shown = await stage.shown(second.id)
+    assert set(shown) == {"root", "notice:place:0"}
+    assert "has a place now" in shown["notice:place:0"].text
 
 
 async def test_fifty_starts_at_once_never_run_more_than_the_limit(

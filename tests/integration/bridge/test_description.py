@@ -14,7 +14,7 @@ import pytest
 from tests.integration.bridge.conftest import TOKEN, Provider, Reply, running, says
 
 DESCRIPTION = Path(__file__).parents[3] / "docs" / "openapi.json"
-SECONDS = 40
+SECONDS = 90
 FILES_ONLY = """
 import sys
 import bridge.git
@@ -53,6 +53,7 @@ STARTING = ("--include-path=/agent/execute", "--include-path=/agent/chat")
 ENDING = ("--exclude-path=/agent/events", "--exclude-path=/agent/ws")
 
 
+@pytest.mark.timeout(SECONDS + 10)
 @pytest.mark.parametrize(
     ("has_workspace", "options"),
     [

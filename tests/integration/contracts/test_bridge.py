@@ -74,7 +74,9 @@ class TestHttpBridge(BridgeContract):
             request = WorkspaceRequest(
                 repository="acme/demo", clone_url=f"file://{remote}", target_branch="agent/demo"
             )
-            patient = replace(QUICK, prepare_seconds=30, answer_seconds=30)
+            patient = replace(
+                QUICK, prepare_seconds=30, answer_seconds=30, diff_seconds=30, apply_seconds=30
+            )
             yield BridgeBench(HttpBridge(http, patient), address, request, finish)
             answering.set()
             work.cancel()

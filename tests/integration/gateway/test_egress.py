@@ -330,7 +330,7 @@ async def test_a_hundred_and_twenty_at_once(bench: Bench) -> None:
         await writer.drain()
 
     bench.site.answer = send
-    bench.limits = EgressLimits()
+    bench.limits = EgressLimits(head_seconds=60)
     async with bench.running():
         answers = await asyncio.gather(*(bench.get("a.test") for _ in range(120)))
     assert all(answer.endswith(b"\r\n\r\n" + body) for answer in answers)

@@ -4,9 +4,9 @@ from typing import Any
 
 from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, AgentStatus
-from bot.slack.render.card import DETAILS, DIFF
+from bot.slack.render.card import DETAILS, DIFF, PULL, PUSH
 from bot.slack.render.windows import POST, TURN
-from bridge.protocol import StepStarted, ToolFinished, ToolStarted
+from bridge.protocol import Pushed, StepStarted, ToolFinished, ToolStarted
 from playground.slack.person import Person
 from playground.slack.plain_text import message_text
 from tests.integration.listeners.conftest import Office
@@ -180,3 +180,47 @@ async def test_steps_that_are_not_kept_any_more_are_told_so(office: Office) -> N
     await button_posted(office, agent, root, DETAILS, f"{agent.id}-99")
     await ana.click(DETAILS, "general")
     await ana.wait_for_view("are not kept any more")
+
+
+async def test_a_pull_request_names_who_took_part_and_the_thread_hears_of_it(
+    office: Office,
+) -> None:
+    agent, root = await office.in_thread()
+    ana, ben = office.person("ana"), office.person("ben")
+    office.stage.gateway.pushes = True
+    office.stage.bridge.pushed = Pushed(commit="c0ffee")
+    await button_posted(office, agent, root, PULL)
+    await ben.click(PULL, "general")
+    await ben.wait_for_ephemeral("The agent is at work")
+    office.stage.bridge.finish(agent.id, "Done.")
+    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await ben.click(PULL, "general")
+    await office.stage.changes.until(lambda: bool(office.stage.pulls.bodies))
+    await office.settle()
+    [body] = office.stage.pulls.bodies
+    ana_name, ben_name = ana.user.real_name, ben.user.real_name
+    assert f"Asked for by {ana_name} with {ben_name}" in body
+    assert f"archives/{agent.channel}/p{root.replace('.', '')}" in body
+    shown = await office.stage.shown(agent.id)
+    [said] = [post.text for key, post in shown.items() if key.startswith("notice:pull:")]
+    assert "|#1>* opened by <@U00000BEN>: fix it" in said
+    await ana.slash("/agent", f"status {agent.id}")
+    await ana.wait_for_ephemeral("|#1> open")
+
+
+async def test_a_branch_is_pushed_and_its_page_is_linked(office: Office) -> None:
+    agent, root = await office.in_thread()
+    ana = office.person("ana")
+    office.stage.bridge.finish(agent.id, "Done.")
+    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await button_posted(office, agent, root, PUSH)
+    await ana.click(PUSH, "general")
+    await ana.wait_for_ephemeral("no token here that may push")
+    office.stage.gateway.pushes = True
+    office.stage.bridge.pushed = Pushed(commit="c0ffee")
+    await ana.click(PUSH, "general")
+    await office.settle()
+    shown = await office.stage.shown(agent.id)
+    [said] = [post.text for key, post in shown.items() if key.startswith("notice:push:")]
+    assert f"/tree/{agent.target_branch}|{agent.target_branch}>" in said
+    assert not office.stage.pulls.bodies

@@ -119,7 +119,7 @@ async def test_repositories_of_a_channel_are_listed_and_opened_again(office: Off
 )
 async def test_a_rule_that_is_none_is_explained(office: Office, text: str) -> None:
     await office.person("ana").slash("/agent", text)
-    await office.person("ana").wait_for_ephemeral("set start|steer|stop anyone|owner")
+    await office.person("ana").wait_for_ephemeral("set start|steer|stop|approve anyone|owner")
 
 
 async def test_a_person_whom_slack_does_not_know_may_only_stop(office: Office) -> None:

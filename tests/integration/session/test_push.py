@@ -51,6 +51,30 @@ async def test_what_is_committed_is_pushed_and_what_is_not_stays(
         assert again.commit == head
 
 
+async def test_what_is_not_committed_becomes_a_commit_when_there_is_a_message_for_it(
+    open_desk: OpenDesk, bare: Path, tmp_path: Path
+) -> None:
+    async with open_desk() as desk:
+        workspace = tmp_path / "workspace"
+        asked = PushRequest(clone_url=f"file://{bare}", commit_message="--amend <it>\n\nall of it")
+        assert (await desk.session.push(asked)).commit is None
+        (workspace / "loose.txt").write_text("new")
+        (workspace / ".git" / "hooks").mkdir(exist_ok=True)
+        hook = workspace / ".git" / "hooks" / "pre-commit"
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+        pushed = await desk.session.push(asked)
+        assert pushed.refusal == ""
+        assert git("log", "--format=%B", "-1", BRANCH, cwd=bare).strip() == asked.commit_message
+        assert git("show", f"{BRANCH}:loose.txt", cwd=bare) == "new"
+        assert (await desk.session.push(asked)).commit == pushed.commit
+        (workspace / "loose.txt").write_text("newer")
+        (workspace / ".git" / "index.lock").touch()
+        refused = await desk.session.push(asked)
+        assert "index.lock" in refused.refusal
+        assert git("rev-parse", BRANCH, cwd=bare).strip() == pushed.commit
+
+
 async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
     open_desk: OpenDesk, bare: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,8 @@ HOUSE = HouseRules(admins=frozenset({"UADMIN"}))
 OPEN = ChannelRules()
 CLOSED = ChannelRules(Who.OWNER, Who.OWNER, Who.OWNER)
 ANA, BEN = Person("UANA"), Person("UBEN")
-DOING = [action for action in Action if action is not Action.ADMINISTER]
+# Approving is for who started the agent, unless the channel says otherwise.
+DOING = [one for one in Action if one not in (Action.ADMINISTER, Action.APPROVE)]
 
 
 def may(

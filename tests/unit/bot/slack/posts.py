@@ -2,13 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.domain.posts import Post
+from bot.domain.question import Closed
 from bot.slack.render.voice import SlackVoice
-from bridge.protocol import Diff, FileChange, Outcome, WireError
+from bridge.protocol import (
+    Check,
+    CheckKind,
+    Diff,
+    Evidence,
+    FileChange,
+    Leave,
+    Outcome,
+    PlanItem,
+    PlanStatus,
+    QuestionAsked,
+    QuestionKind,
+    WireError,
+)
 
 VOICE = SlackVoice("octagonal_sign")
 WARY_VOICE = SlackVoice("octagonal_sign", lambda _: True)
@@ -58,12 +73,21 @@ def posts(words: Words) -> Mapping[str, Post]:
     for fate in ("received", "queued", "used"):
         made[f"mark_{fate}"] = VOICE.mark(agent, "5.1", fate)
     made["mark_removed"] = VOICE.mark(agent, "5.1", "received", present=False)
+    made |= _questions(words, agent, cards["working"])
+    planned = replace(cards["planned"], outcome=Outcome.INTERRUPTED, evidence=_evidence(words))
+    saved = Saved(_diff(words, 1), PATCH, card=planned)
+    made["stopped_with_a_plan"] = VOICE.stopped(agent, "UBEN", 41, saved)
     made |= {f"card_{name}": VOICE.card(agent, card) for name, card in cards.items()}
     for name, card in cards.items():
         if card.outcome is not None:
             answers = VOICE.answer(agent, card)
             made |= {f"answer_{name}_{index}": post for index, post in enumerate(answers)}
     return made
+
+
+def wire(text: str) -> str:
+    """As it can come over the wire: UTF-8 has no halves of surrogate pairs."""
+    return text.encode(errors="replace").decode()
 
 
 def agent_of(words: Words) -> Agent:
@@ -97,14 +121,15 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
         now=1_038.0,
         running=True,
         cost_usd=0.03,
+        tokens=41_230,
         tools=(*tools, ToolLine("8", "edit_file", words.path)),
         tool_count=8,
     )
-    files = (FileChange(path=words.path[:4_000], status="modified", added=14, removed=6),)
+    files = (FileChange(path=wire(words.path)[:4_000], status="modified", added=14, removed=6),)
     ended = replace(
         working, running=False, files=files, answer=words.answer, now=1_112.0, cost_usd=0.11
     )
-    error = WireError(code="model_unavailable", message=words.error[:2_000])
+    error = WireError(code="model_unavailable", message=wire(words.error)[:2_000])
     failed = replace(ended, outcome=Outcome.FAILED, error=error)
     long = "\n".join(f"{number}. {words.answer[:300]}" for number in range(200))
     return {
@@ -114,6 +139,11 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
         "working_first_step": replace(new, running=True, max_steps=15),
         "working": working,
         "working_waiting": replace(working, waiting=words.error),
+        "planned": replace(working, plan=_plan(words)),
+        "paused": replace(working, paused=True, waiting_since=1_030.0),
+        "asking": replace(working, question=_asked(words), waiting_since=1_030.0),
+        "checked": replace(ended, outcome=Outcome.COMPLETED, evidence=_evidence(words)),
+        "unchecked": replace(ended, outcome=Outcome.COMPLETED, evidence=Evidence(changed=True)),
         "completed": replace(ended, outcome=Outcome.COMPLETED),
         "completed_silently": replace(ended, outcome=Outcome.COMPLETED, answer="", cost_usd=None),
         "completed_at_length": replace(ended, outcome=Outcome.COMPLETED, answer=long),
@@ -122,12 +152,12 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
             ended,
             outcome=Outcome.BUDGET_LIMIT,
             answer="",
-            error=WireError(code="budget_used", message=words.error[:2_000]),
+            error=WireError(code="budget_used", message=wire(words.error)[:2_000]),
         ),
         "day_budget_limit": replace(
             ended,
             outcome=Outcome.BUDGET_LIMIT,
-            error=WireError(code="day_budget_used", message=words.error[:2_000]),
+            error=WireError(code="day_budget_used", message=wire(words.error)[:2_000]),
         ),
         "interrupted": replace(ended, outcome=Outcome.INTERRUPTED),
         "failed": replace(failed, answer=""),
@@ -135,6 +165,74 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
     }
 
 
+def _plan(words: Words) -> tuple[PlanItem, ...]:
+    return tuple(PlanItem(text=wire(words.title)[:200] or "none", status=status) for status in PlanStatus)
+
+
+def _evidence(words: Words) -> Evidence:
+    tests = Check(
+        command=wire(words.short)[:2_000],
+        kind=CheckKind.TESTS,
+        exit_code=0,
+        duration_seconds=14.2,
+        passed=212,
+        failed=0,
+        stale=False,
+    )
+    lint = Check(
+        command="ruff check .",
+        working_directory=wire(words.path)[:1_000],
+        kind=CheckKind.LINT,
+        exit_code=None,
+        duration_seconds=30.0,
+        stale=True,
+    )
+    return Evidence(checks=(tests, lint), changed=True)
+
+
+def _asked(words: Words, **fields: Any) -> QuestionAsked:
+    asked = QuestionAsked(
+        task_id="k3f9ab-1",
+        question_id="q1",
+        call_id="c1",
+        kind=QuestionKind.QUESTION,
+        text=wire(words.title)[:2_000],
+        options=("Postgres", (wire(words.summary)[:75].strip() or "none")),
+        step=7,
+    )
+    return asked.model_copy(update=fields)
+
+
+def _questions(words: Words, agent: Agent, card: TaskCard) -> Mapping[str, Post]:
+    leave = _asked(
+        words,
+        kind=QuestionKind.APPROVAL,
+        text=wire(words.short)[:2_000],
+        options=(),
+        working_directory=wire(words.path)[:1_000],
+        reason=wire(words.error)[:1_000],
+    )
+    free = _asked(words, text=wire(words.answer)[:2_000], options=())
+    said = Closed("UANA", (wire(words.summary)[:75].strip() or "none"), 1_040.0)
+    made = {
+        "question": VOICE.question(agent, card, _asked(words)),
+        "question_in_words": VOICE.question(agent, card, free),
+        "question_answered": VOICE.question(agent, card, _asked(words), said),
+        "question_answered_by_message": VOICE.question(
+            agent, card, free, Closed("UANA", at=1_040.0, by_message=True)
+        ),
+        "question_unanswered": VOICE.question(agent, card, _asked(words), Closed()),
+        "approval": VOICE.question(agent, card, leave),
+        "approval_by_message": VOICE.question(
+            agent, card, leave, Closed("UANA", at=1_040.0, by_message=True)
+        ),
+    }
+    for one in Leave:
+        closed = Closed("UANA", one.value, 1_040.0)
+        made[f"approval_{one}"] = VOICE.question(agent, card, leave, closed)
+    return made
+
+
 def _diff(words: Words, count: int) -> Diff:
-    change = FileChange(path=words.path[:4_000], status="modified", added=14, removed=6)
+    change = FileChange(path=wire(words.path)[:4_000], status="modified", added=14, removed=6)
     return Diff(base_commit="c0ffee", files=(change,) * count, text="")

@@ -27,9 +27,11 @@ HOSTILE = {
     "fences": "```\n" * 3_000,
     "wide": "🤖" * 40_000,
     "blank": "   \n\t ",
+    "halves": "a\ud800b\udfff",
+    "hidden": "a\u200bb\u2060\ufeff @\u200bchannel \u061c",
     "empty": "",
 }
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def hostile(text: str) -> Words:
@@ -38,6 +40,10 @@ def hostile(text: str) -> Words:
 
 CASES = [(kind, name) for kind, text in HOSTILE.items() for name in posts(hostile(text))]
 MADE = {kind: posts(hostile(text)) for kind, text in HOSTILE.items()}
+
+
+# The one thing of this kind that we write ourselves; what others wrote has no "<" any more.
+OUR_TIMES = re.compile(r"<!date\^\d+\^\{time\}\|\d\d:\d\d UTC>")
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -52,7 +58,7 @@ def test_hostile_text_pings_nobody_and_stays_within_the_limits(kind: str, name: 
     for text in texts(post.payload):
         assert not CONTROLS.search(text)
     for text in mrkdwn(post):
-        assert "<!" not in text
+        assert "<!" not in OUR_TIMES.sub("", text)
         assert set(re.findall(r"<@(\w+)", text)) <= {"UANA", "UBEN"}
         assert "<https://evil" not in text
     for block in post.payload["blocks"]:

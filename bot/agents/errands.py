@@ -1,0 +1,90 @@
+"""What the courier carries beside messages: an answer, leave to go on, an undoing."""
+
+from bot.agents.ports import BridgeAddress
+from bot.agents.world import World
+from bot.domain.agent import Agent
+from bot.domain.message import ANSWER, RESUME, UNDO, Message
+from bot.errors import BridgeRefused
+from bridge.protocol import ChatRequest, ErrorCode, QuestionAsked, QuestionKind
+
+_GONE = (ErrorCode.NOT_FOUND, ErrorCode.WORKSPACE_MISSING)
+
+
+class Errands:
+    """Each is done once and noted as delivered, also where the bridge knows nothing of it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def run(self, agent: Agent, address: BridgeAddress, message: Message) -> None:
+        """Do one; raises BridgeUnreachable, or BridgeRefused for what nobody expects."""
+        said = ""
+        if message.id.startswith(ANSWER):
+            said = await self._answer(agent, address, message)
+        elif message.id.startswith(RESUME):
+            said = await self._resume(address, message)
+        elif message.id.startswith(UNDO):
+            said = await self._undo(address, message)
+        async with self._world.store.transaction() as tx:
+            await tx.message_delivered(agent.id, message.id)
+            current = await tx.agent(agent.id)
+            if said and current:
+                post = self._world.voice.notice(current, message.id, said)
+                await tx.enqueue(agent.id, post)
+
+    async def _answer(self, agent: Agent, address: BridgeAddress, message: Message) -> str:
+        question_id = message.id.removeprefix(ANSWER)
+        try:
+            await self._world.bridge.answer(address, question_id, message.text, message.user)
+        except BridgeRefused as error:
+            if error.error.code not in _GONE:
+                raise
+            return await self._answer_anew(agent, address, message, question_id)
+        return ""
+
+    async def _answer_anew(
+        self, agent: Agent, address: BridgeAddress, message: Message, question_id: str
+    ) -> str:
+        """A container that never asked: the answer goes there as a message of the person."""
+        events = await self._world.store.events(agent.id, message.task_id)
+        asked = next(
+            (
+                event
+                for event in events
+                if isinstance(event, QuestionAsked) and event.question_id == question_id
+            ),
+            None,
+        )
+        if asked is None or asked.kind is QuestionKind.APPROVAL:
+            return "🔐 The command does not wait any more, so nothing was run."
+        text = f"You asked: {asked.text}\nMy answer: {message.text}"
+        request = ChatRequest(
+            message_id=message.id,
+            task_id=f"{agent.id}-{question_id}",
+            text=text,
+            model=agent.model,
+            max_steps=agent.max_steps,
+            author=message.user,
+        )
+        await self._world.bridge.chat(address, request)
+        return ""
+
+    async def _resume(self, address: BridgeAddress, message: Message) -> str:
+        try:
+            await self._world.bridge.resume(address, message.task_id)
+        except BridgeRefused as error:
+            if error.error.code not in _GONE:
+                raise
+            return "The paused task is not there any more. Reply to give the agent a new one."
+        return ""
+
+    async def _undo(self, address: BridgeAddress, message: Message) -> str:
+        try:
+            files = await self._world.bridge.undo(address, message.task_id)
+        except BridgeRefused as error:
+            return f"The task was not undone: {error.error.message}"
+        noun = "file is" if files == 1 else "files are"
+        return (
+            f"↩ *<@{message.user}> undid the last task*: {files} {noun} as before it. The "
+            "conversation knows; reply to go on."
+        )

@@ -1,0 +1,157 @@
+"""Puts an agent's work where others review it: its branch at the git host, and a pull request."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from bot.agents.publish_ports import Pulls, Speakers, Writer
+from bot.agents.results import SILENT, Results
+from bot.agents.world import World
+from bot.domain.agent import Agent, AgentStatus
+from bot.domain.pull_request import (
+    INSTRUCTIONS,
+    Credits,
+    PullRequest,
+    PullState,
+    question,
+    words,
+)
+from bot.errors import BotError, RepositoryError, UserError
+from bridge.protocol import PushRequest
+
+logger = logging.getLogger(__name__)
+
+PUSH_SECONDS = 120.0
+AT_WORK = "The agent is at work. Wait for the end of its task or interrupt it, then press again."
+NOT_RUNNING = (
+    "The container of this agent does not run, and its branch is not at the git host. Reply in the "
+    'thread to wake it, or "restart", and press the button again; or take the patch.'
+)
+NOTHING = "Nothing to push: no file differs from the source branch."
+NO_CREDENTIAL = (
+    "There is no token here that may push to `{repo}`. Store one for this repository with "
+    "`/agent secrets`, or ask an admin to set GITHUB_TOKEN; the patch has the changes meanwhile."
+)
+SWITCHED_OFF = "Pushing is switched off here (PUSH_BRANCHES). The patch has the changes."
+REFUSED = "The git host did not take the branch: {why} The changes are kept here and in the patch."
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is at the git host now. `pull` is None when only the branch was pushed.
+
+    `compare_url`: where a person opens a pull request, when the API did not let us.
+    """
+
+    branch_url: str
+    pull: PullRequest | None = None
+    is_new: bool = False
+    compare_url: str = ""
+    why_not: str = ""
+
+
+class Publishing:
+    """Each deed can be done again: it goes on from what is at the host. Raises UserError."""
+
+    def __init__(
+        self, world: World, pulls: Pulls, writer: Writer, results: Results, speakers: Speakers
+    ) -> None:
+        self._world = world
+        self._pulls = pulls
+        self._writer = writer
+        self._results = results
+        self.speakers = speakers.speakers
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def push(self, agent: Agent) -> Published:
+        """Commit what is not committed, and put the agent's branch at the host."""
+        async with self._order(agent):
+            await self._push(agent)
+        return Published(self._pulls.branch_url(agent.repo, agent.target_branch))
+
+    async def open(self, agent: Agent, credits_: Credits) -> Published:
+        """The same, and a pull request; one that is open already is kept, with the new commits."""
+        async with self._order(agent):
+            await self._push(agent)
+            return await self._open(agent, credits_)
+
+    async def state(self, agent: Agent) -> PullRequest | None:
+        """The pull request of this agent's branch; None when there is none, or nobody says."""
+        if not await self._world.gateway.may_push(agent.repo):
+            return None
+        try:
+            return await self._pulls.find(agent.repo, agent.target_branch)
+        except RepositoryError as error:
+            logger.info("the pull request of %s is unknown: %s", agent.id, error)
+            return None
+
+    def _order(self, agent: Agent) -> asyncio.Lock:
+        """One at a time for each agent: two clicks make one pull request."""
+        return self._locks.setdefault(agent.id, asyncio.Lock())
+
+    async def _open(self, agent: Agent, credits_: Credits) -> Published:
+        repo, branch = agent.repo, agent.target_branch
+        base = agent.source_branch or await self._world.gateway.check_repository(repo, None)
+        branch_url = self._pulls.branch_url(repo, branch)
+        try:
+            found = await self._pulls.find(repo, branch)
+            if found is not None and found.state is PullState.OPEN:
+                return Published(branch_url, found)
+            title, body = words(agent, await self._written(agent), credits_)
+            opened = await self._pulls.create(repo, branch, base, title, body)
+        except RepositoryError as error:
+            logger.info("no pull request for %s: %s", agent.id, error)
+            compare = self._pulls.compare_url(repo, branch, base)
+            return Published(branch_url, compare_url=compare, why_not=error.user_text)
+        return Published(branch_url, opened, is_new=True)
+
+    async def _written(self, agent: Agent) -> str:
+        """The model's title and description; "" when it has none: the task's words must do."""
+        try:
+            patch = (await self._results.patch(agent)).patch
+        except UserError:
+            return ""
+        diff = await asyncio.to_thread(self._world.hide, patch.decode(errors="replace"))
+        written = await self._writer.write(agent, INSTRUCTIONS, question(agent, diff))
+        return self._world.hide(written)
+
+    async def _push(self, agent: Agent) -> None:
+        settings = self._world.settings
+        if not settings.push_branches:
+            raise UserError(SWITCHED_OFF)
+        if not await self._world.gateway.may_push(agent.repo):
+            raise UserError(NO_CREDENTIAL.format(repo=agent.repo))
+        current = await self._world.store.agent(agent.id) or agent
+        if current.status in {AgentStatus.WORKING, AgentStatus.STARTING}:
+            raise UserError(AT_WORK)
+        address = await self._results.address(current)
+        if address is None:
+            await self._is_there(current)
+            return
+        access = self._world.gateway.access(agent.id, agent.repo)
+        message = self._world.hide(agent.title)[:200].strip() or f"Changes of agent {agent.id}"
+        request = PushRequest(clone_url=access.clone_url, commit_message=message)
+        try:
+            async with asyncio.timeout(PUSH_SECONDS):
+                pushed = await self._world.bridge.push_branch(address, request)
+        except (BotError, TimeoutError) as error:
+            raise UserError(SILENT, str(error)) from error
+        if pushed.refusal:
+            raise UserError(REFUSED.format(why=_plain(pushed.refusal)), pushed.refusal)
+        if pushed.commit is None:
+            raise UserError(NOTHING)
+
+    async def _is_there(self, agent: Agent) -> None:
+        """Whether the branch is at the host from an earlier push; raises UserError."""
+        try:
+            await self._world.gateway.check_repository(agent.repo, agent.target_branch)
+        except RepositoryError as error:
+            raise UserError(NOT_RUNNING, str(error)) from error
+
+
+def _plain(refusal: str) -> str:
+    """What git said, for one line of ours; it comes out of a container."""
+    said = " ".join(refusal.split()).replace("`", "'")[:300]
+    clean = said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return f"`{clean}`."

@@ -1,0 +1,29 @@
+"""What the scripted model writes about a pull request: only what the diff shows."""
+
+import re
+
+from playground.model.conversation import Conversation, Turn, content_text
+from playground.model.python_tests import line_counts
+
+_ASKED = "title and the description of a pull request"
+_FILE = re.compile(r"^diff --git a/(\S+) b/", re.MULTILINE)
+
+
+def is_asked(conversation: Conversation) -> bool:
+    """Whether this request wants a description, and no work."""
+    first = conversation.messages[0] if conversation.messages else {}
+    return not conversation.tools and _ASKED in content_text(first.get("content"))
+
+
+def describe(conversation: Conversation) -> Turn:
+    """A title, and a list of the files with their lines."""
+    asked = conversation.task.text
+    task = asked.partition("# Task\n")[2].partition("\n")[0].strip()
+    parts = re.split(r"^(?=diff --git )", asked, flags=re.MULTILINE)[1:]
+    rows = []
+    for part in parts:
+        added, removed = line_counts(part)
+        if found := _FILE.match(part):
+            rows.append(f"- `{found[1]}`: {added} lines added, {removed} removed")
+    title = f"{task[:1].upper()}{task[1:70]}" or "Change the code"
+    return Turn("\n".join([title, "", "What the diff shows:", "", *rows]))

@@ -1,0 +1,328 @@
+"""A task that waits for a person: a question, leave for a command, a pause; and what ends it."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import pytest
+
+from bridge.errors import BridgeError
+from bridge.llm import ModelRequest
+from bridge.protocol import (
+    AgentEvent,
+    AnswerRequest,
+    ChatMode,
+    ErrorCode,
+    Leave,
+    MessageTakenUp,
+    Outcome,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
+    SessionStatus,
+    TaskFinished,
+    TaskPaused,
+    TaskRequest,
+    TaskResumed,
+    ToolFinished,
+    ToolStarted,
+)
+from bridge.replay import replay
+from bridge.turns import ModelTurn, ToolCall
+from tests.integration.session.conftest import (
+    Desk,
+    HangingStep,
+    OpenDesk,
+    calls,
+    message,
+    says,
+    task,
+)
+
+QUESTION = {"question": "Which database?", "options": ["Postgres", "MySQL", " Postgres "]}
+ASKS = calls("ask_user", QUESTION)
+PUBLISH = calls("run_command", {"command": ["npm", "publish", "--dry-run"]})
+T = TypeVar("T", bound=AgentEvent)
+
+
+def several(*wanted: tuple[str, dict[str, Any]]) -> ModelTurn:
+    made = [ToolCall(f"c{n}", name, json.dumps(said)) for n, (name, said) in enumerate(wanted)]
+    return ModelTurn(tool_calls=tuple(made))
+
+
+def only(events: Sequence[AgentEvent], kind: type[T]) -> T:
+    [found] = [event for event in events if isinstance(event, kind)]
+    return found
+
+
+async def question(desk: Desk, after: int = 0) -> QuestionAsked:
+    """The question, once the task waits for its answer."""
+    asked = (await desk.events(lambda event: isinstance(event, QuestionAsked), after))[-1]
+    assert isinstance(asked, QuestionAsked)
+    while desk.session.status().status is not SessionStatus.WAITING:
+        await asyncio.sleep(0)
+    return asked
+
+
+def told(desk: Desk, number: int) -> list[str]:
+    """What the tools gave, as the model was told in its n-th call."""
+    messages = desk.model.asked[number].messages
+    return [str(said["content"]) for said in messages if said["role"] == "tool"]
+
+
+async def test_a_plan_is_told_as_it_is(open_desk: OpenDesk) -> None:
+    items = [{"text": "look", "status": "done"}, {"text": " fix\nit "}, {"text": "  "}]
+    async with open_desk(calls("update_plan", {"items": items}), says("Done.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+    plan = only(events, PlanUpdated)
+    assert [(item.text, item.status) for item in plan.items] == [
+        ("look", "done"),
+        ("fix\\nit", "todo"),
+    ]
+    assert only(events, ToolFinished).summary == "1 of 2 done"
+
+
+@pytest.mark.parametrize("count", [21, 500])
+async def test_a_plan_without_end_is_refused(open_desk: OpenDesk, count: int) -> None:
+    items = [{"text": "x"}] * count
+    async with open_desk(calls("update_plan", {"items": items}), says("Done.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+    assert not any(isinstance(event, PlanUpdated) for event in events)
+    assert not only(events, ToolFinished).ok
+
+
+async def test_the_answer_of_a_person_is_the_result_of_the_call(open_desk: OpenDesk) -> None:
+    async with open_desk(ASKS, says("Postgres it is.")) as desk:
+        await desk.session.execute(task())
+        asked = await question(desk)
+        assert asked.options == ("Postgres", "MySQL")
+        assert desk.session.status().question_id == asked.question_id
+        answer = AnswerRequest(answer="Postgres", author="UANA")
+        assert (await desk.session.answer(asked.question_id, answer)).taken
+        events = await desk.finished("t1")
+        assert "Postgres" in told(desk, 1)[-1]
+        assert (await desk.session.answer(asked.question_id, answer)).taken
+        late = await desk.session.answer(
+            asked.question_id, AnswerRequest(answer="MySQL", author="UBEN")
+        )
+    assert (late.taken, late.answer, late.author) == (False, "Postgres", "UANA")
+    assert [type(event) for event in events if isinstance(event, ToolStarted | ToolFinished)] == [
+        ToolStarted,
+        ToolFinished,
+    ]
+    assert await replay(events, lambda _: None)
+
+
+async def test_a_question_survives_the_end_of_the_bridge(open_desk: OpenDesk) -> None:
+    step = several(
+        ("write_file", {"path": "a.txt", "content": "1"}),
+        ("ask_user", QUESTION),
+        ("read_file", {"path": "a.txt"}),
+    )
+    async with open_desk(step) as desk:
+        await desk.session.execute(task(max_steps=9))
+        asked = await question(desk)
+    for _ in range(2):
+        async with open_desk(prepare=False) as desk:
+            await desk.session.chat(message(1, ChatMode.QUEUE))
+            status = desk.session.status()
+            assert (status.status, status.step, status.queue) == (SessionStatus.WAITING, 1, 1)
+    async with open_desk(says("Done."), says("Also done."), prepare=False) as desk:
+        await desk.session.answer(asked.question_id, AnswerRequest(answer="MySQL"))
+        events = await desk.finished("t1")
+        results = told(desk, 0)
+        assert await desk.outcome("r1") is Outcome.COMPLETED
+    assert len(results) == 3
+    assert "MySQL" in results[1]
+    started = [event.call_id for event in events if isinstance(event, ToolStarted)]
+    finished = [event.call_id for event in events if isinstance(event, ToolFinished)]
+    assert started == finished == ["c0", "c1", "c2"]
+    assert not any(
+        event.outcome is not Outcome.COMPLETED
+        for event in events
+        if isinstance(event, TaskFinished)
+    )
+
+
+async def test_a_plain_message_answers_and_a_queued_one_waits(open_desk: OpenDesk) -> None:
+    async with open_desk(ASKS, says("Then so."), says("Later.")) as desk:
+        await desk.session.execute(task())
+        await question(desk)
+        await desk.session.chat(message(2, ChatMode.QUEUE))
+        assert desk.session.status().status is SessionStatus.WAITING
+        await desk.session.chat(message(1, text="both, please"))
+        events = await desk.finished("t1")
+        last = desk.model.asked[1].messages[-1]
+        await desk.finished("r2")
+    assert last["content"] == "both, please"
+    assert only(events, QuestionAnswered).message_id == "m1"
+    assert only(events, MessageTakenUp).message_id == "m1"
+
+
+async def test_what_was_said_just_before_is_read_before_anything_is_asked(
+    open_desk: OpenDesk,
+) -> None:
+    async def speaks(_request: ModelRequest) -> ModelTurn:
+        await desk.session.chat(message(1, text="use MySQL"))
+        return ASKS
+
+    async with open_desk(speaks, says("MySQL.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+    assert not any(isinstance(event, QuestionAsked) for event in events)
+    assert only(events, MessageTakenUp).message_id == "m1"
+
+
+async def test_an_interruption_ends_the_waiting(open_desk: OpenDesk) -> None:
+    async with open_desk(ASKS, says("Fine.")) as desk:
+        await desk.session.execute(task())
+        asked = await question(desk)
+        await desk.session.interrupt()
+        events = await desk.finished("t1")
+        assert desk.session.status().status is SessionStatus.IDLE
+        with pytest.raises(BridgeError) as caught:
+            await desk.session.answer(asked.question_id, AnswerRequest(answer="Postgres"))
+        assert caught.value.code is ErrorCode.NOT_FOUND
+        await desk.session.chat(message(1))
+        assert await desk.outcome("r1") is Outcome.COMPLETED
+    assert events[-1].type == "task_finished"
+    assert not only(events, ToolFinished).ok
+
+
+async def test_a_command_off_the_list_is_refused_unless_people_may_be_asked(
+    open_desk: OpenDesk,
+) -> None:
+    async with open_desk(PUBLISH, says("Refused.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+    assert not any(isinstance(event, QuestionAsked) for event in events)
+    assert "not allowed" in only(events, ToolFinished).result
+
+
+@pytest.mark.parametrize("answer", list(Leave))
+async def test_leave_is_for_exactly_one_command(open_desk: OpenDesk, answer: Leave) -> None:
+    env = {"command": ["env", "printf"]}
+    other = {"command": ["env", "printf", ""]}
+    steps = (*(calls("run_command", said) for said in (env, env, other)), says("Done."))
+    async with open_desk(*steps) as desk:
+        await desk.session.execute(task(approvals="ask"))
+        asked = await question(desk)
+        assert (asked.kind, asked.text, asked.step) == ("approval", "env printf", 1)
+        with pytest.raises(BridgeError) as caught:
+            await desk.session.answer(asked.question_id, AnswerRequest(answer="yes"))
+        assert caught.value.code is ErrorCode.INVALID_REQUEST
+        await desk.session.answer(asked.question_id, AnswerRequest(answer=answer))
+        again = await question(desk, after=asked.seq)
+        # Once is once; for the agent, the same command runs, and a changed one is a new question.
+        assert again.text == ("env printf" if answer is not Leave.AGENT else "env printf ''")
+        assert (again.fingerprint == asked.fingerprint) == (answer is not Leave.AGENT)
+        await desk.session.interrupt()
+        events = await desk.finished("t1")
+    ran = [event.exit_code for event in events if isinstance(event, ToolFinished)]
+    expected = {Leave.ONCE: [1, None], Leave.AGENT: [1, 1, None], Leave.REFUSE: [None, None]}
+    assert ran == expected[answer]
+
+
+async def test_leave_survives_restarts_and_holds_for_later_tasks(open_desk: OpenDesk) -> None:
+    env = calls("run_command", {"command": ["env", "true"]})
+    async with open_desk(env) as desk:
+        await desk.session.execute(task(approvals="ask"))
+        asked = await question(desk)
+    async with open_desk(says("Ran."), prepare=False) as desk:
+        await desk.session.answer(asked.question_id, AnswerRequest(answer=Leave.AGENT))
+        events = await desk.finished("t1")
+        assert only(events, ToolFinished).exit_code == 0
+    async with open_desk(env, says("Ran again."), prepare=False) as desk:
+        await desk.session.chat(message(1, approvals="ask"))
+        assert await desk.outcome("r1") is Outcome.COMPLETED
+        assert "Exit code 0" in told(desk, 1)[-1]
+
+
+async def test_a_message_instead_of_leave_runs_nothing(open_desk: OpenDesk) -> None:
+    async with open_desk(PUBLISH, says("As you say.")) as desk:
+        await desk.session.execute(task(approvals="ask"))
+        await question(desk)
+        await desk.session.chat(message(1, text="yes, do it"))
+        events = await desk.finished("t1")
+        assert "not run" in told(desk, 1)[-1]
+    assert only(events, ToolFinished).exit_code is None
+
+
+async def test_a_pause_waits_before_the_next_call_and_survives_a_restart(
+    open_desk: OpenDesk,
+) -> None:
+    async def pauses(_request: ModelRequest) -> ModelTurn:
+        desk.session.pause(TaskRequest(task_id="t1"))
+        return calls("list_directory", {})
+
+    async with open_desk(pauses) as desk:
+        await desk.session.execute(task())
+        await desk.events(lambda event: isinstance(event, TaskPaused))
+        with pytest.raises(BridgeError) as caught:
+            desk.session.pause(TaskRequest(task_id="t0"))
+        assert caught.value.code is ErrorCode.NOT_FOUND
+    async with open_desk(says("Done."), prepare=False) as desk:
+        assert desk.session.status().status is SessionStatus.WAITING
+        assert desk.model.asked == []
+        await desk.session.resume(TaskRequest(task_id="t1"))
+        events = await desk.finished("t1")
+        assert len(desk.model.asked) == 1
+    assert only(events, TaskPaused).step == 1
+    only(events, TaskResumed)
+    assert await replay(events, lambda _: None)
+
+
+async def test_a_reply_lets_a_paused_task_go_on(open_desk: OpenDesk) -> None:
+    async def pauses(_request: ModelRequest) -> ModelTurn:
+        desk.session.pause(TaskRequest(task_id="t1"))
+        return calls("list_directory", {})
+
+    async with open_desk(pauses, says("Done.")) as desk:
+        await desk.session.execute(task())
+        await desk.events(lambda event: isinstance(event, TaskPaused))
+        await desk.session.chat(message(1, text="go on"))
+        events = await desk.finished("t1")
+    assert only(events, MessageTakenUp).message_id == "m1"
+
+
+async def test_what_interrupts_is_done_next_and_joins_nothing(open_desk: OpenDesk) -> None:
+    hang = HangingStep()
+    async with open_desk(hang, says("This first."), says("That later.")) as desk:
+        await desk.session.execute(task())
+        await hang.reached.wait()
+        await desk.session.chat(message(1))
+        await desk.session.chat(message(2, ChatMode.QUEUE))
+        answers = [
+            await desk.session.chat(message(3, ChatMode.INTERRUPT, text="this")) for _ in range(2)
+        ]
+        assert answers[0].task_id == answers[1].task_id == "r3"
+        assert await desk.outcome("t1") is Outcome.INTERRUPTED
+        assert await desk.outcome("r3") is Outcome.COMPLETED
+        first = desk.model.asked[1].messages
+    assert "this" in [said["content"] for said in first]
+
+
+async def test_what_interrupts_finds_room_in_a_full_queue(open_desk: OpenDesk) -> None:
+    hang, again = HangingStep(), HangingStep()
+    async with open_desk(hang, again) as desk:
+        await desk.session.execute(task())
+        await hang.reached.wait()
+        for number in range(20):
+            await desk.session.chat(message(number, ChatMode.QUEUE))
+        with pytest.raises(BridgeError):
+            await desk.session.chat(message(20))
+        await desk.session.chat(message(21, ChatMode.INTERRUPT))
+        await again.reached.wait()
+        assert desk.session.status().task_id == "r21"
+
+
+async def test_the_files_before_a_question_that_waits_are_shown(open_desk: OpenDesk) -> None:
+    step = several(("write_file", {"path": "a.txt", "content": "1"}), ("ask_user", QUESTION))
+    async with open_desk(step) as desk:
+        await desk.session.execute(task())
+        await question(desk)
+        events = await desk.events(lambda event: isinstance(event, QuestionAsked))
+    assert [event.type for event in events if event.task_id][-1] == "question_asked"
