@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.commands import StartAgent, parse
-from playground.page.completion import OPTIONS, SUB_COMMANDS
+from playground.page.completion import OPTIONS, SHORTCUTS, SUB_COMMANDS
 from playground.page.demonstrations import DEMONSTRATIONS
 
 MANIFEST = (Path(__file__).parents[3] / "manifest.yml").read_text()
@@ -35,3 +35,9 @@ def test_every_word_of_the_manifest_is_offered() -> None:
     words = {word for word in hint.split(" | ")[1:] if word.isalpha()}
     assert words
     assert words <= {one.word for one in SUB_COMMANDS}
+
+
+def test_every_message_shortcut_of_the_manifest_is_offered() -> None:
+    named = re.findall(r"- name: (.+)\n +type: message\n +callback_id: (\w+)", MANIFEST)
+    assert named
+    assert named == [(one.about, one.word) for one in SHORTCUTS]

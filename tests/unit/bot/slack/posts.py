@@ -166,12 +166,14 @@ def _cards(words: Words) -> Mapping[str, TaskCard]:
 
 
 def _plan(words: Words) -> tuple[PlanItem, ...]:
-    return tuple(PlanItem(text=words.title[:200] or "none", status=status) for status in PlanStatus)
+    return tuple(
+        PlanItem(text=wire(words.title)[:200] or "none", status=status) for status in PlanStatus
+    )
 
 
 def _evidence(words: Words) -> Evidence:
     tests = Check(
-        command=words.short[:2_000],
+        command=wire(words.short)[:2_000],
         kind=CheckKind.TESTS,
         exit_code=0,
         duration_seconds=14.2,
@@ -181,7 +183,7 @@ def _evidence(words: Words) -> Evidence:
     )
     lint = Check(
         command="ruff check .",
-        working_directory=words.path[:1_000],
+        working_directory=wire(words.path)[:1_000],
         kind=CheckKind.LINT,
         exit_code=None,
         duration_seconds=30.0,
@@ -196,8 +198,8 @@ def _asked(words: Words, **fields: Any) -> QuestionAsked:
         question_id="q1",
         call_id="c1",
         kind=QuestionKind.QUESTION,
-        text=words.title[:2_000],
-        options=("Postgres", (words.summary[:75].strip() or "none")),
+        text=wire(words.title)[:2_000],
+        options=("Postgres", (wire(words.summary)[:75].strip() or "none")),
         step=7,
     )
     return asked.model_copy(update=fields)
@@ -207,13 +209,13 @@ def _questions(words: Words, agent: Agent, card: TaskCard) -> Mapping[str, Post]
     leave = _asked(
         words,
         kind=QuestionKind.APPROVAL,
-        text=words.short[:2_000],
+        text=wire(words.short)[:2_000],
         options=(),
-        working_directory=words.path[:1_000],
-        reason=words.error[:1_000],
+        working_directory=wire(words.path)[:1_000],
+        reason=wire(words.error)[:1_000],
     )
-    free = _asked(words, text=words.answer[:2_000], options=())
-    said = Closed("UANA", (words.summary[:75].strip() or "none"), 1_040.0)
+    free = _asked(words, text=wire(words.answer)[:2_000], options=())
+    said = Closed("UANA", (wire(words.summary)[:75].strip() or "none"), 1_040.0)
     made = {
         "question": VOICE.question(agent, card, _asked(words)),
         "question_in_words": VOICE.question(agent, card, free),
