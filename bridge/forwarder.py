@@ -30,9 +30,13 @@ class Forwarder:
     def listen(self, port: int, gateway: Gateway) -> int:
         """Take connections on this loopback port (0: a free one); the port. Raises OSError."""
         listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+        self.take(listener, gateway)
+        return int(listener.getsockname()[1])
+
+    def take(self, listener: socket.socket, gateway: Gateway) -> None:
+        """Take connections on a port that somebody has opened."""
         listener.setblocking(False)
         self._watch.selector.register(listener, READ, gateway)
-        return int(listener.getsockname()[1])
 
     def run(self) -> None:
         """Pass bytes on until the process ends."""
@@ -82,15 +86,21 @@ def main() -> int:
             "has to be set\n"
         )
         return 2
+    if gateway_socket:
+        gateways = {GATEWAY_PORT: Gateway(path=gateway_socket)}
+    else:
+        preamble = f"THREADSMITH {token}\n".encode()
+        gateways = {GATEWAY_PORT: Gateway(address=address, preamble=preamble)}
+    if egress_socket:
+        gateways[EGRESS_PORT] = Gateway(path=egress_socket)
+    opened = [int(number) for number in os.environ.get("FORWARDER_FDS", "").split(",") if number]
     forwarder = Forwarder()
     try:
-        if gateway_socket:
-            forwarder.listen(GATEWAY_PORT, Gateway(path=gateway_socket))
-        else:
-            preamble = f"THREADSMITH {token}\n".encode()
-            forwarder.listen(GATEWAY_PORT, Gateway(address=address, preamble=preamble))
-        if egress_socket:
-            forwarder.listen(EGRESS_PORT, Gateway(path=egress_socket))
+        for number in opened:
+            listener = socket.socket(fileno=number)
+            forwarder.take(listener, gateways.pop(listener.getsockname()[1]))
+        for port, gateway in gateways.items():
+            forwarder.listen(port, gateway)
         forwarder.run()
     except OSError as error:
         sys.stderr.write(f"threadsmith forwarder: {error}\n")

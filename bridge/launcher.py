@@ -16,7 +16,8 @@ from contextlib import suppress
 BRIDGE_USER = 10001
 RUNNER_USER = 10002
 _NOBODY = 65534
-_EGRESS = "http://127.0.0.1:3003"
+_GATEWAY_PORT, _EGRESS_PORT = 3002, 3003  # the forwarder's
+_EGRESS = f"http://127.0.0.1:{_EGRESS_PORT}"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CERTIFICATES = ("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "GIT_SSL_CAINFO")
 _RUNNER_NICE = 15  # the bridge answers while the tools take all the processor they get
@@ -36,6 +37,7 @@ class Launcher:
         self._names: dict[int, str] = {}
         self._started: dict[str, float] = {}
         self._bridge = 0
+        self._doors: list[socket.socket] = []
 
     def run(self) -> int:
         """Start everything, and return when the bridge has ended, with its exit status."""
@@ -45,10 +47,11 @@ class Launcher:
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        self._open_doors()
         self._start("bridge", self._become_bridge)
         self._theirs.close()
         self._start_runner()
-        if any(self._environ.get(name) for name in ("GATEWAY_SOCKET", "GATEWAY_ADDRESS")):
+        if self._doors:
             self._start("forwarder", self._become_forwarder)
         with selectors.DefaultSelector() as selector:
             selector.register(woken, selectors.EVENT_READ)
@@ -61,6 +64,12 @@ class Launcher:
                         return status
                 if self._ours in ready and not self._asked():
                     selector.unregister(self._ours)
+
+    def _open_doors(self) -> None:
+        """Open the forwarder's ports before anybody can ask: who comes before it does waits."""
+        if any(self._environ.get(name) for name in ("GATEWAY_SOCKET", "GATEWAY_ADDRESS")):
+            ports = [_GATEWAY_PORT, *([_EGRESS_PORT] if self._environ.get("EGRESS_SOCKET") else [])]
+            self._doors = [socket.create_server(("127.0.0.1", p), backlog=128) for p in ports]
 
     def _signalled(self, numbers: bytes) -> int | None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
@@ -131,7 +140,11 @@ class Launcher:
 
     def _become_forwarder(self) -> None:
         _drop_to(BRIDGE_USER, self._groups)
-        os.execve(sys.executable, [*_PYTHON, "bridge.forwarder"], dict(self._environ))
+        for door in self._doors:
+            os.set_inheritable(door.fileno(), True)
+        numbers = ",".join(str(door.fileno()) for door in self._doors)
+        environ = {**self._environ, "FORWARDER_FDS": numbers}
+        os.execve(sys.executable, [*_PYTHON, "bridge.forwarder"], environ)
 
     def _become_runner(self, connection: int) -> None:
         os.nice(_RUNNER_NICE)

@@ -67,5 +67,5 @@ async def test_a_budget_ends_the_task_and_a_press_adds_to_it(page: Page, stage: 
     await start(page, "limit")
     await page.sees("Budget used", THREAD, WORK_SECONDS)
     await page.click(f"{THREAD} button", "+$1")
-    await page.sees("of $1.05", THREAD, WORK_SECONDS)
+    await page.sees("of $1.15", THREAD, WORK_SECONDS)
     await stop(page, stage)

