@@ -87,19 +87,19 @@ def main() -> int:
         )
         return 2
     if gateway_socket:
-        gateways = {GATEWAY_PORT: Gateway(path=gateway_socket)}
+        doors = [(GATEWAY_PORT, Gateway(path=gateway_socket))]
     else:
         preamble = f"THREADSMITH {token}\n".encode()
-        gateways = {GATEWAY_PORT: Gateway(address=address, preamble=preamble)}
+        doors = [(GATEWAY_PORT, Gateway(address=address, preamble=preamble))]
     if egress_socket:
-        gateways[EGRESS_PORT] = Gateway(path=egress_socket)
+        doors.append((EGRESS_PORT, Gateway(path=egress_socket)))
     opened = [int(number) for number in os.environ.get("FORWARDER_FDS", "").split(",") if number]
     forwarder = Forwarder()
     try:
-        for number in opened:
-            listener = socket.socket(fileno=number)
-            forwarder.take(listener, gateways.pop(listener.getsockname()[1]))
-        for port, gateway in gateways.items():
+        # The launcher has opened the ports, in this order; on its own this process opens them.
+        for number, (_, gateway) in zip(opened, doors, strict=False):
+            forwarder.take(socket.socket(fileno=number), gateway)
+        for port, gateway in doors[len(opened) :]:
             forwarder.listen(port, gateway)
         forwarder.run()
     except OSError as error:

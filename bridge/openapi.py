@@ -15,7 +15,7 @@ from pydantic.json_schema import (
     models_json_schema,
 )
 
-from bridge.operations import EVENTS, OPERATIONS, PATCH, Operation
+from bridge.operations import BYTES, EVENTS, OPERATIONS, PATCH, Operation
 from bridge.protocol import KNOWN_EVENTS, PROTOCOL_VERSION, ErrorCode, WireError
 from bridge.server import INTERNAL_STATUS, STATUS_OF
 
@@ -132,7 +132,8 @@ def _described(operation: Operation, names: _Names) -> dict[str, Any]:
         ]
     if operation.request is not None:
         found["requestBody"] = {
-            "required": operation.request != PATCH,
+            # No bytes are an empty patch or an empty file.
+            "required": operation.request not in (PATCH, BYTES),
             "content": _content(operation.request, names, "validation"),
         }
     found["responses"] = _answers(operation, names)
