@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bridge.errors import BridgeError, ToolError
 from bridge.logs import set_up_logs
+from bridge.protocol import CheckRun
 from bridge.reaper import own_the_user
 from bridge.runner.errands import ERRAND, Done, Errand
 from bridge.runner.frames import BadFrameError, Head, framed, read_frame
@@ -110,8 +111,16 @@ def _as_json(errand: Errand, done: Done) -> object:
             "ok": done.value.ok,
             "exit_code": done.value.exit_code,
             "files_touched": [clean(path) for path in done.value.files_touched],
+            "check": _check(done.value.check),
         }
     return errand.answer.dump_python(done.value, mode="json")
+
+
+def _check(check: CheckRun | None) -> dict[str, object] | None:
+    if check is None:
+        return None
+    said = check.model_dump(mode="python")
+    return {key: clean(value) if isinstance(value, str) else value for key, value in said.items()}
 
 
 if __name__ == "__main__":

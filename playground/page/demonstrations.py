@@ -35,9 +35,9 @@ DEMONSTRATIONS = (
     Demonstration(
         "limit",
         "Run out of budget",
-        "A long review that is given fifteen cents, so it is stopped on the way.",
+        "A long review that is given five cents, so it is stopped on the way.",
         "The money is counted before each call; a press of a button gives it more.",
-        "demo/todo --budget 0.15 review every line of the code",
+        "demo/todo --budget 0.05 review every line of the code",
     ),
 )
 

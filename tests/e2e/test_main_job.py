@@ -51,6 +51,8 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
         "actions",
     ]
     assert "all pass" in answer["blocks"][0]["text"]
+    assert "unittest" in (said := answer["blocks"][1]["elements"][0]["text"])
+    assert "exit 0" in said
     [container] = stage.bot.containers()
     diff = docker("exec", "--user", "10002", container, "git", "-C", "/workspace", "diff")
     assert "+    return not item.done and item.due is not None and item.due < today" in diff

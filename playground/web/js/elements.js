@@ -188,7 +188,11 @@ function suggested(element, shared, held, change, context) {
       .catch((error) => toast(error.message));
     if (mine !== asked) return null;
     options = [...(answer?.options ?? []), ...(answer?.option_groups ?? []).flatMap((group) => group.options)].slice(0, 100);
-    return list.replaceChildren(...options.map((option) => h("option", { value: option.text.text })));
+    list.replaceChildren(...options.map((option) => h("option", { value: option.text.text })));
+    // Who knows the name types it whole, before the answer is here.
+    const typed = event.target.value;
+    const meant = options.find((option) => option.text.text === typed || option.value === typed);
+    return meant ? change(meant.value, event) : null;
   };
   const initial = element.initial_option?.text?.text ?? "";
   return [h("input", { ...shared, type: "text", list: list.id, autocomplete: "off", value: held ?? initial,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ToolError, WorkspaceError
-from bridge.protocol import ErrorCode
+from bridge.protocol import CheckKind, ErrorCode
 from bridge.runner.__main__ import serve
 from bridge.runner.distant import DistantRunner
 from bridge.runner.errands import CallTool, ReadHead
@@ -189,3 +189,12 @@ async def test_a_fault_inside_one_errand_leaves_the_others(desk: Desk) -> None:
     with pytest.raises(ToolError, match="no tool"):
         await desk.runner.perform(strange)
     assert "still" in (await desk.runner.perform(desk.command("echo", "still"))).value.text
+
+
+async def test_a_check_comes_back_as_it_was_recorded(desk: Desk) -> None:
+    desk.serve()
+    done = await desk.runner.perform(desk.command("python3", "-m", "unittest", "discover"))
+    check = done.value.check
+    assert check is not None
+    assert check.command == "python3 -m unittest discover"
+    assert (check.kind, check.exit_code) == (CheckKind.TESTS, done.value.exit_code)
