@@ -19,6 +19,32 @@ from bot.gateway.upstream_proxy import UpstreamProxies
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
+class Handlers:
+    """The connections that a server of the tests has taken; all have ended before a test does."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def around(
+        self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+        async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task
+            self._running.add(task)
+            try:
+                await serve(reader, writer)
+            finally:
+                self._running.discard(task)
+                writer.close()
+
+        return one
+
+    async def end(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=10)
+
+
 @dataclass
 class Names:
     """A resolver whose answers a test writes; the last of a name's answers stays."""
@@ -67,6 +93,7 @@ class Bench:
     private: tuple[str, ...] = ("127.0.0.2/32", "::1/128")
     proxies: dict[str, str] = field(default_factory=dict)
     port: int = 0
+    dialled: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Bench"]:
@@ -78,18 +105,26 @@ class Bench:
             frozenset({self.site.port}),
         )
         proxy = EgressProxy(dialer, lambda *one: self.denials.append(one), self.limits)
+        handlers = Handlers()
         server = await asyncio.start_server(
-            lambda reader, writer: proxy.serve("k3f9ab", reader, writer),
+            handlers.around(lambda reader, writer: proxy.serve("k3f9ab", reader, writer)),
             "127.0.0.1",
             0,
             limit=MAX_HEAD_BYTES,
         )
         async with server:
             self.port = server.sockets[0].getsockname()[1]
-            yield self
+            try:
+                yield self
+            finally:
+                for writer in self.dialled:
+                    writer.close()
+                await handlers.end()
 
     async def dial(self) -> Streams:
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.dialled.append(writer)
+        return reader, writer
 
     async def say(self, *lines: str, body: bytes = b"") -> bytes:
         """Send a head, read to the end."""
@@ -112,17 +147,19 @@ class Bench:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    site = Site()
+    site, handlers = Site(), Handlers()
     server = await asyncio.start_server(site.serve, ["127.0.0.2", "127.0.0.3"], 0)
     # The same port at both addresses.
     first = server.sockets[0].getsockname()[1]
     server.close()
-    server = await asyncio.start_server(site.serve, ["127.0.0.2", "127.0.0.3", "::1"], first)
+    serve = handlers.around(site.serve)
+    server = await asyncio.start_server(serve, ["127.0.0.2", "127.0.0.3", "::1"], first)
     site.port = first
     names = Names({"a.test": [["127.0.0.2"]], "v6.test": [["::1"]], "in.test": [["127.0.0.3"]]})
     limits = EgressLimits(head_seconds=0.3, idle_seconds=0.5, total_seconds=5)
     async with server:
         yield Bench(names, site, limits)
+        await handlers.end()
 
 
 async def test_a_plain_request_reaches_a_name_on_the_list(bench: Bench) -> None:
