@@ -77,7 +77,7 @@ async def test_the_form_and_the_shortcut_of_a_message_do_what_the_command_and_th
     await command(page, "/agent")
     await page.has("dialog[open]")
     await page.type("demo/todo")
-    await page.until("document.querySelector('dialog datalist option')")  # the search answered
+    await page.until("!!document.querySelector('dialog datalist option')")  # the search answered
     await page.press("Tab", times=3)
     await page.type("a long task from a form")
     await page.click("dialog button", "Start")
