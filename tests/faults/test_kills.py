@@ -72,7 +72,7 @@ def _tell(stories: Stories) -> None:
     stories.add("minded", minded, lambda c: c.task.text == REPLY)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 async def test_forty_kills_at_random_points_leave_every_thread_complete_in_order_and_nothing_twice(
     stage: Stage, leftovers: None
 ) -> None:
