@@ -16,6 +16,7 @@ from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.home_desk import HomeDesk
 from bot.slack.look_desk import LookDesk
+from bot.slack.model_desk import ModelDesk
 from bot.slack.publish_desk import PublishDesk
 from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
@@ -35,6 +36,7 @@ class Desks:
     home: HomeDesk
     results: ResultsDesk
     publish: PublishDesk
+    models: ModelDesk
 
 
 def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
@@ -64,4 +66,5 @@ def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
     buttons = ButtonsDesk(service, gate, aside)
     publish = PublishDesk(buttons, publishing, world, client, workspace_url)
     home = HomeDesk(service, gate, client, workspace_url=workspace_url)
-    return Desks(words, starting, buttons, secrets, home, results, publish)
+    models = ModelDesk(service, gate, client, service.hide)
+    return Desks(words, starting, buttons, secrets, home, results, publish, models)

@@ -4,7 +4,17 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.desks import Desks
 from bot.slack.inbox import Inbox
-from bot.slack.listeners import buttons, home, messages, results, secrets, slash, start, stop
+from bot.slack.listeners import (
+    buttons,
+    home,
+    messages,
+    models,
+    results,
+    secrets,
+    slash,
+    start,
+    stop,
+)
 
 
 def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction: str) -> None:
@@ -17,3 +27,4 @@ def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction:
     secrets.register(app, desks.secrets, inbox)
     home.register(app, desks.home, desks.words, inbox)
     results.register(app, desks.results, desks.publish, inbox)
+    models.register(app, desks.models, inbox)
