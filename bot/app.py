@@ -34,7 +34,7 @@ from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
-from bot.runtime.sealing import is_sealed
+from bot.runtime.sealing import why_open
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
 from bot.slack.desks import open_desks
@@ -236,10 +236,11 @@ async def _gateway(
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():
         await gateway.open(agent.id, agent.repo)
-    if await is_sealed(runtime.why_not_sealed, settings):
-        await gateway.start_sealed()
-    else:
+    if reason := await why_open(runtime.why_not_sealed, settings):
+        logger.warning("the containers' network is open: %s", reason)
         await gateway.start(settings.gateway_host or await runtime.network_gateway())
+    else:
+        await gateway.start_sealed()
     try:
         yield gateway
     finally:

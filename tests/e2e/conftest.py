@@ -113,6 +113,15 @@ class Bot:
         label = f"label=threadsmith.instance={self.instance}"
         return docker("ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
 
+    def sockets(self, container: str) -> Path:
+        """The folder of sockets that a sealed container of this bot shares with it."""
+        [facts] = json.loads(docker("inspect", container))
+        assert facts["HostConfig"]["NetworkMode"] == "none"
+        agent_id = str(facts["Config"]["Labels"]["threadsmith.agent"])
+        folder = self.data_dir / "sockets" / agent_id
+        assert folder.is_dir()
+        return folder
+
     def volumes(self) -> list[str]:
         label = f"label=threadsmith.instance={self.instance}"
         return docker("volume", "ls", "--quiet", "--filter", label).split()
