@@ -53,6 +53,10 @@ class Bot:
     def instance(self) -> str:
         return (self.data_dir / "instance").read_text().strip()
 
+    def command(self) -> list[str]:
+        """What the process is; another test has it as another user's."""
+        return [sys.executable, "-m", "bot"]
+
     async def start(self) -> None:
         await self.spawn()
         await self.says("ready", READY_SECONDS)
@@ -61,9 +65,7 @@ class Bot:
         """Start the process, and do not wait for it to be ready."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "OPENROUTER"))}
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot",
+            *self.command(),
             env={**clean, "PYTHONPATH": str(ROOT), **self.environment},
             stderr=asyncio.subprocess.PIPE,
             cwd=self.data_dir,
