@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,7 +213,12 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
 def leftovers(stage: Stage) -> Iterator[None]:
     """Nothing may be left in the engine after the test."""
     yield
-    left = [*stage.bot.containers(), *stage.bot.volumes()]
+    until = time.monotonic() + 5
+    # The volumes go after the container, whose end is what the test has waited for.
+    while left := [*stage.bot.containers(), *stage.bot.volumes()]:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.1)  # the engine has no event that this client could await
     if left:
         stage.bot.remove_agents()  # the next test starts with nothing all the same
     assert left == []
