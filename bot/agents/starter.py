@@ -32,7 +32,7 @@ class Origin:
 
     `claim` tells this one input from all others, so that it has one effect however often it is
     handed over: a message's ts, or what identifies a command or a form. `thread_ts` is the thread
-    that the agent lives in; None where the agent opens one.
+    that the agent lives in; None where the agent opens one. `name` is what Slack calls the user.
     """
 
     team: str
@@ -41,6 +41,7 @@ class Origin:
     claim: str = ""
     thread_ts: str | None = None
     client_msg_id: str | None = None
+    name: str = ""
 
 
 class Starter:
@@ -128,6 +129,7 @@ class Starter:
             max_steps=command.max_steps or self._world.settings.agent_max_steps,
             budget_nano=command.budget_nano or self._default_budget(),
             started_by=origin.user,
+            starter_name=origin.name,
             created_at=self._world.clock(),
         )
 
