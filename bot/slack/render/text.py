@@ -21,7 +21,9 @@ _AT_WORD = re.compile(r"@(?=(?:channel|here|everyone)\b)")
 _LABELLED = re.compile(r"<(?:[a-z][a-z0-9+.-]*:[^|>\s]*)\|([^>]*)>")
 _BARE_LINK = re.compile(r"<(?:mailto:)?((?:[a-z][a-z0-9+.-]*:)?[^|>@#!\s][^|>\s]*)>")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
-_NO_BREAK = "\u200b"
+NO_BREAK = "\u200b"
+# A shorter time is not worth a word.
+SHOWN_SECONDS = 0.05
 
 
 def escaped(text: str) -> str:
@@ -44,7 +46,7 @@ def code(text: str, limit: int = 80) -> str:
 def line(text: str, limit: int) -> str:
     """Text of others on one line of an mrkdwn string, its own formatting marks defused."""
     plain_line = cut(" ".join(text.split()), limit)
-    return re.sub(r"([*_~`])", rf"{_NO_BREAK}\1", escaped(plain_line))
+    return re.sub(r"([*_~`])", rf"{NO_BREAK}\1", escaped(plain_line))
 
 
 def cut(text: str, limit: int) -> str:
@@ -55,7 +57,7 @@ def cut(text: str, limit: int) -> str:
 def model_markdown(text: str) -> str:
     """A model's markdown for a markdown block: it keeps its look and pings nobody."""
     clean = _CONTROLS.sub("", text)
-    return _AT_WORD.sub(f"@{_NO_BREAK}", _PING.sub(f"<{_NO_BREAK}", clean))
+    return _AT_WORD.sub(f"@{NO_BREAK}", _PING.sub(f"<{NO_BREAK}", clean))
 
 
 def plain(text: str) -> str:

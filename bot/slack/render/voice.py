@@ -38,14 +38,20 @@ REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 class SlackVoice:
     """The posts of an agent; `stop_reaction` is the emoji's name without colons.
 
-    `holds_secret` tells whether there is a known secret in a file's content.
+    `holds_secret` tells whether there is a known secret in a file's content; `native`: cards have
+    Slack's own blocks for plans and tool calls, and plain ones for where these are refused.
     """
 
     def __init__(
-        self, stop_reaction: str, holds_secret: Callable[[bytes], bool] = lambda _: False
+        self,
+        stop_reaction: str,
+        holds_secret: Callable[[bytes], bool] = lambda _: False,
+        *,
+        native: bool = True,
     ) -> None:
         self._stop_reaction = stop_reaction
         self._holds_secret = holds_secret
+        self._native = native
 
     def root(self, agent: Agent) -> Post:
         """The message that starts the thread; in a thread that exists it is a reply."""
@@ -64,9 +70,11 @@ class SlackVoice:
 
     def card(self, agent: Agent, card: TaskCard) -> Post:
         """The live card of a task; a line once the task has ended."""
-        text, blocks = card_blocks(agent, card)
+        text, plain = card_blocks(agent, card)
+        _, blocks = card_blocks(agent, card, native=self._native)
         post = _message(agent, f"card:{card.task_id}", text, blocks, Priority.PROGRESS)
-        return replace(post, beneath=True)
+        payload = post.payload if blocks == plain else {**post.payload, "plain": plain}
+        return replace(post, payload=payload, beneath=True)
 
     def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
         """What one step of a task did, as a message of its own."""
