@@ -56,10 +56,6 @@ class Sessions:
         else:
             self._changed.pop(agent.id, None)
 
-    def forget(self, agent_id: str) -> None:
-        """Say the status of this agent anew, whatever was said last."""
-        self._shown.pop(agent_id, None)
-
     async def serve(self) -> None:
         """Tell Slack of changes, the newest of each agent, until cancelled."""
         never = asyncio.Event()

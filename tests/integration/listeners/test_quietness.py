@@ -15,7 +15,7 @@ from bot.agents.service import Origin, Reply
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.settings_command import SetRule
 from bot.slack.outbox import Outbox
-from bridge.protocol import StepStarted, ToolFinished, ToolStarted
+from bridge.protocol import AgentEvent, StepStarted, ToolFinished, ToolStarted
 from playground.feed import Feed
 from playground.slack.hub import Hub
 from playground.slack.person import Person
@@ -54,6 +54,22 @@ class Scene:
         found = await self.stage.reaches(agent.id, AgentStatus.IDLE)
         await self.sent()
         return found
+
+    async def working(self, *events: AgentEvent) -> Agent:
+        """An agent of @ana in #general at its first task, in which this has happened."""
+        origin = Origin(TEAM_ID, GENERAL, "U00000ANA", "trigger-1", name="Ana")
+        agent = await self.stage.service.start(COMMAND, origin)
+        assert agent
+        agent = await self.stage.reaches(agent.id, AgentStatus.WORKING)
+        await self.push(agent, *events)
+        return agent
+
+    async def push(self, agent: Agent, *events: AgentEvent) -> None:
+        """The bridge tells of this, and it is shown."""
+        made = [event.model_copy(update={"task_id": agent.task_id}) for event in events]
+        self.stage.bridge.push(agent.id, *made)
+        await self._stored(agent.id)
+        await self.sent()
 
     async def turn(self, agent: Agent, answer: str = "All of it is done.") -> None:
         """@ana replies; the agent takes three steps with a tool each, and answers."""
