@@ -12,11 +12,11 @@ from bot.domain.attachment import MAX_FILES
 from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
 from bot.domain.budget import nano_of
-from bot.domain.commands import StartAgent, title_of
 from bot.domain.limits import HOUR_SECONDS, Limits, start_refusal
 from bot.domain.message import FIRST, Message
 from bot.domain.policy import ChannelRules, HouseRules, place_refusal
 from bot.domain.preferences import Preferences
+from bot.domain.start_command import StartAgent, title_of
 from bot.errors import ChannelUnavailable, NotAllowed
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.attachment import Attachment, SharedFile, sorted_out
-from bot.domain.commands import is_stop
+from bot.domain.replies import is_stop
 from bot.slack.render.text import plain
 
 # A person's own words; every other subtype is housekeeping (joins, edits, deletions, bots).

@@ -10,10 +10,11 @@ from bot.agents.gate import Gate
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import ThreadRef
 from bot.domain.background import Opening
-from bot.domain.commands import Command, StartAgent, parse
+from bot.domain.commands import Command, parse
 from bot.domain.help_text import EXAMPLE, WELCOME
 from bot.domain.policy import Action
 from bot.domain.preferences import Preferences
+from bot.domain.start_command import StartAgent
 from bot.errors import InvalidCommand
 from bot.logs import log_scope
 from bot.slack.aside import Aside, Tell
