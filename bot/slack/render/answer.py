@@ -21,6 +21,7 @@ from bot.slack.render.card import (
     cost_of,
 )
 from bot.slack.render.evidence import evidence_line
+from bot.slack.render.splitting import split_markdown
 from bot.slack.render.text import (
     MAX_FALLBACK_CHARS,
     code,
@@ -30,7 +31,6 @@ from bot.slack.render.text import (
     model_markdown,
     money,
     seconds,
-    split_markdown,
 )
 from bridge.protocol import ErrorCode, Outcome
 
