@@ -5,7 +5,7 @@ from dataclasses import replace
 from bot.agents.reading import Reading
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
-from bot.domain.commands import reply_model
+from bot.domain.replies import reply_model
 from bot.errors import UserError
 
 # What a task at work is told when the person says nothing beyond the model's name.
