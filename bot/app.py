@@ -34,12 +34,11 @@ from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
-from bot.runtime.sealing import is_sealed
+from bot.runtime.sealing import why_open
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
-from bot.slack.desks import open_desks
+from bot.slack.desks import Desks, open_desks
 from bot.slack.files import SlackFiles
-from bot.slack.home_desk import HomeDesk
 from bot.slack.identity import identify, slack_client
 from bot.slack.inbox import Inbox
 from bot.slack.incoming import is_urgent
@@ -71,7 +70,7 @@ class Parts:
     inbox: Inbox
     outbox: Outbox
     catch_up: CatchUp
-    home: HomeDesk
+    desks: Desks
     doctor: Doctor
     denials: Denials
 
@@ -93,7 +92,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
         recovering = group.create_task(parts.recovery.run())
         pruning = group.create_task(_prune_for_ever(parts.store))
         catching_up = group.create_task(parts.catch_up.serve())
-        showing = group.create_task(parts.home.serve())
+        showing = group.create_task(parts.desks.serve())
         admitting = group.create_task(parts.fleet.admit_for_ever())
         telling = group.create_task(parts.denials.run())
         # What was stored is older than anything that is about to arrive.
@@ -124,7 +123,9 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         await runtime.check(settings.bridge_image)
         stack.push_async_callback(_tidy, runtime)
         session = await stack.enter_async_context(_session())
-        voice = SlackVoice(settings.slack_stop_reaction, redact.holds)
+        voice = SlackVoice(
+            settings.slack_stop_reaction, redact.holds, native=settings.slack_plan_blocks
+        )
         gateway = await stack.enter_async_context(
             _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
         )
@@ -178,7 +179,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             ),
             workspace_url=identity.workspace_url,
         )
-        store.on_saved = desks.home.changed
+        store.on_saved = desks.changed
         stop_reaction = settings.slack_stop_reaction
         inbox_rows = points.around("inbox", store.inbox_rows)
         inbox = Inbox(inbox_rows, lambda body: is_urgent(body, stop_reaction))
@@ -200,7 +201,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             inbox,
             outbox,
             catch_up,
-            desks.home,
+            desks,
             doctor,
             denials,
         )
@@ -236,10 +237,11 @@ async def _gateway(
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():
         await gateway.open(agent.id, agent.repo)
-    if await is_sealed(runtime.why_not_sealed, settings):
-        await gateway.start_sealed()
-    else:
+    if reason := await why_open(runtime.why_not_sealed, settings):
+        logger.warning("the containers' network is open: %s", reason)
         await gateway.start(settings.gateway_host or await runtime.network_gateway())
+    else:
+        await gateway.start_sealed()
     try:
         yield gateway
     finally:

@@ -8,8 +8,8 @@ from bot.agents.fleet import Fleet
 from bot.agents.reading import Reading
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
-from bot.domain.commands import reply_model
 from bot.domain.message import PRESSED, Message
+from bot.domain.replies import reply_model
 from bot.errors import UserError
 
 # What a task at work is told when the person says nothing beyond the model's name.

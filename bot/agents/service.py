@@ -24,9 +24,10 @@ from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.attachment import Attachment
 from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
-from bot.domain.commands import StartAgent, is_restart
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
+from bot.domain.replies import is_restart
+from bot.domain.start_command import StartAgent
 from bot.errors import BotError, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 

@@ -9,11 +9,11 @@ from bot.slack.listeners import (
     home,
     messages,
     models,
-    results,
     secrets,
     slash,
     start,
     stop,
+    windows,
 )
 
 
@@ -23,8 +23,8 @@ def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction:
     start.register(app, desks.starting, inbox)
     messages.register(app, desks.words, inbox)
     stop.register(app, desks.words, inbox, stop_reaction)
-    buttons.register(app, desks.buttons, desks.words, inbox)
+    buttons.register(app, desks, inbox)
     secrets.register(app, desks.secrets, inbox)
     home.register(app, desks.home, desks.words, inbox)
-    results.register(app, desks.results, desks.publish, inbox)
+    windows.register(app, desks.results, inbox)
     models.register(app, desks.models, inbox)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
-from bot.domain.commands import MAX_TASK_CHARS, StartAgent, checked_task
 from bot.domain.settings_command import checked_model
+from bot.domain.start_command import MAX_TASK_CHARS, StartAgent, checked_task
 from bot.errors import InvalidCommand
 from bot.slack.render.blocks import MOST_OPTIONS, OPTION_CHARS, option
 from bot.slack.render.text import cut
