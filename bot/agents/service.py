@@ -26,6 +26,7 @@ from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
+from bot.domain.quoting import code
 from bot.domain.replies import is_restart
 from bot.domain.start_command import StartAgent
 from bot.errors import BotError, UserError
@@ -197,7 +198,7 @@ class AgentService:
         """The agent with this id; raises UserError when there is none."""
         agent = await self._world.store.agent(agent_id)
         if agent is None:
-            raise UserError(f"There is no agent `{agent_id[:20]}`. `/agent list` shows them.")
+            raise UserError(f"There is no agent {code(agent_id, 20)}. `/agent list` shows them.")
         return agent
 
     async def of_team(self, agent_id: str, team: str) -> Agent | None:

@@ -12,6 +12,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from bot.domain.budget import Price
+from bot.domain.quoting import code
 from bot.errors import ModelUnusable
 from bot.gateway.relay import BodyTooLargeError, read_bounded
 
@@ -87,9 +88,9 @@ class Catalogue:
         listing = _found(models, model)
         if listing is None:
             near = difflib.get_close_matches(model, list(models), _NEAR_MATCHES, 0.4)
-            hint = " Did you mean " + " or ".join(f"`{name}`" for name in near) + "?"
+            hint = " Did you mean " + " or ".join(code(name) for name in near) + "?"
             raise ModelUnusable(
-                f"The model provider knows no model `{model[:200]}`.{hint if near else ''}"
+                f"The model provider knows no model {code(model, 200)}.{hint if near else ''}"
             )
         if listing.parameters is not None and "tools" not in listing.parameters:
             raise ModelUnusable(
