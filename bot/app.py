@@ -34,7 +34,7 @@ from bot.gateway.key_check import KeyCheck
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
-from bot.runtime.sealing import is_sealed
+from bot.runtime.sealing import why_open
 from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
 from bot.slack.desks import Desks, open_desks
@@ -190,7 +190,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             bot_user_id=identity.bot_user_id,
             stop_reaction=stop_reaction,
         )
-        store.retention.keep_days = settings.retention_days
+        store.retention.keep(settings.retention_days, settings.usage_days)
         app = _bolt(settings, client, Sealing(keyring.seal, redact.known), inbox)
         register_listeners(app, desks, inbox, stop_reaction)
         yield Parts(
@@ -237,10 +237,11 @@ async def _gateway(
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():
         await gateway.open(agent.id, agent.repo)
-    if await is_sealed(runtime.why_not_sealed, settings):
-        await gateway.start_sealed()
-    else:
+    if reason := await why_open(runtime.why_not_sealed, settings):
+        logger.warning("the containers' network is open: %s", reason)
         await gateway.start(settings.gateway_host or await runtime.network_gateway())
+    else:
+        await gateway.start_sealed()
     try:
         yield gateway
     finally:

@@ -29,6 +29,7 @@ from bot.slack.render.evidence import evidence_markdown
 from bot.slack.render.form import Draft, FormPlace, read_form, repository_options, start_form
 from bot.slack.render.home import closed_view, defaults_form, home_view, read_defaults
 from bot.slack.render.lists import agent_line, list_text, offers_text
+from bot.slack.render.model_form import model_options
 from bot.slack.render.published import pull_state, pushed_text
 from bot.slack.render.report import report_text
 from bot.slack.render.secrets import read_secret_form, secret_form, secrets_list
@@ -160,7 +161,11 @@ def form_errors(words: Words) -> Mapping[str, str]:
         **{f"secret_{n}": text for n, text in read_secret_form(secret, "T1", "UANA")[1].items()},
         **{
             f"option_{number}": option["text"]["text"]
-            for number, option in enumerate(repository_options(["acme/api"], words.title))
+            for number, option in enumerate(
+                repository_options(["acme/api"], words.title)
+                + model_options([ModelOffer(words.model)], "")
+                + model_options([ModelOffer("acme/one")], words.title)
+            )
         },
     }
 

@@ -105,7 +105,7 @@ def rendering() -> Iterator[tuple[str, CodeType]]:
 # They take apart what Slack sends, or make no text: a picture, a table of a spreadsheet, a number.
 READERS = {
     "place_of", "ref_of_button", "plain", "usage_chart", "usage_csv", "unpacked", "packed",
-    "ranking", "fallback",
+    "ranking", "fallback", "chosen_model",
 }  # fmt: skip
 
 
