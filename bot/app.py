@@ -190,7 +190,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             bot_user_id=identity.bot_user_id,
             stop_reaction=stop_reaction,
         )
-        store.retention.keep_days = settings.retention_days
+        store.retention.keep(settings.retention_days, settings.usage_days)
         app = _bolt(settings, client, Sealing(keyring.seal, redact.known), inbox)
         register_listeners(app, desks, inbox, stop_reaction)
         yield Parts(

@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     secrets_key: SecretStr = SecretStr("")
     retention_days: float = Field(default=30.0, ge=1, le=36_500)
+    usage_days: float = Field(default=90.0, ge=2, le=36_500)
     log_level: str = "INFO"
     crash_at: str = ""
 

@@ -22,6 +22,7 @@ from bot.domain.commands import (
 from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import HELP
 from bot.domain.policy import Action
+from bot.domain.quoting import escaped
 from bot.domain.settings_command import SetMine, SetRule
 from bot.domain.start_command import StartAgent
 from bot.domain.usage_command import ShowUsage
@@ -29,7 +30,7 @@ from bot.logs import log_scope
 from bot.slack.aside import Aside, Tell
 from bot.slack.incoming import PersonMessage, RevisedMessage
 from bot.slack.look_desk import LookDesk
-from bot.slack.render.text import escaped, plain
+from bot.slack.render.text import plain
 from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.start_desk import StartDesk
 from bot.slack.thread_desk import ThreadDesk

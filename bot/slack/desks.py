@@ -18,6 +18,7 @@ from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.home_desk import HomeDesk
 from bot.slack.look_desk import LookDesk
+from bot.slack.model_desk import ModelDesk
 from bot.slack.publish_desk import PublishDesk
 from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
@@ -38,6 +39,7 @@ class Desks:
     home: HomeDesk
     results: ResultsDesk
     publish: PublishDesk
+    models: ModelDesk
     sessions: Sessions
 
     def changed(self, agent: Agent) -> None:
@@ -79,5 +81,6 @@ def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
     buttons = ButtonsDesk(service, gate, aside)
     publish = PublishDesk(buttons, publishing, world, client, workspace_url)
     home = HomeDesk(service, gate, client, workspace_url=workspace_url)
+    models = ModelDesk(service, gate, client, service.hide)
     sessions = Sessions(client, enabled=settings.slack_agent_sessions)
-    return Desks(words, starting, buttons, secrets, home, results, publish, sessions)
+    return Desks(words, starting, buttons, secrets, home, results, publish, models, sessions)

@@ -17,6 +17,7 @@ from bot.domain.settings_command import SetMine
 from bot.errors import BotError, UserError
 from bot.slack.pace import Clock, MonotonicClock
 from bot.slack.render.home import closed_view, defaults_form, home_view
+from bot.slack.render.text import below_field
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class HomeDesk:
             try:
                 await self._service.rulebook.set_mine(SetMine(name, value), user, team)
             except UserError as error:
-                errors[name] = error.user_text.replace("`", "")
+                errors[name] = below_field(error)
         return errors
 
     async def _show(self, team: str, user: str) -> None:

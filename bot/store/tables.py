@@ -210,6 +210,7 @@ usage = Table(
     Column("source", Words, nullable=False),
     Column("at", Double, nullable=False),
     Column("paid_by", Words, nullable=False, server_default=text("'deployment'")),
+    Column("calls", BigInteger, nullable=False, server_default=text("1")),
     Index(None, "agent_id"),
     Index(None, "at"),
 )

@@ -4,7 +4,17 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.desks import Desks
 from bot.slack.inbox import Inbox
-from bot.slack.listeners import buttons, home, messages, secrets, slash, start, stop, windows
+from bot.slack.listeners import (
+    buttons,
+    home,
+    messages,
+    models,
+    secrets,
+    slash,
+    start,
+    stop,
+    windows,
+)
 
 
 def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction: str) -> None:
@@ -17,3 +27,4 @@ def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction:
     secrets.register(app, desks.secrets, inbox)
     home.register(app, desks.home, desks.words, inbox)
     windows.register(app, desks.results, inbox)
+    models.register(app, desks.models, inbox)
