@@ -82,11 +82,11 @@ def test_a_paused_container_counts_as_running(state: str, running: bool) -> None
 def test_sizes_are_those_of_this_deployment_by_agent() -> None:
     ours = {"threadsmith.instance": "one"}
 
-    def volume(agent: str, instance: str, size: int) -> dict[str, object]:
+    def volume(agent: str, instance: str, size: int) -> dict[str, Any]:
         labels = {"threadsmith.agent": agent, "threadsmith.instance": instance}
         return {"Labels": labels, "UsageData": {"Size": size}}
 
-    items = [
+    items: list[dict[str, Any]] = [
         volume("k3f9ab", "one", 5),
         volume("k3f9ab", "one", 7),
         volume("p7qdxy", "one", -1),  # not measured
