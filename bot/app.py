@@ -47,6 +47,7 @@ from bot.slack.outbox import Outbox
 from bot.slack.people import SlackPeople
 from bot.slack.render.voice import SlackVoice
 from bot.slack.sealing import Sealing
+from bot.slack.undelivered import Undelivered
 from bot.store.owner import owned
 from bot.store.store import SqlStore
 from bot.vault import open_vault
@@ -139,7 +140,7 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
             points.around("outbox", store.outbox_rows),
             slack,
             bot_name=identity.bot_name,
-            on_dead=_undeliverable,
+            on_dead=Undelivered(store, voice, slack).note,
         )
         store.on_enqueued = outbox.wake
         doctor = Doctor(settings, session, runtime)
@@ -304,10 +305,6 @@ async def _tidy(runtime: DockerRuntime) -> None:
         await runtime.forget_network()
     except BotError as error:
         logger.warning("the network of this deployment is still there: %s", error)
-
-
-async def _undeliverable(agent_id: str, key: str, code: str) -> None:
-    logger.error("%s of agent %s will never be shown: %s", key, agent_id, code)
 
 
 def instance_id(data_dir: Path) -> str:

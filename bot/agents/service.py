@@ -166,9 +166,14 @@ class AgentService:
         await tx.save_agent(starting)
         return starting
 
-    async def interrupt(self, agent_id: str) -> None:
-        """End the running task; container, workspace and conversation stay."""
+    async def interrupt(self, agent_id: str, task_id: str | None = None) -> None:
+        """End the running task; container, workspace and conversation stay.
+
+        Raises UserError when it is not `task_id` that runs.
+        """
         agent = await self._alive(agent_id)
+        if task_id is not None:
+            await self.control.check_open(agent, task_id)
         address = await self._address(agent)
         if address is None:
             raise UserError("The agent is still starting. Stop it, or wait a moment.")
