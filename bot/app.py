@@ -118,6 +118,8 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         stack.push_async_callback(store.close)
         store.hide = redact
         keyring = await _keyring(store, settings, redact)
+        points = CrashPoints(settings.crash_at)
+        watched = points.around("store", store)
         runtime = await stack.enter_async_context(
             DockerRuntime(instance_id(data_dir), engine_runtime=settings.container_runtime)
         )
@@ -126,13 +128,14 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         session = await stack.enter_async_context(_session())
         voice = SlackVoice(settings.slack_stop_reaction, redact.holds)
         gateway = await stack.enter_async_context(
-            _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
+            _gateway(
+                settings, session, store, keyring, Accountant(watched, voice, settings), runtime
+            )
         )
-        denials = Denials(store, voice)
+        denials = Denials(watched, voice)
         gateway.denied = denials.note
         client = slack_client(settings, session)
         identity = await identify(client)
-        points = CrashPoints(settings.crash_at)
         slack = points.around("slack", client)
         outbox = Outbox(
             points.around("outbox", store.outbox_rows),
@@ -144,11 +147,11 @@ async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Part
         doctor = Doctor(settings, session, runtime)
         world = World(
             settings=settings,
-            store=points.around("store", store),
+            store=watched,
             outbox=outbox,
             runtime=points.around("runtime", runtime),
             bridge=points.around("bridge", HttpBridge(session, hide=redact)),
-            gateway=gateway,
+            gateway=points.around("gateway", gateway),
             voice=voice,
             bridge_token=redact.hiding(gateway.tokens.bridge_token),
             variables=keyring.variables,
