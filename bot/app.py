@@ -40,7 +40,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
         recovering = group.create_task(parts.recovery.run())
         pruning = group.create_task(_prune_for_ever(parts.store))
         catching_up = group.create_task(parts.catch_up.serve())
-        showing = group.create_task(parts.home.serve())
+        showing = group.create_task(parts.desks.serve())
         admitting = group.create_task(parts.fleet.admit_for_ever())
         telling = group.create_task(parts.denials.run())
         # What was stored is older than anything that is about to arrive.

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     slack_http_host: str = "127.0.0.1"
     slack_http_port: int = Field(default=3000, ge=0, le=65_535)
     slack_stop_reaction: str = "octagonal_sign"
+    slack_plan_blocks: bool = True
+    slack_agent_sessions: bool = False
 
     # Model
     openrouter_api_key: SecretStr = SecretStr("")
@@ -111,6 +113,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     secrets_key: SecretStr = SecretStr("")
     retention_days: float = Field(default=30.0, ge=1, le=36_500)
+    usage_days: float = Field(default=90.0, ge=2, le=36_500)
     log_level: str = "INFO"
     crash_at: str = ""
 

@@ -18,7 +18,7 @@ from bot.domain.pull_request import (
     words,
 )
 from bot.errors import BotError, RepositoryError, UserError
-from bridge.protocol import PushRequest
+from bridge.protocol import Evidence, PushRequest, TaskFinished
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +86,15 @@ class Publishing:
         except RepositoryError as error:
             logger.info("the pull request of %s is unknown: %s", agent.id, error)
             return None
+
+    async def evidence(self, agent: Agent) -> Evidence:
+        """What was recorded in the newest task that changed or checked something."""
+        for event in reversed(await self._world.store.events(agent.id)):
+            if isinstance(event, TaskFinished) and (
+                event.evidence.changed or event.evidence.checks
+            ):
+                return event.evidence
+        return Evidence()
 
     def _order(self, agent: Agent) -> asyncio.Lock:
         """One at a time for each agent: two clicks make one pull request."""

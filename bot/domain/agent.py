@@ -144,8 +144,9 @@ class Agent:
     its thread that we have read. `spent_nano` is what the gateway's ledger has for its model calls,
     in billionths of a dollar, `budget_nano` the most it may be, None for no cap of its own.
     `placed`: it counts among the agents that may run; `waiting_since` is from when it waits for
-    that, 0.0 when it does not. `paid_by`: where the key of its last model call is stored. Times are
-    seconds since the epoch, UTC.
+    that, 0.0 when it does not. `paid_by`: where the key of its last model call is stored.
+    `starter_name` is how Slack calls `started_by`, "" when it did not say. Times are seconds since
+    the epoch, UTC.
     """
 
     id: str
@@ -177,6 +178,7 @@ class Agent:
     waiting_since: float = 0.0
     verbosity: Verbosity = Verbosity.NORMAL
     paid_by: SecretScope = SecretScope.DEPLOYMENT
+    starter_name: str = ""
 
     @property
     def thread(self) -> ThreadRef | None:

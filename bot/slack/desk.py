@@ -17,13 +17,13 @@ from bot.domain.commands import (
     OpenSecrets,
     ShowHelp,
     ShowStatus,
-    StartAgent,
     StopAgent,
 )
 from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import HELP
 from bot.domain.policy import Action
 from bot.domain.settings_command import SetMine, SetRule
+from bot.domain.start_command import StartAgent
 from bot.domain.usage_command import ShowUsage
 from bot.logs import log_scope
 from bot.slack.aside import Aside, Tell

@@ -255,7 +255,7 @@ def _call_for(row: OpenRow) -> Call | None:
     """The next call that brings Slack and the row together; None while its thread is unknown."""
     if row.kind is PostKind.REACTION:
         return Call(Method.REACT, row.channel, row.id)
-    if row.thread_ts is None and row.key != ROOT_KEY:
+    if (row.thread_ts is None and row.key != ROOT_KEY) or row.waits_for_host:
         return None
     arrived = row.kind is PostKind.MESSAGE and row.ts is not None
     if arrived:

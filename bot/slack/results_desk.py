@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _TITLES = {Shows.STEPS: details.TITLE, Shows.FILES: changes.TITLE, Shows.HUNKS: changes.TITLE}
 # Slack's word for a click that came too late to open a window, or was used already.
-_LATE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id"})
+LATE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id"})
 TOO_LATE = "Slack opens no window that long after a click. Press the button again."
 FAILED = "That did not work; the log of Threadsmith says why. Try again in a moment."
 GONE = "That file is not changed any more."
@@ -76,7 +76,7 @@ class ResultsDesk:
         try:
             opened = await self._client.views_open(trigger_id=click.trigger_id, view=reading)
         except SlackApiError as error:
-            if error.response.get("error") in _LATE:
+            if error.response.get("error") in LATE:
                 raise UserError(TOO_LATE) from error
             raise
         await self._show(place, click.user, str(opened["view"]["id"]))
@@ -112,7 +112,11 @@ class ResultsDesk:
         results = self._service.results
         match place.shows:
             case Shows.STEPS:
-                return details.details_view(place, await results.steps(agent, place.task_id))
+                return details.details_view(
+                    place,
+                    await results.steps(agent, place.task_id),
+                    agent.model if agent.alive else "",
+                )
             case Shows.FILES:
                 return changes.files_view(place, agent, await results.changes(agent))
             case Shows.HUNKS:

@@ -1,4 +1,4 @@
-"""Ways to stop that are not words: the reaction and the message shortcut."""
+"""Ways to stop that are not words: the reaction, Slack's own button, the message shortcut."""
 
 from typing import Any
 
@@ -23,6 +23,11 @@ def register(app: AsyncApp, desk: Desk, inbox: Inbox, stop_reaction: str) -> Non
         ours = item.get("type") == "message" and event["user"] != context.bot_user_id
         if ours and reaction_name(event["reaction"]) == stop_reaction:
             await desk.reaction(body["team_id"], item["channel"], item["ts"], event["user"])
+
+    @app.event("agent_session_stopped")
+    @inbox.finishes
+    async def on_session(body: dict[str, Any], event: dict[str, Any]) -> None:
+        await desk.reaction(body["team_id"], event["channel"], event["thread_ts"], event["user"])
 
     @app.shortcut(SHORTCUT)
     @inbox.finishes

@@ -61,12 +61,15 @@ def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
     return "\n".join([head, *lines, *tail])
 
 
-def _offer_line(offer: ModelOffer) -> str:
-    facts = [code(offer.id, 80)]
+def price_of(offer: ModelOffer) -> str:
+    """What a million tokens cost, of the prompt and of the answer."""
     if offer.prompt_usd is None or offer.completion_usd is None:
-        facts.append("price unknown")
-    else:
-        facts.append(f"${offer.prompt_usd:,.2f} / ${offer.completion_usd:,.2f}")
+        return "price unknown"
+    return f"${offer.prompt_usd:,.2f} / ${offer.completion_usd:,.2f}"
+
+
+def _offer_line(offer: ModelOffer) -> str:
+    facts = [code(offer.id, 80), price_of(offer)]
     if offer.context_tokens is not None:
         facts.append(f"{offer.context_tokens:,} tokens")
     if offer.takes_tools is False:
