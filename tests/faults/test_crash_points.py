@@ -30,6 +30,7 @@ DEATHS_A_STORY = 6
 ROUNDS = (DEATHS_A_STORY, 3, 1, 1)
 FEWEST_POINTS = 100
 LONGEST_STORY_SECONDS = 90.0
+BEHIND_THE_STORY_SECONDS = 3.0
 REPLY = "and mind the docs"
 SLACK = SlackSettings(limits_enabled=False, retry_delays_seconds=(0.0, *(1.0,) * 600))
 
@@ -66,7 +67,7 @@ async def _lane(folder: Path) -> AsyncIterator[Stage]:
         finally:
             if bot.process is not None:
                 await bot.end(signal.SIGKILL)
-            bot.clean_up()
+                bot.clean_up()
 
 
 @pytest.mark.timeout(900)
@@ -117,6 +118,8 @@ async def _story_with_deaths(stage: Stage, number: int, points: list[str]) -> li
     try:
         async with asyncio.timeout(LONGEST_STORY_SECONDS):
             thread = await _story(stage, number)
+            # The last points lie behind what people see.
+            await asyncio.wait([keeper], timeout=BEHIND_THE_STORY_SECONDS)
     finally:
         keeper.cancel()
         await asyncio.wait([keeper])
