@@ -1,6 +1,5 @@
 """The composition root: the only file that knows every part and puts them together."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,9 +31,8 @@ from bot.slack.listeners import register_listeners
 from bot.slack.outbox import Outbox
 from bot.slack.people import SlackPeople
 from bot.slack.sealing import Sealing
+from bot.slack.undelivered import Undelivered
 from bot.store.store import SqlStore
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def _outbox(ground: Foundation, slack: AsyncWebClient, identity: Identity) -> Ou
         ground.points.around("outbox", ground.store.outbox_rows),
         slack,
         bot_name=identity.bot_name,
-        on_dead=_undeliverable,
+        on_dead=Undelivered(ground.watched, ground.voice, slack).note,
     )
     ground.store.on_enqueued = outbox.wake
     return outbox
@@ -169,7 +167,3 @@ def _bolt(settings: Settings, client: AsyncWebClient, sealing: Sealing, inbox: I
     app.use(sealing.middleware)
     app.use(inbox.middleware)
     return app
-
-
-async def _undeliverable(agent_id: str, key: str, code: str) -> None:
-    logger.error("%s of agent %s will never be shown: %s", key, agent_id, code)

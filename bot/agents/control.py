@@ -44,6 +44,14 @@ class Control:
             raise UserError(_NOT_AT_WORK, str(error)) from error
         return PAUSES
 
+    async def check_open(self, agent: Agent, task_id: str) -> None:
+        """Raise UserError when this task has ended; one that only waits has not."""
+        ended = agent.task_id not in (None, task_id)
+        for event in await self._world.store.events(agent.id, task_id):
+            ended = ended or isinstance(event, TaskFinished)
+        if ended:
+            raise UserError(_OVER)
+
     async def resume(self, agent_id: str, task_id: str, user: str) -> None:
         """Let a paused task go on; pressing twice does so once. Raises UserError."""
         async with self._world.store.transaction() as tx:

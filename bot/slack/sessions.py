@@ -9,9 +9,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.quoting import line
 from bot.slack.looks import error_code
 from bot.slack.pace import Clock, MonotonicClock
-from bot.slack.render.text import line
 
 logger = logging.getLogger(__name__)
 

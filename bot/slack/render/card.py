@@ -4,10 +4,11 @@ from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.domain.limits import ordinal
+from bot.domain.quoting import code, escaped, line
 from bot.slack.render.blocks import Block, actions, button, context, section
 from bot.slack.render.evidence import plan_line
 from bot.slack.render.native import plan_block, tool_block
-from bot.slack.render.text import SHOWN_SECONDS, code, escaped, line, money, seconds
+from bot.slack.render.text import SHOWN_SECONDS, money, seconds
 from bridge.protocol import FileChange, Outcome
 
 SHOWN_LINES = 5

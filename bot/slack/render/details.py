@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from bot.domain.card import ToolLine
+from bot.domain.quoting import code
 from bot.domain.steps import TaskSteps, ToolStep
 from bot.slack.render.blocks import Block, button, context, section
 from bot.slack.render.card import tool_line
-from bot.slack.render.text import code
 from bot.slack.render.windows import Place, leading, literal, pieces, turning, window
 from bridge.protocol import Outcome
 

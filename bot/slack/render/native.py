@@ -3,8 +3,9 @@
 import re
 
 from bot.domain.card import TaskCard, ToolLine
+from bot.domain.quoting import NO_BREAK, cut
 from bot.slack.render.blocks import Block
-from bot.slack.render.text import NO_BREAK, SHOWN_SECONDS, cut, model_markdown, seconds
+from bot.slack.render.text import SHOWN_SECONDS, model_markdown, seconds
 from bridge.protocol import PlanStatus
 
 _TITLE_CHARS = 150

@@ -6,9 +6,10 @@ import time
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
 from bot.domain.question import Closed
+from bot.domain.quoting import code, cut, escaped, line
 from bot.slack.render.answer import starter
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
-from bot.slack.render.text import code, cut, escaped, line, model_markdown
+from bot.slack.render.text import model_markdown
 from bridge.protocol import MAX_OPTIONS, Leave, QuestionAsked, QuestionKind
 
 ANSWERS = tuple(f"agent_answer_{number}" for number in range(MAX_OPTIONS))

@@ -4,6 +4,7 @@ from typing import Any
 
 from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, AgentStatus
+from bot.slack.aside import TOO_LATE
 from bot.slack.render.card import DETAILS, DIFF, PULL, PUSH
 from bot.slack.render.windows import POST, TURN
 from bridge.protocol import (
@@ -164,7 +165,7 @@ async def test_a_click_that_comes_too_late_is_told_so(office: Office) -> None:
     await button_posted(office, agent, root, DIFF)
     office.hub.faults.fail("views.open", "error", code="expired_trigger_id")
     await ana.click(DIFF, "general")
-    await ana.wait_for_ephemeral("Press the button again")
+    await ana.wait_for_ephemeral(TOO_LATE)
     await office.settle()
     assert not ana.views()
 
