@@ -171,6 +171,7 @@ class Boot:
             memory_bytes=settings.default_container_memory,
             nano_cpus=settings.default_container_cpu,
             folders=access.folders,
+            disk_bytes=settings.container_disk_bytes,
             environment={
                 **(sealed_environment(access.folders) if access.folders else {}),
                 "BRIDGE_TOKEN": self._world.bridge_token(agent.id).get_secret_value(),

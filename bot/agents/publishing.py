@@ -17,6 +17,7 @@ from bot.domain.pull_request import (
     question,
     words,
 )
+from bot.domain.quoting import code
 from bot.errors import BotError, RepositoryError, UserError
 from bridge.protocol import Evidence, PushRequest, TaskFinished
 
@@ -150,7 +151,7 @@ class Publishing:
         except (BotError, TimeoutError) as error:
             raise UserError(SILENT, str(error)) from error
         if pushed.refusal:
-            raise UserError(REFUSED.format(why=_plain(pushed.refusal)), pushed.refusal)
+            raise UserError(REFUSED.format(why=f"{code(pushed.refusal, 300)}."), pushed.refusal)
         if pushed.commit is None:
             raise UserError(NOTHING)
 
@@ -160,10 +161,3 @@ class Publishing:
             await self._world.gateway.check_repository(agent.repo, agent.target_branch)
         except RepositoryError as error:
             raise UserError(NOT_RUNNING, str(error)) from error
-
-
-def _plain(refusal: str) -> str:
-    """What git said, for one line of ours; it comes out of a container."""
-    said = " ".join(refusal.split()).replace("`", "'")[:300]
-    clean = said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"`{clean}`."

@@ -26,6 +26,7 @@ from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
+from bot.domain.quoting import code
 from bot.domain.replies import is_restart
 from bot.domain.start_command import StartAgent
 from bot.errors import BotError, UserError
@@ -165,9 +166,14 @@ class AgentService:
         await tx.save_agent(starting)
         return starting
 
-    async def interrupt(self, agent_id: str) -> None:
-        """End the running task; container, workspace and conversation stay."""
+    async def interrupt(self, agent_id: str, task_id: str | None = None) -> None:
+        """End the running task; container, workspace and conversation stay.
+
+        Raises UserError when it is not `task_id` that runs.
+        """
         agent = await self._alive(agent_id)
+        if task_id is not None:
+            await self.control.check_open(agent, task_id)
         address = await self._address(agent)
         if address is None:
             raise UserError("The agent is still starting. Stop it, or wait a moment.")
@@ -202,7 +208,7 @@ class AgentService:
         """The agent with this id; raises UserError when there is none."""
         agent = await self._world.store.agent(agent_id)
         if agent is None:
-            raise UserError(f"There is no agent `{agent_id[:20]}`. `/agent list` shows them.")
+            raise UserError(f"There is no agent {code(agent_id, 20)}. `/agent list` shows them.")
         return agent
 
     async def of_team(self, agent_id: str, team: str) -> Agent | None:

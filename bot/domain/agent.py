@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self, assert_never
 
+from bot.domain.quoting import code
 from bot.domain.secret import SecretScope
 from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
@@ -95,7 +96,7 @@ class RepoRef:
         owner, slash, name = text.partition("/")
         if not slash or not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
             raise InvalidCommand(
-                f"`{text[:100]}` is not a repository. Write it as `owner/name`, for example "
+                f"{code(text, 100)} is not a repository. Write it as `owner/name`, for example "
                 "`acme/api`; no URL is needed."
             )
         return cls(owner, name.removesuffix(".git") or name)
@@ -118,7 +119,7 @@ def checked_branch(text: str) -> str:
         or any(part.startswith(".") or part.endswith(".lock") or not part for part in parts)
     )
     if wrong:
-        raise InvalidCommand(f"`{text[:100]}` is not a branch name. Write `owner/name@branch`.")
+        raise InvalidCommand(f"{code(text, 100)} is not a branch name. Write `owner/name@branch`.")
     return text
 
 

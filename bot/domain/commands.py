@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bot.domain.agent import RepoRef
 from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import EXAMPLE
+from bot.domain.quoting import code
 from bot.domain.settings_command import (
     MAX_MODEL_CHARS,
     SetMine,
@@ -137,9 +138,7 @@ def _near(word: str, cutoff: float) -> str:
 
 
 def _unknown(word: str) -> str:
+    unknown = f"Unknown word {code(word, 40)}."
     if near := _near(word, _NEAR_ALONE):
-        return f"Unknown word `{word[:40]}`. Did you mean `/agent {near}`? `/agent help` shows all."
-    return (
-        f"Unknown word `{word[:40]}`. Name the repository first: `{EXAMPLE}`. "
-        "`/agent help` shows all."
-    )
+        return f"{unknown} Did you mean `/agent {near}`? `/agent help` shows all."
+    return f"{unknown} Name the repository first: `{EXAMPLE}`. `/agent help` shows all."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
 from bot.domain.budget import checked_budget
 from bot.domain.help_text import EXAMPLE
+from bot.domain.quoting import code
 from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
 
@@ -84,8 +85,8 @@ def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
                 continue
             if name not in {"model", "steps", "budget"}:
                 raise InvalidCommand(
-                    f"Unknown option `--{name[:40]}`. There are `--model`, `--steps`, `--budget` "
-                    "and `--no-repo`."
+                    f"Unknown option {code(f'--{name}', 40)}. There are `--model`, `--steps`, "
+                    "`--budget` and `--no-repo`."
                 )
             if not equals:
                 value, _, after = _take(after)

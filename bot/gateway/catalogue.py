@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bot.domain.budget import Price
 from bot.domain.offers import ModelOffer
+from bot.domain.quoting import code
 from bot.errors import ModelUnusable, UserError
 from bot.gateway.model_list import Listing, Models, found_in, read_models
 from bot.gateway.offers import offers_of
@@ -63,9 +64,9 @@ class Catalogue:
         listing = found_in(models, model)
         if listing is None:
             near = difflib.get_close_matches(model, list(models), _NEAR_MATCHES, 0.4)
-            hint = " Did you mean " + " or ".join(f"`{name}`" for name in near) + "?"
+            hint = " Did you mean " + " or ".join(code(name) for name in near) + "?"
             raise ModelUnusable(
-                f"The model provider knows no model `{model[:200]}`.{hint if near else ''}"
+                f"The model provider knows no model {code(model, 200)}.{hint if near else ''}"
             )
         if listing.takes_tools is False:
             raise ModelUnusable(

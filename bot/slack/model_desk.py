@@ -16,10 +16,11 @@ from bot.domain.policy import Action
 from bot.errors import BotError, ModelUnusable, UserError
 from bot.logs import log_scope
 from bot.redaction import Hide
+from bot.slack.aside import FAILED, LATE, TOO_LATE
 from bot.slack.render.blocks import Block
 from bot.slack.render.model_form import MODEL, TITLE, model_form, model_options
 from bot.slack.render.windows import Place, Shows, sentence
-from bot.slack.results_desk import FAILED, LATE, OLD_WINDOW, TOO_LATE, WindowClick
+from bot.slack.results_desk import OLD_WINDOW, WindowClick
 
 logger = logging.getLogger(__name__)
 _ANSWER_SECONDS = 2.0  # Slack waits three

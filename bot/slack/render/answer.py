@@ -6,6 +6,7 @@ from typing import assert_never
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import TaskCard
+from bot.domain.quoting import code, cut, escaped, line
 from bot.domain.secret import SecretScope
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
 from bot.slack.render.card import (
@@ -22,16 +23,7 @@ from bot.slack.render.card import (
 )
 from bot.slack.render.evidence import evidence_line
 from bot.slack.render.splitting import split_markdown
-from bot.slack.render.text import (
-    MAX_FALLBACK_CHARS,
-    code,
-    cut,
-    escaped,
-    line,
-    model_markdown,
-    money,
-    seconds,
-)
+from bot.slack.render.text import MAX_FALLBACK_CHARS, model_markdown, money, seconds
 from bridge.protocol import ErrorCode, Outcome
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bot.slack.render.text import cut
+from bot.domain.quoting import cut
 
 Block = dict[str, Any]
 

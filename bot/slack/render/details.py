@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from bot.domain.card import ToolLine
+from bot.domain.quoting import code
 from bot.domain.steps import TaskSteps, ToolStep
 from bot.slack.render.blocks import Block, button, context, section
 from bot.slack.render.card import tool_line
-from bot.slack.render.text import code
 from bot.slack.render.windows import Place, leading, literal, pieces, turning, window
 from bridge.protocol import Outcome
 
@@ -62,8 +62,7 @@ def _call(number: int, call: ToolStep) -> list[Block]:
     line = tool_line(
         ToolLine(call.call_id, call.tool, call.target, call.ok, call.summary, call.seconds)
     )
-    how = {True: "", False: " · failed", None: " · running"}[call.ok]
-    blocks = [section(f"*{number}.* {line} · step {call.step}{how}")]
+    blocks = [section(f"*{number}.* {line} · step {call.step}")]
     if call.arguments.strip() not in {"", "{}"}:
         blocks += [context("Arguments"), *map(literal, pieces(call.arguments))]
     if call.result.strip():

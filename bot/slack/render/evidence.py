@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from bot.slack.render.text import code, cut, line, seconds
+from bot.domain.quoting import code, cut, line
+from bot.slack.render.text import seconds
 from bridge.protocol import Check, CheckKind, Evidence, PlanItem, PlanStatus
 
 _SHOWN_CHECKS = 6

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
+from bot.domain.quoting import cut, shown
 from bot.domain.settings_command import checked_model
 from bot.domain.start_command import MAX_TASK_CHARS, StartAgent, checked_task
 from bot.errors import InvalidCommand
 from bot.slack.render.blocks import MOST_OPTIONS, OPTION_CHARS, option
-from bot.slack.render.text import cut
+from bot.slack.render.text import below_field
 
 CALLBACK = "agent_start_form"
 # The field's action_id: its options are asked for while a person types in it.
@@ -42,8 +43,8 @@ def start_form(place: FormPlace, draft: Draft) -> dict[str, Any]:
     """The modal; the place to answer in travels in its metadata."""
     task = _field("task", "Task", "What should be done?", _FIELD_CHARS, multiline=True)
     if draft.task:
-        task["element"]["initial_value"] = cut(draft.task, _FIELD_CHARS)
-    model = _field("model", "Model", draft.model or "the default model", 200, optional=True)
+        task["element"]["initial_value"] = cut(shown(draft.task), _FIELD_CHARS)
+    model = _field("model", "Model", shown(draft.model) or "the default model", 200, optional=True)
     return {
         "type": "modal",
         "callback_id": CALLBACK,
@@ -92,7 +93,7 @@ def read_form(view: Mapping[str, Any]) -> tuple[StartAgent | None, dict[str, str
         try:
             return check(texts[name]) if texts[name] else None
         except InvalidCommand as error:
-            errors[name] = error.user_text.replace("`", "")
+            errors[name] = below_field(error)
             return None
 
     repo = checked(REPOSITORY, _repo)

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.budget import NANO
 from bot.domain.offers import SHOWN_OFFERS, ModelOffer, found
+from bot.domain.quoting import code, escaped, line
 from bot.slack.render.card import changed
-from bot.slack.render.text import code, escaped, line, money
+from bot.slack.render.text import money
 from bridge.protocol import Diff
 
+SHOWN_AGENTS = 30
 _MARKS = {
     AgentStatus.STARTING: "⏳ starting",
     AgentStatus.WORKING: "▶ working",
@@ -45,7 +47,10 @@ def list_text(agents: Sequence[Agent], workspace_url: str) -> str:
     if not agents:
         return "No agent runs in this channel. `/agent help` shows how to start one."
     head = "*1 agent runs here*" if len(agents) == 1 else f"*{len(agents)} agents run here*"
-    return "\n".join([head, *(agent_line(agent, workspace_url) for agent in agents)])
+    lines = [agent_line(agent, workspace_url) for agent in agents[:SHOWN_AGENTS]]
+    if more := len(agents) - len(lines):
+        lines.append(f"…and {more} more. `/agent status ID` shows one; the Home tab lists yours.")
+    return "\n".join([head, *lines])
 
 
 def offers_text(offers: Sequence[ModelOffer], search: str) -> str:

@@ -5,11 +5,11 @@ from contextlib import suppress
 from typing import Any
 
 from bot.domain.offers import ModelOffer, found
+from bot.domain.quoting import code
 from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
 from bot.slack.render.blocks import MOST_OPTIONS, OPTION_CHARS, Block, context, option
 from bot.slack.render.lists import price_of
-from bot.slack.render.text import code
 from bot.slack.render.windows import Place
 
 CALLBACK = "agent_model_form"
@@ -48,7 +48,11 @@ def model_options(offers: Sequence[ModelOffer], typed: str) -> list[Block]:
 
     A server may serve what it does not list; the name is checked when it is chosen.
     """
-    usable = [offer for offer in found(offers, typed) if offer.takes_tools is not False]
+    usable = [
+        offer
+        for offer in found(offers, typed)
+        if offer.takes_tools is not False and _is_name(offer.id)
+    ]
     shown = [option(offer.id, _label(offer)) for offer in usable if len(offer.id) <= OPTION_CHARS][
         : MOST_OPTIONS - 1
     ]
@@ -57,6 +61,13 @@ def model_options(offers: Sequence[ModelOffer], typed: str) -> list[Block]:
         with suppress(InvalidCommand):  # it may be no whole name yet
             shown.append(option(checked_model(name), name))
     return shown
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(checked_model(text))
+    except InvalidCommand:
+        return False
 
 
 def chosen_model(view: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ import time
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
 from bot.domain.question import Closed
+from bot.domain.quoting import code, cut, escaped, line
 from bot.slack.render.answer import starter
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
-from bot.slack.render.text import code, cut, escaped, line, model_markdown
+from bot.slack.render.text import model_markdown
 from bridge.protocol import MAX_OPTIONS, Leave, QuestionAsked, QuestionKind
 
 ANSWERS = tuple(f"agent_answer_{number}" for number in range(MAX_OPTIONS))
@@ -44,7 +45,7 @@ def question_blocks(
     hint = "or reply here" if buttons else "_Reply here to answer._"
     hints = filter(None, ("" if is_approval else hint, starter(agent, card.number)))
     blocks += [actions(buttons)] if buttons else []
-    last = "   ".join(hints)
+    last = " · ".join(hints)
     return text, [*blocks, context(last)] if last else blocks
 
 

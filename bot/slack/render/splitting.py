@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from bot.slack.render.text import cut
+from bot.domain.quoting import cut
 
 # Slack refuses about 13,200 characters over all blocks of a message; this leaves room for
 # a footer (reported for markdown blocks, and undocumented).

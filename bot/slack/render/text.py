@@ -3,11 +3,11 @@
 import html
 import re
 
+from bot.domain.quoting import CONTROLS, NO_BREAK
+from bot.errors import UserError
+
 MAX_FALLBACK_CHARS = 3_000
 
-# C0 and C1 controls except tab and newline, the characters that turn text around, and halves of
-# surrogate pairs, which JSON can name and no encoding can carry.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # In code these are worth seeing: they make it look like something that it is not.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
@@ -17,15 +17,8 @@ _PING = re.compile(r"<(?=[!@])")
 _AT_WORD = re.compile(r"@(?=(?:channel|here|everyone)\b)")
 _LABELLED = re.compile(r"<(?:[a-z][a-z0-9+.-]*:[^|>\s]*)\|([^>]*)>")
 _BARE_LINK = re.compile(r"<(?:mailto:)?((?:[a-z][a-z0-9+.-]*:)?[^|>@#!\s][^|>\s]*)>")
-NO_BREAK = "\u200b"
 # A shorter time is not worth a word.
 SHOWN_SECONDS = 0.05
-
-
-def escaped(text: str) -> str:
-    """Text for an mrkdwn string: the three characters that Slack's formatting needs escaped."""
-    clean = _CONTROLS.sub("", text)
-    return clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def visible(text: str) -> str:
@@ -33,26 +26,9 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
 
 
-def code(text: str, limit: int = 80) -> str:
-    """Text as inline code of an mrkdwn string, on one line, cut to `limit` characters."""
-    line = " ".join(text.split()).replace("`", "'")
-    return f"`{escaped(cut(line, limit)) or ' '}`"
-
-
-def line(text: str, limit: int) -> str:
-    """Text of others on one line of an mrkdwn string, its own formatting marks defused."""
-    plain_line = cut(" ".join(text.split()), limit)
-    return re.sub(r"([*_~`])", rf"{NO_BREAK}\1", escaped(plain_line))
-
-
-def cut(text: str, limit: int) -> str:
-    """At most `limit` characters, the cut marked by an ellipsis."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
 def model_markdown(text: str) -> str:
     """A model's markdown for a markdown block: it keeps its look and pings nobody."""
-    clean = _CONTROLS.sub("", text)
+    clean = CONTROLS.sub("", text)
     return _AT_WORD.sub(f"@{NO_BREAK}", _PING.sub(f"<{NO_BREAK}", clean))
 
 
@@ -60,6 +36,11 @@ def plain(text: str) -> str:
     """What a person typed, from Slack's formatted text: links as they were typed, no entities."""
     unlinked = _BARE_LINK.sub(r"\1", _LABELLED.sub(r"\1", text))
     return html.unescape(unlinked).replace("\u00a0", " ")
+
+
+def below_field(error: UserError) -> str:
+    """What an error says, as Slack shows it below the field of a form: literally."""
+    return html.unescape(error.user_text).replace("`", "")
 
 
 def seconds(value: float) -> str:

@@ -10,6 +10,7 @@ from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.question import Closed
+from bot.domain.quoting import code, cut, escaped, line
 from bot.slack.render.answer import answer_messages, starter
 from bot.slack.render.blocks import Block, context, section
 from bot.slack.render.card import (
@@ -20,14 +21,7 @@ from bot.slack.render.card import (
 from bot.slack.render.denied import denied_line
 from bot.slack.render.evidence import evidence_line, plan_left
 from bot.slack.render.question import question_blocks
-from bot.slack.render.text import (
-    MAX_FALLBACK_CHARS,
-    code,
-    cut,
-    escaped,
-    line,
-    seconds,
-)
+from bot.slack.render.text import MAX_FALLBACK_CHARS, seconds
 from bridge.protocol import ModelChanged, QuestionAsked
 
 SHOWN_FILES = 8
@@ -107,7 +101,7 @@ class SlackVoice:
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
         if told_whom := starter(agent, agent.task_number):
-            tail += f"   {told_whom}"
+            tail += f" · {told_whom}"
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
             said += f" Its commits are on the branch {code(agent.target_branch)}."

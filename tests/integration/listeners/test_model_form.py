@@ -7,10 +7,11 @@ import pytest
 from bot.agents.model_switch import GO_ON
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import ModelUnusable
+from bot.slack.aside import TOO_LATE
 from bot.slack.render.card import DETAILS
 from bot.slack.render.details import CHANGE_MODEL
 from bot.slack.render.model_form import MODEL
-from bot.slack.results_desk import OLD_WINDOW, TOO_LATE
+from bot.slack.results_desk import OLD_WINDOW
 from playground.slack.person import Person
 from tests.integration.listeners.conftest import Office
 from tests.integration.listeners.test_results import button_posted, seen

@@ -4,6 +4,7 @@ from typing import Any
 
 from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, AgentStatus
+from bot.slack.aside import TOO_LATE
 from bot.slack.render.card import DETAILS, DIFF, PULL, PUSH
 from bot.slack.render.windows import POST, TURN
 from bridge.protocol import (
@@ -79,7 +80,7 @@ async def test_the_steps_are_read_page_by_page_and_anew(office: Office) -> None:
     first = seen(ana)
     assert "5 steps · 5 tool calls · at work" in first
     assert '{"command": "make 1"}' in first
-    assert "step 1 · failed" in first
+    assert "exit 1 · 1.0 s · step 1" in first
     assert "Page 1 of 5" in first
     await ana.click_view(f"{TURN}:next")
     await ana.wait_for_view("output 2")
@@ -164,7 +165,7 @@ async def test_a_click_that_comes_too_late_is_told_so(office: Office) -> None:
     await button_posted(office, agent, root, DIFF)
     office.hub.faults.fail("views.open", "error", code="expired_trigger_id")
     await ana.click(DIFF, "general")
-    await ana.wait_for_ephemeral("Press the button again")
+    await ana.wait_for_ephemeral(TOO_LATE)
     await office.settle()
     assert not ana.views()
 
