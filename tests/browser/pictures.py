@@ -54,7 +54,7 @@ async def take(page: Page) -> None:
     await page.size(*BESIDE_WORDS)
     await say(page, "stop")
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
-    await page.sees(".patch", THREAD, WORK_SECONDS)
+    await page.sees("Changes of", THREAD, WORK_SECONDS)
     await page.picture(PICTURES / "stop.png", THREAD)
 
 

@@ -101,7 +101,7 @@ class SlackVoice:
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
         if told_whom := starter(agent, agent.task_number):
-            tail += f"   {told_whom}"
+            tail += f" · {told_whom}"
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
             said += f" Its commits are on the branch {code(agent.target_branch)}."
