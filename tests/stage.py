@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from bot.agents.container_ports import ContainerSpec
 from bot.agents.fleet import Fleet
 from bot.agents.keyring import Keyring
-from bot.agents.ports import ContainerSpec
 from bot.agents.service import AgentService, Origin, Reply
 from bot.agents.world import World
 from bot.config import Settings
