@@ -289,8 +289,7 @@ class Worker:
             _log.info("task goes on")
             return await self._executor.run(task, after_step=self._ledger.step)
         fields = message.model_dump(include={"task_id", "text", "model", "max_steps", "message_id"})
-        started = TaskStarted(**fields)
-        await self._events.record(started)
+        await self._events.record(TaskStarted(**fields))
         self._conversation.take(message)
         _log.info("task started")
         if self._interrupted:
