@@ -43,7 +43,9 @@ class GitServer:
         self.root = root
         self.feed = feed
         self.url = ""
-        self.api = GitApi(self.git, self._refuse_api, feed)
+        self.api = GitApi(self.git, self._refuse_api, self._visible, feed)
+        self._sending = asyncio.Event()
+        self._sending.set()
 
     async def add(self, name: str, files: dict[str, str]) -> Path:
         """Make a repository with one commit on main; returns the path of the bare one."""
@@ -56,6 +58,19 @@ class GitServer:
     async def branches(self, name: str) -> list[str]:
         out = await self.git(name, "for-each-ref", "--format=%(refname:short)", "refs/heads")
         return out.split()
+
+    def hold(self) -> None:
+        """Send nobody any objects until `release`, as a slow host does: who clones, waits."""
+        self._sending.clear()
+
+    def release(self) -> None:
+        """Send again, what waits first."""
+        self._sending.set()
+
+    def names(self) -> list[str]:
+        """The repositories, as owner/name."""
+        found = self.root.glob("*/*.git/HEAD")
+        return sorted(f"{p.parents[1].name}/{p.parent.name.removesuffix('.git')}" for p in found)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path.startswith(f"{API_PREFIX}/"):
@@ -73,6 +88,8 @@ class GitServer:
             service=service,
             status=refusal.status if refusal else 200,
         )
+        if operation == "git-upload-pack":
+            await self._sending.wait()
         return refusal or await self._backend(request, name, operation)
 
     def _refuse(self, request: web.Request, name: str, *, pushing: bool) -> web.Response | None:
@@ -100,6 +117,12 @@ class GitServer:
         status = 404 if refusal.status == 401 and _token(request) is None else refusal.status  # noqa: PLR2004
         words = {401: "Bad credentials", 403: "Resource not accessible by personal access token"}
         return web.json_response({"message": words.get(status, "Not Found")}, status=status)
+
+    def _visible(self, request: web.Request) -> list[str] | None:
+        """The repositories that a token opens; None for one that nobody knows."""
+        token = _token(request)
+        allowed = {name: self._allowed(token, name) for name in self.names()}
+        return None if None in allowed.values() else [n for n, may in allowed.items() if may]
 
     def _allowed(self, token: str | None, name: str) -> bool | None:
         """Whether a token opens a repository; None when nobody knows the token."""

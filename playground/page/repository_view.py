@@ -29,8 +29,7 @@ class RepositoryView:
 
     def names(self) -> list[str]:
         """The repositories, as owner/name."""
-        found = self.git.root.glob("*/*.git/HEAD")
-        return sorted(f"{p.parents[1].name}/{p.parent.name.removesuffix('.git')}" for p in found)
+        return self.git.names()
 
     async def branches(self, name: str) -> list[Json]:
         """The branches, the newest first, each with its last commit."""
