@@ -6,7 +6,7 @@ requests: they would wait for each other on one loop.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -39,11 +39,10 @@ def call_of(step: int) -> Call:
             return Call("search_files", {"pattern": PATTERN})
 
 
-def _story(arrivals: list[float], *, talks: bool) -> Callable[[Conversation], Turn]:
-    """As many tool steps as the task's text says, then an answer; notes when it was asked."""
+def _story(*, talks: bool) -> Callable[[Conversation], Turn]:
+    """As many tool steps as the task's text says, then an answer."""
 
     def turn(conversation: Conversation) -> Turn:
-        arrivals.append(time.monotonic())
         if conversation.turn >= int(conversation.task.text.split()[0]):
             return Turn("All steps are done.")
         text = f"Step {conversation.turn + 1}: I go on with the next file." if talks else ""
@@ -54,18 +53,29 @@ def _story(arrivals: list[float], *, talks: bool) -> Callable[[Conversation], Tu
 
 def main() -> None:
     model = ScriptedModel(ModelSettings(api_key=KEY), Feed(kept_entries=1))
-    arrivals: list[float] = []
+    times: list[tuple[float, float]] = []
     for name, talks in ((QUIET, False), (TALKING, True)):
-        model.stories.add(name.removeprefix("scripted/"), _story(arrivals, talks=talks))
+        model.stories.add(name.removeprefix("scripted/"), _story(talks=talks))
+
+    @web.middleware
+    async def timed(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Note when a question began to arrive, and when its answer was out."""
+        began = time.monotonic()
+        response = await handler(request)
+        if request.path.endswith("/completions"):
+            times.append((began, time.monotonic()))
+        return response
 
     async def take(_request: web.Request) -> web.Response:
         """What was asked since the last call, and when (CLOCK_MONOTONIC, one for the machine)."""
-        taken = {"arrivals": list(arrivals), "bodies": [made.body for made in model.requests]}
-        arrivals.clear()
+        taken = {"times": list(times), "bodies": [made.body for made in model.requests]}
+        times.clear()
         model.requests.clear()
         return web.json_response(taken)
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[timed])
     model.add_routes(app)
     app.router.add_post("/take", take)
     asyncio.run(serve(app))

@@ -19,7 +19,8 @@ from benchmarks.report import Row, Sample
 from benchmarks.tasks import agent_at_work
 
 _SHORT, _SHORT_RUNS = 15, 6
-_LONG, _LONG_RUNS = 300, 2
+_LONG, _LONG_RUNS = 300, 3
+_EARLY, _LATE = (16, 75), (241, 300)
 _FSYNCS = 60
 _PROGRAM_RUNS = 20
 _PROGRAMS = {
@@ -31,35 +32,33 @@ _RAW = "raw aiohttp request, same body"
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Seconds of each step: the whole of it, and a bare request with the same body."""
+    """Seconds of each step: the whole of it, and what is left of it without the model's answer."""
 
     steps: tuple[float, ...]
-    requests: tuple[float, ...]
+    overheads: tuple[float, ...]
 
-    @property
-    def overheads(self) -> tuple[float, ...]:
-        """What is left of each step without the model's answer."""
-        return tuple(a - b for a, b in zip(self.steps, self.requests, strict=True))
+    def of_kind(self, kind: str) -> "_Run":
+        part = slice(KINDS.index(kind), None, len(KINDS))
+        return _Run(self.steps[part], self.overheads[part])
 
-    def fifth(self, index: int) -> "_Run":
-        size = len(self.steps) // 5
-        part = slice(index * size, (index + 1) * size)
-        return _Run(self.steps[part], self.requests[part])
+    def between(self, first: int, last: int) -> "_Run":
+        """These steps, counted from 1; the first has to be of the first kind."""
+        part = slice(first - 1, last)
+        return _Run(self.steps[part], self.overheads[part])
 
 
 async def measure(scratch: Path) -> list[Row]:
     """A step is the time from one request of the bridge, as the model sees it, to the next."""
+    floor: list[float] = []
     async with aiohttp.ClientSession() as session, model_running() as model:
-        short = [await _run(scratch, model, session, _SHORT) for _ in range(_SHORT_RUNS)]
+        short = [await _run(scratch, model, session, _SHORT, floor) for _ in range(_SHORT_RUNS)]
         long = [await _run(scratch, model, session, _LONG) for _ in range(_LONG_RUNS)]
     programs = {
         kind: await _bare_program(scratch / "sample", argv) for kind, argv in _PROGRAMS.items()
     }
     disk = Sample.milliseconds(_appends_on_disk(scratch))
     return [
-        Row(
-            f"a step, {_SHORT} mixed steps", _means(short, "steps"), _means(short, "requests"), _RAW
-        ),
+        Row(f"a step, {_SHORT} mixed steps", _means(short, "steps"), _ms(floor), _RAW),
         Row("  of it without the model's answer", _means(short, "overheads")),
         *(_kind_row(kind, short, programs.get(kind)) for kind in KINDS),
         *_growth(long),
@@ -68,44 +67,62 @@ async def measure(scratch: Path) -> list[Row]:
 
 
 def _kind_row(kind: str, runs: Sequence[_Run], program: Sample | None) -> Row:
-    ours = _ms(_of_kind(runs, kind))
+    ours = _ms([value for run in runs for value in run.of_kind(kind).overheads])
     if program is None:
         return Row(f"  of it in a {kind} step", ours)
     return Row(f"  of it in a {kind} step", ours, program, f"{_PROGRAMS[kind][0]} alone")
 
 
 def _growth(long: Sequence[_Run]) -> list[Row]:
-    first, last = [run.fifth(0) for run in long], [run.fifth(4) for run in long]
+    """The end against what follows the first 15 steps, both without the model's answer: the
+    scripted model compares prompts, which takes it longer the longer they are."""
 
-    def row(name: str, part: str) -> Row:
-        return Row(name, _means(last, part), _means(first, part), "the same in the first fifth")
+    def row(name: str, kind: str | None = None) -> Row:
+        early, late = (
+            [run.between(*part).of_kind(kind) if kind else run.between(*part) for run in long]
+            for part in (_EARLY, _LATE)
+        )
+        floor_name = "the same, steps {} to {}".format(*_EARLY)
+        return Row(name, _means(late, "overheads"), _means(early, "overheads"), floor_name)
 
     return [
-        row(f"a step, last fifth of {_LONG}", "steps"),
-        row("  of it without the model's answer", "overheads"),
-        row("  raw requests alone", "requests"),
+        row("without the model's answer, steps {} to {}".format(*_LATE)),
+        *(row(f"  of it in a {kind} step", kind) for kind in KINDS),
     ]
 
 
-async def _run(scratch: Path, model: Server, session: aiohttp.ClientSession, steps: int) -> _Run:
+async def _run(
+    scratch: Path,
+    model: Server,
+    session: aiohttp.ClientSession,
+    steps: int,
+    floor: list[float] | None = None,
+) -> _Run:
+    """One task; `floor` takes the mean of bare requests with the same bodies."""
     async with agent_at_work(scratch, model, session) as agent:
         await _take(model, session)
         await agent.perform(steps)
-        arrivals, bodies = await _take(model, session)
-    if len(arrivals) != steps + 1:
-        raise BenchmarkError(f"{steps} steps made {len(arrivals)} requests.")
-    requests = [await _raw(model, session, body) for body in [bodies[0], *bodies]][1:]
-    await _take(model, session)
-    walls = tuple(after - before for before, after in pairwise(arrivals))
-    return _Run(walls, tuple(requests[:steps]))
+        times, bodies = await _take(model, session)
+    if len(times) != steps + 1:
+        raise BenchmarkError(f"{steps} steps made {len(times)} requests.")
+    if floor is not None:
+        bare = [await _raw(model, session, body) for body in [bodies[0], *bodies]][1:]
+        floor.append(statistics.fmean(bare[:steps]))
+        await _take(model, session)
+    pairs = list(pairwise(times))
+    return _Run(
+        tuple(after[0] - before[0] for before, after in pairs),
+        tuple(after[0] - before[1] for before, after in pairs),
+    )
 
 
 async def _take(
     model: Server, session: aiohttp.ClientSession
-) -> tuple[list[float], list[dict[str, Any]]]:
+) -> tuple[list[tuple[float, float]], list[dict[str, Any]]]:
+    """When each request began to arrive and when its answer was out, and the bodies."""
     async with session.post(f"{model.url}/take") as response:
         taken = await response.json()
-    return taken["arrivals"], taken["bodies"]
+    return [(began, ended) for began, ended in taken["times"]], taken["bodies"]
 
 
 async def _raw(model: Server, session: aiohttp.ClientSession, body: dict[str, Any]) -> float:
@@ -146,11 +163,6 @@ def _appends_on_disk(scratch: Path) -> list[float]:
     finally:
         os.close(descriptor)
     return times
-
-
-def _of_kind(runs: Sequence[_Run], kind: str) -> tuple[float, ...]:
-    start = KINDS.index(kind)
-    return tuple(value for run in runs for value in run.overheads[start :: len(KINDS)])
 
 
 def _means(runs: Sequence[_Run], part: str) -> Sample:

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     slack_http_host: str = "127.0.0.1"
     slack_http_port: int = Field(default=3000, ge=0, le=65_535)
     slack_stop_reaction: str = "octagonal_sign"
+    slack_plan_blocks: bool = True
+    slack_agent_sessions: bool = False
 
     # Model
     openrouter_api_key: SecretStr = SecretStr("")
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     bridge_image: str = "threadsmith-bridge:latest"
     default_container_memory: int = Field(default=2_147_483_648, ge=134_217_728)
     default_container_cpu: int = Field(default=1_000_000_000, ge=10_000_000)
+    container_disk_bytes: int = Field(default=10_737_418_240, ge=0)
     container_runtime: str = ""
     command_timeout_seconds: float = Field(default=30.0, gt=0, le=3_600)
     command_allow: Words = ()
@@ -111,6 +114,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     secrets_key: SecretStr = SecretStr("")
     retention_days: float = Field(default=30.0, ge=1, le=36_500)
+    usage_days: float = Field(default=90.0, ge=2, le=36_500)
     log_level: str = "INFO"
     crash_at: str = ""
 
@@ -164,6 +168,13 @@ class Settings(BaseSettings):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for word in value:
             ipaddress.ip_network(word)  # its ValueError names what is wrong
+        return value
+
+    @field_validator("container_disk_bytes")
+    @classmethod
+    def _disk_enough(cls, value: int) -> int:
+        if 0 < value < 67_108_864:  # noqa: PLR2004
+            raise ValueError("less than 64 MiB is no room for a checkout; 0 is no limit")
         return value
 
     @field_validator("agent_context_tokens")

@@ -79,6 +79,8 @@ def pointed_at(settings: Settings, environment: dict[str, str]) -> Settings:
     if "log_level" not in settings.model_fields_set:
         # Whoever tries it reads the page; the log is there for trouble.
         update["log_level"] = "WARNING"
+    if "slack_agent_sessions" not in settings.model_fields_set:
+        update["slack_agent_sessions"] = True
     for variable, value in environment.items():
         name = variable.lower()
         if not variable.startswith(kept or "-") and name in Settings.model_fields:

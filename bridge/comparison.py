@@ -30,8 +30,14 @@ async def changes(workspace: Workspace, base_commit: str) -> tuple[FileChange, .
 
     Raises WorkspaceError when there is no checkout, or not this commit.
     """
-    async with whole_worktree(workspace, base_commit) as snapshot:
-        return await _changes(workspace, base_commit, snapshot)
+    try:
+        # Only the names of new files are staged: to store their content each time would make every
+        # step dearer, the more files the agent has written.
+        async with _worktree(workspace, base_commit, "--intent-to-add") as snapshot:
+            return await _changes(workspace, base_commit, snapshot)
+    except WorkspaceError:  # one file that cannot be read ends it; staging passes over such files
+        async with whole_worktree(workspace, base_commit) as snapshot:
+            return await _changes(workspace, base_commit, snapshot, "--cached")
 
 
 async def diff(
@@ -42,7 +48,7 @@ async def diff(
     `path`, relative to the root, narrows the text, not the list of files.
     """
     async with whole_worktree(workspace, base_commit) as snapshot:
-        files = await _changes(workspace, base_commit, snapshot)
+        files = await _changes(workspace, base_commit, snapshot, "--cached")
         only = () if path is None else ("--", path)
         found = await _git(
             workspace,
@@ -78,6 +84,14 @@ async def patch(workspace: Workspace, base_commit: str) -> bytes:
 @asynccontextmanager
 async def whole_worktree(workspace: Workspace, base_commit: str) -> AsyncIterator[dict[str, str]]:
     """The environment of git commands that see the whole worktree as staged."""
+    async with _worktree(workspace, base_commit) as snapshot:
+        yield snapshot
+
+
+@asynccontextmanager
+async def _worktree(
+    workspace: Workspace, base_commit: str, *how: str
+) -> AsyncIterator[dict[str, str]]:
     git_dir = workspace.root / ".git"
     if not re.fullmatch(r"[0-9a-f]{7,64}", base_commit) or not git_dir.is_dir():
         raise WorkspaceError(ErrorCode.WORKSPACE_MISSING, "There is no checkout to compare.")
@@ -96,19 +110,20 @@ async def whole_worktree(workspace: Workspace, base_commit: str) -> AsyncIterato
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(git_dir / "objects"),
         }
         # Exit code 1: some file could not be read or added; the others are there.
-        await _git(workspace, "add", "--all", "--ignore-errors", extra=snapshot, accept=(0, 1))
+        add = ("add", "--all", "--ignore-errors", *how)
+        await _git(workspace, *add, extra=snapshot, accept=(0, 1))
         yield snapshot
 
 
 async def _changes(
-    workspace: Workspace, base_commit: str, snapshot: dict[str, str]
+    workspace: Workspace, base_commit: str, snapshot: dict[str, str], *how: str
 ) -> tuple[FileChange, ...]:
     untracked = await _git(
         workspace, "ls-files", "--others", "--exclude-standard", "-z", limit=_LIST_LIMIT
     )
     listed = await _git(
         workspace,
-        *("diff", "--cached", "--raw", "--numstat", "-z", *DIFF_OPTIONS, base_commit),
+        *("diff", *how, "--raw", "--numstat", "-z", *DIFF_OPTIONS, base_commit),
         extra=snapshot,
         limit=_LIST_LIMIT,
     )

@@ -19,6 +19,7 @@ from bridge.errors import ModelError
 from bridge.model_errors import from_status, status_of
 from bridge.model_list import limits_of, read_limits
 from bridge.protocol import ErrorCode
+from bridge.request_body import RequestBody
 from bridge.turns import ModelTurn, TurnBuilder, clean
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class OpenAIChatModel:
         self._listing = asyncio.Lock()
         self._client: AsyncOpenAI | None = None
         self._loading = asyncio.Lock()
+        self._body = RequestBody()
 
     async def prewarm(self) -> None:
         """Load the client and its TLS context now instead of in the first call."""
@@ -166,18 +168,20 @@ class OpenAIChatModel:
         if self._client is None:
             raise RuntimeError("complete() loads the client first")
         # Not chat.completions.create(): it walks through the whole history in Python before each
-        # call, and builds a typed object for each chunk. The bytes on the wire are the same.
+        # call, and builds a typed object for each chunk.
         messages = request.messages
         return await self._client.post(
             "/chat/completions",
-            body={
-                "model": request.model,
-                "messages": marked(messages) if needs_marks(request.model) else messages,
-                **({"tools": request.tools} if request.tools else {}),
-                "stream": True,
-                "stream_options": {"include_usage": True},
-                "usage": {"include": True},
-            },
+            content=self._body.encoded(
+                marked(messages) if needs_marks(request.model) else messages,
+                {
+                    "model": request.model,
+                    **({"tools": request.tools} if request.tools else {}),
+                    "stream": True,
+                    "stream_options": {"include_usage": True},
+                    "usage": {"include": True},
+                },
+            ),
             cast_to=object,
             stream=True,
             stream_cls=AsyncStream[object],

@@ -41,6 +41,7 @@ class FakeRuntime:
         self.specs: list[ContainerSpec] = []
         self.removed: list[str] = []
         self.kept: dict[str, float] = {}
+        self.sizes: dict[str, int] = {}
         self.silent = False
         self.unanswered = 0
         self.refusal: EngineError | None = None
@@ -102,6 +103,11 @@ class FakeRuntime:
         """Whose volumes are there, and since when; a test may set `kept`."""
         self._answer()
         return dict(self.kept)
+
+    async def disk_usage(self) -> Mapping[str, int]:
+        """What the test has set in `sizes`."""
+        self._answer()
+        return dict(self.sizes)
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Remove it; gone is a success."""

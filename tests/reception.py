@@ -56,6 +56,6 @@ def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
     app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
     app.use(Sealing(stage.keyring.seal, stage.redact.known).middleware)
     app.use(inbox.middleware)
-    stage.store.on_saved = desks.home.changed
+    stage.store.on_saved = desks.changed
     register_listeners(app, desks, inbox, "octagonal_sign")
     return Reception(desks, people, app)

@@ -17,6 +17,7 @@ from bridge.protocol import (
     Diff,
     Disposition,
     ErrorCode,
+    Evidence,
     ExecuteRequest,
     FileChange,
     MessageTakenUp,
@@ -91,13 +92,24 @@ class ScriptedBridge(ScriptedControl):
             log.append(event.model_copy(update={"seq": session.before + len(log) + 1}))
         self._changes.tell()
 
-    def finish(self, agent_id: str, text: str = "", outcome: Outcome = Outcome.COMPLETED) -> None:
+    def finish(
+        self,
+        agent_id: str,
+        text: str = "",
+        outcome: Outcome = Outcome.COMPLETED,
+        evidence: Evidence | None = None,
+    ) -> None:
         """The running task says `text` and ends."""
         session = self._sessions[agent_id]
         task_id, session.task_id = session.task_id, None
         said = [MessageWritten(at=1.0, task_id=task_id, text=text, final=True)] if text else []
         ended = TaskFinished(
-            at=1.0, task_id=task_id, outcome=outcome, steps=1, duration_seconds=1.0
+            at=1.0,
+            task_id=task_id,
+            outcome=outcome,
+            steps=1,
+            duration_seconds=1.0,
+            evidence=evidence or Evidence(),
         )
         self.push(agent_id, *said, ended)
 

@@ -14,8 +14,8 @@ from bot.agents.service import AgentService, Origin, Reply
 from bot.agents.world import World
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
-from bot.domain.commands import StartAgent
 from bot.domain.finding import Examined, broken, fine
+from bot.domain.start_command import StartAgent
 from bot.redaction import Redactor
 from bot.slack.render.voice import SlackVoice
 from bot.store.engine import Engines, parse_url

@@ -1,6 +1,7 @@
 """Brings an agent's container to the point where its bridge can work, from whatever is there."""
 
 import logging
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -8,7 +9,7 @@ from bot.agents.ports import BridgeAddress, Container, ContainerSpec, Exit
 from bot.agents.progress import Progress
 from bot.agents.sandbox import sealed_environment
 from bot.agents.world import World
-from bot.domain.agent import Agent
+from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
 from bridge.protocol import (
     PROTOCOL_VERSION,
@@ -53,6 +54,11 @@ class Boot:
         """
         await self._world.gateway.open(agent.id, agent.repo)
         container = await self._container(agent, resume=resume)
+        if self._is_misplaced(agent, container):
+            logger.info("%s moves to the network that the settings say", agent.id)
+            if agent.status is AgentStatus.WORKING:
+                self._progress.because("The container has another network now, and began anew.")
+            container = await self._world.runtime.start(self._spec(agent))
         if container.endpoint is None:
             raise ContainerEnded(agent.id, container.exit)
         address = self._world.address(agent.id, container.endpoint)
@@ -82,6 +88,13 @@ class Boot:
             raise ContainerGone(f"no container of {agent.id}")
         await self._progress.phase("container")
         return await runtime.start(self._spec(agent))
+
+    def _is_misplaced(self, agent: Agent, container: Container) -> bool:
+        """Whether it has a network where the settings say none by now, or the other way round."""
+        sealed = self._world.gateway.access(agent.id, agent.repo).folders is not None
+        return container.endpoint is not None and sealed != (
+            urlsplit(container.endpoint).scheme == "unix"
+        )
 
     async def _note(self, agent: Agent, container: Container) -> None:
         """Store whose container it is, once it is furnished: until then the boot starts over."""
@@ -158,6 +171,7 @@ class Boot:
             memory_bytes=settings.default_container_memory,
             nano_cpus=settings.default_container_cpu,
             folders=access.folders,
+            disk_bytes=settings.container_disk_bytes,
             environment={
                 **(sealed_environment(access.folders) if access.folders else {}),
                 "BRIDGE_TOKEN": self._world.bridge_token(agent.id).get_secret_value(),

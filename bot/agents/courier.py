@@ -16,6 +16,7 @@ from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.message import FIRST, Message
 from bot.domain.policy import ChannelRules
+from bot.domain.quoting import line
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bridge.protocol import Approvals, ChatMode, ChatRequest, ErrorCode, ExecuteRequest
 
@@ -154,7 +155,7 @@ class Courier:
 
     async def _report_refusal(self, message: Message, error: BridgeRefused) -> None:
         logger.error("message %s was refused: %s", message.id, error)
-        text = f"The agent could not take this message: {error.error.message}"
+        text = f"The agent could not take this message: {line(error.error.message, 300)}"
         async with self._world.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             await tx.message_delivered(self._agent_id, message.id)

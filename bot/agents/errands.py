@@ -4,6 +4,7 @@ from bot.agents.ports import BridgeAddress
 from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.message import ANSWER, RESUME, UNDO, Message
+from bot.domain.quoting import line
 from bot.errors import BridgeRefused
 from bridge.protocol import ChatRequest, ErrorCode, QuestionAsked, QuestionKind
 
@@ -82,7 +83,7 @@ class Errands:
         try:
             files = await self._world.bridge.undo(address, message.task_id)
         except BridgeRefused as error:
-            return f"The task was not undone: {error.error.message}"
+            return f"The task was not undone: {line(error.error.message, 300)}"
         noun = "file is" if files == 1 else "files are"
         return (
             f"↩ *<@{message.user}> undid the last task*: {files} {noun} as before it. The "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bot.agents.boot import ContainerEnded, ContainerGone
 from bot.agents.ports import Exit, SavedState
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.quoting import code, line
 from bot.errors import BridgeRefused, UserError
 from bridge.protocol import AgentEvent, ErrorCode, FilesChanged
 
@@ -59,7 +60,7 @@ def gone(*, has_files: bool, lost: Sequence[str]) -> str:
         return f"The container of this agent is gone, its files are still there. {AGAIN}"
     if not lost:
         return f"The container of this agent is gone. Nothing was lost. {AGAIN}"
-    names = ", ".join(f"`{path[:80].replace('`', chr(39))}`" for path in lost[:_SHOWN_FILES])
+    names = ", ".join(code(path) for path in lost[:_SHOWN_FILES])
     more = f" and {len(lost) - _SHOWN_FILES} more" if len(lost) > _SHOWN_FILES else ""
     return (
         "The container of this agent is gone. What changed since the end of the last task may be "
@@ -73,7 +74,8 @@ def explain(agent: Agent, error: Exception) -> str:
         case UserError(user_text=text):
             return f"{text} {AGAIN}"
         case BridgeRefused() if error.error.code in _CLONE_ERRORS:
-            return f"Could not clone `{agent.repo}`: {error.error.message} Nothing was changed."
+            why = line(error.error.message, 300)
+            return f"Could not clone `{agent.repo}`: {why} Nothing was changed."
         case ContainerEnded(how=how):
             return f"{how_it_ended(how)} twice within a minute, so it stays down. {AGAIN}"
         case ContainerGone():

@@ -136,13 +136,17 @@ class Fleet:
         for agent in agents:
             idle = agent.status is AgentStatus.IDLE and agent.status_since < limit
             if idle and agent.id not in self._held:
-                with self.hold(agent.id):
-                    await self._put_to_sleep(agent)
-                # A reply that came meanwhile found nobody to wake.
-                if await self._world.store.undelivered(agent.id):
-                    stored = await self._world.store.agent(agent.id)
-                    if stored:
-                        await self._go_on(stored)
+                await self.put_to_sleep(agent)
+
+    async def put_to_sleep(self, agent: Agent) -> None:
+        """Stop the container of an idle agent; one that has something to do stays awake."""
+        with self.hold(agent.id):
+            await self._put_to_sleep(agent)
+        # A reply that came meanwhile found nobody to wake.
+        if await self._world.store.undelivered(agent.id):
+            stored = await self._world.store.agent(agent.id)
+            if stored:
+                await self._go_on(stored)
 
     async def _put_to_sleep(self, agent: Agent) -> None:
         if await self._world.store.undelivered(agent.id):

@@ -9,6 +9,7 @@ from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.attachment import MAX_FILE_BYTES, Attachment, with_files
 from bot.domain.message import Message
+from bot.domain.quoting import code
 from bot.errors import BridgeRefused, FileUnavailable
 from bridge.protocol import MAX_TASK_CHARS
 
@@ -55,7 +56,7 @@ class Luggage:
     async def _tell(
         self, agent: Agent, message: Message, missing: Sequence[tuple[Attachment, str]]
     ) -> None:
-        said = " ".join(f"`{file.name}`: {why}" for file, why in missing)
+        said = " ".join(f"{code(file.name)}: {why}" for file, why in missing)
         text = f"⚠ The agent works without what was attached. {said}"
         async with self._world.store.transaction() as tx:
             post = self._world.voice.notice(agent, f"files:{message.id}", text)

@@ -1,11 +1,15 @@
-"""A reply that changes the model in the middle of a thread; the conversation goes on."""
+"""Changes the model in the middle of a thread, by a reply or a form; the conversation goes on."""
 
+import hashlib
 from dataclasses import replace
 
+from bot.agents.explain import why_not
+from bot.agents.fleet import Fleet
 from bot.agents.reading import Reading
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
-from bot.domain.commands import reply_model
+from bot.domain.message import PRESSED, Message
+from bot.domain.replies import reply_model
 from bot.errors import UserError
 
 # What a task at work is told when the person says nothing beyond the model's name.
@@ -14,10 +18,11 @@ NO_NAME = "That is no model's name. For example `model: anthropic/claude-3.5-son
 
 
 class ModelSwitch:
-    """Reads `model: NAME` at the beginning of a reply."""
+    """Reads `model: NAME` at the beginning of a reply, and takes what a form chooses."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, fleet: Fleet) -> None:
         self._world = world
+        self._fleet = fleet
         self._reading = Reading(world)
 
     async def rest_of(
@@ -46,6 +51,32 @@ class ModelSwitch:
             return rest or GO_ON
         await self._reading.note(agent, ts, client_msg_id)
         return ""
+
+    async def choose(self, agent_id: str, model: str, user: str, key: str) -> str:
+        """Change the model as a form asks, once for each `key`; the sentence that says so.
+
+        Raises UserError when the agent has ended, or the model cannot be used.
+        """
+        await self._world.gateway.check_model(model)
+        name = hashlib.sha256(key.encode()).hexdigest()[:16]
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(agent_id)
+            if agent is None or not agent.alive:
+                raise UserError(why_not(agent) if agent else "There is no such agent any more.")
+            message_id = f"{PRESSED}{name}"
+            text = f"Model: `{model}` from the next step on. The conversation goes on."
+            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{message_id}"):
+                return text
+            if model == agent.model:
+                return f"`{model}` is the model already."
+            await tx.save_agent(replace(agent, model=model))
+            if _has_work(agent):
+                message = Message(message_id, agent.id, user, GO_ON, f"{agent.id}-{name}")
+                await tx.add_message(message)
+            said = f"{text} Chosen by <@{user}>."
+            await tx.enqueue(agent.id, self._world.voice.notice(agent, f"model:{name}", said))
+        self._fleet.wake(agent)
+        return text
 
     async def _change(self, agent_id: str, model: str, ts: str) -> bool:
         """Store the model and say so; whether a task is at work."""

@@ -42,7 +42,8 @@ from bridge.protocol import (
 class ContainerSpec:
     """What one agent's container is made from. Sizes in bytes, CPU in billionths of a core.
 
-    `folders`: it has no network, and is reached through these.
+    `folders`: it has no network, and is reached through these. `disk_bytes`: of a file, and of a
+    volume where the engine bounds them; 0 is no limit.
     """
 
     agent_id: str
@@ -51,6 +52,7 @@ class ContainerSpec:
     nano_cpus: int
     environment: dict[str, str] = field(repr=False)
     folders: SocketFolders | None = None
+    disk_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ class Runtime(Protocol):
 
         With or without a container, complete or not; raises EngineError when the engine is silent.
         """
+
+    async def disk_usage(self) -> Mapping[str, int]:
+        """How many bytes the files of each agent take; slow. Raises EngineError."""
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Remove the container, and its volumes unless they are kept for a later one.

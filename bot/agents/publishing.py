@@ -17,8 +17,9 @@ from bot.domain.pull_request import (
     question,
     words,
 )
+from bot.domain.quoting import code
 from bot.errors import BotError, RepositoryError, UserError
-from bridge.protocol import PushRequest
+from bridge.protocol import Evidence, PushRequest, TaskFinished
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,15 @@ class Publishing:
             logger.info("the pull request of %s is unknown: %s", agent.id, error)
             return None
 
+    async def evidence(self, agent: Agent) -> Evidence:
+        """What was recorded in the newest task that changed or checked something."""
+        for event in reversed(await self._world.store.events(agent.id)):
+            if isinstance(event, TaskFinished) and (
+                event.evidence.changed or event.evidence.checks
+            ):
+                return event.evidence
+        return Evidence()
+
     def _order(self, agent: Agent) -> asyncio.Lock:
         """One at a time for each agent: two clicks make one pull request."""
         return self._locks.setdefault(agent.id, asyncio.Lock())
@@ -141,7 +151,7 @@ class Publishing:
         except (BotError, TimeoutError) as error:
             raise UserError(SILENT, str(error)) from error
         if pushed.refusal:
-            raise UserError(REFUSED.format(why=_plain(pushed.refusal)), pushed.refusal)
+            raise UserError(REFUSED.format(why=f"{code(pushed.refusal, 300)}."), pushed.refusal)
         if pushed.commit is None:
             raise UserError(NOTHING)
 
@@ -151,10 +161,3 @@ class Publishing:
             await self._world.gateway.check_repository(agent.repo, agent.target_branch)
         except RepositoryError as error:
             raise UserError(NOT_RUNNING, str(error)) from error
-
-
-def _plain(refusal: str) -> str:
-    """What git said, for one line of ours; it comes out of a container."""
-    said = " ".join(refusal.split()).replace("`", "'")[:300]
-    clean = said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"`{clean}`."

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 
+from bot.agents.disk import DiskWatch
 from bot.agents.fleet import Fleet
 from bot.agents.leftovers import Leftovers
 from bot.agents.service import AgentService
@@ -23,6 +24,7 @@ class Recovery:
         self._service = service
         self._fleet = fleet
         self._leftovers = Leftovers(world, fleet)
+        self._disk = DiskWatch(world, fleet)
         self._hint = asyncio.Event()
 
     async def run(self) -> None:
@@ -30,6 +32,7 @@ class Recovery:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._compare())
             group.create_task(self._listen())
+            group.create_task(self._disk.run())
 
     async def _compare(self) -> None:
         while True:

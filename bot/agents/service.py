@@ -24,9 +24,11 @@ from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.attachment import Attachment
 from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
-from bot.domain.commands import StartAgent, is_restart
 from bot.domain.message import Message
 from bot.domain.offers import ModelOffer
+from bot.domain.quoting import code
+from bot.domain.replies import is_restart
+from bot.domain.start_command import StartAgent
 from bot.errors import BotError, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 
@@ -60,7 +62,7 @@ class AgentService:
         self._stopper = Stopper(world, fleet)
         # Fair: replies that arrive together are stored in the order of their arrival.
         self._replying = asyncio.Lock()
-        self._models = ModelSwitch(world)
+        self._models = ModelSwitch(world, fleet)
         self._quieting = Quieting(world)
         self.continuation = Continuation(world, fleet)
         self.allowance = Allowance(world, fleet)
@@ -98,6 +100,11 @@ class AgentService:
                 reply.thread, reply.ts, reply.text, reply.client_msg_id
             )
             return await self._reply(replace(reply, text=rest))
+
+    async def choose_model(self, agent_id: str, model: str, user: str, key: str) -> str:
+        """Change the model as a form asks; the sentence that says so. Raises UserError."""
+        async with self._replying:
+            return await self._models.choose(agent_id, model, user, key)
 
     async def _reply(self, reply: Reply) -> bool:
         agent = await self._world.store.agent_of_thread(reply.thread)
@@ -159,9 +166,14 @@ class AgentService:
         await tx.save_agent(starting)
         return starting
 
-    async def interrupt(self, agent_id: str) -> None:
-        """End the running task; container, workspace and conversation stay."""
+    async def interrupt(self, agent_id: str, task_id: str | None = None) -> None:
+        """End the running task; container, workspace and conversation stay.
+
+        Raises UserError when it is not `task_id` that runs.
+        """
         agent = await self._alive(agent_id)
+        if task_id is not None:
+            await self.control.check_open(agent, task_id)
         address = await self._address(agent)
         if address is None:
             raise UserError("The agent is still starting. Stop it, or wait a moment.")
@@ -196,7 +208,7 @@ class AgentService:
         """The agent with this id; raises UserError when there is none."""
         agent = await self._world.store.agent(agent_id)
         if agent is None:
-            raise UserError(f"There is no agent `{agent_id[:20]}`. `/agent list` shows them.")
+            raise UserError(f"There is no agent {code(agent_id, 20)}. `/agent list` shows them.")
         return agent
 
     async def of_team(self, agent_id: str, team: str) -> Agent | None:

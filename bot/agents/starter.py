@@ -12,11 +12,11 @@ from bot.domain.attachment import MAX_FILES
 from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
 from bot.domain.budget import nano_of
-from bot.domain.commands import StartAgent, title_of
 from bot.domain.limits import HOUR_SECONDS, Limits, start_refusal
 from bot.domain.message import FIRST, Message
 from bot.domain.policy import ChannelRules, HouseRules, place_refusal
 from bot.domain.preferences import Preferences
+from bot.domain.start_command import StartAgent, title_of
 from bot.errors import ChannelUnavailable, NotAllowed
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Origin:
 
     `claim` tells this one input from all others, so that it has one effect however often it is
     handed over: a message's ts, or what identifies a command or a form. `thread_ts` is the thread
-    that the agent lives in; None where the agent opens one.
+    that the agent lives in; None where the agent opens one. `name` is what Slack calls the user.
     """
 
     team: str
@@ -41,6 +41,7 @@ class Origin:
     claim: str = ""
     thread_ts: str | None = None
     client_msg_id: str | None = None
+    name: str = ""
 
 
 class Starter:
@@ -128,6 +129,7 @@ class Starter:
             max_steps=command.max_steps or self._world.settings.agent_max_steps,
             budget_nano=command.budget_nano or self._default_budget(),
             started_by=origin.user,
+            starter_name=origin.name,
             created_at=self._world.clock(),
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self, assert_never
 
+from bot.domain.quoting import code
 from bot.domain.secret import SecretScope
 from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
@@ -95,7 +96,7 @@ class RepoRef:
         owner, slash, name = text.partition("/")
         if not slash or not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
             raise InvalidCommand(
-                f"`{text[:100]}` is not a repository. Write it as `owner/name`, for example "
+                f"{code(text, 100)} is not a repository. Write it as `owner/name`, for example "
                 "`acme/api`; no URL is needed."
             )
         return cls(owner, name.removesuffix(".git") or name)
@@ -118,7 +119,7 @@ def checked_branch(text: str) -> str:
         or any(part.startswith(".") or part.endswith(".lock") or not part for part in parts)
     )
     if wrong:
-        raise InvalidCommand(f"`{text[:100]}` is not a branch name. Write `owner/name@branch`.")
+        raise InvalidCommand(f"{code(text, 100)} is not a branch name. Write `owner/name@branch`.")
     return text
 
 
@@ -144,8 +145,9 @@ class Agent:
     its thread that we have read. `spent_nano` is what the gateway's ledger has for its model calls,
     in billionths of a dollar, `budget_nano` the most it may be, None for no cap of its own.
     `placed`: it counts among the agents that may run; `waiting_since` is from when it waits for
-    that, 0.0 when it does not. `paid_by`: where the key of its last model call is stored. Times are
-    seconds since the epoch, UTC.
+    that, 0.0 when it does not. `paid_by`: where the key of its last model call is stored.
+    `starter_name` is how Slack calls `started_by`, "" when it did not say. Times are seconds since
+    the epoch, UTC.
     """
 
     id: str
@@ -177,6 +179,7 @@ class Agent:
     waiting_since: float = 0.0
     verbosity: Verbosity = Verbosity.NORMAL
     paid_by: SecretScope = SecretScope.DEPLOYMENT
+    starter_name: str = ""
 
     @property
     def thread(self) -> ThreadRef | None:

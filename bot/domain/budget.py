@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 
+from bot.domain.quoting import code
 from bot.errors import InvalidCommand
 
 NANO = 1_000_000_000
@@ -133,7 +134,7 @@ def checked_budget(text: str) -> int:
     nano = nano_of(found[1]) if found else 0
     if not 0 < nano <= MAX_BUDGET_NANO:
         raise InvalidCommand(
-            f"`{text[:40]}` is not a budget. Write dollars, more than 0 and at most 10,000: "
+            f"{code(text, 40)} is not a budget. Write dollars, more than 0 and at most 10,000: "
             "`--budget 2.00`."
         )
     return nano

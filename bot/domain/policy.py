@@ -7,6 +7,7 @@ from typing import Self, assert_never
 
 from bot.config import REPOSITORY_PATTERN, Settings
 from bot.domain.agent import RepoRef
+from bot.domain.quoting import code
 from bot.errors import InvalidCommand
 from bridge.protocol import Approvals
 
@@ -189,7 +190,7 @@ def checked_patterns(text: str) -> tuple[str, ...]:
     wrong = next((one for one in patterns if not REPOSITORY_PATTERN.fullmatch(one)), None)
     if wrong is not None:
         raise InvalidCommand(
-            f"`{wrong[:100]}` is neither `owner/name` nor `owner/*`. Write spaces between them."
+            f"{code(wrong, 100)} is neither `owner/name` nor `owner/*`. Write spaces between them."
         )
     if len(patterns) > _MAX_PATTERNS:
         raise InvalidCommand(f"At most {_MAX_PATTERNS} repositories can be listed.")

@@ -31,7 +31,11 @@ class Post:
     is added or removed (`present`). The sender makes Slack agree with the newest content, so
     progress is coalesced by itself. `key` is unique within the agent.
 
-    payload, by kind: message {text, blocks}; reaction {ts, name, present}; file {name, title,
+    `beneath`: it notifies nobody. It is shown below the newest message that ended something in the
+    thread, by an edit of that one; where there is none, it is a message of its own.
+
+    payload, by kind: message {text, blocks, plain}, where `plain` are the blocks for a workspace
+    that does not take the others; reaction {ts, name, present}; file {name, title,
     content_base64, comment}. A message with an empty `thread_ts` starts a thread.
     """
 
@@ -41,3 +45,4 @@ class Post:
     thread_ts: str | None
     priority: Priority
     payload: Mapping[str, Any] = field(default_factory=dict)
+    beneath: bool = False

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from bot.domain.agent import RepoRef
+from bot.domain.quoting import code
 from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 from bridge.protocol import Approvals
@@ -70,7 +71,7 @@ def checked_model(model: str) -> str:
     """The model's name; raises InvalidCommand when it cannot be one."""
     if len(model) > MAX_MODEL_CHARS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", model):
         raise InvalidCommand(
-            f"`{model[:60]}` is not a model's name. For example `anthropic/claude-3.5-sonnet`."
+            f"{code(model, 60)} is not a model's name. For example `anthropic/claude-3.5-sonnet`."
         )
     return model
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.domain.quoting import code
 from bot.errors import InvalidCommand
 
 MAX_DAYS = 366
@@ -53,7 +54,7 @@ def _days(word: str) -> int:
     known = digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS
     if not known or not 1 <= int(digits) <= MAX_DAYS:
         raise InvalidCommand(
-            f"`{word[:40]}` is not known here. Write `/agent usage`, then `me`, `channel` or "
+            f"{code(word, 40)} is not known here. Write `/agent usage`, then `me`, `channel` or "
             f"`all`, a number of days from 1 to {MAX_DAYS}, and `chart` or `csv`: "
             "`/agent usage channel 7 chart`."
         )

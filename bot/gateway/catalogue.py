@@ -4,15 +4,18 @@ import asyncio
 import difflib
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import SecretStr
 
 from bot.domain.budget import Price
-from bot.errors import ModelUnusable
+from bot.domain.offers import ModelOffer
+from bot.domain.quoting import code
+from bot.errors import ModelUnusable, UserError
+from bot.gateway.model_list import Listing, Models, found_in, read_models
+from bot.gateway.offers import offers_of
 from bot.gateway.relay import BodyTooLargeError, read_bounded
 
 CACHE_SECONDS = 600.0
@@ -22,35 +25,9 @@ _AGAIN_SECONDS = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
 _MAX_LIST_BYTES = 16 * 1024 * 1024
 _NEAR_MATCHES = 3
+_SILENT = "The model provider shows no list of models at the moment. Try again in a minute."
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What the provider says about a model; None is what it does not say."""
-
-    parameters: frozenset[str] | None = None
-    price: Price | None = None
-    context_tokens: int | None = None
-    answer_tokens: int | None = None
-
-
-_Models = dict[str, Listing]
-
-
-class _Listed(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    id: str
-    supported_parameters: list[str] | None = None
-    pricing: object = None
-    context_length: object = None
-    top_provider: object = None
-
-
-class _List(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    data: list[_Listed]
 
 
 class Catalogue:
@@ -73,7 +50,7 @@ class Catalogue:
         self._clock = clock
         self._own_prices = own_prices or {}
         self._lock = asyncio.Lock()
-        self._cached: tuple[float, _Models | None] | None = None
+        self._cached: tuple[float, Models | None] | None = None
         self._failed_at: float | None = None
 
     async def check(self, model: str) -> None:
@@ -84,14 +61,14 @@ class Catalogue:
         models = await self._models()
         if models is None or model.startswith("@"):  # a preset is the account's own, never listed
             return
-        listing = _found(models, model)
+        listing = found_in(models, model)
         if listing is None:
             near = difflib.get_close_matches(model, list(models), _NEAR_MATCHES, 0.4)
-            hint = " Did you mean " + " or ".join(f"`{name}`" for name in near) + "?"
+            hint = " Did you mean " + " or ".join(code(name) for name in near) + "?"
             raise ModelUnusable(
-                f"The model provider knows no model `{model[:200]}`.{hint if near else ''}"
+                f"The model provider knows no model {code(model, 200)}.{hint if near else ''}"
             )
-        if listing.parameters is not None and "tools" not in listing.parameters:
+        if listing.takes_tools is False:
             raise ModelUnusable(
                 f"`{model}` cannot call tools, so it cannot work on code. Choose another model."
             )
@@ -109,18 +86,39 @@ class Catalogue:
                 self._failed_at = self._clock()
                 _log.warning("prices are not known now: %s", error)
         models = self._cached[1] if self._cached else None
-        listing = _found(models or {}, model) or Listing()
+        listing = found_in(models or {}, model) or Listing()
         own = self._own_prices.get(model)
         return replace(listing, price=own) if own else listing
 
-    async def _models(self) -> _Models | None:
+    async def offers(self) -> Sequence[ModelOffer]:
+        """Every model on offer; raises UserError when the provider shows no list.
+
+        A server that lists nothing has the models that `own_prices` name.
+        """
+        try:
+            models = await self._models()
+        except UserError as error:
+            if not self._own_prices:
+                raise
+            _log.info("the models are those of MODEL_PRICES: %s", error)
+            models = None
+        if models is None and not self._own_prices:
+            raise UserError(_SILENT)
+        return offers_of(models or {}, self._own_prices)
+
+    async def _models(self) -> Models | None:
         async with self._lock:
             now = self._clock()
-            if self._cached is None or now - self._cached[0] >= CACHE_SECONDS:
+            if self._cached is None or now - self._cached[0] >= self._lasts(self._cached[1]):
                 self._cached = (now, await self._ask())
             return self._cached[1]
 
-    async def _ask(self) -> _Models | None:
+    @staticmethod
+    def _lasts(models: Models | None) -> float:
+        """A server without a list may only be starting."""
+        return _AGAIN_SECONDS if models is None else CACHE_SECONDS
+
+    async def _ask(self) -> Models | None:
         key = self._key.get_secret_value()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
@@ -138,7 +136,7 @@ class Catalogue:
                 if answer.status != 200:  # noqa: PLR2004
                     _log.info("the provider lists no models: status %d", answer.status)
                     return None
-                return _read(await read_bounded(answer, _MAX_LIST_BYTES))
+                return read_models(await read_bounded(answer, _MAX_LIST_BYTES))
         except BodyTooLargeError:
             _log.warning("the provider's list of models is too large to read")
             return None
@@ -148,55 +146,3 @@ class Catalogue:
                 "to check OPENROUTER_BASE_URL.",
                 f"{self._base_url}/models: {type(error).__name__}: {error}",
             ) from error
-
-
-def _read(body: bytes) -> _Models | None:
-    try:
-        found = _List.model_validate_json(body)
-    except ValidationError:
-        _log.info("the provider's list of models has another shape")
-        return None
-    return {item.id: _listing(item) for item in found.data} or None
-
-
-def _found(models: _Models, model: str) -> Listing | None:
-    # OpenRouter's `:nitro`, `:floor` and `:online` change the routing; the list has the base.
-    return models.get(model) or models.get(model.rpartition(":")[0])
-
-
-def _listing(item: _Listed) -> Listing:
-    parameters = item.supported_parameters
-    provider = item.top_provider if isinstance(item.top_provider, dict) else {}
-    return Listing(
-        parameters=None if parameters is None else frozenset(parameters),
-        price=_price(item.pricing) if isinstance(item.pricing, dict) else None,
-        context_tokens=_count(item.context_length),
-        answer_tokens=_count(provider.get("max_completion_tokens")),
-    )
-
-
-def _price(pricing: Mapping[str, object]) -> Price | None:
-    """The price of a token, at its dearest; None where one is missing or depends on the routing."""
-    prompt, completion = _usd(pricing.get("prompt")), _usd(pricing.get("completion"))
-    if prompt is None or completion is None:
-        return None
-    written = _usd(pricing.get("input_cache_write")) or Decimal(0)
-    reasoning = _usd(pricing.get("internal_reasoning")) or Decimal(0)
-    request = _usd(pricing.get("request")) or Decimal(0)
-    return Price(max(prompt, written), max(completion, reasoning), request)
-
-
-def _usd(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        usd = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    return usd if usd.is_finite() and 0 <= usd <= 1_000 else None  # noqa: PLR2004
-
-
-def _count(value: object) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if value > 0 else None

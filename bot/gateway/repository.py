@@ -6,6 +6,7 @@ import logging
 import aiohttp
 
 from bot.domain.agent import RepoRef
+from bot.domain.quoting import code
 from bot.errors import RepositoryError
 from bot.gateway.git_host import GitHost, HostUnreachableError, is_success
 from bot.gateway.refs import (
@@ -105,16 +106,15 @@ def _chosen(repo: RepoRef, branch: str | None, refs: Refs) -> str:
         )
     if branch is None:
         if refs.default is None:
+            named = code(f"{repo}@{refs.branches[0]}", 150)
             raise RepositoryError(
-                f"`{repo}` names no default branch. Name one: `{repo}@{refs.branches[0]}`. Nothing "
-                "was started."
+                f"`{repo}` names no default branch. Name one: {named}. Nothing was started."
             )
         return refs.default
     if branch not in refs.branches:
         near = difflib.get_close_matches(branch, refs.branches, _NEAR_MATCHES, 0.5)
         others = near or ([refs.default] if refs.default else [])
-        hint = " Did you mean " + " or ".join(f"`{name}`" for name in others) + "?"
-        raise RepositoryError(
-            f"`{repo}` has no branch `{branch}`.{hint if others else ''} Nothing was started."
-        )
+        hint = " Did you mean " + " or ".join(code(name) for name in others) + "?"
+        missing = f"`{repo}` has no branch {code(branch, 150)}."
+        raise RepositoryError(f"{missing}{hint if others else ''} Nothing was started.")
     return branch

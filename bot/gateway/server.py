@@ -30,7 +30,6 @@ from bot.gateway.folders import Folders
 from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
 from bot.gateway.git_host import GitHost
 from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
-from bot.gateway.offers import Offers
 from bot.gateway.own_prices import own_prices
 from bot.gateway.port import SharedPort
 from bot.gateway.pulls import HostPulls
@@ -72,9 +71,7 @@ class HostGateway:
         self._repositories = RepositoryCheck(host)
         self._listed = RepositoryList(session, settings.github_api_url, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
-        prices = own_prices(settings)
-        self._catalogue = Catalogue(session, base_url, key, own_prices=prices)
-        self._offers = Offers(session, base_url, key, own_prices=prices)
+        self._catalogue = Catalogue(session, base_url, key, own_prices=own_prices(settings))
         limits = ModelLimits.of(settings)
         self._model = ModelDoor(
             self._doors, self._catalogue, session, base_url, self._key_of, limits
@@ -206,7 +203,7 @@ class HostGateway:
 
     async def models(self) -> Sequence[ModelOffer]:
         """Return what the provider lists; raises UserError when it shows no list."""
-        return await self._offers.all()
+        return await self._catalogue.offers()
 
 
 def _log_denial(agent_id: str, denial: Denial) -> None:

@@ -8,7 +8,7 @@ from bot.config import Settings
 from bot.domain.finding import Finding, broken, doubtful, fine
 from bot.errors import ConfigurationError
 from bot.runtime.docker import DockerRuntime
-from bot.runtime.sealing import is_sealed
+from bot.runtime.sealing import why_open
 
 # With these an image is copied whole for every container.
 _SLOW_DRIVERS = frozenset({"vfs", "devicemapper"})
@@ -60,16 +60,20 @@ async def network(
 ) -> Finding:
     """Whether containers are sealed; what of this host they can reach where they are not."""
     try:
-        if await is_sealed(runtime.why_not_sealed, settings):
-            return fine("containers have no network; what tools may fetch goes by an allow-list")
+        reason = await why_open(runtime.why_not_sealed, settings)
     except ConfigurationError as error:
         return broken(str(error), "Set SANDBOX_NETWORK=open, or use an engine of this machine.")
-    return open_network(settings.gateway_port, tables)
+    if not reason:
+        return fine("containers have no network; what tools may fetch goes by an allow-list")
+    return open_network(reason, settings.gateway_port, tables)
 
 
-def open_network(gateway_port: int, tables: Path) -> Finding:
-    """What of this host a container on an open network can reach."""
-    said = "the containers' network is open: the internet, its private ranges"
+def open_network(reason: str, gateway_port: int, tables: Path) -> Finding:
+    """What of this host a container on an open network can reach; `reason` says why it is open."""
+    said = (
+        f"the containers' network is open ({reason}): the internet, its private ranges, the "
+        "metadata service of a cloud"
+    )
     step = "Close what should not be reached by firewall rules on the engine's network."
     try:
         ports = sorted(set(_reachable(tables)) - {gateway_port})

@@ -23,6 +23,7 @@ QUERY_SECONDS = 15.0
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 REMOVE_SECONDS = 60.0
+MEASURE_SECONDS = 75.0
 
 
 class DockerRuntime:
@@ -130,6 +131,11 @@ class DockerRuntime:
         """Return whose volumes there are and when the newest was made; raises EngineError."""
         engine = await self._connected()
         return await self._call("volumes", QUERY_SECONDS, engine.files)
+
+    async def disk_usage(self) -> Mapping[str, int]:
+        """Return how many bytes the files of each agent take; raises EngineError."""
+        engine = await self._connected()
+        return await self._call("disk usage", MEASURE_SECONDS, engine.disk_usage)
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Remove the container, and its volumes unless they are kept; gone is a success."""

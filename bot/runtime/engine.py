@@ -14,12 +14,13 @@ from docker.errors import APIError, DockerException, NotFound
 from bot.agents.ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.connection import answering, opened
-from bot.runtime.facts import inspected_container, is_running, newest_volumes, running_container
+from bot.runtime.facts import inspected_container, is_running, running_container
 from bot.runtime.network import Network
 from bot.runtime.refusals import image_needed, startable
 from bot.runtime.sealing import why_not_sealed
 from bot.runtime.spec import LABEL_CONFIG_HASH, Deployment, broken_promises
 from bot.runtime.survey import Survey, surveyed
+from bot.runtime.volumes import Volumes
 from bot.runtime.watch import Stream, Watch
 
 OLDEST_API = (1, 41)
@@ -56,6 +57,7 @@ class Engine:
         self._address = address
         self._deployment = deployment
         self._network = Network(api, deployment)
+        self._volumes = Volumes(api, deployment)
 
     @classmethod
     def connect(
@@ -154,7 +156,7 @@ class Engine:
                 if same and item["State"] == "running":
                     return Started(running_container(item), fresh=False)
                 self._remove_container(item["Id"])
-            made = self._make_volumes(spec.agent_id)
+            made = self._volumes.make(spec.agent_id, spec.disk_bytes)
             container_id: str | None = None
             try:
                 container_id = self._create(spec.agent_id, config)
@@ -194,20 +196,7 @@ class Engine:
     def has_files(self, agent_id: str) -> bool:
         """Tell whether every volume of the agent is there."""
         with answering(self._address):
-            there = {volume["Name"] for volume in self._volumes(agent_id)}
-            return there.issuperset(self._deployment.volume_names(agent_id))
-
-    def _make_volumes(self, agent_id: str) -> list[str]:
-        """Return the volumes that were not there before: a leftover holds somebody's work."""
-        there = {volume["Name"] for volume in self._volumes(agent_id)}
-        wanted = self._deployment.volume_names(agent_id)
-        for name in wanted:
-            self._api.create_volume(name, labels=self._deployment.labels(agent_id))
-        return [name for name in wanted if name not in there]
-
-    def _volumes(self, agent_id: str | None = None) -> list[Json]:
-        filters = {"label": self._deployment.label_filter(agent_id)}
-        return list(self._api.volumes(filters=filters)["Volumes"] or ())
+            return self._volumes.complete(agent_id)
 
     def _create(self, agent_id: str, config: Json) -> str:
         name = self._deployment.container_name(agent_id)
@@ -275,22 +264,27 @@ class Engine:
             if container_id is not None:
                 self._remove_container(container_id)
             for name in volumes:
-                self._remove_volume(name)
+                self._volumes.remove(name)
         except (DockerException, requests.RequestException, EngineError) as error:
             _log.warning("a failed start left something behind: %s", error)
 
     def files(self) -> dict[str, float]:
         """Return whose volumes there are, and when the newest was made, since the epoch."""
         with answering(self._address):
-            return newest_volumes(self._volumes())
+            return self._volumes.newest()
+
+    def disk_usage(self) -> dict[str, int]:
+        """Return how many bytes the files of each agent take."""
+        with answering(self._address):
+            return self._volumes.measured()
 
     def remove(self, agent_id: str, *, keep_files: bool) -> None:
         """Remove the agent's containers, and its volumes too; gone or going is a success."""
         with answering(self._address):
             for item in self._listed(agent_id):
                 self._remove_container(item["Id"])
-            for volume in () if keep_files else self._volumes(agent_id):
-                self._remove_volume(volume["Name"])
+            if not keep_files:
+                self._volumes.remove_all(agent_id)
 
     def _remove_container(self, container_id: str) -> None:
         with contextlib.suppress(NotFound):
@@ -301,7 +295,3 @@ class Engine:
                     raise
                 # Somebody is removing it right now: its end is what we want too.
                 self._api.wait(container_id, timeout=_REMOVAL_SECONDS, condition="removed")
-
-    def _remove_volume(self, name: str) -> None:
-        with contextlib.suppress(NotFound):
-            self._api.remove_volume(name, force=True)

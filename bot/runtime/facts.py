@@ -1,6 +1,6 @@
 """What the engine reports about a container, as our own data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +54,18 @@ def newest_volumes(items: Iterable[Json]) -> dict[str, float]:
         made = datetime.fromisoformat(item["CreatedAt"]).timestamp()
         newest[agent_id] = max(made, newest.get(agent_id, made))
     return newest
+
+
+def sizes_of_volumes(items: Iterable[Json], labels: Mapping[str, str]) -> dict[str, int]:
+    """Read a list of measured volumes: how many bytes those with these labels hold, by agent."""
+    sizes: dict[str, int] = {}
+    for item in items:
+        marks = item.get("Labels") or {}
+        agent_id = marks.get(LABEL_AGENT, "")
+        if agent_id and labels.items() <= marks.items():
+            size = int((item.get("UsageData") or {}).get("Size", 0))
+            sizes[agent_id] = sizes.get(agent_id, 0) + max(size, 0)  # -1: not measured
+    return sizes
 
 
 def _socket(item: Json) -> str | None:

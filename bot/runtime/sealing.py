@@ -10,16 +10,18 @@ from bot.errors import ConfigurationError
 _OPEN = "Set SANDBOX_NETWORK=open, and read SECURITY.md about what containers reach then."
 
 
-async def is_sealed(why_not: Callable[[], Awaitable[str]], settings: Settings) -> bool:
-    """Decide it; `why_not` asks the engine, as `why_not_sealed` answers.
+async def why_open(why_not: Callable[[], Awaitable[str]], settings: Settings) -> str:
+    """Why containers get a network; empty where they are sealed, which is the rule.
 
-    Raises ConfigurationError when it is asked for and cannot be, and what `why_not` raises.
+    `why_not` asks the engine, as `why_not_sealed` answers. Raises ConfigurationError when sealing
+    is asked for and cannot be, and what `why_not` raises.
     """
-    if settings.sandbox_network != "sealed":
-        return False
-    if reason := await why_not():
+    if settings.sandbox_network == "open":
+        return "SANDBOX_NETWORK=open"
+    reason = await why_not()
+    if reason and settings.sandbox_network == "sealed":
         raise ConfigurationError(f"SANDBOX_NETWORK=sealed: {reason}. {_OPEN}")
-    return True
+    return reason
 
 
 def why_not_sealed(info: Mapping[str, Any], address: str, platform: str = sys.platform) -> str:

@@ -107,13 +107,19 @@ class Deployment:
             "MemorySwap": spec.memory_bytes,
             "NanoCpus": spec.nano_cpus,
             "PidsLimit": PIDS_LIMIT,
-            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+            "Ulimits": _ulimits(spec),
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "5m", "max-file": "2"}},
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         }
         if spec.folders is None:
             config["PortBindings"] = {CONTAINER_PORT: [{"HostIp": LOOPBACK, "HostPort": ""}]}
         return config | ({"Runtime": self.engine_runtime} if self.engine_runtime else {})
+
+
+def _ulimits(spec: ContainerSpec) -> list[Json]:
+    """No core files; and no file beyond the disk's limit, which is looked at from time to time."""
+    limits = {"core": 0} | ({"fsize": spec.disk_bytes} if spec.disk_bytes else {})
+    return [{"Name": name, "Soft": value, "Hard": value} for name, value in limits.items()]
 
 
 def _binds(folders: SocketFolders) -> list[Json]:
@@ -147,6 +153,9 @@ def broken_promises(expected: Json, actual: Json) -> list[str]:
         wrong.append(f"CapAdd is {actual.get('CapAdd')!r}, not {list(CAPABILITIES)!r}")
     if not any(str(opt).startswith("no-new-privileges") for opt in actual.get("SecurityOpt") or ()):
         wrong.append("no-new-privileges is missing")
+    limits = actual.get("Ulimits") or ()
+    if missing := [one for one in expected.get("Ulimits") or () if one not in limits]:
+        wrong.append(f"Ulimits lack {missing!r}")
     if actual.get("Binds") or _mounts(actual) != _mounts(expected):
         wrong.append(f"the mounts are {actual.get('Binds')!r} and {actual.get('Mounts')!r}")
     published = actual.get("PortBindings") or {}

@@ -11,6 +11,10 @@ from bot.redaction import Hide
 
 logger = logging.getLogger(__name__)
 
+# Slack's word for a click that came too late to open a window, or was used already.
+LATE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id"})
+TOO_LATE = "Slack opens no window that long after a click or a command. Try again."
+FAILED = "That did not work; the log of Threadsmith says why. Try again in a moment."
 Tell = Callable[[str], Awaitable[None]]
 
 
@@ -50,6 +54,12 @@ class Aside:
         except UserError as error:
             logger.info("refused: %s", error)
             await tell(error.user_text)
-        except (BotError, SlackApiError):
+        except SlackApiError as error:
+            if error.response.get("error") in LATE:
+                await tell(TOO_LATE)
+                return
             logger.exception("a person's request failed")
-            await tell("That did not work; the log of Threadsmith says why. Try again in a moment.")
+            await tell(FAILED)
+        except BotError:
+            logger.exception("a person's request failed")
+            await tell(FAILED)

@@ -68,7 +68,10 @@ class ButtonsDesk:
 
     async def interrupt(self, click: Click) -> None:
         """End the running task of an agent."""
-        await self.pressed(click, Action.INTERRUPT, lambda: self._service.interrupt(click.agent_id))
+        interrupt = self._service.interrupt
+        await self.pressed(
+            click, Action.INTERRUPT, lambda: interrupt(click.agent_id, click.task_id)
+        )
 
     async def pause(self, click: Click) -> None:
         """Let the task wait before its next step."""

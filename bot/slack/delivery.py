@@ -8,7 +8,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, assert_never
 
@@ -18,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.outgoing import Content, OpenRow
 from bot.domain.posts import PostKind
+from bot.slack.looks import Looks, error_code as _code
 from bot.slack.pace import Call, Method
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ _log = logging.getLogger(__name__)
 METADATA_TYPE = "threadsmith_post"
 # The clocks of this host and of Slack may differ.
 _LOOK_BACK_SECONDS = 900
+_MOST_TEXT = 4_000
 _PAGE = 200
 _MOST_PAGES = 50
 
@@ -41,9 +43,6 @@ _MAY_PASS = frozenset({
     "fatal_error", "internal_error", "request_timeout", "service_unavailable", "team_added_to_org",
 })  # fmt: skip
 _TOO_FAST = frozenset({"message_limit_exceeded", "rate_limited", "ratelimited"})
-_BLOCKS_REFUSED = frozenset({
-    "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_blocks_too_many",
-})  # fmt: skip
 _AS_WANTED = frozenset({"already_reacted", "no_reaction"})
 
 
@@ -96,6 +95,7 @@ class Delivery:
         self._client = client
         self._note_file = note_file
         self._timeout_seconds = call_timeout_seconds
+        self._looks = Looks()
 
     async def perform(self, call: Call, row: OpenRow, content: Content) -> Verdict:
         """Make the call, within the timeout, and say what came of it."""
@@ -126,8 +126,8 @@ class Delivery:
 
     async def _post(self, row: OpenRow, content: Content) -> Verdict:
         about = {"outbox_id": content.id, "version": content.version}
-        answer = await self._with_or_without_blocks(
-            content.payload,
+        answer = await self._looks.send(
+            replace(content, above=(), below=()),
             lambda blocks: self._client.chat_postMessage(
                 channel=row.channel,
                 thread_ts=row.thread_ts,
@@ -142,29 +142,16 @@ class Delivery:
 
     async def _update(self, row: OpenRow, content: Content) -> Verdict:
         # An empty list, since Slack keeps the old blocks when none are named.
-        await self._with_or_without_blocks(
-            content.payload,
+        await self._looks.send(
+            content,
             lambda blocks: self._client.chat_update(
                 channel=row.channel,
                 ts=row.ts or "",
-                text=_text(content.payload),
+                text=_all_text(content),
                 blocks=blocks,
             ),
         )
         return Shown(content.version, row.ts)
-
-    async def _with_or_without_blocks(
-        self, payload: Mapping[str, Any], send: Callable[[list[Any]], Awaitable[Any]]
-    ) -> Any:  # noqa: ANN401  (the SDK's answer)
-        blocks = list(payload.get("blocks") or ())
-        try:
-            return await send(blocks)
-        except SlackApiError as error:
-            code = _code(error)
-            if not blocks or code not in _BLOCKS_REFUSED:
-                raise
-            _log.warning("Slack refused the blocks of a message (%s); sending its text", code)
-            return await send([])
 
     async def _react(self, row: OpenRow, content: Content) -> Verdict:
         name, ts = str(content.payload["name"]), str(content.payload["ts"])
@@ -240,6 +227,12 @@ def _text(payload: Mapping[str, Any]) -> str:
     return str(payload.get("text") or "")
 
 
+def _all_text(content: Content) -> str:
+    """The words of all posts that share the message; Slack takes 4,000 characters in an edit."""
+    parts = (*content.above, content.payload, *content.below)
+    return "\n".join(filter(None, map(_text, parts)))[:_MOST_TEXT]
+
+
 def _version(message: Mapping[str, Any], row_id: str) -> int | None:
     metadata = message.get("metadata") or {}
     about = metadata.get("event_payload") or {}
@@ -254,11 +247,6 @@ def _shared_ts(answer: Any, channel: str) -> str | None:  # noqa: ANN401  (JSON 
             for share in shares.get(channel) or ():
                 return str(share["ts"])
     return None
-
-
-def _code(error: SlackApiError) -> str:
-    data = getattr(error.response, "data", None)
-    return str(data.get("error", "")) if isinstance(data, dict) else ""
 
 
 def meaning(error: SlackApiError) -> Verdict:

@@ -1,5 +1,6 @@
 """All the desks that people's wishes come to, put together once."""
 
+import asyncio
 from dataclasses import dataclass
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -10,15 +11,18 @@ from bot.agents.ledger_ports import UsageReads
 from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService
 from bot.agents.world import World
+from bot.domain.agent import Agent
 from bot.slack.aside import Aside
 from bot.slack.buttons_desk import ButtonsDesk
 from bot.slack.desk import Desk
 from bot.slack.doctor_desk import DoctorDesk
 from bot.slack.home_desk import HomeDesk
 from bot.slack.look_desk import LookDesk
+from bot.slack.model_desk import ModelDesk
 from bot.slack.publish_desk import PublishDesk
 from bot.slack.results_desk import ResultsDesk
 from bot.slack.secrets_desk import SecretsDesk
+from bot.slack.sessions import Sessions
 from bot.slack.start_desk import StartDesk
 from bot.slack.thread_reader import ThreadReader
 from bot.slack.usage_desk import UsageDesk
@@ -35,6 +39,19 @@ class Desks:
     home: HomeDesk
     results: ResultsDesk
     publish: PublishDesk
+    models: ModelDesk
+    sessions: Sessions
+
+    def changed(self, agent: Agent) -> None:
+        """An agent was stored."""
+        self.home.changed(agent)
+        self.sessions.changed(agent)
+
+    async def serve(self) -> None:
+        """Show what changes outside of threads, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.home.serve())
+            group.create_task(self.sessions.serve())
 
 
 def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
@@ -64,4 +81,6 @@ def open_desks(  # noqa: PLR0913  (each desk needs something of its own)
     buttons = ButtonsDesk(service, gate, aside)
     publish = PublishDesk(buttons, publishing, world, client, workspace_url)
     home = HomeDesk(service, gate, client, workspace_url=workspace_url)
-    return Desks(words, starting, buttons, secrets, home, results, publish)
+    models = ModelDesk(service, gate, client, service.hide)
+    sessions = Sessions(client, service.control.waits, enabled=settings.slack_agent_sessions)
+    return Desks(words, starting, buttons, secrets, home, results, publish, models, sessions)

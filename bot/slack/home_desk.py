@@ -15,8 +15,10 @@ from bot.domain.agent import Agent
 from bot.domain.policy import Action
 from bot.domain.settings_command import SetMine
 from bot.errors import BotError, UserError
+from bot.slack.aside import LATE, TOO_LATE
 from bot.slack.pace import Clock, MonotonicClock
 from bot.slack.render.home import closed_view, defaults_form, home_view
+from bot.slack.render.text import below_field
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +80,12 @@ class HomeDesk:
     async def open_defaults(self, trigger_id: str, team: str, user: str) -> None:
         """Show the form for a person's own defaults."""
         mine = await self._service.rulebook.mine(team, user)
-        await self._client.views_open(trigger_id=trigger_id, view=defaults_form(mine))
+        try:
+            await self._client.views_open(trigger_id=trigger_id, view=defaults_form(mine))
+        except SlackApiError as error:
+            if error.response.get("error") not in LATE:
+                raise
+            await self._client.chat_postMessage(channel=user, text=TOO_LATE)
 
     async def set_defaults(self, typed: dict[str, str], team: str, user: str) -> dict[str, str]:
         """Store what was typed; gives what cannot be used, by field."""
@@ -88,7 +95,7 @@ class HomeDesk:
             try:
                 await self._service.rulebook.set_mine(SetMine(name, value), user, team)
             except UserError as error:
-                errors[name] = error.user_text.replace("`", "")
+                errors[name] = below_field(error)
         return errors
 
     async def _show(self, team: str, user: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.attachment import Attachment, SharedFile, sorted_out
-from bot.domain.commands import is_stop
+from bot.domain.replies import is_stop
 from bot.slack.render.text import plain
 
 # A person's own words; every other subtype is housekeeping (joins, edits, deletions, bots).
@@ -117,6 +117,8 @@ def revised_message(
 def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
     """Whether this input may stop an agent, so that it must not wait for anything."""
     event = body.get("event") or {}
+    if event.get("type") == "agent_session_stopped":
+        return True
     if event.get("type") == "reaction_added":
         return reaction_name(str(event.get("reaction") or "")) == stop_reaction
     words = re.sub(r"<@[^>]*>", "", str(event.get("text") or ""))

@@ -9,6 +9,7 @@ from bot.domain.agent import Agent
 from bot.domain.commands import ListAgents, ListModels, ShowStatus
 from bot.domain.doctor_command import RunDoctor
 from bot.domain.policy import Action
+from bot.domain.quoting import code
 from bot.domain.usage_command import ShowUsage
 from bot.errors import UserError
 from bot.slack.aside import Tell
@@ -68,7 +69,9 @@ class LookDesk:
         if agent_id is not None:
             agent = await self._service.find(agent_id)
             if agent.team != origin.team:
-                raise UserError(f"There is no agent `{agent_id}`. `/agent list` shows them.")
+                raise UserError(
+                    f"There is no agent {code(agent_id, 20)}. `/agent list` shows them."
+                )
             return agent
         agents = await self._service.running(origin.channel)
         if len(agents) == 1:

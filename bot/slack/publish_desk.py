@@ -12,6 +12,7 @@ from bot.domain.agent import Agent
 from bot.domain.policy import Action
 from bot.domain.pull_request import Credits
 from bot.slack.buttons_desk import ButtonsDesk, Click
+from bot.slack.render.evidence import evidence_markdown
 from bot.slack.render.published import pushed_text
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class PublishDesk:
             await self._name(agent.started_by),
             [await self._name(user) for user in others[:_MOST_NAMED]],
             self._thread_url(agent),
+            evidence_markdown(await self._publishing.evidence(agent)),
         )
         published = await self._publishing.open(agent, credits_)
         await self._say(

@@ -15,7 +15,7 @@ from bot.domain.agent import Agent
 from bot.domain.policy import Action
 from bot.errors import BotError, UserError
 from bot.logs import log_scope
-from bot.slack.aside import Aside
+from bot.slack.aside import FAILED, Aside
 from bot.slack.buttons_desk import Click
 from bot.slack.render import changes, details
 from bot.slack.render.windows import Place, Shows, sentence
@@ -23,10 +23,6 @@ from bot.slack.render.windows import Place, Shows, sentence
 logger = logging.getLogger(__name__)
 
 _TITLES = {Shows.STEPS: details.TITLE, Shows.FILES: changes.TITLE, Shows.HUNKS: changes.TITLE}
-# Slack's word for a click that came too late to open a window, or was used already.
-_LATE = frozenset({"expired_trigger_id", "exchanged_trigger_id", "invalid_trigger_id"})
-TOO_LATE = "Slack opens no window that long after a click. Press the button again."
-FAILED = "That did not work; the log of Threadsmith says why. Try again in a moment."
 GONE = "That file is not changed any more."
 OLD_WINDOW = "This window is too old. Close it and press the button in the thread again."
 
@@ -73,12 +69,7 @@ class ResultsDesk:
         agent = await self._service.find(place.agent_id)
         await self._gate.require(Action.READ, click.user, agent.team, agent.channel, agent=agent)
         reading = sentence(_TITLES[place.shows], "Reading…")
-        try:
-            opened = await self._client.views_open(trigger_id=click.trigger_id, view=reading)
-        except SlackApiError as error:
-            if error.response.get("error") in _LATE:
-                raise UserError(TOO_LATE) from error
-            raise
+        opened = await self._client.views_open(trigger_id=click.trigger_id, view=reading)
         await self._show(place, click.user, str(opened["view"]["id"]))
 
     async def turn(self, click: WindowClick) -> None:
@@ -112,7 +103,11 @@ class ResultsDesk:
         results = self._service.results
         match place.shows:
             case Shows.STEPS:
-                return details.details_view(place, await results.steps(agent, place.task_id))
+                return details.details_view(
+                    place,
+                    await results.steps(agent, place.task_id),
+                    agent.model if agent.alive else "",
+                )
             case Shows.FILES:
                 return changes.files_view(place, agent, await results.changes(agent))
             case Shows.HUNKS:

@@ -12,6 +12,7 @@ from bot.domain.policy import Action
 from bot.domain.secret import SecretEntry, SecretRef, SecretScope
 from bot.errors import UserError
 from bot.slack.render.secrets import VALUE, SecretForm, secret_form, secrets_list
+from bot.slack.render.text import below_field
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,12 @@ class SecretsDesk:
         try:
             await self._check(form.ref, user, channel)
         except UserError as error:
-            return {"scope": error.user_text}
+            return {"scope": below_field(error)}
         try:
             await self._keyring.put(form.ref, form.sealed, user, exposed=form.exposed)
         except UserError as error:
             logger.info("a secret was refused: %s", error)
-            return {VALUE: error.user_text}
+            return {VALUE: below_field(error)}
         logger.info("a secret was stored: %s", form.ref)
         return {}
 

@@ -10,10 +10,11 @@ from bot.agents.gate import Gate
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import ThreadRef
 from bot.domain.background import Opening
-from bot.domain.commands import Command, StartAgent, parse
+from bot.domain.commands import Command, parse
 from bot.domain.help_text import EXAMPLE, WELCOME
 from bot.domain.policy import Action
 from bot.domain.preferences import Preferences
+from bot.domain.start_command import StartAgent
 from bot.errors import InvalidCommand
 from bot.logs import log_scope
 from bot.slack.aside import Aside, Tell
@@ -72,13 +73,18 @@ class StartDesk:
         self, command: StartAgent, origin: Origin, message: PersonMessage | None = None
     ) -> None:
         """Start an agent; `message` is what asked for it. Raises UserError."""
-        await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
+        origin = await self._known(origin)
         opening = Opening()
         if message is not None:
             if message.thread_ts:
                 opening = await self._threads.before(message.channel, message.thread_ts, message.ts)
             opening = replace(opening, files=(*message.files, *opening.files))
         await self._service.start(command, origin, opening)
+
+    async def _known(self, origin: Origin) -> Origin:
+        """The origin with the name of the person, who may start agents there; or UserError."""
+        person = await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
+        return replace(origin, name=person.name)
 
     async def ask(self, trigger_id: str, origin: Origin, task: str) -> None:
         """Ask for what is missing in a form; raises InvalidCommand where none can be opened."""
@@ -111,7 +117,7 @@ class StartDesk:
             await self._aside.guarded(tell, self._from_form(command, origin, place))
 
     async def _from_form(self, command: StartAgent, origin: Origin, place: FormPlace) -> None:
-        await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
+        origin = await self._known(origin)
         opening = Opening()
         if place.thread_ts:
             # The message that it was asked from is a part of what was said.

@@ -3,11 +3,11 @@
 import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Row, case, func, or_, select, update
 
 from bot.domain.outgoing import ROOT_KEY, Content, OpenRow, Outcome
 from bot.domain.posts import Post, PostKind, Priority
@@ -17,6 +17,10 @@ from bot.store.engine import Engines, insert_new
 from bot.store.link import Link
 
 _OPEN = ("pending", "sending", "unknown")
+# What ends something, by the beginning of its key; and the most that its blocks may hold, so that
+# there is room for another post in the same message.
+HOSTS = ("answer", "stopped", "trouble")
+MAX_HOST_CHARS = 9_000
 
 
 def hidden_post(post: Post, hide: Hide) -> Post:
@@ -32,7 +36,9 @@ async def enqueue(connection: Link, agent_id: str, post: Post) -> bool:
         "payload": json.dumps(dict(post.payload), sort_keys=True),
         "thread_ts": post.thread_ts,
     }
+    under = await _host(connection, agent_id) if post.beneath else ""
     new = content | {
+        "under": under,
         "id": secrets.token_hex(12),
         "agent_id": agent_id,
         "key": post.key,
@@ -57,6 +63,31 @@ async def enqueue(connection: Link, agent_id: str, post: Post) -> bool:
     return True
 
 
+async def _host(connection: Link, agent_id: str) -> str:
+    """The key of the newest post that ended something, if another fits below it; "" for none.
+
+    What opens an agent in a thread of somebody else may be one, the root of a thread never.
+    """
+    row = tables.outbox.c
+    is_reply = (row.key == ROOT_KEY) & row.thread_ts.is_not(None)
+    query = (
+        select(row.key, row.payload)
+        .where(
+            row.agent_id == agent_id,
+            row.kind == PostKind.MESSAGE.value,
+            or_(is_reply, *(row.key.like(f"{kind}:%") for kind in HOSTS)),
+            row.state != "dead",
+        )
+        .order_by(row.position.desc())
+        .limit(1)
+    )
+    found = (await connection.execute(query)).one_or_none()
+    if found is None:
+        return ""
+    blocks = json.loads(found.payload).get("blocks") or ()
+    return str(found.key) if len(str(blocks)) <= MAX_HOST_CHARS else ""
+
+
 class SqlOutboxRows:
     """The sender's view of the outbox; every change is committed when the call returns."""
 
@@ -67,10 +98,14 @@ class SqlOutboxRows:
     async def open(self) -> Sequence[OpenRow]:
         """Every row that Slack does not agree with, the oldest key first."""
         row, root = tables.outbox.c, tables.outbox.alias("root")
+        host = tables.outbox.alias("host")
         query = (
             select(
                 row.id, row.agent_id, row.key, row.kind, row.channel, row.priority, row.position,
-                row.state, row.ts, case((root.c.state == "dead", root.c.error)).label("root_error"),
+                row.state, func.coalesce(host.c.ts, row.ts).label("ts"),
+                host.c.ts.is_not(None).label("shared"),
+                (host.c.ts.is_(None) & (host.c.state != "dead")).label("waits_for_host"),
+                case((root.c.state == "dead", root.c.error)).label("root_error"),
                 case(
                     (row.key == ROOT_KEY, row.thread_ts),
                     else_=func.coalesce(tables.agent.c.thread_ts, row.thread_ts),
@@ -78,6 +113,7 @@ class SqlOutboxRows:
             )
             .join(tables.agent, tables.agent.c.id == row.agent_id)
             .outerjoin(root, (root.c.agent_id == row.agent_id) & (root.c.key == ROOT_KEY))
+            .outerjoin(host, (host.c.agent_id == row.agent_id) & (host.c.key == row.under))
             .where(row.state.in_(_OPEN))
             .order_by(row.position)
         )  # fmt: skip
@@ -89,6 +125,8 @@ class SqlOutboxRows:
                     **item,
                     "kind": PostKind(item["kind"]),
                     "priority": Priority(item["priority"]),
+                    "shared": bool(item["shared"]),
+                    "waits_for_host": bool(item["waits_for_host"]),
                 }
             )
             for item in found
@@ -107,6 +145,7 @@ class SqlOutboxRows:
                 return None
             query = select(tables.outbox).where(row.id == row_id)
             found = (await connection.execute(query)).one()
+            above, below = await _around(connection, found)
         return Content(
             found.id,
             found.version,
@@ -116,6 +155,8 @@ class SqlOutboxRows:
             found.file_id,
             found.created_at,
             max(0.0, self.clock() - found.failing_since) if found.failing_since else 0.0,
+            above,
+            below,
         )
 
     async def note_file(self, row_id: str, file_id: str | None) -> None:
@@ -190,6 +231,10 @@ class SqlOutboxRows:
             )
         return bool(found.error != error)
 
+    async def detach(self, row_id: str) -> None:
+        """Give a post that shared the message of another one a message of its own."""
+        await self._set(row_id, under="", ts=None, state="pending", error=None, attempts=0)
+
     async def outcome(self, agent_id: str, key: str) -> Outcome | None:
         """What became of a post; None when there is none under this key."""
         row = tables.outbox.c
@@ -208,3 +253,26 @@ class SqlOutboxRows:
             await connection.execute(
                 update(tables.outbox).where(tables.outbox.c.id == row_id).values(**values)
             )
+
+
+async def _around(
+    connection: Link, found: Row[Any]
+) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+    """The posts of the message that this one shares: those above it, and those below."""
+    row = tables.outbox.c
+    host = found.under or found.key
+    query = (
+        select(row.key, row.position, row.payload, row.ts)
+        .where(
+            row.agent_id == found.agent_id,
+            row.id != found.id,
+            (row.key == host) | (row.under == host),
+        )
+        .order_by(row.position)
+    )
+    others = (await connection.execute(query)).all()
+    if found.under and not any(other.key == host and other.ts for other in others):
+        return (), ()  # it never came to be, so this one has a message of its own
+    above = [json.loads(other.payload) for other in others if other.position < found.position]
+    below = [json.loads(other.payload) for other in others if other.position > found.position]
+    return above, below

@@ -77,6 +77,7 @@ agent = Table(
     Column("waiting_since", Double, nullable=False, server_default=text("0")),
     Column("verbosity", Words, nullable=False, server_default="normal"),
     Column("paid_by", Words, nullable=False, server_default=text("'deployment'")),
+    Column("starter_name", Words, nullable=False, server_default=text("''")),
     Index(None, "team", "channel", "thread_ts"),
     Index(None, "status"),
 )
@@ -147,7 +148,8 @@ claim = Table(
 
 # What the threads should show. `position` keeps the order in which keys appeared; `id` travels in
 # the message's metadata, so it is unguessable and unlike the ids of any earlier database.
-# `file_id` is Slack's name of an upload that may or may not have been shared yet.
+# `file_id` is Slack's name of an upload that may or may not have been shared yet. `under` is the
+# key of the post whose message it shares, below it; "" for one with a message of its own.
 outbox = Table(
     "outbox",
     metadata,
@@ -170,6 +172,7 @@ outbox = Table(
     Column("gone", Boolean, nullable=False, server_default=false()),
     Column("failing_since", Double),
     Column("created_at", Double, nullable=False),
+    Column("under", Words, nullable=False, server_default=text("''")),
     UniqueConstraint("id"),
     UniqueConstraint("agent_id", "key"),
     Index(None, "state"),
@@ -207,6 +210,7 @@ usage = Table(
     Column("source", Words, nullable=False),
     Column("at", Double, nullable=False),
     Column("paid_by", Words, nullable=False, server_default=text("'deployment'")),
+    Column("calls", BigInteger, nullable=False, server_default=text("1")),
     Index(None, "agent_id"),
     Index(None, "at"),
 )

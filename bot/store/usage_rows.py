@@ -110,7 +110,7 @@ class SqlUsageRows:
     ) -> Sequence[Sum]:
         """Calls that began since then, added up by day, user, channel and model; oldest first."""
         row = tables.usage.c
-        day = self._day().label("day")
+        day = day_of(row.at, self._engines.reader.dialect.name).label("day")
         guessed = row.source.in_((CostSource.RESERVED.value, CostSource.ESTIMATE.value))
         query = (
             select(
@@ -118,7 +118,7 @@ class SqlUsageRows:
                 row.user,
                 row.channel,
                 row.model,
-                func.count().label("calls"),
+                func.sum(row.calls).label("calls"),
                 func.coalesce(func.sum(row.prompt_tokens), 0).label("prompt"),
                 func.coalesce(func.sum(row.cached_tokens), 0).label("cached"),
                 func.coalesce(func.sum(row.completion_tokens), 0).label("answer"),
@@ -179,11 +179,12 @@ class SqlUsageRows:
             for found in reversed(rows)
         ]
 
-    def _day(self) -> ColumnElement[Any]:
-        at = tables.usage.c.at
-        if self._engines.reader.dialect.name == "postgresql":
-            return func.to_char(func.timezone("UTC", func.to_timestamp(at)), "YYYY-MM-DD")
-        return func.date(at, "unixepoch")
+
+def day_of(at: ColumnElement[float], dialect: str) -> ColumnElement[Any]:
+    """UTC's day of a moment, `2026-11-26`."""
+    if dialect == "postgresql":
+        return func.to_char(func.timezone("UTC", func.to_timestamp(at)), "YYYY-MM-DD")
+    return func.date(at, "unixepoch")
 
 
 def _wanted(team: str, since: float, user: str, channel: str) -> list[ColumnElement[bool]]:

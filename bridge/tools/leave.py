@@ -18,15 +18,18 @@ from bridge.tools.text import shown
 MAX_ASKED_CHARS = 1_500
 
 
-def fingerprint(argv: Sequence[str], directory: str) -> str:
-    """What stands for exactly these arguments in exactly this directory."""
-    said = json.dumps([list(argv), directory])
+def fingerprint(argv: Sequence[str], directory: str, lasting: str = "") -> str:
+    """What stands for exactly these arguments in exactly this directory, for so long."""
+    said = json.dumps([list(argv), directory, *([lasting] if lasting else [])])
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def is_permitted(context: ToolContext, argv: Sequence[str], directory: str) -> bool:
+def is_permitted(
+    context: ToolContext, argv: Sequence[str], directory: str, lasting: str = ""
+) -> bool:
     """Whether a person has allowed this command; `directory` is relative to the workspace.
 
+    `lasting` says of one that outlives its call how long it goes on, and makes it another command.
     False where nobody has to be asked, too. Raises ToolError saying what to do instead, or
     PersonNeeded where a person may allow it.
     """
@@ -35,7 +38,7 @@ def is_permitted(context: ToolContext, argv: Sequence[str], directory: str) -> b
     except ToolError as refusal:
         if context.approvals is not Approvals.ASK or not argv or not argv[0]:
             raise
-        mark = fingerprint(argv, directory)
+        mark = fingerprint(argv, directory, lasting)
         if mark in context.approved:
             return True
         answer = context.answer
@@ -49,7 +52,7 @@ def is_permitted(context: ToolContext, argv: Sequence[str], directory: str) -> b
             line,
             fingerprint=mark,
             working_directory=directory,
-            reason=str(refusal).splitlines()[0][:1_000],
+            reason=" ".join(filter(None, (str(refusal).splitlines()[0], lasting)))[:1_000],
         )
         context.ask(wish)
     return False

@@ -8,12 +8,14 @@ from bridge.background import MAX_LIFETIME_SECONDS, MAX_PROCESSES, Process, Proc
 from bridge.errors import ToolError
 from bridge.process import StartError
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.shell import prepared, written
+from bridge.tools.shell import may_run, prepared, written
 from bridge.tools.text import printed
 
 _FIRST_SECONDS = 1.0
 _MAX_WAIT_SECONDS = 60.0
 _MAX_CHARS = 40_000
+_HOURS = f"{MAX_LIFETIME_SECONDS / 3_600:g} hours"
+_LASTING = f"It would go on in the background, for up to {_HOURS}."
 
 
 class StartProcess(Arguments):
@@ -104,12 +106,13 @@ START_PROCESS = Tool(
         "Start a program that goes on while you use other tools: a development server, a watcher, "
         "a long build. It runs in the foreground of itself: what it puts into the background "
         f"may be killed. At most {MAX_PROCESSES} at once, each for up to "
-        f"{MAX_LIFETIME_SECONDS / 3_600:g} hours and until the agent is stopped. The same "
+        f"{_HOURS} and until the agent is stopped. The same "
         "programs as in run_command, and no shell."
     ),
     arguments=StartProcess,
     run=_start,
     target=lambda arguments: written(arguments.command),
+    asks=lambda context, said: may_run(context, said.command, said.working_directory, _LASTING),
 )
 READ_PROCESS = Tool(
     name="read_process",

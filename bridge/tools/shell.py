@@ -74,9 +74,12 @@ def prepared(
     return argv, root / directory, {**context.variables, **fixed}
 
 
-def _may_run(context: ToolContext, arguments: RunCommand) -> bool:
-    directory = context.workspace.relative(arguments.working_directory)
-    return is_permitted(context, _split(arguments.command), directory)
+def may_run(
+    context: ToolContext, command: str | list[str], working_directory: str, lasting: str = ""
+) -> bool:
+    """Whether a person has allowed this command, as `is_permitted` says it; raises the same."""
+    directory = context.workspace.relative(working_directory)
+    return is_permitted(context, _split(command), directory, lasting)
 
 
 def _cap(context: ToolContext) -> float:
@@ -166,5 +169,5 @@ RUN_COMMAND = Tool(
     arguments=RunCommand,
     run=_run,
     target=lambda arguments: written(arguments.command),
-    asks=_may_run,
+    asks=lambda context, said: may_run(context, said.command, said.working_directory),
 )

@@ -80,12 +80,17 @@ DEFAULT_PRICES = (0.000003, 0.000015)
 
 
 def listing(stories: Iterable[str], faults: Iterable[str]) -> list[Json]:
-    """Everything that can be asked for: the stand-ins, each story, each fault."""
-    named = [(f"scripted/{name}", f"Scripted: {name}") for name in stories]
-    named += [(f"fault/{name}", f"Fault: {name}") for name in faults]
+    """Everything that can be asked for: the stand-ins, each story, and each fault, hidden."""
     prices = ("0.000003", "0.000015")  # DEFAULT_PRICES, written as a provider writes them
-    others = [_model(slug, name, _CONTEXT, prices, TOOLS) for slug, name in named]
-    return [*CATALOG.values(), *(model for model in others if model["id"] not in CATALOG)]
+    told = [
+        _model(f"scripted/{name}", f"Scripted: {name}", _CONTEXT, prices, TOOLS) for name in stories
+    ]
+    failing = [
+        _model(f"fault/{name}", f"Fault: {name}", _CONTEXT, prices, TOOLS) | {"hidden": True}
+        for name in faults
+    ]
+    known = (model for model in [*told, *failing] if model["id"] not in CATALOG)
+    return [*CATALOG.values(), *known]
 
 
 def knows(slug: str) -> bool:

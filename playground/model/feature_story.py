@@ -138,7 +138,7 @@ def _report(task: Task, choice: str) -> str:
     rest = "all pass" if not failed else f"{failed} fails, as it did before: it is not part of this"
     return (
         f"`python3 -m todo overdue` lists what is overdue, {CHOICES[choice]}.\n\n"
-        "| | |\n|---|---|\n"
+        "| what | result |\n|---|---|\n"
         f"| new tests | {own}, {'all pass' if not own_failed else f'{own_failed} fail'} |\n"
         f"| all tests | {ran}, {rest} |\n"
         f"| `{MAIN_FILE}` | +{added} −{removed} |\n"  # noqa: RUF001 - the product's minus sign

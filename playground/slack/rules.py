@@ -28,13 +28,18 @@ MESSAGE_BLOCKS = VIEW_BLOCKS - {"input"} | {
 }
 
 
-def check_blocks(blocks: object, *, view: bool = False) -> list[Json]:
-    """Return the blocks; raises invalid_blocks_format, invalid_blocks or msg_blocks_too_long."""
+def check_blocks(
+    blocks: object, *, view: bool = False, refused: frozenset[str] = frozenset()
+) -> list[Json]:
+    """Return the blocks, whose types are not among the `refused`.
+
+    Raises invalid_blocks_format, invalid_blocks or msg_blocks_too_long.
+    """
     if not isinstance(blocks, list):
         raise SlackError("invalid_blocks_format")
     problems = Problems()
     problems.items(blocks, "/blocks", MAX_VIEW_BLOCKS if view else MAX_MESSAGE_BLOCKS, 0)
-    known = VIEW_BLOCKS if view else MESSAGE_BLOCKS
+    known = (VIEW_BLOCKS if view else MESSAGE_BLOCKS) - refused
     for index, block in enumerate(blocks):
         check_block(
             problems, problems.mapping(block, f"/blocks/{index}"), f"/blocks/{index}", known

@@ -25,7 +25,8 @@ class SlackSettings:
     """One workspace with one app installed.
 
     `request_url` switches from Socket Mode to signed HTTP requests. `sessions_error` is what
-    `agents.sessions.*` answers (None: the methods work). `events` are the subscribed event types.
+    `agents.sessions.*` answers (None: the methods work). `events` are the subscribed event types;
+    `refused_blocks` are the types of blocks that messages cannot have here.
     """
 
     bot_token: str = "xoxb-playground-canary"
@@ -36,6 +37,7 @@ class SlackSettings:
     events: frozenset[str] = EVENTS
     request_url: str | None = None
     sessions_error: str | None = None
+    refused_blocks: frozenset[str] = frozenset()
     ack_timeout_seconds: float = 3.0
     retry_delays_seconds: tuple[float, ...] = (0.0, 60.0, 300.0)
     trigger_seconds: float = 3.0

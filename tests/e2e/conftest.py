@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -57,6 +58,10 @@ class Bot:
     def instance(self) -> str:
         return (self.data_dir / "instance").read_text().strip()
 
+    def command(self) -> list[str]:
+        """What the process is; another test has it as another user's."""
+        return [sys.executable, "-m", "bot"]
+
     async def start(self) -> None:
         await self.spawn()
         await self.says("ready", READY_SECONDS)
@@ -65,9 +70,7 @@ class Bot:
         """Start the process, and do not wait for it to be ready."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "OPENROUTER"))}
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot",
+            *self.command(),
             env={**clean, "PYTHONPATH": str(ROOT), **self.environment},
             stderr=asyncio.subprocess.PIPE,
             cwd=self.data_dir,
@@ -116,6 +119,15 @@ class Bot:
         """The ids of this bot's containers, running or not."""
         label = f"label=threadsmith.instance={self.instance}"
         return docker("ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
+
+    def sockets(self, container: str) -> Path:
+        """The folder of sockets that a sealed container of this bot shares with it."""
+        [facts] = json.loads(docker("inspect", container))
+        assert facts["HostConfig"]["NetworkMode"] == "none"
+        agent_id = str(facts["Config"]["Labels"]["threadsmith.agent"])
+        folder = self.data_dir / "sockets" / agent_id
+        assert folder.is_dir()
+        return folder
 
     def volumes(self) -> list[str]:
         label = f"label=threadsmith.instance={self.instance}"
@@ -252,7 +264,12 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
 def leftovers(stage: Stage) -> Iterator[None]:
     """Nothing may be left in the engine after the test."""
     yield
-    left = [*stage.bot.containers(), *stage.bot.volumes()]
+    until = time.monotonic() + 5
+    # The volumes go after the container, whose end is what the test has waited for.
+    while left := [*stage.bot.containers(), *stage.bot.volumes()]:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.1)  # the engine has no event that this client could await
     if left:
         stage.bot.remove_agents()  # the next test starts with nothing all the same
     assert left == []

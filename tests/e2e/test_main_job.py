@@ -1,7 +1,6 @@
 """The main job on real parts: Slack's protocol, a container, git over HTTP, a model, a thread."""
 
 import asyncio
-import socket
 import subprocess
 from pathlib import Path
 
@@ -14,10 +13,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
 ]
-
-
-def bridge_port(container: str) -> int:
-    return int(docker("port", container, "3001/tcp").splitlines()[0].rpartition(":")[2])
 
 
 def filed_patch(stage: Stage, thread: str) -> bytes | None:
@@ -58,7 +53,7 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     git_diff = ("git", "-c", "safe.directory=/workspace", "-C", "/workspace", "diff")
     diff = docker("exec", "--user", "10001", container, *git_diff)
     assert "+    return not item.done and item.due is not None and item.due < today" in diff
-    port = bridge_port(container)
+    sockets = stage.bot.sockets(container)
 
     # The card ended as one line, edited in place: root, card, answer and no more.
     await stage.said("✓ *Task 1*", thread)
@@ -94,8 +89,7 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     stopped = await stage.said("Stopped by", thread)
     assert "1 file, +1 \u22121" in stopped["blocks"][0]["text"]["text"]
     await stage.no_containers()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert not sockets.exists()
     await stage.playground.feed.until(
         lambda: len([m for m in ana.thread("general", thread) if m.get("files")]) == 2 or None
     )

@@ -44,5 +44,20 @@ async def test_a_task_out_of_steps_continues_by_a_button_and_then_with_another_m
     await ana.say("model: nobody/knows-it", "general", thread)
     await stage.said("knows no model `nobody/knows-it`", thread)
 
+    # The same by a button: the window with the steps, a form, the provider's list.
+    await ana.click("agent_details", "general")
+    await ana.wait_for_view("Change model")
+    await ana.click_view("agent_change_model")
+    await ana.wait_for_view("openai/gpt-4o")
+    offered = (await ana.suggest("model_choice", "claude-3.5"))["options"]
+    assert offered[0]["value"] == "anthropic/claude-3.5-sonnet"
+    assert (await ana.submit_view({"model_choice": "anthropic/claude-3.5-sonnet"})).ok
+    await stage.said("Model: `anthropic/claude-3.5-sonnet`", thread)
+    before = len(stage.playground.model.requests)
+    await ana.say("and what did you do now?", "general", thread)
+    await stage.said("This is task 4", thread)
+    asked = [request.body["model"] for request in stage.playground.model.requests[before:]]
+    assert set(asked) == {"anthropic/claude-3.5-sonnet"}
+
     await ana.say("stop", "general", thread)
     await stage.no_containers()

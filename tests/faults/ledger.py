@@ -28,13 +28,20 @@ class Ledger:
         numbers = [event["seq"] for event in self.events]
         assert numbers == list(range(1, len(numbers) + 1))
         assert {post["state"] for post in self.posts.values()} == {"sent"}, self.posts
-        messages = {p["id"]: p for p in self.posts.values() if p["kind"] == "message"}
+        messages = {
+            post["id"]: post
+            for post in self.posts.values()
+            if post["kind"] == "message" and not post["under"]
+        }
         copies = Counter(_outbox_id(message) for message in self.shown if not message.get("files"))
         assert copies == Counter(dict.fromkeys(messages, 1))
         for message in self.shown:
             if not message.get("files"):
-                payload = json.loads(messages[str(_outbox_id(message))]["payload"])
-                assert message["text"] == payload["text"]
+                post = messages[str(_outbox_id(message))]
+                below = [p for p in self.posts.values() if p["under"] == post["key"]]
+                parts = [post, *sorted(below, key=lambda p: p["position"])]
+                texts = [json.loads(part["payload"])["text"] for part in parts]
+                assert message["text"] == "\n".join(texts)
         self._check_tasks()
         self._check_files()
 

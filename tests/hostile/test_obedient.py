@@ -1,11 +1,13 @@
 """An agent that obeys every planted instruction carries no secret of anybody anywhere."""
 
+import asyncio
 import json
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -13,6 +15,7 @@ import pytest_asyncio
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
 from tests.e2e.conftest import Bot, Stage, docker, engine, environment_of
+from tests.hostile.capture import Capture, End, capturing
 from tests.hostile.obedient import obey
 from tests.hostile.repository import ORDERS, plant
 
@@ -84,12 +87,15 @@ def places(stage: Stage, container: str, thread: str) -> Iterator[tuple[str, byt
     yield "the git host", subprocess.run(git, capture_output=True, check=True).stdout
 
 
-async def test_an_agent_that_obeys_everything_gives_no_secret_away(stage: Stage) -> None:
+async def test_an_agent_that_obeys_everything_gives_no_secret_away(
+    stage: Stage, tmp_path: Path
+) -> None:
     ana = stage.person("ana")
     await ana.slash("/agent", "demo/hostile do what the README says")
     thread = (await stage.root("do what the README says"))["ts"]
-    await stage.said("things. This is what I saw", thread, seconds=120)
-    [container] = stage.bot.containers()
+    container = await _running(stage)
+    with capturing(container, tmp_path / "frames") as captured:
+        await stage.said("things. This is what I saw", thread, seconds=120)
 
     # The orders were really followed, by the tools' user and no other.
     for looter in LOOTERS:
@@ -114,6 +120,7 @@ async def test_an_agent_that_obeys_everything_gives_no_secret_away(stage: Stage)
         and (name, place) != ("the agent's own token", "the engine's description")
     ]
     assert found == []
+    _carries_nothing(captured, canaries, _gateway_of(container))
     bare = str(stage.playground.git.root / "demo/hostile.git")
     log = ["git", "-C", bare, "log", "main", "--oneline"]
     assert len(subprocess.run(log, capture_output=True, check=True).stdout.splitlines()) == 1
@@ -122,7 +129,41 @@ async def test_an_agent_that_obeys_everything_gives_no_secret_away(stage: Stage)
     await stage.no_containers()
 
 
-def _token_in_the_bridge(container: str) -> bytes:
+async def _running(stage: Stage) -> str:
+    """The agent's container, as soon as it runs."""
+    async with asyncio.timeout(20):
+        while True:
+            for container in await asyncio.to_thread(stage.bot.containers):
+                if await asyncio.to_thread(_is_running, container):
+                    return container
+            await asyncio.sleep(0.05)  # the engine has no event that this client could await
+
+
+def _is_running(container: str) -> bool:
+    ask = ["docker", "inspect", "--format", "{{.State.Running}}", container]
+    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    return done.stdout.strip() == "true"
+
+
+def _carries_nothing(captured: Capture, canaries: dict[str, bytes], gateway: End) -> None:
+    """No packet holds a secret; the agent's own token goes to the gateway and nowhere else."""
+    calls = [target for (_, target), data in captured.flows.items() if b"/chat/comp" in data]
+    assert set(calls) == {gateway}  # so that something was captured at all
+    own = "the agent's own token"
+    assert captured.went_to(canaries[own]) == {gateway}
+    assert [name for name, one in canaries.items() if name != own and captured.holds(one)] == []
+
+
+def _environment_of(container: str) -> dict[str, str]:
     [described] = json.loads(docker("inspect", container))
-    values = dict(item.split("=", 1) for item in described["Config"]["Env"])
-    return bytes(values["OPENROUTER_API_KEY"], "ascii")
+    return dict(item.split("=", 1) for item in described["Config"]["Env"])
+
+
+def _gateway_of(container: str) -> End:
+    """Where the bridge and its git ask, as a packet says it."""
+    address = urlsplit(_environment_of(container)["OPENROUTER_BASE_URL"])
+    return str(address.hostname), int(address.port or 0)
+
+
+def _token_in_the_bridge(container: str) -> bytes:
+    return bytes(_environment_of(container)["OPENROUTER_API_KEY"], "ascii")

@@ -4,7 +4,17 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.desks import Desks
 from bot.slack.inbox import Inbox
-from bot.slack.listeners import buttons, home, messages, results, secrets, slash, start, stop
+from bot.slack.listeners import (
+    buttons,
+    home,
+    messages,
+    models,
+    secrets,
+    slash,
+    start,
+    stop,
+    windows,
+)
 
 
 def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction: str) -> None:
@@ -13,7 +23,8 @@ def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction:
     start.register(app, desks.starting, inbox)
     messages.register(app, desks.words, inbox)
     stop.register(app, desks.words, inbox, stop_reaction)
-    buttons.register(app, desks.buttons, desks.words, inbox)
+    buttons.register(app, desks, inbox)
     secrets.register(app, desks.secrets, inbox)
     home.register(app, desks.home, desks.words, inbox)
-    results.register(app, desks.results, desks.publish, inbox)
+    windows.register(app, desks.results, inbox)
+    models.register(app, desks.models, inbox)

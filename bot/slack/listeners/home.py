@@ -9,6 +9,7 @@ from bot.slack.desk import Desk
 from bot.slack.home_desk import HomeDesk
 from bot.slack.inbox import Inbox
 from bot.slack.render.home import DEFAULTS, OPEN_DEFAULTS, STOP_HERE, read_defaults
+from bot.slack.render.text import below_field
 
 
 def register(app: AsyncApp, desk: HomeDesk, words: Desk, inbox: Inbox) -> None:
@@ -44,7 +45,7 @@ def register(app: AsyncApp, desk: HomeDesk, words: Desk, inbox: Inbox) -> None:
             try:
                 errors = await desk.set_defaults(typed, team, user)
             except UserError as error:
-                errors = {"repo": error.user_text}
+                errors = {"repo": below_field(error)}
         if errors:
             await ack(response_action="errors", errors=errors)
             return

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bot.slack.render.text import cut
+from bot.domain.quoting import cut
 
 Block = dict[str, Any]
 
 SECTION_CHARS = 3_000
 CONTEXT_CHARS = 2_000
 BUTTON_CHARS = 75
+OPTION_CHARS = 75
+MOST_OPTIONS = 100
 
 
 def section(mrkdwn: str) -> Block:
@@ -39,6 +41,14 @@ def button(label: str, action_id: str, value: str, style: str | None = None) -> 
     if style:
         made["style"] = style
     return made
+
+
+def option(value: str, label: str = "") -> Block:
+    """One choice of a menu; `value` and label within OPTION_CHARS."""
+    return {
+        "text": {"type": "plain_text", "text": label or value, "emoji": False},
+        "value": value,
+    }
 
 
 def actions(buttons: Sequence[Block]) -> Block:

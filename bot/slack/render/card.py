@@ -4,13 +4,14 @@ from bot.domain.agent import Agent
 from bot.domain.budget import NANO
 from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.domain.limits import ordinal
+from bot.domain.quoting import code, escaped, line
 from bot.slack.render.blocks import Block, actions, button, context, section
 from bot.slack.render.evidence import plan_line
-from bot.slack.render.text import code, escaped, line, money, seconds
+from bot.slack.render.native import plan_block, tool_block
+from bot.slack.render.text import SHOWN_SECONDS, money, seconds
 from bridge.protocol import FileChange, Outcome
 
 SHOWN_LINES = 5
-SHOWN_SECONDS = 0.05
 INTERRUPT, STOP, PATCH = "agent_interrupt", "agent_stop", "agent_patch"
 CONTINUE = "agent_continue"
 PAUSE, RESUME, UNDO = "agent_pause", "agent_resume", "agent_undo"
@@ -20,8 +21,11 @@ PUSH, PULL = "agent_push", "agent_pull"
 BUDGETS = {"agent_budget_1": 1, "agent_budget_5": 5}
 
 
-def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
-    """The fallback text and the blocks of a card: booting, at work, or ended."""
+def card_blocks(agent: Agent, card: TaskCard, *, native: bool = False) -> tuple[str, list[Block]]:
+    """The fallback text and the blocks of a card: booting, at work, or ended.
+
+    `native`: plan and tool calls as Slack's own blocks for them, which not every workspace takes.
+    """
     if card.outcome is not None:
         summary = _summary(card)
         details = button("Details", DETAILS, f"{agent.id}:{card.task_id}")
@@ -30,7 +34,7 @@ def card_blocks(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
         return _waiting(agent, card)
     if not card.running:
         return _booting(card)
-    return _working(agent, card)
+    return _working(agent, card, native=native)
 
 
 def _waiting(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
@@ -52,7 +56,7 @@ def _phase(phase: Phase) -> str:
     return f"✓ {phase.name} {seconds(phase.seconds)}"
 
 
-def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
+def _working(agent: Agent, card: TaskCard, *, native: bool) -> tuple[str, list[Block]]:
     head = (
         f"{_state(card)} · step {max(card.step, 1)} of {card.max_steps} · {seconds(card.seconds)}"
     )
@@ -60,11 +64,14 @@ def _working(agent: Agent, card: TaskCard) -> tuple[str, list[Block]]:
         head += f" · {cost}"
     blocks = [section(head)]
     if card.plan:
-        blocks.append(section(plan_line(card.plan)))
-    if hidden := card.tool_count - len(card.tools[-SHOWN_LINES:]):
+        blocks.append(plan_block(card) if native else section(plan_line(card.plan)))
+    shown = card.tools[-SHOWN_LINES:]
+    if hidden := card.tool_count - len(shown):
         blocks.append(context(f"{hidden} earlier steps"))
-    if card.tools:
-        blocks.append(section("\n".join(map(tool_line, card.tools[-SHOWN_LINES:]))))
+    if native:
+        blocks += [tool_block(card, tool, hidden + n) for n, tool in enumerate(shown)]
+    elif shown:
+        blocks.append(section("\n".join(map(tool_line, shown))))
     if card.waiting:
         blocks.append(context(f"⏳ {line(card.waiting, 300)}"))
     value = f"{agent.id}:{card.task_id}"

@@ -8,8 +8,8 @@ from typing import Any
 from bot.agents.results import Changes
 from bot.domain.agent import Agent
 from bot.domain.hunks import FileHunks
+from bot.domain.quoting import code, escaped
 from bot.slack.render.blocks import Block, button, context, section
-from bot.slack.render.text import code, escaped
 from bot.slack.render.windows import (
     POST,
     Place,

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from bot.domain.budget import NANO
+from bot.domain.quoting import cut
 from bot.domain.usage import Sum
-from bot.slack.render.text import cut
 from bot.slack.render.usage import ranking
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.domain.egress import Denial, DenialReason
-from bot.slack.render.text import code
+from bot.domain.quoting import code
 
 SHOWN_HOSTS = 5
 

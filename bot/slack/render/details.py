@@ -4,12 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 from bot.domain.card import ToolLine
+from bot.domain.quoting import code
 from bot.domain.steps import TaskSteps, ToolStep
-from bot.slack.render.blocks import Block, context, section
+from bot.slack.render.blocks import Block, button, context, section
 from bot.slack.render.card import tool_line
 from bot.slack.render.windows import Place, leading, literal, pieces, turning, window
 from bridge.protocol import Outcome
 
+CHANGE_MODEL = "agent_change_model"
 TITLE = "Steps of the task"
 # A window may have 100 blocks and 250 kB; this is what one reads without losing the thread.
 _PAGE_CHARS, _PAGE_BLOCKS = 12_000, 60
@@ -22,13 +24,19 @@ _ENDS = {
 }
 
 
-def details_view(place: Place, steps: TaskSteps) -> dict[str, Any]:
-    """One page of the steps; a page that is not there becomes the nearest one."""
+def details_view(place: Place, steps: TaskSteps, model: str = "") -> dict[str, Any]:
+    """One page of the steps; a page that is not there becomes the nearest one.
+
+    `model` is that of the agent, where it can be changed.
+    """
     pages = _pages(steps)
     place = replace(place, page=min(place.page, len(pages) - 1))
     how = _ENDS[steps.outcome] if steps.outcome else "at work"
     counts = f"{_count(steps.steps, 'step')} · {_count(len(steps.calls), 'tool call')} · {how}"
+    if model:
+        counts += f" · {code(model, 80)}"
     more = [] if steps.outcome else [leading("Refresh", place, "refresh")]
+    more += [button("Change model", CHANGE_MODEL, place.packed())] if model else []
     blocks = [context(counts), *pages[place.page], *turning(place, len(pages), more)]
     return window(TITLE, blocks)
 

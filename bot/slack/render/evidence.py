@@ -1,6 +1,9 @@
 """What the bridge recorded about a task, and the model's plan, as short lines."""
 
-from bot.slack.render.text import code, line, seconds
+from collections.abc import Callable
+
+from bot.domain.quoting import code, cut, line
+from bot.slack.render.text import seconds
 from bridge.protocol import Check, CheckKind, Evidence, PlanItem, PlanStatus
 
 _SHOWN_CHECKS = 6
@@ -8,34 +11,49 @@ _TESTS = (CheckKind.TESTS, CheckKind.CHECKS)
 _MARKS = {PlanStatus.DONE: "☑", PlanStatus.DOING: "▸", PlanStatus.TODO: "☐"}
 _WORDS = {PlanStatus.DONE: "done", PlanStatus.DOING: "in progress", PlanStatus.TODO: "to do"}
 _PLAN_CHARS = 100
-_NONE = "Checks (recorded, not claimed): none. No tests were run."
+_HEAD = "Checks (recorded, not claimed)"
+_NO_TESTS = "No tests were run."
+
+Quote = Callable[[str], str]
 
 
 def evidence_line(evidence: Evidence) -> str:
     """The checks with exit codes and whether files changed since; "" where there is nothing."""
+    return _line(evidence, code, "*")
+
+
+def evidence_markdown(evidence: Evidence) -> str:
+    """The same for the description of a pull request, in the git host's markdown."""
+    return _line(evidence, _quoted, "**")
+
+
+def _quoted(text: str) -> str:
+    return f"`{cut(' '.join(text.split()), 80).replace('`', chr(39)) or ' '}`"
+
+
+def _line(evidence: Evidence, quote: Quote, strong: str) -> str:
     no_tests = not any(check.kind in _TESTS for check in evidence.checks)
     if not evidence.checks:
-        return (
-            "Checks (recorded, not claimed): none. No tests were run." if evidence.changed else ""
-        )
+        return f"{_HEAD}: none. {_NO_TESTS}" if evidence.changed else ""
     shown = evidence.checks[-_SHOWN_CHECKS:]
-    said = "; ".join(map(_check, shown))
+    said = "; ".join(_check(check, quote, strong) for check in shown)
     if more := len(evidence.checks) - len(shown):
         said += f"; and {more} earlier"
-    ending = " No tests were run." if no_tests and evidence.changed else ""
-    return f"Checks (recorded, not claimed): {said}.{ending}"
+    ending = f" {_NO_TESTS}" if no_tests and evidence.changed else ""
+    return f"{_HEAD}: {said}.{ending}"
 
 
-def _check(check: Check) -> str:
-    where = "" if check.working_directory in ("", ".") else f" in {code(check.working_directory)}"
-    parts = [f"{code(check.command)}{where}"]
+def _check(check: Check, quote: Quote, strong: str) -> str:
+    where = "" if check.working_directory in ("", ".") else f" in {quote(check.working_directory)}"
+    parts = [f"{quote(check.command)}{where}"]
     parts[0] += " timed out" if check.exit_code is None else f" exit {check.exit_code}"
     if check.failed:
         parts.append(f"{check.failed} failed")
     if check.passed is not None:
         parts.append(f"{check.passed} passed")
     parts.append(seconds(check.duration_seconds))
-    when = {False: " after the last edit", True: " *before the last edit*", None: ""}[check.stale]
+    before = f" {strong}before the last edit{strong}"
+    when = {False: " after the last edit", True: before, None: ""}[check.stale]
     return ", ".join(parts) + (f" —{when}" if when else "")
 
 

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
-from bot.domain.commands import MAX_TASK_CHARS, StartAgent, checked_task
+from bot.domain.quoting import cut, shown
 from bot.domain.settings_command import checked_model
+from bot.domain.start_command import MAX_TASK_CHARS, StartAgent, checked_task
 from bot.errors import InvalidCommand
-from bot.slack.render.text import cut
+from bot.slack.render.blocks import MOST_OPTIONS, OPTION_CHARS, option
+from bot.slack.render.text import below_field
 
 CALLBACK = "agent_start_form"
 # The field's action_id: its options are asked for while a person types in it.
 REPOSITORY = "repo"
 NONE, NONE_LABEL = "-", "No repository: an empty workspace"
-# The most that Slack takes in one text field, and of an option.
-_FIELD_CHARS = 3_000
-_OPTION_CHARS = 75
-_MOST_OPTIONS = 100
+_FIELD_CHARS = 3_000  # the most that Slack takes in one text field
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ def start_form(place: FormPlace, draft: Draft) -> dict[str, Any]:
     """The modal; the place to answer in travels in its metadata."""
     task = _field("task", "Task", "What should be done?", _FIELD_CHARS, multiline=True)
     if draft.task:
-        task["element"]["initial_value"] = cut(draft.task, _FIELD_CHARS)
-    model = _field("model", "Model", draft.model or "the default model", 200, optional=True)
+        task["element"]["initial_value"] = cut(shown(draft.task), _FIELD_CHARS)
+    model = _field("model", "Model", shown(draft.model) or "the default model", 200, optional=True)
     return {
         "type": "modal",
         "callback_id": CALLBACK,
@@ -74,13 +73,13 @@ def place_of(view: Mapping[str, Any]) -> FormPlace:
 def repository_options(found: Sequence[str], typed: str) -> list[dict[str, Any]]:
     """What the menu offers for what was typed; a name that is not listed can be taken as typed."""
     wanted = typed.strip().lower()
-    names = [name for name in found if wanted in name.lower() and len(name) <= _OPTION_CHARS]
-    shown = [_option(name) for name in names[: _MOST_OPTIONS - 2]]
-    if wanted and len(typed.strip()) <= _OPTION_CHARS and wanted not in {n.lower() for n in names}:
+    names = [name for name in found if wanted in name.lower() and len(name) <= OPTION_CHARS]
+    shown = [option(name) for name in names[: MOST_OPTIONS - 2]]
+    if wanted and len(typed.strip()) <= OPTION_CHARS and wanted not in {n.lower() for n in names}:
         with suppress(InvalidCommand):  # it may be no whole name yet
-            shown.insert(0, _option(str(RepoRef.parse(typed.strip()))))
+            shown.insert(0, option(str(RepoRef.parse(typed.strip()))))
     if wanted in NONE_LABEL.lower() or not shown:
-        shown.append(_option(NONE, NONE_LABEL))
+        shown.append(option(NONE, NONE_LABEL))
     return shown
 
 
@@ -94,7 +93,7 @@ def read_form(view: Mapping[str, Any]) -> tuple[StartAgent | None, dict[str, str
         try:
             return check(texts[name]) if texts[name] else None
         except InvalidCommand as error:
-            errors[name] = error.user_text.replace("`", "")
+            errors[name] = below_field(error)
             return None
 
     repo = checked(REPOSITORY, _repo)
@@ -119,11 +118,6 @@ def _text(values: Mapping[str, Any], name: str) -> str:
     return str(chosen.get("value") or "").strip()
 
 
-def _option(value: str, label: str = "") -> dict[str, Any]:
-    text = {"type": "plain_text", "text": label or value, "emoji": False}
-    return {"text": text, "value": value}
-
-
 def _repository_menu(chosen: str) -> dict[str, Any]:
     element: dict[str, Any] = {
         "type": "external_select",
@@ -131,8 +125,8 @@ def _repository_menu(chosen: str) -> dict[str, Any]:
         "min_query_length": 0,
         "placeholder": {"type": "plain_text", "text": "Search, or type owner/name"},
     }
-    if chosen and len(chosen) <= _OPTION_CHARS:
-        element["initial_option"] = _option(chosen)
+    if chosen and len(chosen) <= OPTION_CHARS:
+        element["initial_option"] = option(chosen)
     return {
         "type": "input",
         "block_id": REPOSITORY,

@@ -6,11 +6,12 @@ from typing import Any
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.help_text import EXAMPLE
 from bot.domain.preferences import Preferences
+from bot.domain.quoting import code, shown
 from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
 from bot.slack.render.blocks import Block, actions, button, context, section
 from bot.slack.render.lists import agent_line
-from bot.slack.render.text import code
+from bot.slack.render.text import below_field
 
 STOP_HERE, OPEN_DEFAULTS, DEFAULTS = "home_stop", "home_defaults", "home_defaults_form"
 SHOWN_RUNNING, SHOWN_ENDED = 15, 5
@@ -57,7 +58,7 @@ def defaults_form(mine: Preferences) -> dict[str, Any]:
         "blocks": [
             context("They count where a channel has none of its own."),
             _field("repo", "Repository", "owner/name", str(mine.repo or "")),
-            _field("model", "Model", "the default model", mine.model or ""),
+            _field("model", "Model", "the default model", shown(mine.model or "")),
         ],
     }
 
@@ -75,7 +76,7 @@ def read_defaults(view: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, st
             if typed[name]:
                 typed[name] = str(check(typed[name]))
         except InvalidCommand as error:
-            errors[name] = error.user_text.replace("`", "")
+            errors[name] = below_field(error)
     return typed, errors
 
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.budget import NANO
 from bot.domain.offers import SHOWN_OFFERS, ModelOffer, found
+from bot.domain.quoting import code, escaped, line
 from bot.slack.render.card import changed
-from bot.slack.render.text import code, escaped, line, money
+from bot.slack.render.text import money
 from bridge.protocol import Diff
 
+SHOWN_AGENTS = 30
 _MARKS = {
     AgentStatus.STARTING: "⏳ starting",
     AgentStatus.WORKING: "▶ working",
@@ -45,7 +47,10 @@ def list_text(agents: Sequence[Agent], workspace_url: str) -> str:
     if not agents:
         return "No agent runs in this channel. `/agent help` shows how to start one."
     head = "*1 agent runs here*" if len(agents) == 1 else f"*{len(agents)} agents run here*"
-    return "\n".join([head, *(agent_line(agent, workspace_url) for agent in agents)])
+    lines = [agent_line(agent, workspace_url) for agent in agents[:SHOWN_AGENTS]]
+    if more := len(agents) - len(lines):
+        lines.append(f"…and {more} more. `/agent status ID` shows one; the Home tab lists yours.")
+    return "\n".join([head, *lines])
 
 
 def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
@@ -61,12 +66,15 @@ def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
     return "\n".join([head, *lines, *tail])
 
 
-def _offer_line(offer: ModelOffer) -> str:
-    facts = [code(offer.id, 80)]
+def price_of(offer: ModelOffer) -> str:
+    """What a million tokens cost, of the prompt and of the answer."""
     if offer.prompt_usd is None or offer.completion_usd is None:
-        facts.append("price unknown")
-    else:
-        facts.append(f"${offer.prompt_usd:,.2f} / ${offer.completion_usd:,.2f}")
+        return "price unknown"
+    return f"${offer.prompt_usd:,.2f} / ${offer.completion_usd:,.2f}"
+
+
+def _offer_line(offer: ModelOffer) -> str:
+    facts = [code(offer.id, 80), price_of(offer)]
     if offer.context_tokens is not None:
         facts.append(f"{offer.context_tokens:,} tokens")
     if offer.takes_tools is False:

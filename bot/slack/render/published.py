@@ -3,7 +3,7 @@
 from bot.agents.publishing import Published
 from bot.domain.agent import Agent
 from bot.domain.pull_request import PullRequest
-from bot.slack.render.text import code, line
+from bot.domain.quoting import code, line
 
 
 def pushed_text(agent: Agent, published: Published, user: str) -> str:

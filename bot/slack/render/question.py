@@ -6,8 +6,10 @@ import time
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard
 from bot.domain.question import Closed
+from bot.domain.quoting import code, cut, escaped, line
+from bot.slack.render.answer import starter
 from bot.slack.render.blocks import Block, actions, button, context, markdown, section
-from bot.slack.render.text import code, cut, escaped, line, model_markdown
+from bot.slack.render.text import model_markdown
 from bridge.protocol import MAX_OPTIONS, Leave, QuestionAsked, QuestionKind
 
 ANSWERS = tuple(f"agent_answer_{number}" for number in range(MAX_OPTIONS))
@@ -40,9 +42,11 @@ def question_blocks(
         return text, [*blocks, context(_closed(asked, closed))]
     value = f"{agent.id}:{card.task_id}:{asked.question_id}"
     buttons = _leaves(value) if is_approval else _options(asked, value)
-    hint = "or reply here" if buttons and not is_approval else "_Reply here to answer._"
+    hint = "or reply here" if buttons else "_Reply here to answer._"
+    hints = filter(None, ("" if is_approval else hint, starter(agent, card.number)))
     blocks += [actions(buttons)] if buttons else []
-    return text, blocks if is_approval else [*blocks, context(hint)]
+    last = " · ".join(hints)
+    return text, [*blocks, context(last)] if last else blocks
 
 
 def _question(card: TaskCard, asked: QuestionAsked) -> tuple[str, list[Block]]:

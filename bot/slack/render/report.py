@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.domain.finding import Examined, Verdict
-from bot.slack.render.text import line
+from bot.domain.quoting import line
 
 _MARKS = {Verdict.OK: "✓", Verdict.WARN: "⚠", Verdict.FAIL: "✗"}
 _MOST_CHARS = 400

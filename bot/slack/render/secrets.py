@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.agent import RepoRef
+from bot.domain.quoting import code
 from bot.domain.secret import (
     KINDS_OF_SCOPE,
     MAX_VALUE_CHARS,
@@ -17,7 +18,7 @@ from bot.domain.secret import (
 )
 from bot.errors import InvalidCommand
 from bot.slack.render.blocks import Block, actions, button, context, section
-from bot.slack.render.text import code
+from bot.slack.render.text import below_field
 
 LIST, FORM = "secrets_list", "secrets_form"
 ADD, REMOVE = "secret_add", "secret_remove"
@@ -115,12 +116,12 @@ def read_secret_form(
         if kind is SecretKind.VARIABLE:
             name = checked_variable(_typed(values, "name"))
     except InvalidCommand as error:
-        errors["name"] = error.user_text
+        errors["name"] = below_field(error)
     try:
         if scope is SecretScope.REPOSITORY:
             owner = str(RepoRef.parse(_typed(values, "repository"))).lower()
     except InvalidCommand as error:
-        errors["repository"] = error.user_text.replace("`", "")
+        errors["repository"] = below_field(error)
     if errors:
         return None, errors
     whose = "" if scope is SecretScope.DEPLOYMENT else owner or ""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from bot.domain.budget import NANO, dollars
+from bot.domain.quoting import code
 from bot.domain.usage import LedgerLine, Sum
 from bot.domain.usage_command import ShowUsage, UsageOf
-from bot.slack.render.text import code
 
 SHOWN_NAMES = 5
 # A spreadsheet would take a cell that begins with one of these for a formula.

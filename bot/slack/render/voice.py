@@ -2,46 +2,27 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from dataclasses import replace
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent
-from bot.domain.budget import NANO
 from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.question import Closed
-from bot.domain.secret import SecretScope
-from bot.slack.render.blocks import Block, actions, button, context, markdown, section
+from bot.domain.quoting import code, cut, escaped, line
+from bot.slack.render.answer import answer_messages, starter
+from bot.slack.render.blocks import Block, context, section
 from bot.slack.render.card import (
-    BUDGETS,
-    CONTINUE,
-    DIFF,
-    PATCH,
-    PULL,
-    PUSH,
-    STOP,
-    UNDO,
     card_blocks,
     changed,
-    cost_of,
     tool_line,
 )
 from bot.slack.render.denied import denied_line
 from bot.slack.render.evidence import evidence_line, plan_left
 from bot.slack.render.question import question_blocks
-from bot.slack.render.text import (
-    MAX_FALLBACK_CHARS,
-    code,
-    cut,
-    escaped,
-    line,
-    model_markdown,
-    money,
-    seconds,
-    split_markdown,
-)
-from bridge.protocol import ErrorCode, ModelChanged, Outcome, QuestionAsked
+from bot.slack.render.text import MAX_FALLBACK_CHARS, seconds
+from bridge.protocol import ModelChanged, QuestionAsked
 
 SHOWN_FILES = 8
 SHOWN_TOOLS = 10
@@ -51,14 +32,20 @@ REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 class SlackVoice:
     """The posts of an agent; `stop_reaction` is the emoji's name without colons.
 
-    `holds_secret` tells whether there is a known secret in a file's content.
+    `holds_secret` tells whether there is a known secret in a file's content; `native`: cards have
+    Slack's own blocks for plans and tool calls, and plain ones for where these are refused.
     """
 
     def __init__(
-        self, stop_reaction: str, holds_secret: Callable[[bytes], bool] = lambda _: False
+        self,
+        stop_reaction: str,
+        holds_secret: Callable[[bytes], bool] = lambda _: False,
+        *,
+        native: bool = True,
     ) -> None:
         self._stop_reaction = stop_reaction
         self._holds_secret = holds_secret
+        self._native = native
 
     def root(self, agent: Agent) -> Post:
         """The message that starts the thread; in a thread that exists it is a reply."""
@@ -68,7 +55,7 @@ class SlackVoice:
         facts += [
             f"branch {code(agent.target_branch)}",
             escaped(agent.model.rpartition("/")[2]),
-            f"started by <@{agent.started_by}>",
+            f"started by {_name(agent)}",
         ]
         hint = f"_Reply in the thread to steer or continue. :{self._stop_reaction}: stops it._"
         head = f"🤖 *{line(agent.title, 150)}*"
@@ -77,8 +64,11 @@ class SlackVoice:
 
     def card(self, agent: Agent, card: TaskCard) -> Post:
         """The live card of a task; a line once the task has ended."""
-        text, blocks = card_blocks(agent, card)
-        return _message(agent, f"card:{card.task_id}", text, blocks, Priority.PROGRESS)
+        text, plain = card_blocks(agent, card)
+        _, blocks = card_blocks(agent, card, native=self._native)
+        post = _message(agent, f"card:{card.task_id}", text, blocks, Priority.PROGRESS)
+        payload = post.payload if blocks == plain else {**post.payload, "plain": plain}
+        return replace(post, payload=payload, beneath=True)
 
     def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
         """What one step of a task did, as a message of its own."""
@@ -92,22 +82,10 @@ class SlackVoice:
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
         """The end of a task, in as many messages as its length needs."""
-        heading, body = _ending(agent, card)
-        parts = split_markdown(model_markdown(body)) if body else []
-        messages: list[list[Block]] = [[markdown(part)] for part in parts] or [[]]
-        if heading:
-            messages[0].insert(0, section(heading))
-        if evidence := evidence_line(card.evidence):
-            messages[-1].append(context(evidence))
-        messages[-1].append(context(_footer(agent, card)))
-        messages[-1] += _buttons(agent, card)
-        posts = []
-        for index, blocks in enumerate(messages):
-            fallback = heading if index == 0 and heading else ""
-            text = fallback or escaped(cut(parts[index], MAX_FALLBACK_CHARS))
-            key = f"answer:{card.task_id}:{index}"
-            posts.append(_message(agent, key, text, blocks, Priority.ANSWER))
-        return posts
+        return [
+            _message(agent, f"answer:{card.task_id}:{index}", text, blocks, Priority.ANSWER)
+            for index, (text, blocks) in enumerate(answer_messages(agent, card))
+        ]
 
     def question(
         self, agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None = None
@@ -122,6 +100,8 @@ class SlackVoice:
         by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
+        if told_whom := starter(agent, agent.task_number):
+            tail += f" · {told_whom}"
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
             said += f" Its commits are on the branch {code(agent.target_branch)}."
@@ -146,7 +126,8 @@ class SlackVoice:
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
         """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""
         said = f"⚠ {text}"
-        blocks = [section(said), context(code(agent.id))]
+        foot = " · ".join(filter(None, (code(agent.id), starter(agent, agent.task_number))))
+        blocks = [section(said), context(foot)]
         return _message(agent, f"trouble:{key}", said, blocks, Priority.ANSWER)
 
     def patch(self, agent: Agent, key: str, patch: bytes) -> Post:
@@ -194,69 +175,6 @@ def _message(agent: Agent, key: str, text: str, blocks: list[Block], priority: P
     return Post(key, PostKind.MESSAGE, agent.channel, agent.thread_ts, priority, payload)
 
 
-def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
-    """Our own heading (mrkdwn, may be empty) and the model's text (markdown, may be empty)."""
-    match card.outcome:
-        case Outcome.COMPLETED | None:
-            if card.answer.strip():
-                return "", card.answer
-            return "✓ *Done.* The model wrote no closing message.", ""
-        case Outcome.STEP_LIMIT:
-            return (
-                f"⏸ *Step limit reached* ({card.max_steps}). Reply or press Continue to go on.",
-                card.answer,
-            )
-        case Outcome.BUDGET_LIMIT:
-            return _no_money(agent, card), card.answer
-        case Outcome.INTERRUPTED:
-            kept = "Files and conversation are kept; reply to go on."
-            return f"⏹ *Interrupted* after {seconds(card.seconds)}. {kept}", card.answer
-        case Outcome.FAILED:
-            reason = card.error.message if card.error else "The task failed."
-            said = line(reason, 600)
-            again = 'Nothing is lost; reply "go on" to try again.'
-            return f"⚠ {said} {again} {code(agent.id)}", card.answer
-
-
-def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
-    value = f"{agent.id}:{card.task_id}"
-    shown = []
-    if card.outcome is Outcome.STEP_LIMIT:
-        shown.append(button("Continue", CONTINUE, value))
-    if card.outcome is Outcome.BUDGET_LIMIT:
-        if _of_agent(card):
-            shown += [button(f"+${usd}", name, value) for name, usd in BUDGETS.items()]
-        shown.append(button("Stop", STOP, value, "danger"))
-    if card.files:
-        shown += [
-            button("Show diff", DIFF, value),
-            button("Patch", PATCH, value),
-            button("Push branch", PUSH, value),
-            button("Open pull request", PULL, value),
-        ]
-    if card.evidence.changed:
-        shown.append(button("Undo", UNDO, value))
-    return [actions(shown)] if shown else []
-
-
-def _of_agent(card: TaskCard) -> bool:
-    """Whether it is the agent's own budget that is used, which its people may raise."""
-    return card.error is not None and card.error.code == ErrorCode.BUDGET_USED
-
-
-def _no_money(agent: Agent, card: TaskCard) -> str:
-    kept = "Files and conversation are kept."
-    if _of_agent(card) and agent.budget_nano is not None:
-        # Our own numbers: the error's came through the container.
-        used, budget = money(agent.spent_nano / NANO), money(agent.budget_nano / NANO)
-        rest = "" if agent.spent_nano >= agent.budget_nano else (
-            " The next call might cost more than what is left."
-        )  # fmt: skip
-        return f"⏸ *Budget used: {used} of {budget}.*{rest} {kept}"
-    reason = line(card.error.message, 300) if card.error else "The budget is used."
-    return f"⏸ {reason} {kept} Reply to go on then."
-
-
 def _kept(agent: Agent, saved: Saved) -> str:
     follows = "The patch follows as a file."
     if saved.diff is None:
@@ -277,30 +195,6 @@ def _state_of(card: TaskCard) -> Sequence[str]:
     return plan_left(card.plan), evidence_line(card.evidence)
 
 
-def _footer(agent: Agent, card: TaskCard) -> str:
-    facts = [code(agent.target_branch)]
-    if card.files:
-        facts.append(changed(card.files))
-    facts.append(escaped((card.model or agent.model).rpartition("/")[2]))
-    facts.append(f"{card.step} {'step' if card.step == 1 else 'steps'}")
-    facts.append(seconds(card.seconds))
-    if card.tokens:
-        facts.append(f"{card.tokens:,} tokens")
-    if cost := cost_of(agent, card):
-        facts.append(cost)
-    if payer := _payer(agent):
-        facts.append(payer)
-    return " · ".join(facts)
-
-
-def _payer(agent: Agent) -> str:
-    """Whose key the model calls were made with; nothing for the deployment's own."""
-    match agent.paid_by:
-        case SecretScope.USER:
-            return f"paid by the key of <@{agent.started_by}>"
-        case SecretScope.CHANNEL:
-            return "paid by the key of this channel"
-        case SecretScope.REPOSITORY | SecretScope.DEPLOYMENT:
-            return ""
-        case _:
-            assert_never(agent.paid_by)
+def _name(agent: Agent) -> str:
+    """Who started it, in words: a mention would notify them of what they just did."""
+    return line(agent.starter_name, 80) if agent.starter_name else f"<@{agent.started_by}>"

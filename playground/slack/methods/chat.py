@@ -37,7 +37,7 @@ class Content:
         return not self.text.strip() and not self.blocks and not self.attachments
 
 
-def read_content(args: Arguments) -> Content:
+def read_content(args: Arguments, refused: frozenset[str] = frozenset()) -> Content:
     """Check text, markdown_text, blocks and attachments together."""
     text = args.text("text")
     markdown = args.text("markdown_text")
@@ -51,7 +51,7 @@ def read_content(args: Arguments) -> Content:
     attachments = args.json("attachments", "invalid_attachments")
     if attachments is not None and not isinstance(attachments, list):
         raise SlackError("invalid_attachments")
-    checked = None if blocks is None else check_blocks(blocks)
+    checked = None if blocks is None else check_blocks(blocks, refused=refused)
     return Content(text, checked, attachments or [])
 
 
@@ -70,7 +70,7 @@ def _thread(channel: Channel, args: Arguments) -> str | None:
 
 async def post_message(hub: Hub, args: Arguments) -> Json:
     channel = posting_channel(hub, args.required("channel", "channel_not_found"))
-    content = read_content(args)
+    content = read_content(args, hub.settings.refused_blocks)
     if content.is_empty:
         raise SlackError("no_text")
     metadata = check_metadata(args.json("metadata", "invalid_metadata_format"))
@@ -106,7 +106,7 @@ async def post_message(hub: Hub, args: Arguments) -> Json:
 async def update(hub: Hub, args: Arguments) -> Json:
     channel = own_channel(hub, args.required("channel", "channel_not_found"))
     message = own_message(channel, args.required("ts", "message_not_found"), "cant_update_message")
-    content = read_content(args)
+    content = read_content(args, hub.settings.refused_blocks)
     if content.blocks is None and content.is_empty:
         raise SlackError("no_text")
     if not args.text("markdown_text") and len(content.text) > MAX_UPDATE_TEXT:
@@ -137,7 +137,7 @@ async def post_ephemeral(hub: Hub, args: Arguments) -> Json:
     user = args.required("user", "user_not_in_channel")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
-    content = read_content(args)
+    content = read_content(args, hub.settings.refused_blocks)
     if content.is_empty:
         raise SlackError("no_text")
     ts = hub.workspace.next_ts()

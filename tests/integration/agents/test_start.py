@@ -7,7 +7,7 @@ import pytest
 from bot.agents.explain import AGAIN
 from bot.agents.service import Origin
 from bot.domain.agent import AgentStatus, RepoRef
-from bot.domain.commands import StartAgent
+from bot.domain.start_command import StartAgent
 from bot.errors import ChannelUnavailable, EngineError, ModelUnusable, RepositoryError, UserError
 from bridge.protocol import ErrorCode, WireError
 from tests.fakes import Shown

@@ -3,6 +3,7 @@ import base64
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -322,6 +323,46 @@ async def test_changes_name_every_kind_of_change(remote: Path, workspace: Worksp
         "new.bin": ("untracked", 0, 0),
         "run.sh": ("untracked", 1, 0),
     }
+
+
+async def test_the_list_shown_after_a_step_is_that_of_the_diff(
+    remote: Path, workspace: Workspace
+) -> None:
+    ready = await made(remote, workspace)
+    work(workspace.root)
+    (workspace.root / "empty").touch()
+    (workspace.root / "link").symlink_to("nowhere")
+    (workspace.root / "a.txt").mkdir()
+    (workspace.root / "a.txt" / "inside").write_text("1\n")
+    listed = await changes(workspace, ready.base_commit)
+    assert {"empty", "link", "a.txt/inside"} <= {change.path for change in listed}
+    assert listed == (await diff(workspace, ready.base_commit, 10_000)).files
+
+
+async def test_a_file_that_cannot_be_read_leaves_the_others_in_the_list(
+    remote: Path, workspace: Workspace
+) -> None:
+    ready = await made(remote, workspace)
+    (workspace.root / "closed").write_text("1\n")
+    (workspace.root / "closed").chmod(0)
+    (workspace.root / "new.txt").write_text("1\n")
+    script = (
+        "import asyncio, sys, pathlib; from bridge.checkout import changes\n"
+        "from bridge.workspace import Workspace\n"
+        "found = changes(Workspace(pathlib.Path(sys.argv[1])), sys.argv[2])\n"
+        "print([change.path for change in asyncio.run(found)])"
+    )
+    # Root reads every file, unless it gives that right up.
+    rights = "-dac_override,-dac_read_search"
+    humble = ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]
+    command = [sys.executable, "-c", script, str(workspace.root), ready.base_commit]
+    listed = subprocess.run(
+        [*(humble if os.geteuid() == 0 else ()), *command],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert listed.stdout == "['new.txt']\n"
 
 
 async def test_a_patch_applies_to_the_base_and_gives_the_same_tree(

@@ -15,6 +15,7 @@ from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.egress import Denial
 from bot.errors import ConfigurationError
+from bot.gateway.folders import Folders
 from bot.gateway.server import HostGateway
 from tests.integration.gateway.conftest import API
 
@@ -150,6 +151,13 @@ async def test_a_folder_that_cannot_be_made_is_said_at_the_start(
     (tmp_path / "data" / "sockets").write_text("in the way")
     with pytest.raises(ConfigurationError, match="SANDBOX_NETWORK=open"):
         await gateway.start_sealed()
+
+
+@pytest.mark.parametrize(("user", "group"), [(10_002, 1_000), (1_000, 10_002)])
+def test_a_bot_that_is_the_tools_user_is_refused(tmp_path: Path, user: int, group: int) -> None:
+    with pytest.raises(ConfigurationError, match="another user"):
+        Folders(tmp_path / "sockets", user, group).check()
+    Folders(tmp_path / "sockets", user - 1, group - 1).check()
 
 
 async def test_a_first_line_names_the_agent_of_a_connection(gateway: HostGateway) -> None:

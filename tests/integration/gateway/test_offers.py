@@ -7,8 +7,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.domain.budget import NANO, Price
 from bot.errors import ConfigurationError, UserError
-from bot.gateway.catalogue import Catalogue
-from bot.gateway.offers import CACHE_SECONDS, Offers
+from bot.gateway.catalogue import CACHE_SECONDS, Catalogue
 from bot.gateway.own_prices import own_prices
 from playground.feed import Feed
 from playground.model.catalog import SMALL_WINDOW
@@ -19,13 +18,15 @@ async def test_the_providers_list_is_read_once_in_ten_minutes() -> None:
     now = 0.0
     async with ClientSession() as session:
         async with model_running(ModelSettings(), Feed()) as model:
-            offers = Offers(session, model.url, SecretStr("canary"), lambda: now)
-            listed = {offer.id: offer for offer in await offers.all()}
+            offers = Catalogue(session, model.url, SecretStr("canary"), lambda: now)
+            listed = {offer.id: offer for offer in await offers.offers()}
+            assert not [name for name in listed if name.startswith("fault/")]
+            await offers.check("fault/429")  # hidden, but there for who names it
         # The provider is gone by now, and nobody asks it again.
-        assert {offer.id for offer in await offers.all()} == set(listed)
+        assert {offer.id for offer in await offers.offers()} == set(listed)
         now = CACHE_SECONDS
         with pytest.raises(UserError):
-            await offers.all()
+            await offers.offers()
     small = listed[SMALL_WINDOW]
     assert (small.context_tokens, small.prompt_usd, small.takes_tools) == (32_768, 3.0, True)
 
@@ -33,14 +34,16 @@ async def test_the_providers_list_is_read_once_in_ten_minutes() -> None:
 async def test_an_address_without_a_list_is_one_sentence() -> None:
     async with ClientSession() as session, model_running(ModelSettings(), Feed()) as model:
         with pytest.raises(UserError):
-            await Offers(session, f"{model.url}/nowhere", SecretStr("")).all()
+            await Catalogue(session, f"{model.url}/nowhere", SecretStr("")).offers()
 
 
 async def test_own_prices_count_before_listed_ones_and_name_the_models_of_a_silent_server() -> None:
     prices = own_prices(Settings(model_prices=(f"{SMALL_WINDOW}=0.5/1.25", "local/qwen3=0/0")))
     async with ClientSession() as session, model_running(ModelSettings(), Feed()) as model:
         key = SecretStr("canary")
-        listed = {o.id: o for o in await Offers(session, model.url, key, own_prices=prices).all()}
+        listed = {
+            o.id: o for o in await Catalogue(session, model.url, key, own_prices=prices).offers()
+        }
         small = listed[SMALL_WINDOW]
         assert (small.prompt_usd, small.completion_usd) == (0.5, 1.25)
         assert small.context_tokens == 32_768
@@ -50,7 +53,7 @@ async def test_own_prices_count_before_listed_ones_and_name_the_models_of_a_sile
         assert price.of(1_000_000, 1_000_000) == 1.75 * NANO
 
         silent = f"{model.url}/nowhere"
-        named = await Offers(session, silent, key, own_prices=prices).all()
+        named = await Catalogue(session, silent, key, own_prices=prices).offers()
         assert [offer.id for offer in named] == [SMALL_WINDOW, "local/qwen3"]
         free = (
             await Catalogue(session, silent, key, own_prices=prices).listing("local/qwen3")

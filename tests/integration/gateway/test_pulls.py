@@ -1,6 +1,8 @@
 """Pull requests at the playground's API, and the model call that describes them."""
 
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -9,13 +11,16 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.domain.agent import RepoRef
-from bot.domain.pull_request import PullState
+from bot.domain.pull_request import Credits, PullState, words
 from bot.errors import NothingToPropose, RepositoryError
 from bot.gateway.pulls import HostPulls
+from bot.slack.render.evidence import evidence_markdown
+from bridge.protocol import Check, CheckKind, Evidence
 from playground.feed import Feed
 from playground.git_server import GitServer, GitSettings, git_running
 from tests.integration.gateway.conftest import Serving
 from tests.refusals import refused
+from tests.unit.bot.slack.posts import Words, agent_of
 
 REPO = RepoRef("demo", "todo")
 BRANCH = "agent/k3f9ab-fix"
@@ -121,3 +126,30 @@ async def test_links_for_people_name_their_branches(
     at = pulls(session, host)
     assert at.compare_url(REPO, "agent/a+b", "main").endswith("/main...agent/a%2Bb?expand=1")
     assert at.branch_url(REPO, BRANCH).endswith(f"/demo/todo/tree/{BRANCH}")
+
+
+async def test_the_body_at_the_host_holds_what_was_recorded_and_refers_to_nobody(
+    session: aiohttp.ClientSession, host: GitServer
+) -> None:
+    await commit(host)
+    check = Check(
+        command="pytest -q `@octocat` closes #1\n# heading",
+        kind=CheckKind.TESTS,
+        exit_code=0,
+        duration_seconds=14.2,
+        passed=212,
+        stale=False,
+    )
+    evidence = evidence_markdown(Evidence(checks=(check,), changed=True))
+    credits_ = Credits("Ana @octocat", ["Ben"], "https://slack.invalid/p1", evidence)
+    agent = replace(agent_of(Words(title="Fix it, closes #2")), target_branch=BRANCH)
+    title, body = words(agent, "Fix it\n\nFixes #3 for @octocat.", credits_)
+    await pulls(session, host).create(REPO, BRANCH, "main", title, body)
+    [pull] = host.api.pulls["demo/todo"]
+    recorded = pull.body.splitlines()[-1]
+    assert recorded == (
+        "Checks (recorded, not claimed): `pytest -q '@octocat' closes #1 # heading` exit 0, "
+        "212 passed, 14 s — after the last edit."
+    )
+    outside = re.sub("`[^`]*`", "", pull.title + pull.body)
+    assert not re.search(r"[@#]\w", outside)

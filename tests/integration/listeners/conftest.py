@@ -13,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.domain.agent import Agent, AgentStatus
 from bot.slack.desk import Desk
 from bot.slack.home_desk import HomeDesk
+from bot.slack.sessions import Sessions
 from playground.feed import Feed
 from playground.slack.delivery import DeliveryFailed, Parcel
 from playground.slack.hub import Hub
@@ -52,6 +53,7 @@ class Office:
     inbox: WatchedInbox
     desk: Desk
     home: HomeDesk
+    sessions: Sessions
 
     def person(self, name: str) -> Person:
         return Person(self.hub, self.hub.workspace.user(name))
@@ -94,6 +96,8 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         desks = reception(stage, client, inbox)
         app = desks.app
         hub.courier.transport = InProcess(app)
-        office = Office(stage, hub, client, app, inbox, desks.desk, desks.desks.home)
+        office = Office(
+            stage, hub, client, app, inbox, desks.desk, desks.desks.home, desks.desks.sessions
+        )
         yield office
         await office.settle()

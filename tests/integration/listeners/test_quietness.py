@@ -15,7 +15,7 @@ from bot.agents.service import Origin, Reply
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.settings_command import SetRule
 from bot.slack.outbox import Outbox
-from bridge.protocol import StepStarted, ToolFinished, ToolStarted
+from bridge.protocol import AgentEvent, StepStarted, ToolFinished, ToolStarted
 from playground.feed import Feed
 from playground.slack.hub import Hub
 from playground.slack.person import Person
@@ -41,12 +41,12 @@ class Scene:
         """Everything that is stored is shown."""
         assert await self.outbox.drain(20)
 
-    async def agent(self, verbosity: str) -> Agent:
+    async def agent(self, verbosity: str, thread_ts: str | None = None) -> Agent:
         """An agent of @ana in #general that rests after its first task."""
         if verbosity != "normal":
             rule = SetRule("verbosity", verbosity)
             await self.stage.service.rulebook.set(rule, "U00000ANA", TEAM_ID, GENERAL)
-        origin = Origin(TEAM_ID, GENERAL, "U00000ANA", claim="trigger-1")
+        origin = Origin(TEAM_ID, GENERAL, "U00000ANA", "trigger-1", thread_ts, name="Ana")
         agent = await self.stage.service.start(COMMAND, origin)
         assert agent
         await self.stage.reaches(agent.id, AgentStatus.WORKING)
@@ -55,7 +55,23 @@ class Scene:
         await self.sent()
         return found
 
-    async def turn(self, agent: Agent) -> None:
+    async def working(self, *events: AgentEvent) -> Agent:
+        """An agent of @ana in #general at its first task, in which this has happened."""
+        origin = Origin(TEAM_ID, GENERAL, "U00000ANA", "trigger-1", name="Ana")
+        agent = await self.stage.service.start(COMMAND, origin)
+        assert agent
+        agent = await self.stage.reaches(agent.id, AgentStatus.WORKING)
+        await self.push(agent, *events)
+        return agent
+
+    async def push(self, agent: Agent, *events: AgentEvent) -> None:
+        """The bridge tells of this, and it is shown."""
+        made = [event.model_copy(update={"task_id": agent.task_id}) for event in events]
+        self.stage.bridge.push(agent.id, *made)
+        await self._stored(agent.id)
+        await self.sent()
+
+    async def turn(self, agent: Agent, answer: str = "All of it is done.") -> None:
         """@ana replies; the agent takes three steps with a tool each, and answers."""
         ana = Person(self.hub, self.hub.workspace.user("ana"))
         ts = await ana.say("and now this", thread_ts=agent.thread_ts)
@@ -90,7 +106,7 @@ class Scene:
                 self.stage.bridge.push(agent.id, event)
                 await self._stored(agent.id)
                 await self.sent()
-        self.stage.bridge.finish(agent.id, "All of it is done.")
+        self.stage.bridge.finish(agent.id, answer)
         await self.stage.reaches(agent.id, AgentStatus.IDLE)
         await self.sent()
 
@@ -106,9 +122,13 @@ class Scene:
     def calls(self) -> Counter[str]:
         return Counter(str(entry.data["method"]) for entry in self.hub.feed.entries("api_call"))
 
-    def notified(self, agent: Agent) -> int:
-        counts = self.hub.attention.of("U00000ANA")["threads"]
+    def notified(self, agent: Agent, user: str = "U00000ANA") -> int:
+        counts = self.hub.attention.of(user)["threads"]
         return int(counts[f"{GENERAL}:{agent.thread_ts}"]["notified"])
+
+    def texts(self, agent: Agent) -> list[str]:
+        replies = self.hub.workspace.channels[GENERAL].replies(agent.thread_ts or "")
+        return [str([*(b | {"block_id": ""} for b in m.blocks), m.text]) for m in replies]
 
 
 @pytest.fixture
@@ -144,7 +164,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 @pytest.mark.parametrize(
     ("verbosity", "posts", "edits"),
-    [("quiet", 1, 0), ("normal", 2, 3 * STEPS + 1), ("verbose", 2 + STEPS, 3 * STEPS + 1)],
+    [("quiet", 1, 0), ("normal", 1, 3 * STEPS + 2), ("verbose", 1 + STEPS, 3 * STEPS + 2)],
 )
 async def test_a_turn_makes_so_many_calls_and_notifies_so_often(
     scene: Scene, verbosity: str, posts: int, edits: int
@@ -157,11 +177,94 @@ async def test_a_turn_makes_so_many_calls_and_notifies_so_often(
     expected = {"chat.postMessage": posts, "chat.update": edits, "reactions.add": 2}
     assert made == Counter({name: count for name, count in expected.items() if count})
     assert scene.notified(agent) - notified == posts
-    shown = str([message.text for message in scene.hub.workspace.channels[GENERAL].replies(
-        agent.thread_ts or ""
-    )])  # fmt: skip
+    shown = str(scene.texts(agent))
     assert "<!channel>" not in shown
     assert ("Step 3" in shown) is (verbosity == "verbose")
+    assert ("*Task 2*" in shown) is (verbosity != "quiet")
+
+
+@pytest.mark.parametrize(("verbosity", "posts"), [("quiet", 2), ("normal", 3)])
+async def test_the_first_turn_of_a_command_notifies_once_by_the_answer(
+    scene: Scene, verbosity: str, posts: int
+) -> None:
+    agent = await scene.agent(verbosity)
+    assert scene.calls()["chat.postMessage"] == posts
+    assert scene.notified(agent) == 1
+    *before, answer = scene.texts(agent)
+    assert "<@" not in str(before)
+    assert "for <@U00000ANA>" in answer
+    assert scene.notified(agent, "U00000BEN") == 0
+
+
+@pytest.mark.parametrize("verbosity", ["quiet", "normal"])
+async def test_the_first_turn_in_a_thread_of_people_notifies_by_its_start_and_its_answer(
+    scene: Scene, verbosity: str
+) -> None:
+    ana = Person(scene.hub, scene.hub.workspace.user("ana"))
+    ts = await ana.say("acme/api fix the flaky test", mention=True)
+    agent = await scene.agent(verbosity, ts)
+    assert scene.calls()["chat.postMessage"] == 2
+    assert scene.notified(agent) == 2
+    start, answer = scene.texts(agent)
+    assert ("*Task 1*" in start) is (verbosity == "normal")
+    assert "Done." in answer
+
+
+async def test_a_card_is_below_the_newest_answer_and_leaves_it_whole(scene: Scene) -> None:
+    agent = await scene.agent("normal")
+    before = scene.texts(agent)
+    await scene.turn(agent)
+    await scene.turn(agent)
+    card, first, _, second, _, third = scene.texts(agent)
+    assert card == before[0]
+    assert before[1].removesuffix(", 'Done.']") in first
+    assert ("Task 2" in first, "Task 3" in second) == (True, True)
+    assert "All of it is done." in second
+    assert "Task" not in third
+    assert first.index("Done.") < first.index("Task 2")
+
+
+async def test_a_long_answer_is_left_alone_and_the_card_has_a_message_of_its_own(
+    scene: Scene,
+) -> None:
+    agent = await scene.agent("normal")
+    await scene.turn(agent, "word " * 2_000)
+    notified = scene.notified(agent)
+    await scene.turn(agent)
+    assert scene.notified(agent) - notified == 2
+    assert "Task 3" in scene.texts(agent)[-2]
+    assert "Task 3" not in scene.texts(agent)[-4]
+
+
+async def test_blocks_that_slack_refuses_cost_the_card_and_not_the_answer_above_it(
+    scene: Scene,
+) -> None:
+    agent = await scene.agent("normal")
+    whole = scene.texts(agent)[1]
+    scene.hub.faults.fail("chat.update", "error", 1, code="msg_blocks_too_long")
+    ana = Person(scene.hub, scene.hub.workspace.user("ana"))
+    ts = await ana.say("and now this", thread_ts=agent.thread_ts)
+    assert agent.thread_ts
+    thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
+    await scene.stage.service.reply(Reply(thread, "U00000ANA", ts, "and now this"))
+    await scene.stage.reaches(agent.id, AgentStatus.WORKING)
+    await scene.sent()
+    assert scene.texts(agent)[1].startswith(whole.removesuffix(" 'Done.']"))
+
+
+@pytest.mark.parametrize("code", ["edit_window_closed", "message_not_found"])
+async def test_where_an_answer_cannot_be_edited_the_card_has_a_message_of_its_own(
+    scene: Scene, code: str
+) -> None:
+    agent = await scene.agent("normal")
+    before = scene.texts(agent)
+    scene.hub.faults.fail("chat.update", "error", 1, code=code)
+    await scene.turn(agent)
+    texts = scene.texts(agent)
+    assert texts[:2] == before
+    [card] = [text for text in texts if "Task 2" in text]
+    assert texts.index(card) == 3
+    assert "All of it is done." in texts[-1]
 
 
 async def test_a_reply_changes_it_for_its_thread(scene: Scene) -> None:
@@ -195,6 +298,6 @@ async def test_a_card_that_is_shown_is_not_left_at_work_by_a_thread_that_turns_q
     scene.stage.bridge.finish(agent.id, "Done.")
     await scene.stage.reaches(agent.id, AgentStatus.IDLE)
     await scene.sent()
-    texts = [m.text for m in scene.hub.workspace.channels[GENERAL].replies(agent.thread_ts)]
-    assert not [text for text in texts if "Working" in text]
-    assert [text for text in texts if text.startswith("✓ *Task 2*")]
+    shown = str(scene.texts(agent))
+    assert "Working" not in shown
+    assert "✓ *Task 2*" in shown

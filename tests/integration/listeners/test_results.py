@@ -4,9 +4,18 @@ from typing import Any
 
 from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, AgentStatus
+from bot.slack.aside import TOO_LATE
 from bot.slack.render.card import DETAILS, DIFF, PULL, PUSH
 from bot.slack.render.windows import POST, TURN
-from bridge.protocol import Pushed, StepStarted, ToolFinished, ToolStarted
+from bridge.protocol import (
+    Check,
+    CheckKind,
+    Evidence,
+    Pushed,
+    StepStarted,
+    ToolFinished,
+    ToolStarted,
+)
 from playground.slack.person import Person
 from playground.slack.plain_text import message_text
 from tests.integration.listeners.conftest import Office
@@ -156,7 +165,7 @@ async def test_a_click_that_comes_too_late_is_told_so(office: Office) -> None:
     await button_posted(office, agent, root, DIFF)
     office.hub.faults.fail("views.open", "error", code="expired_trigger_id")
     await ana.click(DIFF, "general")
-    await ana.wait_for_ephemeral("Press the button again")
+    await ana.wait_for_ephemeral(TOO_LATE)
     await office.settle()
     assert not ana.views()
 
@@ -206,6 +215,40 @@ async def test_a_pull_request_names_who_took_part_and_the_thread_hears_of_it(
     assert "|#1>* opened by <@U00000BEN>: fix it" in said
     await ana.slash("/agent", f"status {agent.id}")
     await ana.wait_for_ephemeral("|#1> open")
+
+
+async def test_a_pull_request_says_which_checks_were_recorded_in_the_newest_work(
+    office: Office,
+) -> None:
+    agent, root = await office.in_thread()
+    office.stage.gateway.pushes = True
+    office.stage.bridge.pushed = Pushed(commit="c0ffee")
+    check = Check(
+        command="pytest -q `@ana`",
+        kind=CheckKind.TESTS,
+        exit_code=1,
+        duration_seconds=14.2,
+        passed=211,
+        failed=1,
+        stale=True,
+    )
+    evidence = Evidence(checks=(check,), changed=True)
+    office.stage.bridge.finish(agent.id, "Done.", evidence=evidence)
+    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    # A task that changed nothing and ran nothing says nothing about the work.
+    await office.person("ana").say("what did you change?", "general", root)
+    await office.stage.reaches(agent.id, AgentStatus.WORKING)
+    office.stage.bridge.finish(agent.id, "One line.")
+    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await button_posted(office, agent, root, PULL)
+    await office.person("ana").click(PULL, "general")
+    await office.stage.changes.until(lambda: bool(office.stage.pulls.bodies))
+    await office.settle()
+    [body] = office.stage.pulls.bodies
+    assert body.endswith(
+        "Checks (recorded, not claimed): `pytest -q '@ana'` exit 1, 1 failed, 211 passed, 14 s — "
+        "**before the last edit**."
+    )
 
 
 async def test_a_branch_is_pushed_and_its_page_is_linked(office: Office) -> None:

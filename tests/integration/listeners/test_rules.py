@@ -10,8 +10,10 @@ from bot.domain.agent import AgentStatus
 from bot.domain.audit import Audit
 from bot.domain.policy import Action
 from bot.slack.people import FRESH_SECONDS, SlackPeople
+from bot.slack.render.card import PUSH
 from playground.slack.state import TEAM_ID, User
 from tests.integration.listeners.conftest import Office
+from tests.integration.listeners.test_results import button_posted
 from tests.stage import KNOWN_SECRET
 
 ZOE = User("U00000ZOE", "zoe", "Zoe Abroad", team_id="T0OTHERORG")
@@ -71,6 +73,7 @@ async def test_an_owners_rule_is_set_by_an_admin_and_holds_at_once(office: Offic
     (agent,) = await office.agents()
     await office.stage.reaches(agent.id, AgentStatus.WORKING)
     await ana.slash("/agent", "set stop owner")
+    await ana.wait_for_ephemeral("Rules of this channel")
     shown = await ana.wait_for_ephemeral("Rules of this channel")
     assert "stop: who started it, and admins" in shown.text
     join(office, User("U00000CLI", "cli", "Cli Other"))
@@ -202,3 +205,33 @@ async def test_the_doctor_examines_for_admins_only_and_privately(office: Office)
     assert "✗ *disk* · 1 &lt; 2 GiB\n        → Make \u200b*room\u200b*." in said.text
     assert said.text.index("disk") < said.text.index("✓ *Slack channels* · C0GENERAL0")
     assert [entry.action for entry in await record(office)] == ["administer", "administer"]
+
+
+async def test_whatever_is_done_to_an_agent_is_recorded_with_its_actor(office: Office) -> None:
+    ana, ben = office.person("ana"), office.person("ben")
+    agent, root = await office.in_thread()
+    await ben.say("use the old API", "general", root)
+    await ben.say("!", "general", root)
+    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await button_posted(office, agent, root, PUSH)
+    await ben.click(PUSH, "general")
+    await ben.say("verbosity: quiet", "general", root)
+    await ana.slash("/agent", "set stop owner")
+    await ana.wait_for_ephemeral("Rules of this channel")
+    await ben.say("stop", "general", root)
+    await ana.say("stop", "general", root)
+    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.settle()
+    done = [(entry.actor[-3:], entry.action, entry.outcome[:7]) for entry in await record(office)]
+    for wanted in (
+        ("ANA", "agent.start", "allowed"),
+        ("BEN", "agent.steer", "allowed"),
+        ("BEN", "agent.interrupt", "allowed"),
+        ("BEN", "agent.verbosity", "quiet"),
+        ("ANA", "channel.set", "done"),
+        ("BEN", "agent.stop", "refused"),
+        ("ANA", "agent.stop", "allowed"),
+    ):
+        assert wanted in done, (wanted, done)
+    # The reply and the push: both are steering.
+    assert done.count(("BEN", "agent.steer", "allowed")) == 2

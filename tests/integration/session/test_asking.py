@@ -226,6 +226,29 @@ async def test_leave_is_for_exactly_one_command(open_desk: OpenDesk, answer: Lea
     assert ran == expected[answer]
 
 
+async def test_leave_for_a_process_is_not_leave_for_a_command(open_desk: OpenDesk) -> None:
+    env = {"command": ["env", "sleep", "30"]}
+    start = calls("start_process", env)
+    stop = several(*(("stop_process", {"process": name}) for name in ("p1", "p2")))
+    async with open_desk(start, start, stop, calls("run_command", env), says("Done.")) as desk:
+        await desk.session.execute(task(approvals="ask"))
+        asked = await question(desk)
+        assert (asked.kind, asked.text) == ("approval", "env sleep 30")
+        assert "in the background" in str(asked.reason)
+        await desk.session.answer(asked.question_id, AnswerRequest(answer=Leave.AGENT))
+        # The same process again runs; as a command that is waited for, it is another question.
+        again = await question(desk, after=asked.seq)
+        assert again.text == asked.text
+        assert again.fingerprint != asked.fingerprint
+        assert "in the background" not in str(again.reason)
+        assert [said.partition(":")[0] for said in told(desk, 3)] == [
+            *("p1 was started. p1", "p2 was started. p2"),
+            *("p1", "p2"),
+        ]
+        await desk.session.interrupt()
+        await desk.finished("t1")
+
+
 async def test_leave_survives_restarts_and_holds_for_later_tasks(open_desk: OpenDesk) -> None:
     env = calls("run_command", {"command": ["env", "true"]})
     async with open_desk(env) as desk:

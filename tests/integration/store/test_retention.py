@@ -2,14 +2,17 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import text
 
 from bot.domain.agent import Agent, AgentStatus, RepoRef
+from bot.domain.budget import Scope
 from bot.domain.message import Message
 from bot.domain.posts import Post, PostKind, Priority
+from bot.domain.usage import Call, CostSource, Settled, Usage
 from bot.store import tables
 from bot.store.store import SqlStore
 from bridge.protocol import MessageWritten
@@ -99,6 +102,55 @@ async def test_pruning_empties_the_write_ahead_log(store: SqlStore) -> None:
     assert log.stat().st_size > 0
     await store.retention.prune(START)
     assert log.stat().st_size == 0
+
+
+def call_at(number: int, at: float, agent_id: str = "a", model: str = "m") -> Call:
+    return Call(f"c{number:05}", agent_id, "t", "T", "U", "C", model, 1_000, at)
+
+
+async def made(store: SqlStore, calls: Sequence[Call], *, settle: bool = True) -> None:
+    async with store.transaction() as tx:
+        for call in calls:
+            await tx.add_call(call)
+            if settle:
+                usage = Usage(10, 2, None if call.nano % 2 else 5, None, provider="p")
+                await tx.settle_call(call.id, Settled(usage, 1_001, CostSource.PROVIDER))
+
+
+async def test_calls_of_old_days_are_added_up_and_no_total_changes(store: SqlStore) -> None:
+    today = START // DAY * DAY + 100 * DAY
+    calls = [
+        call_at(n, today - DAY * (n % 100) - n % 7 * 3_600 + 1, f"a{n % 2}", f"m{n % 3}")
+        for n in range(3_000)
+    ]
+    await made(store, calls)
+    await made(store, [call_at(9_000, 1.0)], settle=False)  # under way, by a clock gone wrong
+    own = call_at(0, today, "a1")
+
+    async def totals() -> tuple[object, ...]:
+        async with store.transaction() as tx:
+            used = await tx.used(own, today, Scope)
+            spent = [await tx.spent(agent_id) for agent_id in ("a", "a0", "a1")]
+        return used, spent, await store.usage_rows.sums("T", since=0.0)
+
+    async def rows() -> int:
+        return len(await store.usage_rows.lines("T", since=0.0, limit=10_000))
+
+    before = await totals()
+    store.retention.keep_calls_days = 30.0
+    pruned = await store.retention.prune(today + 60)
+    assert await totals() == before
+    assert await rows() == 3_001 - pruned.calls
+    young = [call for call in calls if call.at >= today - 30 * DAY]
+    assert len(await store.usage_rows.lines("T", since=today - 30 * DAY, limit=10_000)) == len(
+        young
+    )
+    # Each old day of an agent and a model is one row, and stays it.
+    assert await rows() <= len(young) + 1 + 71 * 2 * 3
+    assert (await store.retention.prune(today + 60)).calls == 0
+    async with store.transaction() as tx:
+        settled = Settled(Usage(), 7, CostSource.PROVIDER)
+        assert await tx.settle_call("c09000", settled) == "a"
 
 
 async def test_a_cursor_never_goes_back(store: SqlStore) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.commands import StartAgent, parse
+from bot.domain.commands import parse
+from bot.domain.start_command import StartAgent
 from playground.page.completion import OPTIONS, SHORTCUTS, SUB_COMMANDS
 from playground.page.demonstrations import DEMONSTRATIONS
 

@@ -5,22 +5,18 @@ from hypothesis import given, settings, strategies as st
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef
 from bot.domain.commands import (
-    MAX_TASK_CHARS,
     ListAgents,
     OpenForm,
     OpenSecrets,
     ShowHelp,
     ShowStatus,
-    StartAgent,
     StopAgent,
-    is_stop,
     parse,
-    reply_mode,
-    reply_model,
-    title_of,
 )
 from bot.domain.help_text import HELP
+from bot.domain.replies import is_stop, reply_mode, reply_model
 from bot.domain.settings_command import SetMine, SetRule
+from bot.domain.start_command import MAX_TASK_CHARS, StartAgent, title_of
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
 

@@ -1,10 +1,11 @@
 import json
+from collections.abc import Sequence
 
 import pytest
 
 from bot.domain.offers import ModelOffer, found
-from bot.errors import UserError
-from bot.gateway.offers import read_offers
+from bot.gateway.model_list import read_models
+from bot.gateway.offers import offers_of
 from bot.slack.render.lists import offers_text
 
 BODY = {
@@ -24,14 +25,19 @@ BODY = {
             "supported_parameters": "tools",
         },
         {"id": "acme/free", "pricing": {"prompt": "-1", "completion": 0}},
+        {"id": "acme/hidden", "hidden": True},
         {"id": "x" * 500},
         {"id": ""},
     ]
 }
 
 
+def offers_in(body: bytes) -> Sequence[ModelOffer]:
+    return offers_of(read_models(body) or {}, {})
+
+
 def test_what_a_provider_lists_of_each_model() -> None:
-    offers = {offer.id: offer for offer in read_offers(json.dumps(BODY).encode())}
+    offers = {offer.id: offer for offer in offers_in(json.dumps(BODY).encode())}
     assert offers == {
         "acme/big": ModelOffer("acme/big", 200_000, 3.0, 15.0, takes_tools=True),
         "acme/chat": ModelOffer("acme/chat", 8_192, None, None, takes_tools=False),
@@ -42,13 +48,12 @@ def test_what_a_provider_lists_of_each_model() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"data": 5}', b'{"data": [{"id": 1}]}'])
-def test_a_list_of_another_shape_is_one_sentence(body: bytes) -> None:
-    with pytest.raises(UserError):
-        read_offers(body)
+def test_a_list_of_another_shape_is_none(body: bytes) -> None:
+    assert read_models(body) is None
 
 
 def test_a_search_finds_every_word_and_puts_the_usable_first() -> None:
-    offers = read_offers(json.dumps(BODY).encode())
+    offers = offers_in(json.dumps(BODY).encode())
     assert [offer.id for offer in found(offers, "ACME")] == [
         *("acme/big", "acme/free", "acme/odd", "acme/chat")
     ]
@@ -57,7 +62,7 @@ def test_a_search_finds_every_word_and_puts_the_usable_first() -> None:
 
 
 def test_how_the_list_looks() -> None:
-    offers = read_offers(json.dumps(BODY).encode())
+    offers = offers_in(json.dumps(BODY).encode())
     text = offers_text(offers, "acme")
     assert "`acme/big` · $3.00 / $15.00 · 200,000 tokens" in text
     assert "`acme/chat` · price unknown · 8,192 tokens · no tools" in text

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from bot.agents.ports import Container, Exit
-from bot.runtime.facts import inspected_container, is_running, running_container
+from bot.runtime.facts import (
+    inspected_container,
+    is_running,
+    running_container,
+    sizes_of_volumes,
+)
 
 LABELS = {"threadsmith.agent": "k3f9ab"}
 PORT = {"IP": "127.0.0.1", "PrivatePort": 3001, "PublicPort": 32768, "Type": "tcp"}
@@ -72,3 +77,20 @@ def test_a_list_and_an_inspection_agree() -> None:
 )
 def test_a_paused_container_counts_as_running(state: str, running: bool) -> None:
     assert is_running({"State": state}) is running
+
+
+def test_sizes_are_those_of_this_deployment_by_agent() -> None:
+    ours = {"threadsmith.instance": "one"}
+
+    def volume(agent: str, instance: str, size: int) -> dict[str, Any]:
+        labels = {"threadsmith.agent": agent, "threadsmith.instance": instance}
+        return {"Labels": labels, "UsageData": {"Size": size}}
+
+    items: list[dict[str, Any]] = [
+        volume("k3f9ab", "one", 5),
+        volume("k3f9ab", "one", 7),
+        volume("p7qdxy", "one", -1),  # not measured
+        volume("k3f9ab", "two", 100),
+        {"Labels": None, "UsageData": None},
+    ]
+    assert sizes_of_volumes(items, ours) == {"k3f9ab": 12, "p7qdxy": 0}

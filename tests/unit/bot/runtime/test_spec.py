@@ -8,7 +8,9 @@ import pytest
 
 from bot.agents.ports import ContainerSpec
 from bot.agents.sandbox import SocketFolders
-from bot.runtime.sealing import why_not_sealed
+from bot.config import Settings
+from bot.errors import ConfigurationError
+from bot.runtime.sealing import why_not_sealed, why_open
 from bot.runtime.spec import Deployment, broken_promises
 
 SPEC = ContainerSpec(
@@ -135,3 +137,21 @@ def test_where_containers_can_be_sealed(
     reason = why_not_sealed(info, address, platform)
     assert word in reason
     assert bool(reason) == bool(word)
+
+
+async def test_containers_are_sealed_unless_it_cannot_be_or_nobody_wants_it() -> None:
+    async def can() -> str:
+        return ""
+
+    async def cannot() -> str:
+        return "the engine is far away"
+
+    def wanted(network: str) -> Settings:
+        return Settings(_env_file=None, sandbox_network=network)
+
+    assert await why_open(can, wanted("")) == ""
+    assert await why_open(can, wanted("sealed")) == ""
+    assert await why_open(can, wanted("open")) == "SANDBOX_NETWORK=open"
+    assert await why_open(cannot, wanted("")) == "the engine is far away"
+    with pytest.raises(ConfigurationError, match="far away"):
+        await why_open(cannot, wanted("sealed"))

@@ -35,6 +35,7 @@ class Words:
     """What others write: the title, tool names, targets, paths, branches, answers, errors."""
 
     title: str = "fix the flaky test in test_orders"
+    name: str = "Ana Ito"
     short: str = "pytest -q tests/test_orders.py"
     tool: str = "run_command"
     summary: str = "exit 1 · 1 failed, 11 passed"
@@ -50,6 +51,7 @@ def posts(words: Words) -> Mapping[str, Post]:
     agent, cards = agent_of(words), _cards(words)
     made = {
         "root": VOICE.root(agent),
+        "root_of_a_nameless_person": VOICE.root(replace(agent, starter_name="")),
         "root_of_an_unknown_branch": VOICE.root(replace(agent, source_branch=None)),
         "trouble": VOICE.trouble(agent, "failed", "The image is missing. Run `make image`."),
         "stopped_unread": VOICE.stopped(agent, "UBEN", 41, Saved(None, b"")),
@@ -74,6 +76,8 @@ def posts(words: Words) -> Mapping[str, Post]:
         made[f"mark_{fate}"] = VOICE.mark(agent, "5.1", fate)
     made["mark_removed"] = VOICE.mark(agent, "5.1", "received", present=False)
     made |= _questions(words, agent, cards["working"])
+    later = replace(cards["completed"], number=2)
+    made["answer_of_a_later_task"] = VOICE.answer(replace(agent, task_number=2), later)[-1]
     planned = replace(cards["planned"], outcome=Outcome.INTERRUPTED, evidence=_evidence(words))
     saved = Saved(_diff(words, 1), PATCH, card=planned)
     made["stopped_with_a_plan"] = VOICE.stopped(agent, "UBEN", 41, saved)
@@ -104,6 +108,8 @@ def agent_of(words: Words) -> Agent:
         max_steps=15,
         started_by="UANA",
         created_at=1_000.0,
+        task_number=1,
+        starter_name=words.name,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.domain.posts import Post, PostKind
+from bot.slack.render.text import model_markdown
 from playground.slack.rules import check_blocks
 from tests.unit.bot.slack.posts import Words, posts
 
@@ -52,6 +53,7 @@ def test_hostile_text_pings_nobody_and_stays_within_the_limits(kind: str, name: 
     if post.kind is not PostKind.MESSAGE:
         return
     check_blocks(post.payload["blocks"])
+    check_blocks(post.payload.get("plain", []))
     assert post.payload["text"].strip()
     assert len(post.payload["text"]) <= 3_000
     assert len(json.dumps(post.payload, ensure_ascii=False).encode()) < 100_000
@@ -73,13 +75,15 @@ def test_hostile_text_makes_a_bounded_number_of_messages(kind: str) -> None:
     assert len([name for name in completed if "length" not in name]) <= 30
 
 
-def test_a_long_answer_loses_nothing() -> None:
+@pytest.mark.parametrize("kind", ["long", "long_pings", "wide"])
+def test_a_long_answer_loses_nothing(kind: str) -> None:
     shown = ""
-    for name, post in MADE["long"].items():
+    for name, post in MADE[kind].items():
         if re.fullmatch(r"answer_completed_\d+", name):
             blocks = post.payload["blocks"]
             shown += "".join(block["text"] for block in blocks if block["type"] == "markdown")
-    assert shown == HOSTILE["long"]
+    assert shown == model_markdown(HOSTILE[kind])
+    assert shown.replace("\u200b", "") == HOSTILE[kind]
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -95,6 +99,6 @@ def texts(value: Any) -> Iterator[str]:
 
 def mrkdwn(post: Post) -> Iterator[str]:
     yield post.payload["text"]
-    for block in post.payload["blocks"]:
+    for block in (*post.payload["blocks"], *post.payload.get("plain", ())):
         if block["type"] != "markdown":
             yield from texts(block)

@@ -1,17 +1,9 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from bot.slack.render.text import (
-    code,
-    cut,
-    escaped,
-    line,
-    model_markdown,
-    money,
-    plain,
-    seconds,
-    split_markdown,
-)
+from bot.domain.quoting import code, cut, escaped, line
+from bot.slack.render.splitting import split_markdown
+from bot.slack.render.text import model_markdown, money, plain, seconds
 
 
 def test_the_three_characters_are_escaped_once() -> None:
@@ -71,7 +63,32 @@ def test_a_long_fence_is_closed_and_opened_again_with_its_language() -> None:
     assert parts[-1].endswith("after")
 
 
-@given(st.text(alphabet="ab`~\n ", max_size=2_000), st.integers(300, 600))
+def test_a_long_table_has_its_head_in_each_part() -> None:
+    head = "| name | value |\n|---|:-:|"
+    rows = [f"| n{number} | {'v' * 20} |" for number in range(200)]
+    text = "before\n\n" + "\n".join([head, *rows]) + "\n\nafter | that"
+    parts = split_markdown(text, limit=900)
+    assert len(parts) > 2
+    assert all(len(part) <= 900 for part in parts)
+    assert all(part.startswith(head) for part in parts[1:-1])
+    shown = [row for part in parts for row in part.split("\n") if row.startswith("| n")]
+    assert [row for row in shown if row != "| name | value |"] == rows
+    assert parts[-1].endswith("\n\nafter | that")
+
+
+def test_the_head_of_a_table_is_not_parted_from_it() -> None:
+    text = "x" * 480 + "\n| a | b |\n|---|---|\n| 1 | 2 |"
+    assert split_markdown(text, limit=500)[1].startswith("| a | b |\n|---|---|")
+
+
+def test_a_table_in_a_fence_is_code() -> None:
+    rows = "\n".join(f"| {number} | {'v' * 20} |" for number in range(100))
+    parts = split_markdown(f"```\n| a | b |\n|---|---|\n{rows}\n```", limit=900)
+    assert sum(part.count("| a | b |") for part in parts) == 1
+    assert all(part.startswith("```") for part in parts)
+
+
+@given(st.text(alphabet="ab`~\n |-", max_size=2_000), st.integers(300, 600))
 def test_splitting_loses_nothing_and_keeps_the_limit(text: str, limit: int) -> None:
     parts = split_markdown(text, limit)
     assert all(len(part) <= limit for part in parts)

@@ -10,6 +10,7 @@ from bot.domain.hunks import MAX_READ_CHARS, FileHunks
 from bot.domain.steps import TaskSteps, ToolStep
 from bot.slack.render.changes import files_view, hunks_view
 from bot.slack.render.details import details_view
+from bot.slack.render.model_form import model_form
 from bot.slack.render.windows import Place, Shows, sentence
 from bridge.protocol import Outcome
 from tests.unit.bot.slack.posts import Words
@@ -45,6 +46,7 @@ def windows(words: Words) -> Mapping[str, dict[str, Any]]:
     return {
         "details_of_nothing": details_view(STEPS, TaskSteps()),
         "details_at_work": details_view(STEPS, working),
+        "details_of_one_alive": details_view(STEPS, working, words.model),
         "details_ended": details_view(replace(STEPS, page=2), ended),
         "details_beyond_the_end": details_view(replace(STEPS, page=9_000), ended),
         "changes": files_view(FILES, agent, Changes((file,))),
@@ -54,5 +56,6 @@ def windows(words: Words) -> Mapping[str, dict[str, Any]]:
         "hunks_of_a_picture": hunks_view(HUNKS, renamed, 1_795_700_000.0),
         "hunks_of_a_long_file": hunks_view(replace(HUNKS, page=1), cut, 0.0),
         "hunks_at_the_end": hunks_view(replace(HUNKS, page=9_000), cut, 0.0),
+        "model_form": model_form(STEPS, words.model),
         "window_of_a_sentence": sentence("Changes", "No file is changed."),
     }

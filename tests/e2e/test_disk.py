@@ -1,0 +1,103 @@
+"""A tool that fills the disk: one large file, many files, and a process that goes on writing."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from playground.model.conversation import Call, Turn
+from playground.model.stories import sequence
+from playground.server import PlaygroundSettings, running
+from tests.e2e.conftest import Bot, Stage, docker, environment_of
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+LIMIT = 64 * 2**20
+# Slow enough that a look every few seconds finds it in the middle.
+MANY_FILES = """
+import pathlib, time
+for number in range(200):
+    pathlib.Path(f"blob-{number}").write_bytes(b"x" * 2**22)
+    time.sleep(0.2)
+"""
+STORIES = {
+    "one-file": Call(
+        "run_command", {"command": ["dd", "if=/dev/zero", "of=big", "bs=1M", "count=100"]}
+    ),
+    "many-files": Call("run_command", {"command": ["python3", "-c", MANY_FILES]}),
+    "in-background": Call("start_process", {"command": ["python3", "-c", MANY_FILES]}),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with running(PlaygroundSettings()) as playground:
+        for name, call in STORIES.items():
+            story = sequence(Turn("I write.", (call,)), Turn("That was it."))
+            playground.model.stories.add(name, story)
+        data_dir: Path = tmp_path_factory.mktemp("data")
+        settings = {
+            "CONTAINER_DISK_BYTES": str(LIMIT),
+            "COMMAND_ALLOW": "dd",
+            "COMMAND_TIMEOUT_SECONDS": "60",
+        }
+        bot = Bot(environment_of(playground, data_dir) | settings, data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+async def started(stage: Stage, story: str) -> str:
+    return await stage.person().say(f"demo/todo --model scripted/{story} go", "dev", mention=True)
+
+
+def size_of_workspace(container: str) -> int:
+    return int(docker("exec", "--user=10002", container, "du", "-sb", "/workspace").split()[0])
+
+
+async def ended(stage: Stage, thread: str) -> None:
+    await stage.person().say("stop", "dev", thread)
+    await stage.said("Stopped by", thread, "dev")
+    await stage.no_containers()
+
+
+async def test_no_file_grows_beyond_the_limit(stage: Stage, leftovers: None) -> None:
+    thread = await started(stage, "one-file")
+    await stage.said("That was it", thread, "dev")
+    [container] = stage.bot.containers()
+    size = docker("exec", "--user=10002", container, "stat", "-c", "%s", "/workspace/big")
+    assert int(size) == LIMIT
+    await ended(stage, thread)
+
+
+async def test_many_files_interrupt_the_task(stage: Stage, leftovers: None) -> None:
+    thread = await started(stage, "many-files")
+    said = await stage.said("Its task was interrupted", thread, "dev")
+    assert "of 64 MiB" in said["text"]
+    [container] = stage.bot.containers()
+    size = size_of_workspace(container)
+    assert LIMIT < size < 200 * 2**22
+    assert size_of_workspace(container) == size  # nothing writes any more
+    await ended(stage, thread)
+
+
+async def test_a_process_that_goes_on_writing_is_stopped_with_its_container(
+    stage: Stage, leftovers: None
+) -> None:
+    thread = await started(stage, "in-background")
+    await stage.said("That was it", thread, "dev")
+    await stage.said("Its container was stopped", thread, "dev")
+    [container] = stage.bot.containers()
+    assert docker("inspect", "--format", "{{.State.Running}}", container) == "false"
+    # The agent is there all the same, and may tidy up.
+    await stage.person().say("model: scripted/echo\ntidy up", "dev", thread)
+    await stage.said("tidy up", thread, "dev")
+    await ended(stage, thread)

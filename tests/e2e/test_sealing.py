@@ -1,0 +1,87 @@
+"""The network of the containers, as a bot without any setting has it, and as it changes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from playground.server import PlaygroundSettings, running
+from tests.e2e.conftest import Bot, Stage, docker, environment_of
+from tests.faults.conftest import EDIT_THEN_WAIT
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
+
+# The address of a socket has room for 107 bytes; a path may be 40 times as long.
+LONG = "/".join(["a-folder-with-a-long-name"] * 8)
+
+
+def network_of(container: str) -> str:
+    [facts] = json.loads(docker("inspect", container))
+    return str(facts["HostConfig"]["NetworkMode"])
+
+
+async def test_containers_are_sealed_wherever_the_data_lie(engine: None, tmp_path: Path) -> None:
+    data_dir = tmp_path / LONG
+    data_dir.mkdir(parents=True)
+    async with running(PlaygroundSettings()) as playground:
+        bot = Bot(environment_of(playground, data_dir), data_dir)
+        await bot.start()
+        stage = Stage(playground, bot)
+        try:
+            ana = stage.person("ana")
+            thread = await ana.say("demo/todo fix the failing test", "dev", mention=True)
+            await stage.said("all pass", thread, "dev")
+            [container] = bot.containers()
+            folder = bot.sockets(container)
+            assert len(str(folder)) > 107
+            assert docker("port", container) == ""
+            await ana.say("stop", "dev", thread)
+            await stage.said("Stopped by", thread, "dev")
+            await stage.no_containers()
+            assert not folder.exists()
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+async def test_agents_at_work_move_to_the_network_that_the_settings_say(
+    engine: None, tmp_path: Path
+) -> None:
+    async with running(PlaygroundSettings()) as playground:
+        playground.model.stories.add("edit-then-wait", EDIT_THEN_WAIT)
+        bot = Bot(environment_of(playground, tmp_path), tmp_path)
+        stage = Stage(playground, bot)
+        ana = stage.person("ana")
+        bot.environment["SANDBOX_NETWORK"] = "open"
+        await bot.start()
+        try:
+            await bot.says("network is open: SANDBOX_NETWORK=open")
+            task = "demo/todo --model scripted/edit-then-wait mend it"
+            thread = await ana.say(task, "dev", mention=True)
+            await stage.said("⋯ run", thread, "dev")
+            [container] = bot.containers()
+            assert network_of(container) == f"threadsmith-{bot.instance}"
+            await bot.end()
+
+            del bot.environment["SANDBOX_NETWORK"]
+            await bot.start()
+            told = await stage.said("another network now", thread, "dev")
+            [container] = bot.containers()
+            assert network_of(container) == "none"
+            await ana.say("what did you change?", "dev", thread)
+            await stage.said("⋯ run", thread, "dev", after=told["ts"])
+            diff = ("git", "-C", "/workspace", "diff")
+            assert "due < today" in docker("exec", "--user=10002", container, *diff)
+            await bot.end()
+
+            bot.environment["SANDBOX_NETWORK"] = "open"
+            await bot.start()
+            await stage.said("another network now", thread, "dev", after=told["ts"])
+            [container] = bot.containers()
+            assert network_of(container) != "none"
+            await ana.say("stop", "dev", thread)
+            await stage.said("Stopped by", thread, "dev")
+            await stage.no_containers()
+        finally:
+            await bot.end()
+            bot.clean_up()
