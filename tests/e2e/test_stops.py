@@ -109,13 +109,18 @@ async def over(stage: Stage, thread: str, by: str) -> str:
     assert stage.stored(f"SELECT status, placed FROM agent WHERE id = ({agent})") == [
         ("stopped", 0)
     ]
-    card = next(m["text"] for m in stage.person().thread("dev", thread)[1:])
-    for at_work in ("Working", "Starting", "Waiting"):
-        assert at_work not in card
+    await stage.playground.feed.until(lambda: not _is_at_work(stage, thread), 20)
     # The other agents do not suffer from it: there are none, and none is thought to be there.
     await stage.person().slash("/agent", "list", "dev")
     await stage.person().wait_for_ephemeral("No agent")
     return str(said["text"])
+
+
+def _is_at_work(stage: Stage, thread: str) -> bool:
+    """Whether any message of the thread shows work that goes on."""
+    texts = [message["text"] for message in stage.person().thread("dev", thread)]
+    words = ("*Working*", "*Starting*", "*Waiting")
+    return any(word in text for text in texts for word in words)
 
 
 async def test_while_its_container_is_made(
@@ -137,9 +142,9 @@ async def test_while_its_container_is_made(
 
 async def test_while_it_clones(stage: Stage, leftovers: None) -> None:
     git = stage.playground.git
-    git.hold()
+    thread = await stage.started("demo/todo", "stop me while I clone")
+    git.hold()  # its container starts first, which takes longer than this
     try:
-        thread = await stage.started("demo/todo", "stop me while I clone")
         card = await stage.said("… clone", thread, "dev")
         await stage.person("ben").react("dev", card["ts"], "octagonal_sign")
         assert "It had not begun" in await over(stage, thread, "U00000BEN")
