@@ -129,7 +129,8 @@ def _desks(
     slack: AsyncWebClient,
     identity: Identity,
 ) -> Desks:
-    gateway, store = ground.gateway, ground.store
+    points, gateway, store = ground.points, ground.gateway, ground.store
+    pulls = points.around("pulls", gateway.pulls)
     desks = open_desks(
         service,
         gate,
@@ -137,9 +138,7 @@ def _desks(
         store.usage_rows,
         world,
         slack,
-        publishing=Publishing(
-            world, gateway.pulls, gateway.writer, service.results, store.thread_rows
-        ),
+        publishing=Publishing(world, pulls, gateway.writer, service.results, store.thread_rows),
         workspace_url=identity.workspace_url,
     )
     store.on_saved = desks.changed

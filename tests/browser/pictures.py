@@ -15,7 +15,7 @@ THREAD = "aside.thread"
 # For the pictures that stand between words: high enough for the whole thread.
 BESIDE_WORDS = (1360, 640)
 # Slow enough that the card is seen at work, as in `make run`.
-CHUNK_DELAY_SECONDS = 0.02
+CHUNK_DELAY_SECONDS = 0.05
 
 
 async def take(page: Page) -> None:
@@ -27,7 +27,7 @@ async def take(page: Page) -> None:
     await page.colours("light")
     await page.click("button[data-demo=fix]", "Start")
     await page.size(*BESIDE_WORDS)
-    await page.sees("step 5 of", THREAD, WORK_SECONDS)
+    await page.sees("run_command", THREAD, WORK_SECONDS)
     await page.picture(PICTURES / "card.png", THREAD)
     await page.sees("all pass", THREAD, WORK_SECONDS)
     await page.sees("Task 1", THREAD, WORK_SECONDS)
