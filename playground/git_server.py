@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ ROUTE = re.compile(
     r"/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:\.git)?"
     r"/(info/refs|git-upload-pack|git-receive-pack)"
 )
+PULL = re.compile(r"/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/pull/([0-9]{1,9})")
 PIECE_BYTES = 64 * 1024
 MAX_HEADER_LINES = 64
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="playground"'}
@@ -43,6 +45,7 @@ class GitServer:
         self.root = root
         self.feed = feed
         self.url = ""
+        self.page_url = ""  # where a person looks at a repository, if there is such a page
         self.api = GitApi(self.git, self._refuse_api, self._visible, feed)
         self._sending = asyncio.Event()
         self._sending.set()
@@ -75,6 +78,8 @@ class GitServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path.startswith(f"{API_PREFIX}/"):
             return await self.api.handle(request)
+        if pull := PULL.fullmatch(request.path):
+            return self._show(*pull.groups())
         found = ROUTE.fullmatch(request.path)
         if found is None:
             return web.Response(status=404, text="Not found\n")
@@ -91,6 +96,15 @@ class GitServer:
         if operation == "git-upload-pack":
             await self._sending.wait()
         return refusal or await self._backend(request, name, operation)
+
+    def _show(self, name: str, number: str) -> web.Response:
+        """A person follows the link of a pull request: they are led to its branch on the page."""
+        pulls = self.api.pulls.get(name, [])
+        pull = next((one for one in pulls if str(one.number) == number), None)
+        if pull is None or not self.page_url:
+            return web.Response(status=404, text="Not found\n")
+        place = quote(f"git:{name}@{pull.head}", safe="")
+        return web.Response(status=302, headers={"Location": f"{self.page_url}#/-/{place}"})
 
     def _refuse(self, request: web.Request, name: str, *, pushing: bool) -> web.Response | None:
         """401 asks for a token; 404 hides what this token may not see."""

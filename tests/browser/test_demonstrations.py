@@ -45,8 +45,12 @@ async def test_a_failing_test_is_fixed_and_its_branch_can_be_read(page: Page, st
     await page.sees("all pass", THREAD, WORK_SECONDS)
     await page.sees("Task 1", THREAD)
     assert len(stage.bot.containers()) == 1
+    await page.click(f"{THREAD} button", "Open pull request")
+    await page.sees("Pull request #1", THREAD, WORK_SECONDS)
     await stop(page, stage)
     await open_branch(page)
+    await page.sees("Pull request #1: Fix the failing test", ".repository h2")
+    await page.sees("What the diff shows", ".repository")
     await page.sees("1 commit more than main", ".repository")
     await page.sees("item.due < today", ".repository .diff")
 

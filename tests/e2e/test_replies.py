@@ -82,7 +82,7 @@ async def test_a_thread_is_muted_and_a_task_paused_and_both_go_on(
     await ben.say("and all of you again", "dev", thread)
     await stage.heard("and all of you again")
 
-    # Paused by a word and by the button; Resume and a reply let it go on.
+    # Paused by a word, by the button and by a reaction; Resume and a reply let it go on.
     await ben.say("pause", "dev", thread)
     await ben.wait_for_ephemeral("It pauses before its next step")
     card = await stage.said("⏸ *Paused*", thread, "dev")
@@ -91,6 +91,10 @@ async def test_a_thread_is_muted_and_a_task_paused_and_both_go_on(
     await stage.said("▶ *Working*", thread, "dev")
     await stage.playground.feed.until(lambda: len(stage.playground.model.requests) > count)
     assert (await ana.click("agent_pause", "dev", card["ts"])).ok
+    await stage.said("⏸ *Paused*", thread, "dev")
+    assert (await ana.click("agent_resume", "dev", card["ts"])).ok
+    await stage.said("▶ *Working*", thread, "dev")
+    await ben.react("dev", thread, "double_vertical_bar")
     await stage.said("⏸ *Paused*", thread, "dev")
     count = len(stage.playground.model.requests)
     story.let_go()
