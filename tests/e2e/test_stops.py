@@ -134,7 +134,7 @@ async def test_while_its_container_is_made(
             await engine_between.asked.wait()
         await stage.said("… container", thread, "dev")
         await stage.person("ben").say("stop", "dev", thread)
-        await stage.said("Stopped by", thread, "dev", seconds=15)
+        await stage.playground.slack.courier.idle()  # the word is taken before the engine answers
     finally:
         engine_between.answers.set()
     assert "It had not begun" in await over(stage, thread, "U00000BEN")
@@ -157,9 +157,9 @@ async def test_while_the_model_speaks(stage: Stage, leftovers: None) -> None:
     story = sequence(Turn("word " * 500))
     stage.script("stop me while I speak", story)
     thread = await stage.started("demo/todo", "stop me while I speak")
-    model.fail_next("hang-midway")
+    model.fail_next("keepalive")
     hanging = await feed.until(
-        lambda: [e for e in feed.entries("model_request") if e.data["fault"] == "hang-midway"], 20
+        lambda: [e for e in feed.entries("model_request") if e.data["fault"] == "keepalive"], 20
     )
     assert hanging
     card = await stage.said("▶ *Working*", thread, "dev")
