@@ -51,7 +51,7 @@ async def take(page: Page) -> None:
     await page.sees("the longest overdue first", THREAD, WORK_SECONDS)
     await page.sees("Task 1", THREAD, WORK_SECONDS)
     await page.picture(PICTURES / "thread.png")
-    await page.size(*BESIDE_WORDS)
+    await page.size(1360, 900)
     await say(page, "stop")
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
     await page.sees("Changes of", THREAD, WORK_SECONDS)
