@@ -61,7 +61,7 @@ async def test_replies_steer_wait_interrupt_are_taken_back_or_are_not_for_it(
     for text in ("the changelog", "forget this one", "lunch?"):
         assert text not in everything
     assert stage.marks(thread, aside) == set()
-    assert "white_check_mark" in stage.marks(thread, queued[0])
+    await stage.marked(thread, queued[0], "white_check_mark")
     assert not [m for m in ana.thread("dev", thread) if "*Task 5*" in m["text"]]
     await stage.stopped(thread)
 
