@@ -179,6 +179,8 @@ async def test_while_the_model_speaks(stage: Stage, leftovers: None) -> None:
     card = await stage.said("▶ *Working*", thread, "dev")
     assert (await stage.person("ben").click("agent_stop", "dev", card["ts"])).ok
     assert "No file was changed" in await over(stage, thread, "U00000BEN")
+    # Nobody pays for words that nobody reads.
+    await feed.until(lambda: feed.entries("model_reader_gone"), 10)
 
 
 async def test_while_a_tool_runs(stage: Stage, leftovers: None) -> None:
