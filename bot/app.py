@@ -1,79 +1,26 @@
-"""The composition root: the only file that knows every part and puts them together."""
+"""Runs the bot: its parts come up in order, work side by side, and end in order."""
 
 import asyncio
 import logging
-import secrets
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 import aiohttp
-from slack_bolt.async_app import AsyncApp
-from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.accounting import Accountant
-from bot.agents.denials import Denials
-from bot.agents.fleet import Fleet
-from bot.agents.gate import Gate
-from bot.agents.keyring import Keyring
-from bot.agents.publishing import Publishing
-from bot.agents.recovery import Recovery
-from bot.agents.service import AgentService
-from bot.agents.world import World
-from bot.bridge_client import HttpBridge
+from bot.assembly import Parts, assembled
 from bot.config import Settings
-from bot.control import listening
-from bot.crashpoints import CrashPoints
-from bot.doctor import Doctor
-from bot.domain.policy import Action
 from bot.errors import BotError
-from bot.gateway.key_check import KeyCheck
-from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
-from bot.runtime.docker import DockerRuntime
-from bot.runtime.sealing import why_open
-from bot.slack.catch_up import CatchUp
 from bot.slack.connection import SocketConnection
-from bot.slack.desks import Desks, open_desks
-from bot.slack.files import SlackFiles
-from bot.slack.identity import identify, slack_client
-from bot.slack.inbox import Inbox
-from bot.slack.incoming import is_urgent
-from bot.slack.listeners import register_listeners
-from bot.slack.outbox import Outbox
-from bot.slack.people import SlackPeople
-from bot.slack.render.voice import SlackVoice
-from bot.slack.sealing import Sealing
-from bot.slack.undelivered import Undelivered
 from bot.store.owner import owned
 from bot.store.store import SqlStore
-from bot.vault import open_vault
 
 logger = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 3_600.0
 DRAIN_SECONDS = 5.0
-# More than all agents together need at a time; a call that waits for a connection looks stuck.
-CONNECTIONS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything that runs."""
-
-    app: AsyncApp
-    store: SqlStore
-    fleet: Fleet
-    recovery: Recovery
-    inbox: Inbox
-    outbox: Outbox
-    catch_up: CatchUp
-    desks: Desks
-    doctor: Doctor
-    denials: Denials
 
 
 async def serve(settings: Settings, redact: Redactor) -> None:
@@ -88,7 +35,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with _assembled(settings, redact) as parts, asyncio.TaskGroup() as group:
+    async with assembled(settings, redact) as parts, asyncio.TaskGroup() as group:
         sending = group.create_task(parts.outbox.run())
         recovering = group.create_task(parts.recovery.run())
         pruning = group.create_task(_prune_for_ever(parts.store))
@@ -108,161 +55,6 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
         await parts.fleet.close()
         await parts.outbox.drain(DRAIN_SECONDS)
         sending.cancel()
-
-
-@asynccontextmanager
-async def _assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts]:
-    async with AsyncExitStack() as stack:
-        data_dir = settings.data_dir.resolve()
-        store = await SqlStore.open(settings.database, data_dir)
-        stack.push_async_callback(store.close)
-        store.hide = redact
-        keyring = await _keyring(store, settings, redact)
-        runtime = await stack.enter_async_context(
-            DockerRuntime(instance_id(data_dir), engine_runtime=settings.container_runtime)
-        )
-        await runtime.check(settings.bridge_image)
-        stack.push_async_callback(_tidy, runtime)
-        session = await stack.enter_async_context(_session())
-        voice = SlackVoice(
-            settings.slack_stop_reaction, redact.holds, native=settings.slack_plan_blocks
-        )
-        gateway = await stack.enter_async_context(
-            _gateway(settings, session, store, keyring, Accountant(store, voice, settings), runtime)
-        )
-        denials = Denials(store, voice)
-        gateway.denied = denials.note
-        client = slack_client(settings, session)
-        identity = await identify(client)
-        points = CrashPoints(settings.crash_at)
-        slack = points.around("slack", client)
-        outbox = Outbox(
-            points.around("outbox", store.outbox_rows),
-            slack,
-            bot_name=identity.bot_name,
-            on_dead=Undelivered(store, voice, slack).note,
-        )
-        store.on_enqueued = outbox.wake
-        doctor = Doctor(settings, session, runtime)
-        world = World(
-            settings=settings,
-            store=points.around("store", store),
-            outbox=outbox,
-            runtime=points.around("runtime", runtime),
-            bridge=points.around("bridge", HttpBridge(session, hide=redact)),
-            gateway=gateway,
-            voice=voice,
-            bridge_token=redact.hiding(gateway.tokens.bridge_token),
-            variables=keyring.variables,
-            hide=redact.known,
-            files=SlackFiles(slack, session, settings.slack_bot_token),
-            examine=doctor.examine,
-        )
-        fleet = Fleet(world)
-        store.on_left = fleet.somebody_left.set
-        service = AgentService(world, fleet)
-        gate = Gate(world, SlackPeople(slack, identity.team))
-
-        async def stop_agent(agent_id: str) -> None:
-            await service.stop(agent_id, "")
-            await gate.note(Action.STOP, "operator", agent_id)
-
-        await stack.enter_async_context(listening(data_dir, stop_agent))
-        desks = open_desks(
-            service,
-            gate,
-            keyring,
-            store.usage_rows,
-            world,
-            slack,
-            publishing=Publishing(
-                world, gateway.pulls, gateway.writer, service.results, store.thread_rows
-            ),
-            workspace_url=identity.workspace_url,
-        )
-        store.on_saved = desks.changed
-        stop_reaction = settings.slack_stop_reaction
-        inbox_rows = points.around("inbox", store.inbox_rows)
-        inbox = Inbox(inbox_rows, lambda body: is_urgent(body, stop_reaction))
-        catch_up = CatchUp(
-            store.thread_rows,
-            desks.words,
-            slack,
-            bot_user_id=identity.bot_user_id,
-            stop_reaction=stop_reaction,
-        )
-        store.retention.keep(settings.retention_days, settings.usage_days)
-        app = _bolt(settings, client, Sealing(keyring.seal, redact.known), inbox)
-        register_listeners(app, desks, inbox, stop_reaction)
-        yield Parts(
-            app,
-            store,
-            fleet,
-            Recovery(world, service, fleet),
-            inbox,
-            outbox,
-            catch_up,
-            desks,
-            doctor,
-            denials,
-        )
-
-
-def _bolt(settings: Settings, client: AsyncWebClient, sealing: Sealing, inbox: Inbox) -> AsyncApp:
-    app = AsyncApp(
-        client=client,
-        signing_secret=settings.slack_signing_secret.get_secret_value() or None,
-        request_verification_enabled=not settings.socket_mode,
-    )
-    app.use(sealing.middleware)
-    app.use(inbox.middleware)
-    return app
-
-
-@asynccontextmanager
-async def _gateway(
-    settings: Settings,
-    session: aiohttp.ClientSession,
-    store: SqlStore,
-    keyring: Keyring,
-    accountant: Accountant,
-    runtime: DockerRuntime,
-) -> AsyncIterator[HostGateway]:
-    """The gateway, which knows the agents that are alive before it listens."""
-    gateway = HostGateway(settings, settings.data_dir.resolve(), session)
-    gateway.credentials = keyring
-    keyring.key_check = KeyCheck(session, settings.openrouter_base_url)
-    # Calls that a killed bot has left open count at their worst case.
-    await store.usage_rows.settle_open()
-    gateway.account_with(accountant)
-    # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
-    for agent in await store.agents():
-        await gateway.open(agent.id, agent.repo)
-    if reason := await why_open(runtime.why_not_sealed, settings):
-        logger.warning("the containers' network is open: %s", reason)
-        await gateway.start(settings.gateway_host or await runtime.network_gateway())
-    else:
-        await gateway.start_sealed()
-    try:
-        yield gateway
-    finally:
-        await gateway.stop()
-
-
-async def _keyring(store: SqlStore, settings: Settings, redact: Redactor) -> Keyring:
-    """What people have stored; raises ConfigurationError when the key to it is another one."""
-    vault = open_vault(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
-    redact.add(*vault.keys)
-    keyring = Keyring(store.secret_rows, store, vault, redact, time.time)
-    await keyring.open()
-    return keyring
-
-
-@asynccontextmanager
-async def _session() -> AsyncIterator[aiohttp.ClientSession]:
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
-        yield session
 
 
 @asynccontextmanager
@@ -297,22 +89,3 @@ async def _prune_for_ever(store: SqlStore) -> None:
         except BotError as error:
             logger.warning("cannot tidy the database: %s", error)
         await asyncio.sleep(PRUNE_SECONDS)
-
-
-async def _tidy(runtime: DockerRuntime) -> None:
-    """Take the network away when no agent needs it; the next start makes it again."""
-    try:
-        await runtime.forget_network()
-    except BotError as error:
-        logger.warning("the network of this deployment is still there: %s", error)
-
-
-def instance_id(data_dir: Path) -> str:
-    """The name of this deployment on its engine, made once."""
-    path = data_dir / "instance"
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        made = secrets.token_hex(4)
-        path.write_text(f"{made}\n")
-        return made

@@ -2,12 +2,14 @@
 
 `CRASH_AT=runtime.start.after:2` kills the process by SIGKILL when that point is passed for the
 second time. `CRASH_AT=?PATH` kills nothing and appends the name of each point passed to a file.
+A transaction's points bear the name of the function that writes: `store.transaction(f).before`.
 """
 
 import functools
 import inspect
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -54,7 +56,7 @@ class _Watched:
         found = getattr(self._part, name)
         label = f"{self._label}.{name}"
         if name == "transaction":
-            return functools.partial(self._transaction, found, label)
+            return functools.partial(self._named_transaction, found, label)
         if inspect.iscoroutinefunction(found):
             return functools.partial(self._call, found, label)
         return found
@@ -64,6 +66,13 @@ class _Watched:
         result = await function(*a, **k)
         self._points.reach(f"{label}.after")
         return result
+
+    def _named_transaction(
+        self, function: Callable[[], AbstractAsyncContextManager[Any]], label: str
+    ) -> AbstractAsyncContextManager[Any]:
+        """Many places write in transactions, so each is named after the function that it is in."""
+        writer = sys._getframe(1).f_code.co_qualname  # noqa: SLF001  (the name exists only here)
+        return self._transaction(function, f"{label}({writer})")
 
     @asynccontextmanager
     async def _transaction(

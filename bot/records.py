@@ -130,7 +130,8 @@ async def _imported(store: Any, agent_id: str, conversation: SavedConversation) 
             raise UserError(f"There is no agent {agent_id}.")
         if agent.alive:
             raise UserError(f"{agent_id} has not ended. Stop it first.")
-        body = conversation.model_dump_json().encode()
+        # What waited there was told to another thread; here nobody would know of it.
+        body = conversation.model_copy(update={"waiting": ()}).model_dump_json().encode()
         patch, at = (saved.patch, saved.at) if saved else (b"", 0.0)
         await tx.save_state(agent.id, SavedState(body, patch, agent.last_seq, at))
 

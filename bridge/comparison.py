@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.errors import WorkspaceError
-from bridge.git import DIFF_OPTIONS, git
-from bridge.process import Finished, Limit, StartError
+from bridge.git import DIFF_OPTIONS, checked_git
+from bridge.process import Limit
 from bridge.protocol import Diff, ErrorCode, FileChange
 from bridge.workspace import Workspace
 
 MAX_FILES = 5_000
 MAX_PATCH_BYTES = 100_000_000
 _LIST_LIMIT = Limit(8_000_000, 0)
-_SHORT = Limit()
 _COUNTED = 3
 
 
@@ -50,7 +49,7 @@ async def diff(
     async with whole_worktree(workspace, base_commit) as snapshot:
         files = await _changes(workspace, base_commit, snapshot, "--cached")
         only = () if path is None else ("--", path)
-        found = await _git(
+        found = await checked_git(
             workspace,
             *("diff", "--cached", *DIFF_OPTIONS, base_commit, *only),
             extra=snapshot,
@@ -70,7 +69,7 @@ async def patch(workspace: Workspace, base_commit: str) -> bytes:
     Raises WorkspaceError also when it is larger than 100 MB.
     """
     async with whole_worktree(workspace, base_commit) as snapshot:
-        found = await _git(
+        found = await checked_git(
             workspace,
             *("diff", "--cached", "--binary", "--full-index", *DIFF_OPTIONS, base_commit),
             extra=snapshot,
@@ -111,17 +110,17 @@ async def _worktree(
         }
         # Exit code 1: some file could not be read or added; the others are there.
         add = ("add", "--all", "--ignore-errors", *how)
-        await _git(workspace, *add, extra=snapshot, accept=(0, 1))
+        await checked_git(workspace, *add, extra=snapshot, accept=(0, 1))
         yield snapshot
 
 
 async def _changes(
     workspace: Workspace, base_commit: str, snapshot: dict[str, str], *how: str
 ) -> tuple[FileChange, ...]:
-    untracked = await _git(
+    untracked = await checked_git(
         workspace, "ls-files", "--others", "--exclude-standard", "-z", limit=_LIST_LIMIT
     )
-    listed = await _git(
+    listed = await checked_git(
         workspace,
         *("diff", *how, "--raw", "--numstat", "-z", *DIFF_OPTIONS, base_commit),
         extra=snapshot,
@@ -172,22 +171,3 @@ def _status(
             return "renamed"
         case _:
             return "modified"
-
-
-async def _git(
-    workspace: Workspace,
-    *arguments: str,
-    extra: dict[str, str] | None = None,
-    limit: Limit = _SHORT,
-    accept: tuple[int, ...] = (0,),
-) -> Finished:
-    try:
-        finished = await git(workspace, *arguments, extra_environment=extra, limit=limit)
-    except StartError as error:
-        raise WorkspaceError(ErrorCode.INTERNAL, str(error)) from error
-    if finished.timed_out:
-        raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} took too long.")
-    if finished.exit_code not in accept:
-        said = finished.stderr.text.strip()[-500:]
-        raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} failed: {said}")
-    return finished

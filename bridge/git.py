@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.process import Finished, Limit, environment, run
+from bridge.errors import WorkspaceError
+from bridge.process import Finished, Limit, StartError, environment, run
 from bridge.protocol import ErrorCode
 from bridge.workspace import Workspace
 
@@ -43,6 +44,7 @@ DIFF_OPTIONS = (
 )
 GIT_TIMEOUT_SECONDS = 60.0
 _LIMIT = Limit(1_048_576, 65_536)
+_SHORT = Limit()
 _NO_HOME = Path("/nonexistent")
 _NOT_FOUND = (
     r"repository .*not found|does not exist|does not appear to be a git repository"
@@ -102,6 +104,26 @@ async def git(
         **(extra_environment or {}),
     }
     return await git_at(workspace.root, *arguments, extra_environment=located, limit=limit)
+
+
+async def checked_git(
+    workspace: Workspace,
+    *arguments: str,
+    extra: Mapping[str, str] | None = None,
+    limit: Limit = _SHORT,
+    accept: tuple[int, ...] = (0,),
+) -> Finished:
+    """As `git`, for what has to work: raises WorkspaceError unless it ends with what we accept."""
+    try:
+        finished = await git(workspace, *arguments, extra_environment=extra, limit=limit)
+    except StartError as error:
+        raise WorkspaceError(ErrorCode.INTERNAL, str(error)) from error
+    if finished.timed_out:
+        raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} took too long.")
+    if finished.exit_code not in accept:
+        said = finished.stderr.text.strip()[-500:]
+        raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} failed: {said}")
+    return finished
 
 
 def failure_code(said: str) -> ErrorCode:

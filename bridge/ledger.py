@@ -44,6 +44,7 @@ class Ledger:
         self.paused = False
         self.checks: dict[tuple[str, str], CheckRecorded] = {}  # of the task, by what was run
         self.not_undone: list[str] = []  # tasks that have begun, oldest first
+        self.undone: dict[str, int] = {}  # how many files each undone task had changed
 
     @property
     def waits(self) -> bool:
@@ -89,7 +90,8 @@ class Ledger:
             case CheckRecorded():
                 self._check(event)
             case TaskUndone():
-                self.not_undone = [t for t in self.not_undone if t != event.undone_task_id]
+                self.undone[event.undone_task_id] = event.files
+                self.not_undone = [t for t in self.not_undone if t not in self.undone]
             case _:
                 pass
 

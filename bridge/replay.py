@@ -25,6 +25,7 @@ from bridge.protocol import (
     ChatMode,
     Event,
     FileChange,
+    MessageTakenUp,
     MessageWritten,
     Outcome,
     StepStarted,
@@ -174,9 +175,7 @@ class Replay:
             taken = waiting.popleft() if waiting else ()
             for said in taken:
                 await self._log.record(said.event)
-                # The words are not in the record; the recorded answers know them.
-                words = f"({said.event.message_id})"
-                self._conversation.append({"role": "user", "content": words})
+                self._conversation.append({"role": "user", "content": _words(said)})
             return [_message(said, started) for said in taken]
 
         return Task(
@@ -200,6 +199,8 @@ class Replay:
         match event:
             case StepStarted():
                 self._say(f"  step {event.step} of {event.max_steps}")
+            case MessageTakenUp():
+                self._say(f"    hears: {_short(event.text)}")
             case MessageWritten():
                 self._say(f"    says: {_short(event.text)}")
             case ToolFinished():
@@ -243,11 +244,16 @@ async def replay(events: Iterable[AgentEvent], say: Say) -> bool:
 def _message(said: Interjection, started: TaskStarted) -> PersonMessage:
     return PersonMessage(
         task_id=said.event.message_id,
-        text="(said)",
+        text=_words(said),
         mode=ChatMode.STEER,
         model=said.model,
         max_steps=started.max_steps,
     )
+
+
+def _words(said: Interjection) -> str:
+    """What the person said; the events of earlier bridges name the message alone."""
+    return said.event.text or f"({said.event.message_id})"
 
 
 def _fields(old: dict[str, object], new: dict[str, object]) -> str:

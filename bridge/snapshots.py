@@ -16,13 +16,13 @@ from pathlib import Path
 from bridge.branches import commit
 from bridge.comparison import whole_worktree
 from bridge.errors import WorkspaceError
-from bridge.git import git
-from bridge.process import Finished, Limit, StartError
+from bridge.git import checked_git, git
+from bridge.process import Finished, Limit
 from bridge.protocol import ErrorCode
 from bridge.workspace import Workspace
 
 _BEFORE, _UNDONE = "refs/threadsmith/before", "refs/threadsmith/undone"
-_SHORT, _LIST_LIMIT = Limit(), Limit(8_000_000, 0)
+_LIST_LIMIT = Limit(8_000_000, 0)
 _MOST_FILTERS = 100
 _WHO = {
     "GIT_AUTHOR_NAME": "Threadsmith",
@@ -46,7 +46,7 @@ class Snapshot:
 async def tree_of(workspace: Workspace, base_commit: str) -> str:
     """Git's name of the files as they are; nothing is stored. Raises WorkspaceError."""
     async with whole_worktree(workspace, base_commit) as environment:
-        return _word(await _git(workspace, "write-tree", extra=environment))
+        return _word(await checked_git(workspace, "write-tree", extra=environment))
 
 
 async def keep(workspace: Workspace, task_id: str) -> Snapshot:
@@ -70,7 +70,7 @@ async def put_back(workspace: Workspace, task_id: str) -> int:
     if before is None:
         raise WorkspaceError(ErrorCode.NOT_FOUND, "Nothing was kept from before that task.")
     now = await _take(workspace, f"{_UNDONE}/{_name(task_id)}")
-    listed = await _git(
+    listed = await checked_git(
         workspace, "diff", "--name-only", "-z", "--no-renames", now.tree, before.tree,
         limit=_LIST_LIMIT,
     )  # fmt: skip
@@ -78,12 +78,12 @@ async def put_back(workspace: Workspace, task_id: str) -> int:
     # A rebase that was left half-way would go on from elsewhere.
     await git(workspace, "rebase", "--quit")
     if before.branch and before.branch != now.branch and await commit(workspace, before.branch):
-        await _git(workspace, "symbolic-ref", "HEAD", before.branch)
+        await checked_git(workspace, "symbolic-ref", "HEAD", before.branch)
     await _take_back_commits(workspace, before.head)
     # What is new has to be known to the index, or it would stay.
-    await _git(workspace, "add", "--all", "--ignore-errors", extra=filters, accept=(0, 1))
-    await _git(workspace, "read-tree", "--reset", "-u", before.tree, extra=filters)
-    await _git(workspace, "reset", "--mixed", "--quiet", extra=filters)
+    await checked_git(workspace, "add", "--all", "--ignore-errors", extra=filters, accept=(0, 1))
+    await checked_git(workspace, "read-tree", "--reset", "-u", before.tree, extra=filters)
+    await checked_git(workspace, "reset", "--mixed", "--quiet", extra=filters)
     return listed.stdout.head.count(b"\0")
 
 
@@ -92,12 +92,14 @@ async def _take_back_commits(workspace: Workspace, head: str) -> None:
     at = await commit(workspace, "HEAD")
     if not head or at is None or at == head:
         return
-    wanted = _word(await _git(workspace, "rev-parse", "--verify", f"{head}^{{tree}}"))
-    there = _word(await _git(workspace, "rev-parse", "--verify", f"{at}^{{tree}}"))
+    wanted = _word(await checked_git(workspace, "rev-parse", "--verify", f"{head}^{{tree}}"))
+    there = _word(await checked_git(workspace, "rev-parse", "--verify", f"{at}^{{tree}}"))
     if wanted == there:
         return
-    made = await _git(workspace, "commit-tree", wanted, "-p", at, "-m", _UNDO_MESSAGE, extra=_WHO)
-    await _git(workspace, "update-ref", "-m", _UNDO_MESSAGE, "HEAD", _word(made), at)
+    made = await checked_git(
+        workspace, "commit-tree", wanted, "-p", at, "-m", _UNDO_MESSAGE, extra=_WHO
+    )
+    await checked_git(workspace, "update-ref", "-m", _UNDO_MESSAGE, "HEAD", _word(made), at)
 
 
 async def _take(workspace: Workspace, name: str) -> Snapshot:
@@ -110,12 +112,14 @@ async def _take(workspace: Workspace, name: str) -> Snapshot:
         with suppress(FileNotFoundError):
             shutil.copy2(workspace.root / ".git" / "index", index)
         extra = filters | {"GIT_INDEX_FILE": str(index)}
-        await _git(workspace, "add", "--all", "--ignore-errors", extra=extra, accept=(0, 1))
-        tree = _word(await _git(workspace, "write-tree", extra=extra))
+        await checked_git(workspace, "add", "--all", "--ignore-errors", extra=extra, accept=(0, 1))
+        tree = _word(await checked_git(workspace, "write-tree", extra=extra))
     parent = ("-p", head) if head else ()
     message = f"head {head}\nbranch {branch}"
-    made = _word(await _git(workspace, "commit-tree", tree, *parent, "-m", message, extra=_WHO))
-    await _git(workspace, "update-ref", name, made)
+    made = _word(
+        await checked_git(workspace, "commit-tree", tree, *parent, "-m", message, extra=_WHO)
+    )
+    await checked_git(workspace, "update-ref", name, made)
     return Snapshot(made, tree, head, branch)
 
 
@@ -154,20 +158,3 @@ def _name(task_id: str) -> str:
 
 def _word(finished: Finished) -> str:
     return finished.stdout.text.strip()
-
-
-async def _git(
-    workspace: Workspace,
-    *arguments: str,
-    extra: dict[str, str] | None = None,
-    limit: Limit = _SHORT,
-    accept: tuple[int, ...] = (0,),
-) -> Finished:
-    try:
-        finished = await git(workspace, *arguments, extra_environment=extra, limit=limit)
-    except StartError as error:
-        raise WorkspaceError(ErrorCode.INTERNAL, str(error)) from error
-    if finished.exit_code not in accept:
-        said = finished.stderr.text.strip()[-300:] or "it took too long"
-        raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} failed: {said}")
-    return finished

@@ -204,7 +204,9 @@ class Worker:
         while message := next(self._steering(task_id), None):
             taken.append(message)
             try:
-                await self._events.record(MessageTakenUp(task_id=task_id, message_id=message.id))
+                await self._events.record(
+                    MessageTakenUp(task_id=task_id, message_id=message.id, text=message.text)
+                )
             finally:
                 if message.id in self._ledger.taken_messages:  # also when interrupted right here
                     self._conversation.take(message)

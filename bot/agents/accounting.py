@@ -23,8 +23,9 @@ from bot.domain.budget import (
     warns,
 )
 from bot.domain.secret import SecretScope
+from bot.domain.settings_command import checked_model
 from bot.domain.usage import Call, CostSource, Settled, Usage
-from bot.errors import StoreUnavailable, UserError
+from bot.errors import InvalidCommand, StoreUnavailable, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,9 @@ class Accountant:
         call = replace(call, nano=decision.nano)
         await tx.add_call(call)
         listed = wish.price is not None
+        if caps and not listed:
+            post = self._voice.notice(agent, f"price:{call.model}", self._guess(call.model))
+            await tx.enqueue(agent.id, post)  # once: the second time it is stored already
         return Leave(call, wish.prompt_tokens, decision.max_tokens, price, listed)
 
     async def settle(self, leave: Leave, ending: Ending) -> None:
@@ -188,6 +192,17 @@ class Accountant:
         if cap is not None and warns(agent.spent_nano, spent, cap):
             text = f"⏳ {dollars(spent)} of this agent's budget of {dollars(cap)} are used."
             await tx.enqueue(agent.id, self._voice.notice(after, f"budget:{cap}", text))
+
+    def _guess(self, model: str) -> str:
+        try:
+            named = f"`{checked_model(model)}`"
+        except InvalidCommand:  # a container may ask for anything
+            named = "this model"
+        usd = self._assumed.of(1_000_000, 0)
+        return (
+            f"No price is known for {named}: towards the budget its tokens count at "
+            f"{dollars(usd)} a million. An admin can name one in `MODEL_PRICES`."
+        )
 
     def _caps(self, agent: Agent) -> dict[Scope, int]:
         own = self._agent_cap if agent.budget_nano is None else agent.budget_nano

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from bot.agents.ports import BridgeAddress, Container, ContainerSpec, Exit
+from bot.agents.container_ports import Container, ContainerSpec, Exit
+from bot.agents.ports import BridgeAddress
 from bot.agents.progress import Progress
 from bot.agents.sandbox import sealed_environment
 from bot.agents.world import World

@@ -8,7 +8,14 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.domain.audit import Audit
 from bot.domain.message import RESUME, UNDO, Message
 from bot.errors import BridgeRefused, UserError
-from bridge.protocol import TaskFinished, TaskPaused, TaskResumed, TaskUndone
+from bridge.protocol import (
+    QuestionAnswered,
+    QuestionAsked,
+    TaskFinished,
+    TaskPaused,
+    TaskResumed,
+    TaskUndone,
+)
 
 _NOT_AT_WORK = "No task is at work here. Reply in the thread to give it one."
 _STARTING = "The agent is still starting. Stop it, or wait a moment."
@@ -43,6 +50,19 @@ class Control:
         except BridgeRefused as error:
             raise UserError(_NOT_AT_WORK, str(error)) from error
         return PAUSES
+
+    async def waits(self, agent: Agent) -> bool:
+        """Whether its newest task is not over, and waits for a person."""
+        waits = False
+        for event in await self._world.store.events(agent.id, agent.task_id):
+            match event:
+                case QuestionAsked() | TaskPaused():
+                    waits = True
+                case QuestionAnswered() | TaskResumed() | TaskFinished():
+                    waits = False
+                case _:
+                    pass
+        return waits
 
     async def check_open(self, agent: Agent, task_id: str) -> None:
         """Raise UserError when this task has ended; one that only waits has not."""

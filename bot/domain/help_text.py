@@ -16,7 +16,8 @@ until `unmute`.
 `model: NAME` changes the model from the next step on; the conversation goes on.
 `verbosity: quiet`, `normal` or `verbose` changes how much the thread shows.
 Images and text files that you attach reach the agent.
-:octagonal_sign: on any message, the button, or the word `stop` stops it.
+:octagonal_sign: on any message, the button, or the word `stop` stops it; \
+:black_square_for_stop: only interrupts its task, :double_vertical_bar: pauses it.
 *Look around*
 `/agent list` · `/agent status [id]` · `/agent stop id` · `/agent help` · the Home tab of the app
 `/agent models [search]` shows the models with price and context

@@ -15,8 +15,8 @@ class OpenRow:
 
     `state` is pending, or sending or unknown: then it may have arrived. `thread_ts` is None while
     the thread is unknown, `ts` while the post has never arrived; `root_error` is why the thread
-    will never exist. `position` orders the posts of an agent. `waits_for_host`: it is shown beneath
-    a post that is still on its way; `ts` is that one's.
+    will never exist. `position` orders the posts of an agent. `shared`: it is shown beneath another
+    post, whose `ts` it has; `waits_for_host`: that one is still on its way.
     """
 
     id: str
@@ -30,6 +30,7 @@ class OpenRow:
     thread_ts: str | None
     ts: str | None
     root_error: str | None
+    shared: bool = False
     waits_for_host: bool = False
 
 

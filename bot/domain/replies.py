@@ -15,6 +15,7 @@ class Meant(StrEnum):
     MESSAGE = "message"
     STOP = "stop"
     PAUSE = "pause"
+    INTERRUPT = "interrupt"
     MUTE = "mute"
     UNMUTE = "unmute"
     ASIDE = "aside"

@@ -8,7 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.gate import Gate
 from bot.agents.service import AgentService, Origin
-from bot.domain.agent import ThreadRef
+from bot.domain.agent import Agent, ThreadRef
 from bot.domain.commands import (
     Command,
     ListAgents,
@@ -23,6 +23,7 @@ from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import HELP
 from bot.domain.policy import Action
 from bot.domain.quoting import escaped
+from bot.domain.replies import Meant
 from bot.domain.settings_command import SetMine, SetRule
 from bot.domain.start_command import StartAgent
 from bot.domain.usage_command import ShowUsage
@@ -102,12 +103,29 @@ class Desk:
 
     async def reaction(self, team: str, channel: str, ts: str, user: str) -> None:
         """The stop reaction, on any message of a thread of ours."""
+        await self.pointed(Meant.STOP, team, channel, ts, user)
+
+    async def pointed(self, meant: Meant, team: str, channel: str, ts: str, user: str) -> None:
+        """Somebody pointed at any message of a thread of ours, and means this by it."""
         agent = await self._service.of_message(team, channel, ts)
         if agent is None:
             root = await self._root_of(channel, ts)
             agent = await self._service.of_thread(ThreadRef(team, channel, root)) if root else None
-        if agent is not None and agent.alive:
+        if agent is None or not agent.alive:
+            return
+        if meant is Meant.STOP:
             await self.stop(agent.id, user, channel, agent.thread_ts)
+            return
+        tell = self._aside.to(user, channel, agent.thread_ts)
+        with log_scope(agent=agent.id, user=user):
+            await self._aside.guarded(tell, self._hold_up(meant, agent, user, tell))
+
+    async def _hold_up(self, meant: Meant, agent: Agent, user: str, tell: Tell) -> None:
+        await self._gate.check(Action.INTERRUPT, user, agent.team, agent.channel, agent=agent)
+        if meant is Meant.PAUSE:
+            await tell(await self._service.control.pause(agent.id))
+        else:
+            await self._service.interrupt(agent.id, agent.task_id)
 
     async def stop(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None = None

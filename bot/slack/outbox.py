@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 OnDead = Callable[[str, str, str], Awaitable[None]]
 
 _MOST_AT_ONCE = 16
+# The message that a post shared is gone, or too old to be edited in this workspace.
+_NO_EDIT = frozenset({"cant_update_message", "edit_window_closed", "message_not_found"})
 _LONGEST_BACKOFF_SECONDS = 60.0
 _AFTER_TROUBLE_SECONDS = 5.0
 # What could not be shown for so long is parked: nobody waits for it any more.
@@ -55,6 +57,9 @@ class OutboxRows(Protocol):
 
     async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
         """Slack refuses this version for good, or (`gone`) the place; False when that is known."""
+
+    async def detach(self, row_id: str) -> None:
+        """Give a post that shared the message of another one a message of its own."""
 
     async def outcome(self, agent_id: str, key: str) -> Outcome | None:
         """What became of a post; None when there is none under this key."""
@@ -218,6 +223,8 @@ class Outbox:
                 unknown = doubtful or verdict.unknown
                 _log.warning("Post %s of agent %s: %s", row.key, row.agent_id, verdict.code)
                 await self._rows.put_back(row.id, unknown=unknown, error=verdict.code, failing=True)
+            case Refused(code=code) if row.shared and code in _NO_EDIT:
+                await self._rows.detach(row.id)
             case Refused():
                 await self._bury(row, content, verdict)
             case _:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -10,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.quoting import line
+from bot.errors import BotError
 from bot.slack.looks import error_code
 from bot.slack.pace import Clock, MonotonicClock
 
@@ -36,12 +38,21 @@ _NEVER = frozenset({
 
 
 class Sessions:
-    """`serve` lives as long as the bot. Whatever fails here is no matter: the card tells it too."""
+    """`serve` lives as long as the bot. Whatever fails here is no matter: the card tells it too.
+
+    `waits` tells whether an agent's task waits for a person.
+    """
 
     def __init__(
-        self, client: AsyncWebClient, *, enabled: bool, clock: Clock | None = None
+        self,
+        client: AsyncWebClient,
+        waits: Callable[[Agent], Awaitable[bool]],
+        *,
+        enabled: bool,
+        clock: Clock | None = None,
     ) -> None:
         self._client = client
+        self._waits = waits
         self.enabled = enabled
         self._clock = clock or MonotonicClock()
         self._shown: OrderedDict[str, str] = OrderedDict()
@@ -72,10 +83,11 @@ class Sessions:
     async def _tell(self, agent: Agent) -> None:
         status = _STATUS[agent.status]
         try:
+            waits = agent.status is AgentStatus.IDLE and await self._waits(agent)
             await self._client.agents_sessions_setStatus(
                 channel_id=agent.channel,
                 thread_ts=agent.thread_ts,
-                status=status,
+                status="suspended" if waits else status,
                 title=line(agent.title, _TITLE_CHARS) or agent.id,
                 initiator_user_id=agent.started_by,
             )
@@ -84,7 +96,7 @@ class Sessions:
             logger.warning("Slack shows no status of its own: %s", code)
             if code in _NEVER:
                 self.enabled = False
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (BotError, aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.info("Slack was not told of a status: %s", type(error).__name__)
         else:
             self._keep(agent.id, status)

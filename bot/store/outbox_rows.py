@@ -103,6 +103,7 @@ class SqlOutboxRows:
             select(
                 row.id, row.agent_id, row.key, row.kind, row.channel, row.priority, row.position,
                 row.state, func.coalesce(host.c.ts, row.ts).label("ts"),
+                host.c.ts.is_not(None).label("shared"),
                 (host.c.ts.is_(None) & (host.c.state != "dead")).label("waits_for_host"),
                 case((root.c.state == "dead", root.c.error)).label("root_error"),
                 case(
@@ -124,6 +125,7 @@ class SqlOutboxRows:
                     **item,
                     "kind": PostKind(item["kind"]),
                     "priority": Priority(item["priority"]),
+                    "shared": bool(item["shared"]),
                     "waits_for_host": bool(item["waits_for_host"]),
                 }
             )
@@ -228,6 +230,10 @@ class SqlOutboxRows:
                 )
             )
         return bool(found.error != error)
+
+    async def detach(self, row_id: str) -> None:
+        """Give a post that shared the message of another one a message of its own."""
+        await self._set(row_id, under="", ts=None, state="pending", error=None, attempts=0)
 
     async def outcome(self, agent_id: str, key: str) -> Outcome | None:
         """What became of a post; None when there is none under this key."""

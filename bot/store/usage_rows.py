@@ -15,6 +15,7 @@ from bot.store.link import Link
 
 # Any number that no other lock of ours has.
 _LEDGER_LOCK = 7_201_530_813
+_AHEAD_SECONDS = 2 * 86_400.0
 
 
 class UsageWrites:
@@ -30,7 +31,8 @@ class UsageWrites:
             lock = text("SELECT pg_advisory_xact_lock(:key)")
             await self._connection.execute(lock, {"key": _LEDGER_LOCK})
         row = tables.usage.c
-        recent = row.at >= since
+        # Calls that a clock set forward has dated later count until that day comes, not for years.
+        recent = (row.at >= since) & (row.at < since + _AHEAD_SECONDS)
         own = row.agent_id == call.agent_id
         user = recent & (row.team == call.team) & (row.user == call.user)
         channel = recent & (row.team == call.team) & (row.channel == call.channel)

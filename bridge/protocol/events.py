@@ -51,10 +51,14 @@ class TaskStarted(Event):
 
 
 class MessageTakenUp(Event):
-    """A person's message reached the running task: the next model call contains it."""
+    """A person's message reached the running task: the next model call contains it.
+
+    `text` is what they said; bridges of earlier images leave it empty.
+    """
 
     type: Literal["message_taken_up"] = "message_taken_up"
     message_id: str = Field(max_length=64)
+    text: str = Field(default="", max_length=MAX_TASK_CHARS)
 
 
 class StepStarted(Event):

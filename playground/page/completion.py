@@ -32,7 +32,12 @@ OPTIONS = (
     Word("--steps", "the most steps of a task"),
     Word("--budget", "the most dollars of this agent"),
 )
-SHORTCUTS = (Word("start_agent", "Start an agent"), Word("stop_agent", "Stop agent"))
+SHORTCUTS = (
+    Word("start_agent", "Start an agent"),
+    Word("pause_agent", "Pause agent"),
+    Word("interrupt_agent", "Interrupt agent"),
+    Word("stop_agent", "Stop agent"),
+)
 MAX_MODELS = 200
 
 

@@ -190,8 +190,19 @@ class Page:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         await self.send("Emulation.setEmulatedMedia", features=[feature])
 
-    async def picture(self, path: Path) -> None:
-        answer = await self.send("Page.captureScreenshot", format="png", optimizeForSpeed=False)
+    async def picture(self, path: Path, part: str = "") -> None:
+        """Take a picture of the page, or of one part of it."""
+        clip: Json = {}
+        if part:
+            box = await self.until(
+                f"(() => {{ const n = document.querySelector({json.dumps(part)});"
+                " if (!n) return null; const b = n.getBoundingClientRect();"
+                " return {x: b.x, y: b.y, width: b.width, height: b.height, scale: 1}; })()"
+            )
+            clip = {"clip": box}
+        answer = await self.send(
+            "Page.captureScreenshot", format="png", optimizeForSpeed=False, **clip
+        )
         path.write_bytes(base64.b64decode(answer["data"]))
 
     async def close(self) -> None:

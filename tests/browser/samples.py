@@ -111,7 +111,7 @@ SEEN = {
     ".actions .danger": "Stop",
     ".actions select": "Later",
     ".image a": "picture far away",
-    ".plan summary": "The plan 1 of 3",
+    ".plan summary": "The plan",
     ".plan .complete": "Read the code",
     ".plan .error": "Push",
     ".task_card": "A task alone",

@@ -58,6 +58,7 @@ SCHEMA = only(
             messages_tab_enabled=BOOLEAN,
             messages_tab_read_only_enabled=BOOLEAN,
         ),
+        agent_view=only("agent_description", agent_description=text(300)),
         slash_commands=listed(
             only(
                 "command description",
@@ -137,6 +138,16 @@ EVENTS = set(MANIFEST["settings"]["event_subscriptions"]["bot_events"])
 def test_the_manifest_is_within_slacks_limits() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     jsonschema.validate(MANIFEST, SCHEMA)
+
+
+def test_with_its_optional_parts_the_manifest_is_within_slacks_limits_too() -> None:
+    lines = (ROOT / "manifest.yml").read_text().splitlines()
+    optional = re.compile(r"^(\s*)# (agent_view:|  agent_description:|- agent_session_stopped)")
+    taken_in = "\n".join(optional.sub(r"\1\2", line) for line in lines)
+    manifest = yaml.safe_load(taken_in)
+    jsonschema.validate(manifest, SCHEMA)
+    assert manifest["features"]["agent_view"]["agent_description"]
+    assert "agent_session_stopped" in manifest["settings"]["event_subscriptions"]["bot_events"]
 
 
 @pytest.mark.parametrize(

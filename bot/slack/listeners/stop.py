@@ -1,18 +1,24 @@
-"""Ways to stop that are not words: the reaction, Slack's own button, the message shortcut."""
+"""Ways to stop, interrupt and pause without words: reactions, shortcuts, Slack's own button."""
 
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
+from bot.domain.replies import Meant
 from bot.slack.desk import Desk
 from bot.slack.inbox import Inbox
 from bot.slack.incoming import reaction_name
 
-SHORTCUT = "stop_agent"
+STOP_SHORTCUT = "stop_agent"
+INTERRUPT_SHORTCUT = "interrupt_agent"
+PAUSE_SHORTCUT = "pause_agent"
+# The one that stops is a setting.
+REACTIONS = {"black_square_for_stop": Meant.INTERRUPT, "double_vertical_bar": Meant.PAUSE}
 
 
 def register(app: AsyncApp, desk: Desk, inbox: Inbox, stop_reaction: str) -> None:
-    """Attach the stop reaction (its name without colons) and the shortcut."""
+    """Attach them; `stop_reaction` is its name without colons."""
+    meanings = REACTIONS | {stop_reaction: Meant.STOP}
 
     @app.event("reaction_added")
     @inbox.finishes
@@ -21,18 +27,36 @@ def register(app: AsyncApp, desk: Desk, inbox: Inbox, stop_reaction: str) -> Non
     ) -> None:
         item = event["item"]
         ours = item.get("type") == "message" and event["user"] != context.bot_user_id
-        if ours and reaction_name(event["reaction"]) == stop_reaction:
-            await desk.reaction(body["team_id"], item["channel"], item["ts"], event["user"])
+        meant = meanings.get(reaction_name(event["reaction"]))
+        if ours and meant is not None:
+            await desk.pointed(meant, body["team_id"], item["channel"], item["ts"], event["user"])
 
     @app.event("agent_session_stopped")
     @inbox.finishes
     async def on_session(body: dict[str, Any], event: dict[str, Any]) -> None:
-        await desk.reaction(body["team_id"], event["channel"], event["thread_ts"], event["user"])
+        team, channel, ts = body["team_id"], event["channel"], event["thread_ts"]
+        await desk.pointed(Meant.STOP, team, channel, ts, event["user"])
 
-    @app.shortcut(SHORTCUT)
-    @inbox.finishes
-    async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
+    async def by_shortcut(meant: Meant, body: dict[str, Any]) -> None:
         message = body["message"]
         ts = message.get("thread_ts") or message["ts"]
-        await desk.reaction(body["team"]["id"], body["channel"]["id"], ts, body["user"]["id"])
+        channel, user = body["channel"]["id"], body["user"]["id"]
+        await desk.pointed(meant, body["team"]["id"], channel, ts, user)
+
+    @app.shortcut(STOP_SHORTCUT)
+    @inbox.finishes
+    async def on_stop(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await by_shortcut(Meant.STOP, body)
+
+    @app.shortcut(INTERRUPT_SHORTCUT)
+    @inbox.finishes
+    async def on_interrupt(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await by_shortcut(Meant.INTERRUPT, body)
+
+    @app.shortcut(PAUSE_SHORTCUT)
+    @inbox.finishes
+    async def on_pause(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await by_shortcut(Meant.PAUSE, body)

@@ -7,7 +7,7 @@ from bot.domain.limits import ordinal
 from bot.domain.quoting import code, escaped, line
 from bot.slack.render.blocks import Block, actions, button, context, section
 from bot.slack.render.evidence import plan_line
-from bot.slack.render.native import plan_block, tool_block
+from bot.slack.render.native import in_words, plan_block, tool_block
 from bot.slack.render.text import SHOWN_SECONDS, money, seconds
 from bridge.protocol import FileChange, Outcome
 
@@ -103,6 +103,7 @@ def tool_line(tool: ToolLine) -> str:
     parts = [f"{mark} {escaped(tool.tool)}"]
     if tool.target:
         parts[0] += f" {code(tool.target)}"
+    parts += in_words(tool)
     if tool.ok is not None:
         parts += [line(tool.summary, 120)] if tool.summary else []
         parts += [seconds(tool.seconds)] if tool.seconds >= SHOWN_SECONDS else []

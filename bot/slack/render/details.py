@@ -62,8 +62,7 @@ def _call(number: int, call: ToolStep) -> list[Block]:
     line = tool_line(
         ToolLine(call.call_id, call.tool, call.target, call.ok, call.summary, call.seconds)
     )
-    how = {True: "", False: " · failed", None: " · running"}[call.ok]
-    blocks = [section(f"*{number}.* {line} · step {call.step}{how}")]
+    blocks = [section(f"*{number}.* {line} · step {call.step}")]
     if call.arguments.strip() not in {"", "{}"}:
         blocks += [context("Arguments"), *map(literal, pieces(call.arguments))]
     if call.result.strip():

@@ -32,11 +32,17 @@ def tool_block(card: TaskCard, tool: ToolLine, number: int) -> Block:
     """One tool call, on one line; `number` counts the calls of the task."""
     parts = [f"{tool.tool} {tool.target}".strip()]
     if tool.ok is not None:
+        parts += in_words(tool)
         parts += [tool.summary] if tool.summary else []
         parts += [seconds(tool.seconds)] if tool.seconds >= SHOWN_SECONDS else []
-    if tool.ok is False and not tool.summary:
-        parts.append("failed")
     return _card(f"{card.task_id}-call-{number}", " · ".join(parts), _RUN[tool.ok])
+
+
+def in_words(tool: ToolLine) -> list[str]:
+    """What the mark of a call says, for those who do not see it; an exit code says it already."""
+    if tool.ok is None:
+        return ["running"]
+    return [] if tool.ok or tool.summary.startswith("exit ") else ["failed"]
 
 
 def _card(task_id: str, title: str, status: str) -> Block:

@@ -45,7 +45,7 @@ def question_blocks(
     hint = "or reply here" if buttons else "_Reply here to answer._"
     hints = filter(None, ("" if is_approval else hint, starter(agent, card.number)))
     blocks += [actions(buttons)] if buttons else []
-    last = "   ".join(hints)
+    last = " · ".join(hints)
     return text, [*blocks, context(last)] if last else blocks
 
 

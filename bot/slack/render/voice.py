@@ -100,8 +100,9 @@ class SlackVoice:
         by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
-        if told_whom := starter(agent, agent.task_number):
-            tail += f"   {told_whom}"
+        told_whom = starter(agent, agent.task_number)
+        if told_whom and actor != agent.started_by:
+            tail += f" · {told_whom}"
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
             said += f" Its commits are on the branch {code(agent.target_branch)}."

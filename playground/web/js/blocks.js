@@ -59,9 +59,8 @@ function picture(image) {
 
 function plan(block) {
   const tasks = block.tasks ?? [];
-  const done = tasks.filter((task) => task.status === "complete").length;
   return h("details", { open: true },
-    h("summary", {}, h("strong", {}, textObject(block.title)), h("span", { class: "quiet" }, ` ${done} of ${tasks.length}`)),
+    h("summary", {}, h("strong", {}, textObject(block.title))),
     tasks.map((task) => h("div", { class: "task_card" }, taskCard(task))));
 }
 

@@ -113,8 +113,24 @@ function reference(inside) {
   const [target, label] = split(inside);
   if (/^@[UW][A-Z0-9]+$/.test(target)) return person(target.slice(1), label);
   if (/^#[CG][A-Z0-9]+$/.test(target)) return channel(target.slice(1), label);
+  if (target.startsWith("!date^")) return h("time", {}, dated(target) || unescape(label));
   if (target.startsWith("!")) return group(unescape(label || target.slice(1).split("^")[0]));
   return link(unescape(target), label ? inline(label) : unescape(target));
+}
+
+const DATE_PARTS = {
+  time: { hour: "2-digit", minute: "2-digit" },
+  date: { year: "numeric", month: "long", day: "numeric" },
+  date_short: { year: "numeric", month: "short", day: "numeric" },
+};
+
+/** `!date^SECONDS^{time}` where the reader is; "" when it cannot be read. */
+function dated(target) {
+  const [, seconds, format] = target.split("^");
+  const at = new Date(Number(seconds) * 1000);
+  if (!format || Number.isNaN(at.getTime())) return "";
+  return unescape(format).replace(/\{(\w+)\}/g, (found, name) =>
+    Object.hasOwn(DATE_PARTS, name) ? at.toLocaleString(undefined, DATE_PARTS[name]) : found);
 }
 
 function split(inside) {

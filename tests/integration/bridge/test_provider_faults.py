@@ -7,7 +7,14 @@ from pydantic import SecretStr
 
 from bridge.errors import ModelError
 from bridge.llm import ModelRequest, OpenAIChatModel
-from bridge.protocol import ErrorCode, ModelRetried, Outcome, TaskFinished, UsageRecorded
+from bridge.protocol import (
+    ErrorCode,
+    MessageWritten,
+    ModelRetried,
+    Outcome,
+    TaskFinished,
+    UsageRecorded,
+)
 from tests.integration.bridge.conftest import (
     DONE,
     KEY,
@@ -113,6 +120,31 @@ PASSING = {
     "silence": (streams(HALF, then=silence), "model_timeout"),
     "only comments": (comments_only(), "model_timeout"),
 }
+
+
+def byte_by_byte(text: str) -> Reply:
+    """A whole stream with CRLF at its lines' ends, no two bytes of it in one write."""
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        choice = {"index": 0, "delta": {"content": text}, "finish_reason": "stop"}
+        body = json.dumps({"id": "gen-1", "choices": [choice]}, ensure_ascii=False)
+        stream = f": PROCESSING\n\ndata: {body}\n\n{usage()}{DONE}".replace("\n", "\r\n")
+        for byte in stream.encode():
+            await response.write(bytes([byte]))
+        return response
+
+    return reply
+
+
+async def test_an_answer_may_come_in_any_pieces(client: Client, provider: Provider) -> None:
+    provider.script = [byte_by_byte("Grüße, 世界 🤖")]
+    await client.execute()
+    events = await client.events("task_finished")
+    said = [event.text for event in events if isinstance(event, MessageWritten)]
+    assert said == ["Grüße, 世界 🤖"]
+    assert not any(isinstance(event, ModelRetried) for event in events)
 
 
 @pytest.mark.parametrize(("fault", "code"), PERMANENT.values(), ids=PERMANENT)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -12,10 +13,10 @@ from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from bot.agents.accounting import Accountant
+from bot.agents.accounting import Accountant, Ending, Wish
 from bot.domain.agent import AgentStatus
-from bot.domain.budget import NANO
-from bot.domain.usage import CostSource
+from bot.domain.budget import NANO, Price
+from bot.domain.usage import CostSource, Usage
 from bot.slack.render.voice import SlackVoice
 from bot.store import tables
 from playground.feed import Feed
@@ -133,6 +134,29 @@ async def test_a_model_without_a_price_is_counted_at_the_assumed_one(
     await bench.ask(body=ASKED | {"model": "acme/unheard-of"})
     [row] = await bench.rows()
     assert (row.nano, row.source) == (210 * 10_000, CostSource.ASSUMED)
+
+
+async def test_that_no_price_is_known_is_said_once_where_a_budget_counts(
+    bench: Bench, provider: Provider
+) -> None:
+    await bench.agent(budget_nano=NANO)
+    await bench.agent("without")
+    provider.chat = streaming(chunk(usage=usage(None)), DONE)
+    for model in ("acme/unheard-of", "acme/unheard-of", "<!channel>"):
+        await bench.ask(body=ASKED | {"model": model})
+        await bench.ask("without", body=ASKED | {"model": model})
+    async with bench.store._engines.reading() as connection:
+        found = list((await connection.execute(select(tables.outbox))).all())
+    told = [json.loads(row.payload)["text"] for row in found if ":price:" in row.key]
+    assert len(told) == 2
+    assert told[0].startswith("No price is known for `acme/unheard-of`: towards the budget")
+    assert "$10.00 a million" in told[0]
+    assert "<!channel>" not in told[1]
+    # The tokens are the cap then: a million of them cost ten dollars.
+    huge = ASKED | {"model": "acme/unheard-of", "max_tokens": 32_000, "messages": [
+        {"role": "user", "content": "word " * 100_000},
+    ]}  # fmt: skip
+    assert (await bench.ask(body=huge))[0] == 402
 
 
 async def test_an_own_key_at_the_upstream_counts_both_bills(
@@ -345,6 +369,43 @@ async def test_a_day_ends_at_midnight_utc(bench: Bench, provider: Provider) -> N
     assert (await bench.ask())[0] == N
     days = await bench.store.usage_rows.sums("T1", since=0)
     assert [one.day for one in days] == ["2024-10-03", "2024-10-04"]
+
+
+async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
+    bench: Bench, provider: Provider
+) -> None:
+    today = now = 86_400.0 * 20_000 + 3_600
+    settings = bench.settings.model_copy(update={"budget_user_day_usd": 0.2})
+    await bench.agent()
+    assert bench.gateway
+    bench.gateway.account_with(
+        Accountant(bench.store, SlackVoice("x"), settings, clock=lambda: now)
+    )
+    provider.chat = streaming(chunk(usage=usage(0.2)), DONE)
+    assert (await bench.ask())[0] == N
+    now = today - 2 * 3_600  # back over midnight: what was spent just now still counts
+    assert (await bench.ask())[0] == 402
+    now = today + 4_000 * 86_400.0  # years ahead, and a call there
+    assert (await bench.ask())[0] == N
+    now = today + 86_400
+    assert (await bench.ask())[0] == N
+    assert (await bench.ask())[0] == 402
+
+
+async def test_a_call_that_is_entered_twice_counts_once(bench: Bench) -> None:
+    await bench.agent("twice", budget_nano=NANO)
+    accountant = Accountant(bench.store, SlackVoice("x"), bench.settings)
+    price = Price(Decimal("0.000001"), Decimal("0.000001"))
+    leave = await accountant.begin("twice", Wish("acme/model", 10, 10, price))
+    ended = Ending(Usage(prompt_tokens=10, completion_tokens=5, cost_nano=700))
+    for _ in range(2):
+        await accountant.settle(leave, ended)
+    await accountant.settle(leave, Ending(Usage(cost_nano=9_000)))
+    [row] = await bench.rows()
+    assert row.nano == 700
+    stored = await bench.store.agent("twice")
+    assert stored
+    assert stored.spent_nano == 700
 
 
 async def test_what_a_killed_process_left_open_stands_at_its_worst(

@@ -13,6 +13,7 @@ from bridge.protocol import PlanItem, PlanStatus, PlanUpdated, ToolStarted
 from playground.slack.state import Json
 from tests.integration.listeners.conftest import Office
 from tests.integration.listeners.test_quietness import GENERAL, Scene, scene
+from tests.integration.listeners.test_thread_words import asks
 from tests.integration.slack.fake_slack import VirtualClock
 
 __all__ = ["scene"]
@@ -57,6 +58,16 @@ async def test_a_session_follows_its_agent_from_work_to_its_end(office: Office) 
     title = calls(office)[0]["arguments"]["title"]
     assert "<!" not in title
     assert title.startswith("fix")
+
+
+@pytest.mark.usefixtures("sessions")
+async def test_a_session_of_a_task_that_waits_for_a_person_says_so(office: Office) -> None:
+    agent, _ = await asks(office)
+    thread = agent.thread_ts or ""
+    await told(office, "suspended", thread)
+    office.stage.bridge.finish(agent.id, "Done.")
+    await office.person("ana").say("and now this", "general", thread)
+    await told(office, "processing", thread)
 
 
 @pytest.mark.usefixtures("sessions")

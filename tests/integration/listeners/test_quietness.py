@@ -252,6 +252,21 @@ async def test_blocks_that_slack_refuses_cost_the_card_and_not_the_answer_above_
     assert scene.texts(agent)[1].startswith(whole.removesuffix(" 'Done.']"))
 
 
+@pytest.mark.parametrize("code", ["edit_window_closed", "message_not_found"])
+async def test_where_an_answer_cannot_be_edited_the_card_has_a_message_of_its_own(
+    scene: Scene, code: str
+) -> None:
+    agent = await scene.agent("normal")
+    before = scene.texts(agent)
+    scene.hub.faults.fail("chat.update", "error", 1, code=code)
+    await scene.turn(agent)
+    texts = scene.texts(agent)
+    assert texts[:2] == before
+    [card] = [text for text in texts if "Task 2" in text]
+    assert texts.index(card) == 3
+    assert "All of it is done." in texts[-1]
+
+
 async def test_a_reply_changes_it_for_its_thread(scene: Scene) -> None:
     agent = await scene.agent("normal")
     assert agent.thread_ts

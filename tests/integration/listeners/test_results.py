@@ -80,7 +80,7 @@ async def test_the_steps_are_read_page_by_page_and_anew(office: Office) -> None:
     first = seen(ana)
     assert "5 steps · 5 tool calls · at work" in first
     assert '{"command": "make 1"}' in first
-    assert "step 1 · failed" in first
+    assert "exit 1 · 1.0 s · step 1" in first
     assert "Page 1 of 5" in first
     await ana.click_view(f"{TURN}:next")
     await ana.wait_for_view("output 2")

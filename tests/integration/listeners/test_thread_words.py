@@ -197,3 +197,40 @@ async def test_pause_and_resume_by_buttons(office: Office) -> None:
 async def set_rule(office: Office, agent: Agent, name: str, value: str) -> None:
     async with office.stage.store.transaction() as tx:
         await tx.set_channel(agent.team, agent.channel, name, value)
+
+
+@pytest.mark.parametrize("how", ["reaction", "shortcut"])
+async def test_pausing_and_interrupting_by_pointing_at_any_message(
+    office: Office, how: str
+) -> None:
+    agent, root = await office.in_thread()
+    ben = office.person("ben")
+    said = await ben.say("aside: hm", "general", root)
+
+    async def point(reaction: str, shortcut: str) -> None:
+        if how == "reaction":
+            await ben.react("general", said, f"{reaction}::skin-tone-2")
+        else:
+            await ben.shortcut(shortcut, "general", said)
+
+    await point("double_vertical_bar", "pause_agent")
+    await ben.wait_for_ephemeral("pauses before its next step")
+    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await ben.say("go on", "general", root)
+    await office.stage.asked("chat")
+    await point("black_square_for_stop", "interrupt_agent")
+    await office.stage.asked("interrupt")
+    await office.settle()
+    stored = await office.stage.store.agent(agent.id)
+    assert stored
+    assert stored.alive
+
+
+async def test_who_may_not_stop_may_not_interrupt_by_a_reaction(office: Office) -> None:
+    agent, root = await office.in_thread()
+    await office.person("ana").slash("/agent", "set stop owner")
+    await office.person("ana").wait_for_ephemeral("Rules of this channel")
+    ben = office.person("ben")
+    await ben.react("general", root, "black_square_for_stop")
+    await ben.wait_for_ephemeral("Only")
+    assert "interrupt" not in office.stage.bridge.routes(agent.id)

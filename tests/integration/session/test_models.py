@@ -252,6 +252,20 @@ async def test_an_overflow_leads_to_one_summary_and_one_more_try(open_desk: Open
     assert saved["summary_upto"] > 1
 
 
+async def test_a_model_of_its_own_writes_the_summaries(
+    open_desk: OpenDesk, settings: BridgeSettings
+) -> None:
+    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    steps = (*long, TOO_LONG, says("Summary."), says("Done."))
+    small = settings.model_copy(update={"summary_model": "acme/small"})
+    async with open_desk(*steps, settings=small) as desk:
+        await desk.session.execute(task())
+        await desk.finished("t1")
+        models = [request.model for request in desk.model.asked]
+    own = models[0]
+    assert models == [*[own] * 7, "acme/small", own]
+
+
 async def test_a_summary_outlives_a_restart(open_desk: OpenDesk) -> None:
     long = [looks(n, text="I look. " * 200) for n in range(6)]
     steps = (*long, TOO_LONG, says("The codename is heron."), says("Done."))

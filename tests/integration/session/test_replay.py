@@ -9,8 +9,16 @@ import pytest
 from bridge.config import BridgeSettings
 from bridge.errors import ModelError
 from bridge.llm import ModelRequest
-from bridge.protocol import AgentEvent, ErrorCode, MessageWritten, Outcome, parse_event
-from bridge.replay import main, replay
+from bridge.protocol import (
+    AgentEvent,
+    ErrorCode,
+    MessageTakenUp,
+    MessageWritten,
+    Outcome,
+    parse_event,
+)
+from bridge.recording import recorded_tasks
+from bridge.replay import Replay, main, replay
 from bridge.turns import CallUsage, ModelTurn
 from tests.integration.session.conftest import (
     Half,
@@ -98,6 +106,56 @@ async def test_a_task_with_fallbacks_steering_and_an_interruption(
     said: list[str] = []
     assert await replay(events, said.append), said
     assert said[-1] == "2 tasks, 2 as recorded"
+
+
+async def test_what_people_said_meanwhile_reaches_the_model_again(
+    open_desk: OpenDesk, tmp_path: Path
+) -> None:
+    async def interjects(_request: ModelRequest) -> ModelTurn:
+        await desk.session.chat(message(1, text="use tabs"))
+        await desk.session.chat(message(2, text="and a test"))
+        return calls("list_directory", {})
+
+    async def answers(request: ModelRequest) -> ModelTurn:
+        asked.extend(dict(one) for one in request.messages[1:])
+        return says("Done.")
+
+    asked: list[dict[str, object]] = []
+    async with open_desk(interjects, answers) as desk:
+        await desk.session.execute(task())
+        events: list[AgentEvent] = await desk.finished("t1")
+    said: list[str] = []
+    again = Replay(tmp_path, said.append)
+    try:
+        (recorded_task,) = recorded_tasks(events)
+        assert await again.run(recorded_task), said
+    finally:
+        again.close()
+    assert [line.strip() for line in said if "hears" in line] == [
+        "hears: use tabs",
+        "hears: and a test",
+    ]
+    lines = (tmp_path / "conversation.jsonl").read_text().splitlines()
+    written = [json.loads(line) for line in lines]
+    heard = [one["message"] for one in written if one["message"]["role"] == "user"]
+    assert heard == [one for one in asked if one["role"] == "user"]
+
+
+async def test_a_record_of_an_earlier_bridge_has_no_words_and_is_replayed(
+    open_desk: OpenDesk,
+) -> None:
+    async def interjects(_request: ModelRequest) -> ModelTurn:
+        await desk.session.chat(message(1, text="use tabs"))
+        return calls("list_directory", {})
+
+    async with open_desk(interjects, says("Done.")) as desk:
+        await desk.session.execute(task())
+        events = await desk.finished("t1")
+    old = [
+        event.model_copy(update={"text": ""}) if isinstance(event, MessageTakenUp) else event
+        for event in events
+    ]
+    assert await replay(old, lambda _: None)
 
 
 def changed(event: AgentEvent) -> AgentEvent:

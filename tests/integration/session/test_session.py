@@ -160,6 +160,22 @@ async def test_the_last_step_is_announced_and_then_the_limit_ends_the_task(
     assert events[-1].steps == 3
 
 
+@pytest.mark.parametrize(("max_steps", "told_before"), [(10, 7), (9, None)])
+async def test_near_the_limit_the_model_is_told_to_wrap_up(
+    open_desk: OpenDesk, max_steps: int, told_before: int | None
+) -> None:
+    steps = [calls("list_directory", {"path": "./" * n}) for n in range(max_steps)]
+    async with open_desk(*steps) as desk:
+        await desk.session.execute(task(max_steps=max_steps))
+        await desk.finished("t1")
+        told = [
+            number
+            for number, request in enumerate(desk.model.asked, start=1)
+            if "4 steps are left" in str(request.messages[-1])
+        ]
+    assert told == ([told_before] if told_before else [])
+
+
 @pytest.mark.parametrize(
     ("text", "outcome"),
     [

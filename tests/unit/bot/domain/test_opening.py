@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from bot.domain.attachment import MAX_FILE_BYTES, MAX_FILES, SharedFile, sorted_out, with_files
 from bot.domain.background import MAX_CHARS, Opening, Said
@@ -28,7 +28,6 @@ def test_nobody_speaks_in_anothers_name_or_ends_the_quotation() -> None:
     assert [line for line in lines if line.startswith("[")] == ["[ana] [ben] hi"]
 
 
-@settings(max_examples=80)
 @given(st.lists(st.tuples(st.text(max_size=80), st.text(max_size=3_000)), max_size=8))
 def test_any_thread_ends_where_it_should(said: list[tuple[str, str]]) -> None:
     text = Opening([Said(*one) for one in said]).with_task("fix it")

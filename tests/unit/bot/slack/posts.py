@@ -9,6 +9,7 @@ from bot.domain.agent import Agent, RepoRef
 from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.domain.posts import Post
 from bot.domain.question import Closed
+from bot.domain.secret import SecretScope
 from bot.slack.render.voice import SlackVoice
 from bridge.protocol import (
     Check,
@@ -56,6 +57,7 @@ def posts(words: Words) -> Mapping[str, Post]:
         "trouble": VOICE.trouble(agent, "failed", "The image is missing. Run `make image`."),
         "stopped_unread": VOICE.stopped(agent, "UBEN", 41, Saved(None, b"")),
         "stopped_unread_with_a_patch": VOICE.stopped(agent, "UBEN", 41, Saved(None, PATCH)),
+        "stopped_by_its_starter": VOICE.stopped(agent, "UANA", 41, Saved(None, b"")),
         "stopped_unchanged": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 0), b"")),
         "stopped": VOICE.stopped(agent, "UBEN", 3_661, Saved(_diff(words, 1), PATCH)),
         "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 1), PATCH, True)),
@@ -72,6 +74,9 @@ def posts(words: Words) -> Mapping[str, Post]:
     [made["answer_of_a_budget"]] = VOICE.answer(rich, cards["budget_limit"])
     used = replace(rich, spent_nano=2_000_000_000)
     [made["answer_of_a_used_budget"]] = VOICE.answer(used, cards["budget_limit"])
+    for payer in (SecretScope.USER, SecretScope.CHANNEL):
+        paid = replace(agent, paid_by=payer)
+        made[f"answer_paid_by_{payer}"] = VOICE.answer(paid, cards["completed"])[-1]
     for fate in ("received", "queued", "used"):
         made[f"mark_{fate}"] = VOICE.mark(agent, "5.1", fate)
     made["mark_removed"] = VOICE.mark(agent, "5.1", "received", present=False)

@@ -74,6 +74,7 @@ def accepts(post: Post) -> None:
     if post.kind is PostKind.MESSAGE:
         assert post.payload["text"].strip()
         check_blocks(post.payload["blocks"])
+        check_blocks(post.payload.get("plain", []))
 
 
 @pytest.mark.parametrize("name", VIEWS)

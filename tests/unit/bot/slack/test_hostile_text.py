@@ -53,6 +53,7 @@ def test_hostile_text_pings_nobody_and_stays_within_the_limits(kind: str, name: 
     if post.kind is not PostKind.MESSAGE:
         return
     check_blocks(post.payload["blocks"])
+    check_blocks(post.payload.get("plain", []))
     assert post.payload["text"].strip()
     assert len(post.payload["text"]) <= 3_000
     assert len(json.dumps(post.payload, ensure_ascii=False).encode()) < 100_000
@@ -98,6 +99,6 @@ def texts(value: Any) -> Iterator[str]:
 
 def mrkdwn(post: Post) -> Iterator[str]:
     yield post.payload["text"]
-    for block in post.payload["blocks"]:
+    for block in (*post.payload["blocks"], *post.payload.get("plain", ())):
         if block["type"] != "markdown":
             yield from texts(block)

@@ -1,0 +1,92 @@
+"""A conversation leaves one deployment in a file and goes on in another, in a real container."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from playground.server import PlaygroundSettings, running
+from tests.e2e.conftest import Bot, Stage, environment_of
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+]
+REMEMBER = "fix the failing test, and remember the word kingfisher"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def other(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """Another deployment: a workspace, a provider and a data directory of its own."""
+    async with running(PlaygroundSettings()) as playground:
+        data_dir = tmp_path_factory.mktemp("other")
+        bot = Bot(environment_of(playground, data_dir), data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+async def threadsmith(stage: Stage, *arguments: str) -> str:
+    """Run the command with the settings of this bot; fails the test with its words."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("threadsmith"),
+        *arguments,
+        env={**os.environ, **stage.bot.environment},
+        cwd=stage.bot.data_dir,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await process.communicate()
+    assert process.returncode == 0, told.decode()
+    return told.decode()
+
+
+async def ended(stage: Stage, task: str) -> tuple[str, str]:
+    """An agent that has done one task and was stopped: its id and its thread."""
+    ana = stage.person("ana")
+    assert (await ana.slash("/agent", f"demo/todo {task}")).ok
+    root = await stage.root(task)
+    await stage.said("✓ *Task 1*", root["ts"])
+    await ana.slash("/agent", "list")
+    listed = await ana.wait_for_ephemeral("1 agent runs here")
+    await ana.say("stop", "general", root["ts"])
+    await stage.said("Stopped by", root["ts"])
+    await stage.no_containers()
+    return listed.text.split("`")[1], root["ts"]
+
+
+async def test_an_exported_conversation_goes_on_in_another_deployment(
+    stage: Stage, other: Stage, tmp_path: Path, leftovers: None
+) -> None:
+    first, _ = await ended(stage, REMEMBER)
+    second, thread = await ended(other, "fix the failing test here")
+    file = tmp_path / "record.json"
+    assert "events" in await threadsmith(stage, "export", first, "-o", str(file))
+    assert "restart" in await threadsmith(other, "import", second, str(file))
+
+    ana = other.person("ana")
+    before = len(other.playground.model.requests)
+    await ana.say("restart", "general", thread)
+    await other.said("new one", thread, after=thread)
+    await ana.say("which word was it?", "general", thread)
+    await other.said("✓ *Task 2*", thread)
+    [asked, *_] = other.playground.model.requests[before:]
+    said = [str(message.get("content")) for message in asked.body["messages"]]
+    assert any(REMEMBER in text for text in said)
+    assert any("which word was it?" in text for text in said)
+    assert not any("fix the failing test here" in text for text in said)
+    # What the first agent's tools gave is there, too, so that it can be built upon.
+    assert any(message["role"] == "tool" for message in asked.body["messages"])
+
+    await ana.say("stop", "general", thread)
+    await other.said("Stopped by", thread)
+    await other.no_containers()

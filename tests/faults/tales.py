@@ -1,0 +1,130 @@
+"""What people do with an agent while its bot dies again and again, told so that it ends whole.
+
+A tale that waits for something visible goes on when it is there, whoever had to die for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from playground.model.conversation import Call, Conversation, Turn
+from playground.model.stories import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, Stories
+from playground.slack.person import Person
+from tests.e2e.conftest import Json, Stage
+from tests.faults.ledger import Ledger
+
+CHANNEL = "dev"
+# For what takes many deaths; nobody waits so long otherwise.
+PATIENCE_SECONDS = 90.0
+REPLY = "and mind the docs"
+QUESTION = "Which of the two lines?"
+EDIT = Call("edit_file", {"path": SOURCE_FILE, "old_text": WRONG_LINE, "new_text": RIGHT_LINE})
+
+
+@dataclass(frozen=True, slots=True)
+class Tale:
+    """`tell` returns the thread when everything has happened; `said` is what it then shows once."""
+
+    tell: Callable[[Stage, int], Awaitable[str]]
+    said: tuple[str, ...]
+    outcomes: tuple[str, ...]
+
+    def check(self, found: Ledger) -> None:
+        """The thread is complete, in order, and nothing is twice."""
+        found.check()
+        ended = [event for event in found.events if event["type"] == "task_finished"]
+        assert tuple(event["outcome"] for event in ended) == self.outcomes
+        shown = [message["text"] + str(message.get("blocks")) for message in found.shown]
+        places = [[n for n, text in enumerate(shown) if words in text] for words in self.said]
+        assert [len(found) for found in places] == [1] * len(self.said), shown
+        assert places == sorted(places), shown
+
+
+def _edits(conversation: Conversation) -> Turn:
+    calls = (EDIT, Call("git_diff", {}))
+    if conversation.turn < len(calls):
+        return Turn("One thing after the other.", (calls[conversation.turn],))
+    return Turn("It is edited.")
+
+
+def _minds(conversation: Conversation) -> Turn:
+    return Turn("Noted: the docs are minded.")
+
+
+def _asks(conversation: Conversation) -> Turn:
+    calls = (Call("ask_user", {"question": QUESTION, "options": ["the first", "the last"]}), EDIT)
+    if conversation.turn < len(calls):
+        return Turn("First I ask.", (calls[conversation.turn],))
+    return Turn("It is chosen and edited.")
+
+
+def told_to(stories: Stories) -> None:
+    """Let the scripted model know its part in each tale."""
+    stories.add("edits", _edits, lambda c: "edit once" in c.task.text)
+    stories.add("minds", _minds, lambda c: c.task.text == REPLY)
+    stories.add("asks", _asks, lambda c: "ask and edit" in c.task.text)
+
+
+async def _edited_and_stopped(stage: Stage, number: int) -> str:
+    """A start, a reply and a stop, each sent when the one before has its answer."""
+    ana = stage.person("ana")
+    thread = await ana.say(f"demo/todo edit once, {number}", CHANNEL, mention=True)
+    await _said(stage, "It is edited.", thread)
+    await ana.say(REPLY, CHANNEL, thread)
+    await _said(stage, "the docs are minded", thread)
+    await _stopped(stage, thread)
+    await stage.playground.feed.until(
+        lambda: [m for m in ana.thread(CHANNEL, thread) if m.get("files")] or None,
+        PATIENCE_SECONDS,
+    )
+    return thread
+
+
+async def _asked_and_published(stage: Stage, number: int) -> str:
+    """A question, its answer, a quieter thread, a pull request, an undo, a stop."""
+    ana = stage.person("ana")
+    pulls = stage.playground.git.api.pulls.setdefault("demo/todo", [])
+    before = len(pulls)
+    thread = await ana.say(f"demo/todo ask and edit, {number}", CHANNEL, mention=True)
+    await _said(stage, QUESTION, thread)
+    await ana.say("the last", CHANNEL, thread)
+    answer = await _said(stage, "It is chosen and edited.", thread)
+    await ana.say("verbosity: quiet", CHANNEL, thread)
+    await _said(stage, "Quiet from now on", thread)
+    await _clicked(ana, "agent_pull", answer["ts"])
+    await stage.playground.feed.until(lambda: pulls[before:] or None, PATIENCE_SECONDS)
+    await _said(stage, "Pull request", thread)
+    await _clicked(ana, "agent_undo", answer["ts"])
+    await _said(stage, "undid the last task", thread)
+    await _stopped(stage, thread)
+    assert len(pulls) == before + 1
+    return thread
+
+
+async def _stopped(stage: Stage, thread: str) -> None:
+    await stage.person("ana").say("stop", CHANNEL, thread)
+    await _said(stage, "Stopped by", thread)
+
+
+async def _clicked(person: Person, action: str, ts: str) -> None:
+    """Slack sends a click once, so a person whose click failed waits a moment and clicks again."""
+    while not (await person.click(action, CHANNEL, ts)).ok:
+        await asyncio.sleep(0.5)
+
+
+async def _said(stage: Stage, words: str, thread: str) -> Json:
+    return await stage.said(words, thread, CHANNEL, seconds=PATIENCE_SECONDS)
+
+
+TALES = (
+    Tale(
+        _edited_and_stopped,
+        ("It is edited.", "the docs are minded", "Stopped by"),
+        ("completed", "completed"),
+    ),
+    Tale(
+        _asked_and_published,
+        ("It is chosen and edited.", "Quiet from now on", "undid the last task", "Stopped by"),
+        ("completed",),
+    ),
+)
