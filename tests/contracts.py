@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import pytest
 from pydantic import SecretStr
 
-from bot.agents.ports import Bridge, BridgeAddress, ContainerSpec, Gateway, Outbox, Runtime
+from bot.agents.container_ports import ContainerSpec, Runtime
+from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.posts import Post, PostKind, Priority
 from bot.errors import BridgeRefused, BridgeUnreachable, ChannelUnavailable, RepositoryError

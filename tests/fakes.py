@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bot.agents.container_ports import Container, ContainerSpec, Exit
 from bot.agents.file_ports import Files
-from bot.agents.ports import Access, Container, ContainerSpec, Exit
+from bot.agents.ports import Access
 from bot.domain.agent import RepoRef
 from bot.domain.offers import ModelOffer
 from bot.domain.outgoing import ROOT_KEY

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from bot.agents.container_ports import ContainerSpec
 from bot.agents.fleet import Fleet
 from bot.agents.keyring import Keyring
-from bot.agents.ports import ContainerSpec
 from bot.agents.service import AgentService, Origin, Reply
 from bot.agents.world import World
 from bot.config import Settings
@@ -19,7 +19,8 @@ from bot.domain.start_command import StartAgent
 from bot.redaction import Redactor
 from bot.slack.render.voice import SlackVoice
 from bot.store.engine import Engines, parse_url
-from bot.store.store import SqlStore, SqlTransaction
+from bot.store.store import SqlStore
+from bot.store.transaction import SqlTransaction
 from bot.vault import Vault
 from tests.fakes import FakeFiles, FakeGateway, FakeOutbox, FakeRuntime, Shown
 from tests.publishing_fakes import FakePulls, FakeWriter

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from bot.agents.boot import ContainerEnded, ContainerGone
-from bot.agents.ports import Exit, SavedState
+from bot.agents.container_ports import Exit
+from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.quoting import code, line
 from bot.errors import BridgeRefused, UserError

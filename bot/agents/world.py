@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from bot.agents.container_ports import Runtime
 from bot.agents.examination import Examination, nothing
 from bot.agents.file_ports import Files
-from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Runtime, Store, Voice
+from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Store, Voice
 from bot.config import Settings
 from bot.domain.agent import Agent
 from bot.redaction import Hide

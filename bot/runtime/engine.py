@@ -11,7 +11,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
-from bot.agents.ports import Container, ContainerSpec
+from bot.agents.container_ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.connection import answering, opened
 from bot.runtime.facts import inspected_container, is_running, running_container

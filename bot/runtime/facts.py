@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from bot.agents.ports import Container, Exit
+from bot.agents.container_ports import Container, Exit
 from bot.agents.sandbox import BRIDGE_FOLDER, BRIDGE_SOCKET
 from bot.runtime.spec import CONTAINER_PORT, LABEL_AGENT, LOOPBACK
 

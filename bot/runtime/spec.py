@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bot.agents.ports import ContainerSpec
+from bot.agents.container_ports import ContainerSpec
 from bot.agents.sandbox import BRIDGE_FOLDER, GATEWAY_FOLDER, SocketFolders
 from bridge.protocol import PORT
 

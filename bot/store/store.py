@@ -1,173 +1,35 @@
 """Agents, their events, and which messages are ours: the Store port on SQL."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Row, Select, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, case, or_, select
 
 from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.message import Message
-from bot.domain.posts import Post
 from bot.redaction import Hide
-from bot.store import outbox_rows, tables
-from bot.store.engine import Engines, create_private_folder, insert_new, parse_url
+from bot.store import tables
+from bot.store.engine import Engines, create_private_folder, parse_url
 from bot.store.inbox_rows import SqlInboxRows
-from bot.store.link import Link
-from bot.store.outbox_rows import SqlOutboxRows, hidden_post
+from bot.store.outbox_rows import SqlOutboxRows
 from bot.store.person_rows import SqlPersonRows
 from bot.store.retention import Retention
-from bot.store.rule_rows import RuleWrites, SqlRuleRows
+from bot.store.rule_rows import SqlRuleRows
 from bot.store.secret_rows import SqlSecretRows
 from bot.store.thread_rows import SqlThreadRows
+from bot.store.transaction import SqlTransaction
 from bot.store.upgrade import upgrade
-from bot.store.usage_rows import SqlUsageRows, UsageWrites
+from bot.store.usage_rows import SqlUsageRows
 from bot.store.values import (
     ALIVE_STATUSES,
     agent_of,
-    agent_values,
-    later,
     message_of,
-    message_values,
 )
 from bridge.protocol import AgentEvent, parse_event
-
-
-class SqlTransaction(UsageWrites, RuleWrites):
-    """One write transaction: the Transaction port. Posts pass through `hide` on their way in."""
-
-    def __init__(self, connection: Link, hide: Hide = str) -> None:
-        super().__init__(connection)
-        self._hide = hide
-        self.enqueued = False
-        # Somebody may have left a place, or the queue for one.
-        self.left_place = False
-        self.saved: list[Agent] = []
-
-    async def add_agent(self, agent: Agent) -> None:
-        """Store a new agent."""
-        await self._connection.execute(insert(tables.agent).values(agent_values(agent)))
-        self.saved.append(agent)
-
-    async def save_agent(self, agent: Agent) -> None:
-        """Store the agent's new state; raises LookupError when it was never added.
-
-        A thread that is known stays known: it is the sender who learns it, maybe after the caller
-        has read the agent.
-        """
-        values = agent_values(agent)
-        values["thread_ts"] = func.coalesce(agent.thread_ts, tables.agent.c.thread_ts)
-        values["read_ts"] = later(tables.agent.c.read_ts, agent.read_ts)
-        result = await self._connection.execute(
-            update(tables.agent).where(tables.agent.c.id == agent.id).values(values)
-        )
-        if result.rowcount != 1:
-            raise LookupError(f"agent {agent.id} is not stored")
-        self.left_place |= not agent.placed and not agent.waiting
-        self.saved.append(agent)
-
-    async def agent(self, agent_id: str) -> Agent | None:
-        """The agent as stored; it cannot change before the transaction ends."""
-        query = select(tables.agent).where(tables.agent.c.id == agent_id).with_for_update()
-        return agent_of((await self._connection.execute(query)).one_or_none())
-
-    async def add_events(self, agent_id: str, events: Sequence[AgentEvent]) -> None:
-        """Store the numbered events; one whose seq is stored already is left as it is."""
-        for event in events:
-            if event.seq > 0:
-                await insert_new(
-                    self._connection,
-                    tables.event,
-                    {
-                        "agent_id": agent_id,
-                        "seq": event.seq,
-                        "task_id": event.task_id,
-                        "body": event.model_dump_json(),
-                    },
-                )
-
-    async def claim_message(
-        self, team: str, channel: str, ts: str, client_msg_id: str | None = None
-    ) -> bool:
-        """Take a person's message for us; False when it is taken already (a twin, a retry)."""
-        return await insert_new(
-            self._connection,
-            tables.claim,
-            {
-                "team": team,
-                "channel": channel,
-                "ts": ts,
-                "client_msg_id": client_msg_id or None,
-                "claimed_at": time.time(),
-            },
-        )
-
-    async def note_read(self, agent_id: str, ts: str) -> None:
-        """The thread is read up to this message; it never goes back."""
-        await self._connection.execute(
-            update(tables.agent)
-            .where(tables.agent.c.id == agent_id)
-            .values(read_ts=later(tables.agent.c.read_ts, ts))
-        )
-
-    async def add_message(self, message: Message) -> None:
-        """Store a message that is still to be handed to the bridge; `order` is set here.
-
-        One that is stored already is left as it is.
-        """
-        row = tables.message.c
-        newest = select(func.max(row.order)).where(row.agent_id == message.agent_id)
-        last = (await self._connection.execute(newest)).scalar_one()
-        values = message_values(message) | {"order": (last or 0) + 1}
-        await insert_new(self._connection, tables.message, values)
-
-    async def message_delivered(self, agent_id: str, message_id: str) -> None:
-        """The bridge has it; it is not handed over again."""
-        row = tables.message.c
-        await self._connection.execute(
-            update(tables.message)
-            .where(row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
-            .values(delivered_at=time.time())
-        )
-
-    async def hand_over_again(self, agent_id: str, since: float) -> None:
-        """Let messages that were handed over after `since` be handed over once more."""
-        row = tables.message.c
-        await self._connection.execute(
-            update(tables.message)
-            .where(row.agent_id == agent_id, row.delivered_at > since)
-            .values(delivered_at=None)
-        )
-
-    async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
-        """Change a message that is not handed over yet, or drop it (None); False: too late."""
-        row = tables.message.c
-        waiting = (row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
-        if text is None:
-            result = await self._connection.execute(delete(tables.message).where(*waiting))
-        else:
-            result = await self._connection.execute(
-                update(tables.message).where(*waiting).values(text=text)
-            )
-        return result.rowcount == 1
-
-    async def save_state(self, agent_id: str, state: SavedState) -> None:
-        """Keep the newest state of the agent's container; it replaces the one before."""
-        await self._connection.execute(
-            delete(tables.saved).where(tables.saved.c.agent_id == agent_id)
-        )
-        values = {"agent_id": agent_id} | {f.name: getattr(state, f.name) for f in fields(state)}
-        await self._connection.execute(insert(tables.saved).values(values))
-
-    async def enqueue(self, agent_id: str, post: Post) -> None:
-        """Store what the thread should show; the sender is woken when this commits."""
-        shown = hidden_post(post, self._hide)
-        self.enqueued |= await outbox_rows.enqueue(self._connection, agent_id, shown)
 
 
 class SqlStore:
@@ -175,8 +37,8 @@ class SqlStore:
 
     `on_enqueued` is called after a commit that gave the sender something to do, `on_left` after
     one in which an agent may have left its place or the queue, `on_saved` for each agent that was
-    stored anew. All, and `hide`, may be set after
-    the store was opened, since others need the store first.
+    stored anew. All, and `hide`, may be set after the store was opened, since others need the
+    store first.
     """
 
     def __init__(self, engines: Engines, on_enqueued: Callable[[], None] | None = None) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.agents.ports import BridgeAddress, ContainerSpec
+from bot.agents.container_ports import ContainerSpec
+from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent, RepoRef
 from bot.errors import ChannelUnavailable, RepositoryError
 from bridge.protocol import WorkspaceRequest

@@ -10,7 +10,7 @@ from typing import Any
 import docker
 import pytest
 
-from bot.agents.ports import Container, ContainerSpec
+from bot.agents.container_ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.docker import DockerRuntime
 from tests.integration.runtime.conftest import BRIDGE_IMAGE

@@ -10,7 +10,8 @@ import docker
 import pytest
 from pydantic import SecretStr
 
-from bot.agents.ports import BridgeAddress, Container, ContainerSpec, Exit
+from bot.agents.container_ports import Container, ContainerSpec, Exit
+from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bot.errors import EngineError
 from bot.runtime import docker as runtime_module, engine as engine_module

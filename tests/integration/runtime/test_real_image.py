@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.ports import BridgeAddress, ContainerSpec
+from bot.agents.container_ports import ContainerSpec
+from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.domain.agent import RepoRef

@@ -10,7 +10,7 @@ import docker
 import pytest
 from aiohttp import web
 
-from bot.agents.ports import ContainerSpec, Exit
+from bot.agents.container_ports import ContainerSpec, Exit
 from bot.errors import EngineError
 from bot.runtime.docker import DockerRuntime
 from tests.integration.runtime.test_docker import in_container

@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.ports import BridgeAddress, Container, ContainerSpec
+from bot.agents.container_ports import Container, ContainerSpec
+from bot.agents.ports import BridgeAddress
 from bot.agents.sandbox import sealed_environment
 from bot.bridge_client import HttpBridge
 from bot.config import Settings

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.agents.ports import Container, Exit
+from bot.agents.container_ports import Container, Exit
 from bot.runtime.facts import (
     inspected_container,
     is_running,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.agents.ports import ContainerSpec
+from bot.agents.container_ports import ContainerSpec
 from bot.agents.sandbox import SocketFolders
 from bot.config import Settings
 from bot.errors import ConfigurationError
