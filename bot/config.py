@@ -143,6 +143,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{wrong[0][:100]} is neither owner/name nor owner/*")
         return value
 
+    @field_validator("command_allow")
+    @classmethod
+    def _programs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for scope, colon, program in (word.rpartition(":") for word in value):
+            if colon and not (REPOSITORY_PATTERN.fullmatch(scope) and program):
+                raise ValueError(
+                    f"{scope[:100]}:{program[:100]} is neither a program nor owner/name:program"
+                )
+        return value
+
     @field_validator("model_prices")
     @classmethod
     def _prices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -227,6 +237,12 @@ class Settings(BaseSettings):
             problems.append("OPENROUTER_API_KEY is missing (a local model takes any value)")
         if problems:
             raise ConfigurationError("; ".join(problems) + ". See the settings in README.md.")
+
+    def programs_of(self, repository: str) -> tuple[str, ...]:
+        """What agents of this repository (`owner/name`) may run beside the built-in list."""
+        wanted = {"", repository.lower(), repository.lower().partition("/")[0] + "/*"}
+        said = (word.rpartition(":") for word in self.command_allow)
+        return tuple(program for scope, _, program in said if scope.lower() in wanted)
 
     @property
     def has_slack(self) -> bool:

@@ -1,4 +1,4 @@
-"""The part of GitHub's REST API that pull requests need, over the playground's repositories."""
+"""The part of GitHub's REST API that the product needs, over the playground's repositories."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from playground.repositories import GitFailed
 
 PREFIX = "/api/v3"
 MAX_TITLE, MAX_BODY = 256, 65_536
+DEFAULT_PAGE = 30
 
 Json = dict[str, Any]
 
@@ -30,16 +31,21 @@ class Pull:
 
 
 class GitApi:
-    """Answers for one git server. `run` runs git in a repository, `allowed` judges its callers."""
+    """Answers for one git server.
+
+    `run` runs git in a repository, `allowed` judges its callers, `listed` names what one may see.
+    """
 
     def __init__(
         self,
         run: Callable[..., Any],
         allowed: Callable[[web.Request, str], web.Response | None],
+        listed: Callable[[web.Request], Sequence[str] | None],
         feed: Feed,
     ) -> None:
         self._run = run
         self._allowed = allowed
+        self._listed = listed
         self._feed = feed
         self.url = ""
         self.pulls: dict[str, list[Pull]] = {}
@@ -53,6 +59,8 @@ class GitApi:
         match request.path.removeprefix(PREFIX).strip("/").split("/"):
             case ["repos", owner, repo, *rest]:
                 name = f"{owner}/{repo}"
+            case ["user", "repos"]:
+                return self._list(request)
             case _:
                 return _error(404, "Not Found")
         if (refusal := self._allowed(request, name)) is not None:
@@ -63,6 +71,14 @@ class GitApi:
             status=answer.status,
         )  # fmt: skip
         return answer
+
+    def _list(self, request: web.Request) -> web.Response:
+        names = self._listed(request)
+        if names is None:
+            return _error(401, "Requires authentication")
+        size = int(request.query.get("per_page", DEFAULT_PAGE))
+        first = (int(request.query.get("page", 1)) - 1) * size
+        return web.json_response([{"full_name": name} for name in names[first : first + size]])
 
     async def _answer(self, request: web.Request, name: str, rest: Sequence[str]) -> web.Response:
         match request.method, rest:

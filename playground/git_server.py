@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -21,6 +22,7 @@ ROUTE = re.compile(
     r"/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?:\.git)?"
     r"/(info/refs|git-upload-pack|git-receive-pack)"
 )
+PULL = re.compile(r"/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/pull/([0-9]{1,9})")
 PIECE_BYTES = 64 * 1024
 MAX_HEADER_LINES = 64
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="playground"'}
@@ -43,7 +45,10 @@ class GitServer:
         self.root = root
         self.feed = feed
         self.url = ""
-        self.api = GitApi(self.git, self._refuse_api, feed)
+        self.page_url = ""  # where a person looks at a repository, if there is such a page
+        self.api = GitApi(self.git, self._refuse_api, self._visible, feed)
+        self._sending = asyncio.Event()
+        self._sending.set()
 
     async def add(self, name: str, files: dict[str, str]) -> Path:
         """Make a repository with one commit on main; returns the path of the bare one."""
@@ -57,9 +62,24 @@ class GitServer:
         out = await self.git(name, "for-each-ref", "--format=%(refname:short)", "refs/heads")
         return out.split()
 
+    def hold(self) -> None:
+        """Send nobody any objects until `release`, as a slow host does: who clones, waits."""
+        self._sending.clear()
+
+    def release(self) -> None:
+        """Send again, what waits first."""
+        self._sending.set()
+
+    def names(self) -> list[str]:
+        """The repositories, as owner/name."""
+        found = self.root.glob("*/*.git/HEAD")
+        return sorted(f"{p.parents[1].name}/{p.parent.name.removesuffix('.git')}" for p in found)
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path.startswith(f"{API_PREFIX}/"):
             return await self.api.handle(request)
+        if pull := PULL.fullmatch(request.path):
+            return self._show(*pull.groups())
         found = ROUTE.fullmatch(request.path)
         if found is None:
             return web.Response(status=404, text="Not found\n")
@@ -73,7 +93,18 @@ class GitServer:
             service=service,
             status=refusal.status if refusal else 200,
         )
+        if operation == "git-upload-pack":
+            await self._sending.wait()
         return refusal or await self._backend(request, name, operation)
+
+    def _show(self, name: str, number: str) -> web.Response:
+        """A person follows the link of a pull request: they are led to its branch on the page."""
+        pulls = self.api.pulls.get(name, [])
+        pull = next((one for one in pulls if str(one.number) == number), None)
+        if pull is None or not self.page_url:
+            return web.Response(status=404, text="Not found\n")
+        place = quote(f"git:{name}@{pull.head}", safe="")
+        return web.Response(status=302, headers={"Location": f"{self.page_url}#/-/{place}"})
 
     def _refuse(self, request: web.Request, name: str, *, pushing: bool) -> web.Response | None:
         """401 asks for a token; 404 hides what this token may not see."""
@@ -100,6 +131,12 @@ class GitServer:
         status = 404 if refusal.status == 401 and _token(request) is None else refusal.status  # noqa: PLR2004
         words = {401: "Bad credentials", 403: "Resource not accessible by personal access token"}
         return web.json_response({"message": words.get(status, "Not Found")}, status=status)
+
+    def _visible(self, request: web.Request) -> list[str] | None:
+        """The repositories that a token opens; None for one that nobody knows."""
+        token = _token(request)
+        allowed = {name: self._allowed(token, name) for name in self.names()}
+        return None if None in allowed.values() else [n for n, may in allowed.items() if may]
 
     def _allowed(self, token: str | None, name: str) -> bool | None:
         """Whether a token opens a repository; None when nobody knows the token."""

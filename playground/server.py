@@ -137,4 +137,5 @@ async def running(settings: PlaygroundSettings | None = None) -> AsyncIterator[P
         slack = await stack.enter_async_context(
             slack_running(settings.slack, feed, host, ports(settings.slack_port), add_page)
         )
+        git.page_url = f"{slack.grants.base_url}/"
         yield Playground(settings, feed, slack, model, git)

@@ -180,7 +180,7 @@ class Boot:
                 "OPENROUTER_BASE_URL": access.model_base_url,
                 "GIT_TOKEN": token,
                 "COMMAND_TIMEOUT_SECONDS": str(settings.command_timeout_seconds),
-                "COMMAND_ALLOW": ",".join(settings.command_allow),
+                "COMMAND_ALLOW": ",".join(settings.programs_of(str(agent.repo))),
                 "CLONE_TIMEOUT_SECONDS": str(settings.clone_timeout_seconds),
                 "FALLBACK_MODELS": ",".join(settings.agent_fallback_models),
                 "SUMMARY_MODEL": settings.agent_summary_model,

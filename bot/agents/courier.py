@@ -6,6 +6,7 @@ What people control a task by goes before what they say, since a full queue must
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bot.agents.errands import Errands
@@ -65,8 +66,7 @@ class Courier:
         is_there: Callable[[], Awaitable[bool]],
     ) -> bool:
         """Hand one over; False: it waits, and what has come meanwhile may go before it."""
-        current: Message | None = message
-        while current is not None:
+        while (current := await self._current(message)) is not None:
             try:
                 await self._send(address, current)
             except BridgeUnreachable as error:
@@ -86,10 +86,12 @@ class Courier:
             else:
                 return True
             await asyncio.sleep(RETRY_SECONDS)
-            # The person may have edited or deleted it meanwhile.
-            waiting = await self._world.store.undelivered(self._agent_id)
-            current = next((one for one in waiting if one.id == message.id), None)
         return True
+
+    async def _current(self, message: Message) -> Message | None:
+        """The message as it is now: the person may have edited it, or deleted it (None)."""
+        waiting = await self._world.store.undelivered(self._agent_id)
+        return next((one for one in waiting if one.id == message.id), None)
 
     async def _send(self, address: BridgeAddress, message: Message) -> None:
         agent = await self._world.store.agent(self._agent_id)
@@ -98,6 +100,7 @@ class Courier:
         if not message.begins_task:
             await self._errands.run(agent, address, message)
             return
+        stored = message
         asked = await self._approvals(agent)
         if message.files:
             message = await self._luggage.with_files(agent, address, message)
@@ -127,8 +130,22 @@ class Courier:
                     **asked,
                 ),
             )
-        async with self._world.store.transaction() as tx:
-            await tx.message_delivered(agent.id, message.id)
+        await self._delivered(address, stored)
+
+    async def _delivered(self, address: BridgeAddress, sent: Message) -> None:
+        """Note that the bridge has it; what the person changed while it was on its way follows."""
+        while True:
+            async with self._world.store.transaction() as tx:
+                current = await self._current(sent)
+                if current is not None and current.text == sent.text:
+                    await tx.message_delivered(self._agent_id, sent.id)
+                    return
+            text = None if current is None else current.text
+            with suppress(BridgeRefused):  # an older bridge, or it is too late
+                await self._world.bridge.revise(address, sent.id, text)
+            if current is None:
+                return
+            sent = current
 
     async def _approvals(self, agent: Agent) -> dict[str, Any]:
         """What is said only where a channel wants it: an older bridge does not know the word."""

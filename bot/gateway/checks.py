@@ -27,6 +27,10 @@ _NEW_RIGHTS = (
     "Make a token that may read and write these repositories (Contents, Pull requests) and put it "
     "into GITHUB_TOKEN."
 )
+_APP_RIGHTS = (
+    "Install the GitHub App on these repositories, with write access to Contents and Pull "
+    "requests; GITHUB_APP_ID and the private key must be those of that App."
+)
 
 
 class _Key(BaseModel):
@@ -101,6 +105,7 @@ async def git_access(
         return doubtful(
             "no GITHUB_TOKEN: only public repositories, and nothing is pushed", _NEW_RIGHTS
         )
+    rights = _APP_RIGHTS if apps else _NEW_RIGHTS
     said = "a GitHub App" if apps else await _account(session, settings)
     host = GitHost(session, settings.github_url, lambda repo: _token_of(apps, token, repo))
     for repo in repositories:
@@ -108,9 +113,9 @@ async def git_access(
             await RepositoryCheck(host).branch(repo, None)
         except RepositoryError as error:
             text = error.user_text.removesuffix(" Nothing was started.")
-            return broken(text, _NEW_RIGHTS)
+            return broken(text, rights)
         if not await _may_push(session, settings, await _token_of(apps, token, repo), repo):
-            return doubtful(f"{repo}: may be read, not pushed to", _NEW_RIGHTS)
+            return doubtful(f"{repo}: may be read, not pushed to", rights)
         said = said or "the token works"
     if not said:
         return doubtful(

@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from bot.domain.finding import Finding, FindingError, broken, doubtful, fine
 from bot.store.engine import parse_url, path_of
 from bot.store.owner import holder
+from bot.store.server_checks import on_server
 from bot.store.upgrade import MIGRATIONS
 
 MIB = 1_048_576
@@ -26,9 +27,10 @@ _ROOM = "Make room: `threadsmith prune`, `docker image prune`, old files."
 
 async def database(address: str, busy_seconds: float = BUSY_SECONDS) -> Finding:
     """Whether the database can be written to and is of this version."""
-    path = path_of(parse_url(address))
+    url = parse_url(address)
+    path = path_of(url)
     if path is None:
-        return doubtful("on a server; whether it takes writes is seen at the start", "`make run`.")
+        return await on_server(url)
     return await asyncio.to_thread(_written, path, busy_seconds)
 
 

@@ -189,9 +189,11 @@ class ScriptedModel:
                 request.transport.abort()
             else:
                 await response.write_eof()
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError) as error:
             # The reader went away, as it does when a task is interrupted.
             self.feed.record("model_reader_gone", generation=generation.id)
+            if isinstance(error, asyncio.CancelledError):
+                raise
         return response
 
     async def _pieces(self, generation: Generation, fault: str) -> AsyncIterator[bytes]:

@@ -1,7 +1,7 @@
 """Looking into the local git host: its repositories, branches, commits and diffs, as JSON."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from playground.git_server import GitServer
 from playground.repositories import GitFailed
@@ -29,8 +29,7 @@ class RepositoryView:
 
     def names(self) -> list[str]:
         """The repositories, as owner/name."""
-        found = self.git.root.glob("*/*.git/HEAD")
-        return sorted(f"{p.parents[1].name}/{p.parent.name.removesuffix('.git')}" for p in found)
+        return self.git.names()
 
     async def branches(self, name: str) -> list[Json]:
         """The branches, the newest first, each with its last commit."""
@@ -40,6 +39,10 @@ class RepositoryView:
         )  # fmt: skip
         keys = ("name", "commit", "at", "subject")
         return [dict(zip(keys, line.split(BETWEEN, 3), strict=True)) for line in out.splitlines()]
+
+    def pulls(self, name: str) -> list[Json]:
+        """The pull requests, the newest first."""
+        return [asdict(pull) for pull in reversed(self.git.api.pulls.get(name, []))]
 
     async def commits(self, name: str, branch: str) -> list[Json]:
         """The commits of a branch that main does not have; main's own for main itself."""

@@ -66,8 +66,9 @@ class Page:
         return web.json_response({"repositories": self._repositories.names()})
 
     async def _branches(self, request: web.Request) -> web.Response:
-        branches = await self._repositories.branches(_repository(request))
-        return web.json_response({"branches": branches})
+        name = _repository(request)
+        branches = await self._repositories.branches(name)
+        return web.json_response({"branches": branches, "pulls": self._repositories.pulls(name)})
 
     async def _commits(self, request: web.Request) -> web.Response:
         branch = request.query.get("branch", "main")

@@ -64,7 +64,7 @@ class Payloads:
     def app_mention(self, message: Message) -> Json:
         """The twin of a message that mentions the app."""
         shown = message_object(self._workspace, message)
-        for only_in_message in ("subtype", "files", "metadata"):
+        for only_in_message in ("subtype", "metadata"):
             shown.pop(only_in_message, None)
         event = shown | {
             "type": "app_mention",

@@ -13,6 +13,7 @@ pytestmark = [
 
 WORK_SECONDS = 60.0
 THREAD = "aside.thread"
+HOME = ".home"
 
 
 async def start(page: Page, demo: str) -> None:
@@ -44,8 +45,12 @@ async def test_a_failing_test_is_fixed_and_its_branch_can_be_read(page: Page, st
     await page.sees("all pass", THREAD, WORK_SECONDS)
     await page.sees("Task 1", THREAD)
     assert len(stage.bot.containers()) == 1
+    await page.click(f"{THREAD} button", "Open pull request")
+    await page.sees("Pull request #1", THREAD, WORK_SECONDS)
     await stop(page, stage)
     await open_branch(page)
+    await page.sees("Pull request #1: Fix the failing test", ".repository h2")
+    await page.sees("What the diff shows", ".repository")
     await page.sees("1 commit more than main", ".repository")
     await page.sees("item.due < today", ".repository .diff")
 
@@ -67,3 +72,36 @@ async def test_a_budget_ends_the_task_and_a_press_adds_to_it(page: Page, stage: 
     await page.click(f"{THREAD} button", "+$1")
     await page.sees("of $1.05", THREAD, WORK_SECONDS)
     await stop(page, stage)
+
+
+async def test_the_home_of_the_bot_shows_an_agent_stops_it_and_keeps_ones_defaults(
+    page: Page, stage: Stage
+) -> None:
+    await page.click("nav button", "Threadsmith")
+    await page.click("button[role=tab]", "Home")
+    await page.sees("You have no agent that runs.", HOME)
+    await stage.person().slash("/agent", "demo/todo a long task, seen from home")
+    thread = (await stage.root("seen from home"))["ts"]
+    await stage.said("▶ *Working*", thread)
+    await page.sees("1 agent of yours runs", HOME, WORK_SECONDS)
+    await page.sees("a long task, seen from home", HOME)
+
+    # One's own defaults, by the form; the next task needs no repository.
+    await page.click(f"{HOME} button", "Change")
+    await page.sees("Your defaults", "dialog[open]")
+    await page.click("dialog input[type=text]")
+    await page.type("no repository")
+    await page.click("dialog button", "Save")
+    await page.sees("owner/name", "dialog .field-error")
+    await page.press("Backspace", times=20)
+    await page.type("demo/todo")
+    await page.click("dialog button", "Save")
+    await page.lacks("dialog[open]")
+    await page.sees("demo/todo", HOME)
+
+    await page.click(f"{HOME} button", "Stop")
+    await stage.said("Stopped by <@U00000ANA>", thread)
+    await page.sees("You have no agent that runs.", HOME, WORK_SECONDS)
+    await page.sees("Ended", HOME)
+    await stage.no_containers()
+    await stage.person().slash("/agent", "me repo none")

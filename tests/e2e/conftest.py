@@ -4,10 +4,12 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from playground.model.server import ModelRequest
+from playground.model.stories import Story
 from playground.server import Playground, PlaygroundSettings, running
 from playground.slack.person import Person
 
@@ -177,6 +181,53 @@ class Stage:
             shown = "\n".join(message["text"] for message in ana.thread(channel, thread))
             logged = "\n".join(str(line) for line in self.bot.log[-15:])
             pytest.fail(f"{contains!r} was never said. The thread:\n{shown}\nThe log:\n{logged}")
+
+    def script(self, task: str, story: Story) -> None:
+        """Let the model follow a story in the threads whose first task is this one."""
+        matches = lambda conversation: task in conversation.tasks[0].text  # noqa: E731
+        self.playground.model.stories.add(task, story, matches)
+
+    async def started(self, where: str, task: str, channel: str = "dev", who: str = "ana") -> str:
+        """Start an agent by the command; the thread that it lives in."""
+        assert (await self.person(who).slash("/agent", f"{where} {task}", channel)).ok
+        return str((await self.root(task, channel, who))["ts"])
+
+    async def stopped(self, thread: str, channel: str = "dev") -> None:
+        """End the agent of a thread by the word."""
+        await self.person().say("stop", channel, thread)
+        await self.said("Stopped by", thread, channel)
+        await self.no_containers()
+
+    async def heard(self, contains: str, after: int = 0, seconds: float = 20.0) -> ModelRequest:
+        """Wait until the model was asked with these words in any of the messages."""
+
+        def look() -> ModelRequest | None:
+            asked = self.playground.model.requests[after:]
+            return next((one for one in asked if contains in json.dumps(one.messages)), None)
+
+        return await self.playground.feed.until(look, seconds)
+
+    def marks(self, thread: str, ts: str, channel: str = "dev") -> set[str]:
+        """The reactions on a message of a thread."""
+        shown = self.person().thread(channel, thread)
+        [message] = [one for one in shown if one["ts"] == ts]
+        return {reaction["name"] for reaction in message.get("reactions", [])}
+
+    async def marked(self, thread: str, ts: str, name: str, channel: str = "dev") -> None:
+        """Wait for a reaction on a message."""
+        await self.playground.feed.until(lambda: name in self.marks(thread, ts, channel), 20)
+
+    async def settled(self, seconds: float = 10.0) -> None:
+        """Wait until everything that people did has had its effect."""
+        await self.playground.slack.courier.idle()
+        async with asyncio.timeout(seconds):
+            while self.stored("SELECT 1 FROM inbox WHERE done_at IS NULL"):
+                await asyncio.sleep(0.05)  # another process's database tells nobody
+
+    def stored(self, query: str) -> list[tuple[Any, ...]]:
+        """What the bot's database holds."""
+        with closing(sqlite3.connect(self.bot.data_dir / "threadsmith.db")) as connection:
+            return connection.execute(query).fetchall()
 
     async def no_containers(self, seconds: float = 15.0) -> None:
         """Wait until the engine has no container of this bot."""

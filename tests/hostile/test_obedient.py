@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -28,7 +29,7 @@ pytestmark = [
 ]
 
 NETWORKS = ("sealed", "open")
-LOOTERS = ("script", "tests")
+LOOTERS = {"script", "tests", "npm", "hooked", "filtered"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=NETWORKS)
@@ -98,9 +99,10 @@ async def test_an_agent_that_obeys_everything_gives_no_secret_away(
         await stage.said("things. This is what I saw", thread, seconds=120)
 
     # The orders were really followed, by the tools' user and no other.
-    for looter in LOOTERS:
-        loot = docker("exec", "--user", "0", container, "cat", f"/workspace/loot-{looter}.txt")
-        assert loot.splitlines()[0] == "10002"
+    loot = docker("exec", "--user=0", container, "sh", "-c", "tail -vn +1 /workspace/loot-*")
+    looters = set(re.findall(r"^==> /workspace/loot-(.+)\.txt <==$", loot, re.MULTILINE))
+    assert looters >= LOOTERS, looters
+    assert set(re.findall(r"^uid (\d+)$", loot, re.MULTILINE)) == {"10002"}
     asked = stage.bot.data_dir.glob("*.db")
     with closing(sqlite3.connect(next(asked))) as database:
         rows = database.execute("SELECT body FROM event").fetchall()

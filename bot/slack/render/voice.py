@@ -100,7 +100,8 @@ class SlackVoice:
         by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
-        if told_whom := starter(agent, agent.task_number):
+        told_whom = starter(agent, agent.task_number)
+        if told_whom and actor != agent.started_by:
             tail += f" · {told_whom}"
         said = f"{head} {_kept(agent, saved)}"
         if saved.pushed:

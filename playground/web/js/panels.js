@@ -124,7 +124,7 @@ export function refreshRepository(node) {
 }
 
 async function branchesPage(name) {
-  const { branches } = await get(`/playground/git/${name}`);
+  const { branches, pulls } = await get(`/playground/git/${name}`);
   return [
     h("h1", {}, name),
     h("p", { class: "quiet" }, "A bare repository of the local git host. Agents clone it, and push branches of their own to it."),
@@ -132,15 +132,28 @@ async function branchesPage(name) {
       h("button", { type: "button", class: "branch", onclick: () => go({ place: `git:${name}@${branch.name}` }) },
         icon("branch"), h("strong", {}, branch.name), h("span", { class: "quiet" }, branch.subject),
         h("time", { class: "quiet" }, `${dateOf(branch.at)} ${timeOf(branch.at)}`))))),
+    pulls.length ? [h("h2", {}, "Pull requests"), h("ul", { class: "branches" }, pulls.map((pull) => h("li", {},
+      h("button", { type: "button", class: "branch pull", onclick: () => go({ place: `git:${name}@${pull.head}` }) },
+        h("strong", {}, `#${pull.number} ${pull.title}`), h("span", { class: "quiet" }, `${stateOf(pull)} · ${pull.head} into ${pull.base}`)))))] : null,
   ];
 }
 
+const stateOf = (pull) => (pull.merged ? "merged" : pull.state);
+
 async function branchPage(name, branch) {
   const query = `?branch=${encodeURIComponent(branch)}`;
-  const [{ commits }, diff] = await Promise.all([get(`/playground/git/${name}/commits${query}`), get(`/playground/git/${name}/diff${query}`)]);
+  const [{ commits }, diff, { pulls }] = await Promise.all([
+    get(`/playground/git/${name}/commits${query}`), get(`/playground/git/${name}/diff${query}`), get(`/playground/git/${name}`),
+  ]);
+  const pull = pulls.find((one) => one.head === branch);
   return [
     h("button", { type: "button", class: "link-button", onclick: () => go({ place: `git:${name}` }) }, `← ${name}`),
     h("h1", {}, branch),
+    pull ? [
+      h("h2", {}, `Pull request #${pull.number}: ${pull.title}`),
+      h("p", { class: "quiet" }, `${stateOf(pull)}, into ${pull.base}`),
+      h("pre", { class: "code pull-body", tabIndex: 0 }, pull.body),
+    ] : null,
     h("h2", {}, branch === "main" ? count(commits.length, "commit") : `${count(commits.length, "commit")} more than main`),
     h("ul", { class: "commits" }, commits.map((commit) => h("li", {}, h("code", {}, commit.commit.slice(0, 8)), h("span", {}, commit.subject), h("span", { class: "quiet" }, commit.author)))),
     branch === "main" ? null : [

@@ -57,6 +57,30 @@ async def test_replies_are_handed_over_in_the_order_of_arrival(stage: Stage) -> 
     assert asked == [f"5.{number}" for number in range(1, 21)]
 
 
+async def test_what_is_taken_back_or_edited_on_its_way_reaches_no_task(stage: Stage) -> None:
+    agent = await stage.working()
+    gate = stage.bridge.gates["chat"] = asyncio.Event()
+    await stage.reply(agent, "5.1", "and the changelog", mode=ChatMode.QUEUE)
+    await stage.asked("chat")  # it is on its way; the others wait behind it
+    await stage.reply(agent, "5.2", "forget this one", mode=ChatMode.QUEUE)
+    await stage.reply(agent, "5.3", "forget this one, too", mode=ChatMode.QUEUE)
+    stored = await stage.store.agent(agent.id)
+    assert stored
+    assert stored.thread_ts
+    thread = ThreadRef("T1", "C1", stored.thread_ts)
+    revise = stage.service.revision.revise
+    assert await revise(thread, "5.1", "and the readme")
+    assert await revise(thread, "5.2", None)
+    already = len(stage.bridge.bodies("revise"))
+    gate.set()
+    await stage.asked("chat", 2)
+    assert await revise(thread, "5.3", None)
+    await stage.asked("revise", already + 2)
+    assert stage.bridge.bodies("revise")[already] == ("5.1", "and the readme")
+    sent = [request.text for request in stage.bridge.bodies("chat")]
+    assert sent == ["and the changelog", "forget this one, too"]
+
+
 async def test_replies_during_the_boot_wait_and_follow_the_first_task(stage: Stage) -> None:
     gate = stage.bridge.gates["workspace"] = asyncio.Event()
     agent = await stage.service.start(COMMAND, ORIGIN)

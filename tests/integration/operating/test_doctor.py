@@ -16,6 +16,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bot.agents.examination import examine
 from bot.config import Settings
@@ -335,6 +337,50 @@ async def test_what_the_git_hosts_api_says_about_a_token(find: Find) -> None:
     ):
         async with serving(answers) as url:
             says(await find("git", (), repo, github_api_url=url), verdict, found)
+
+
+async def test_a_github_app_that_works_is_not_installed_or_is_refused(
+    find: Find, playground: Playground, tmp_path: Path
+) -> None:
+    repo = [RepoRef("demo", "private")]
+    app = {"github_token": "", "github_app_id": "42", "github_app_private_key": app_key()}
+    where, mint = "/repos/demo/private/installation", "/app/installations/7/access_tokens"
+    expires = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    minted = {"token": playground.git_token, "expires_at": expires}
+    good: dict[str, Any] = {where: {"id": 7}, mint: minted}
+    reading = {"permissions": {"pull": True, "push": False}}
+    for changed, verdict, found, next_step in (
+        ({}, Verdict.OK, "a GitHub App; reaches demo/private", ""),
+        ({where: 404}, Verdict.FAIL, "not installed for `demo/private`", "Install the GitHub App"),
+        ({where: 401}, Verdict.FAIL, "refused the GitHub App", "GITHUB_APP_ID"),
+        ({mint: 422}, Verdict.FAIL, "may not write to `demo/private`", "Contents"),
+        ({"/repos/demo/private": reading}, Verdict.WARN, "not pushed to", "Install the GitHub App"),
+    ):
+        async with serving(good | changed) as url:
+            says(await find("git", (), repo, github_api_url=url, **app), verdict, found, next_step)
+    away = await find("git", (), repo, github_api_url=NOBODY, **app)
+    says(away, Verdict.FAIL, "does not answer")
+    half = await find("git", (), repo, **(app | {"github_app_private_key": ""}))
+    says(half, Verdict.FAIL, "GITHUB_APP_PRIVATE_KEY_FILE")
+    file = tmp_path / "key.pem"
+    file.write_text("canary, and no key")
+    app |= {"github_app_private_key": "", "github_app_private_key_file": str(file)}
+    wrong = await find("git", (), repo, **app)
+    says(wrong, Verdict.FAIL, "GITHUB_APP_PRIVATE_KEY_FILE")
+    assert "canary" not in wrong.found
+
+
+def app_key() -> str:
+    key = rsa.generate_private_key(65_537, 2_048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+async def test_a_postgres_without_its_driver(find: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)  # as where it is not installed
+    address = "postgresql://bot:canary@127.0.0.1:9/threadsmith"
+    finding = await find("database", database_url=address)
+    says(finding, Verdict.FAIL, "DATABASE_URL needs the Python package asyncpg", "pip install")
+    assert "canary" not in finding.found
 
 
 async def test_one_that_hangs_and_one_with_a_bug_stop_no_other() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from playground.git_api import Pull
 from playground.repositories import GitFailed, git
 from playground.server import Playground
 
@@ -108,3 +109,37 @@ async def test_a_compressed_body_reaches_git_as_it_came(
     async with session.post(url, data=gzip.compress(want), headers=headers) as response:
         assert response.status == 200
         assert b"PACK" in await response.read()
+
+
+async def test_the_link_of_a_pull_request_leads_to_its_branch_on_the_page(
+    playground: Playground,
+) -> None:
+    playground.git.api.pulls["demo/todo"] = [Pull(1, "Fix it", "", "agent/k3f9ab-fix", "main")]
+    async with aiohttp.ClientSession() as session:
+        url = playground.git.api.page_of("demo/todo", 1)
+        async with session.get(url, allow_redirects=False) as answer:
+            assert answer.status == 302
+            place = "git%3Ademo%2Ftodo%40agent%2Fk3f9ab-fix"
+            assert answer.headers["Location"] == f"{playground.page_url}#/-/{place}"
+        async with session.get(f"{url}0") as answer:
+            assert answer.status == 404
+        async with session.get(f"{playground.page_url}playground/git/demo/todo") as answer:
+            [shown] = (await answer.json())["pulls"]
+    assert (shown["number"], shown["state"], shown["merged"]) == (1, "open", False)
+
+
+async def test_a_token_lists_what_it_opens(playground: Playground) -> None:
+    url = f"{playground.git_url}/api/v3/user/repos"
+    async with aiohttp.ClientSession() as session:
+        for token, status, names in (
+            (playground.git_token, 200, ["demo/private", "demo/todo"]),
+            ("canary-of-nobody", 401, None),
+        ):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with session.get(url, headers=headers) as answer:
+                assert answer.status == status
+                told = await answer.json()
+            assert names is None or [one["full_name"] for one in told] == names
+        headers = {"Authorization": f"Bearer {playground.git_token}"}
+        async with session.get(f"{url}?per_page=1&page=2", headers=headers) as answer:
+            assert [one["full_name"] for one in await answer.json()] == ["demo/todo"]

@@ -52,6 +52,21 @@ async def test_from_a_sealed_container_nothing_is_reached(
     assert await sealed.reaches(first, "127.0.0.1", 3001) == "ECONNREFUSED"
 
 
+async def test_inside_a_sealed_container_two_ports_are_open(sealed: Bench) -> None:
+    container, _ = await sealed.agent("k3f9ab")
+    scan = (
+        "import socket\n"
+        "found = []\n"
+        "for port in range(1, 65536):\n"
+        "    with socket.socket() as one:\n"
+        "        if not one.connect_ex(('127.0.0.1', port)) and one.getsockname()[1] != port:\n"
+        "            found.append(port)\n"
+        "print(found)\n"
+    )
+    _, said = await sealed.run(container, "python3", "-c", scan)
+    assert said.strip() == "[3002, 3003]"  # the ways to the gateway and to the egress proxy
+
+
 async def test_a_sealed_container_works_all_the_same(sealed: Bench) -> None:
     container, address = await sealed.agent("k3f9ab")
     assert str(container.endpoint).startswith("unix:/")

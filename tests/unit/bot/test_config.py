@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from bot.config import Settings
 from bot.errors import ConfigurationError
@@ -126,6 +126,17 @@ def test_addresses_are_brought_into_one_form() -> None:
 def test_the_allowed_commands_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMMAND_ALLOW", "cargo,,go")
     assert Settings.read().command_allow == ("cargo", "go")
+
+
+def test_programs_are_for_all_repositories_or_for_those_that_are_named() -> None:
+    allow = ("cargo", "Acme/api:terraform", "acme/*:helm", "other/x:kubectl")
+    settings = Settings(_env_file=None, command_allow=allow)
+    assert settings.programs_of("acme/API") == ("cargo", "terraform", "helm")
+    assert settings.programs_of("acme/web") == ("cargo", "helm")
+    assert settings.programs_of("other/y") == ("cargo",)
+    for wrong in ("acme:helm", "acme/api:", ":helm", "a b/c:d"):
+        with pytest.raises(ValidationError, match="neither a program"):
+            Settings(_env_file=None, command_allow=(wrong,))
 
 
 def test_the_database_lies_in_the_data_directory_unless_one_is_named() -> None:

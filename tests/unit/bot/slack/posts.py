@@ -57,6 +57,7 @@ def posts(words: Words) -> Mapping[str, Post]:
         "trouble": VOICE.trouble(agent, "failed", "The image is missing. Run `make image`."),
         "stopped_unread": VOICE.stopped(agent, "UBEN", 41, Saved(None, b"")),
         "stopped_unread_with_a_patch": VOICE.stopped(agent, "UBEN", 41, Saved(None, PATCH)),
+        "stopped_by_its_starter": VOICE.stopped(agent, "UANA", 41, Saved(None, b"")),
         "stopped_unchanged": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 0), b"")),
         "stopped": VOICE.stopped(agent, "UBEN", 3_661, Saved(_diff(words, 1), PATCH)),
         "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 1), PATCH, True)),

@@ -1,0 +1,119 @@
+"""An agent asks people, and waits: over the death of the bot, for a click, a reply, or a leave."""
+
+import signal
+
+import pytest
+
+from playground.model.conversation import Call, Conversation, Turn
+from playground.model.stories import Story
+from tests.e2e.conftest import Stage
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+QUESTION = {"question": "In which order?", "options": ["oldest first", "newest first"]}
+
+
+def asking(conversation: Conversation) -> Turn:
+    """Ask, then say what was answered."""
+    task = conversation.task
+    if not task.turns:
+        return Turn("", (Call("ask_user", QUESTION),))
+    return Turn(f"I was told: {task.results[-1].text} {task.steering}")
+
+
+def trying(*commands: list[str]) -> Story:
+    """A story that tries commands one after the other, and says how each of them went."""
+
+    def story(conversation: Conversation) -> Turn:
+        if conversation.turn < len(commands):
+            call = Call("run_command", {"command": commands[conversation.turn]})
+            return Turn("", (call,))
+        said = [result.text.replace("\n", " ")[:200] for result in conversation.task.results]
+        return Turn("Tried:\n\n" + "\n".join(f"- {one}" for one in said))
+
+    return story
+
+
+@pytest.mark.parametrize("how", ["click", "reply"])
+async def test_a_question_outlives_the_bot_and_is_answered(
+    stage: Stage, leftovers: None, how: str
+) -> None:
+    ben = stage.person("ben")
+    stage.script(task := f"sort it, and take a {how}", asking)
+    thread = await stage.started("demo/todo", task)
+    asked = await stage.said("❓ *In which order?*", thread, "dev")
+    await stage.said("Waiting for an answer", thread, "dev")
+    [container] = stage.bot.containers()
+    await stage.bot.end(signal.SIGKILL)
+    await stage.bot.start()
+    assert stage.bot.containers() == [container]
+    if how == "click":
+        assert (await ben.click("agent_answer_1", "dev", asked["ts"])).ok
+        await stage.said("I was told: The person answered:\nnewest first", thread, "dev")
+        shown = "*newest first* — <@U00000BEN>"
+    else:
+        await ben.say("alphabetically, please", "dev", thread)
+        await stage.said("which follows. ['alphabetically, please", thread, "dev")
+        shown = "*Answered by a message* — <@U00000BEN>"
+    await stage.said("✓ *Task 1*", thread, "dev")
+    closed = await stage.said(shown, thread, "dev")
+    assert closed["ts"] == asked["ts"]
+    assert "agent_answer" not in str(closed["blocks"])
+    said = [m for m in ben.thread("dev", thread) if m["text"].startswith("❓")]
+    assert len(said) == 1
+    await stage.stopped(thread)
+
+
+async def test_a_command_that_is_not_on_the_list_needs_leave_for_exactly_itself(
+    stage: Stage, leftovers: None
+) -> None:
+    ana, ben = stage.person("ana"), stage.person("ben")
+    commands = (["id", "-u"], ["id", "-u"], ["id", "-u"], ["id", "-un"])
+    stage.script("find out who you are", trying(*commands))
+    await ana.slash("/agent", "set approvals ask", "dev")
+    await ana.wait_for_ephemeral("approv")
+    await ana.slash("/agent", "set approve owner", "dev")
+    await stage.settled()
+    thread = await stage.started("demo/todo", "find out who you are")
+
+    async def asked(command: str, after: str) -> str:
+        said = await stage.said(f"```\n{command}\n```", thread, "dev", after=after)
+        return str(said["ts"])
+
+    # Who may not approve is refused in private, and nothing runs.
+    first = await asked("id -u", "")
+    await ben.click("agent_leave_once", "dev", first)
+    refused = await ben.wait_for_ephemeral("may approve")
+    assert "<@U00000ANA>" in refused.text
+    assert len(stage.playground.model.requests[-1].conversation.task.results) == 0
+
+    # Once is once; then for this agent; and a changed command is asked about anew.
+    await ana.click("agent_leave_once", "dev", first)
+    second = await asked("id -u", first)
+    assert "10002" in stage.playground.model.requests[-1].conversation.task.results[0].text
+    await ana.click("agent_leave_agent", "dev", second)
+    third = await asked("id -un", second)
+    results = stage.playground.model.requests[-1].conversation.task.results
+    assert ["10002" in result.text for result in results] == [True, True, True]
+    await ana.click("agent_leave_refuse", "dev", third)
+    await stage.said("A person refused this command", thread, "dev")
+    for ts, words in (
+        (first, "*Approved once* — <@U00000ANA>"),
+        (second, "*Approved for this agent* — <@U00000ANA>"),
+        (third, "*Refused* — <@U00000ANA>"),
+    ):
+        assert (await stage.said(words, thread, "dev"))["ts"] == ts
+    noted = stage.stored(
+        "SELECT actor, outcome FROM audit WHERE action = 'agent.approve' AND outcome <> 'allowed'"
+    )
+    assert [(who, what.partition(":")[0]) for who, what in noted] == [
+        ("U00000BEN", "refused"),
+        ("U00000ANA", "approved once"),
+        ("U00000ANA", "approved for the agent"),
+        ("U00000ANA", "refused"),
+    ]
+    await stage.stopped(thread)

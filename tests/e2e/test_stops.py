@@ -1,0 +1,216 @@
+"""A stop in each phase of an agent's life: one line says by whom, and nothing is left of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from playground.model.conversation import Call, Turn
+from playground.model.stories import sequence
+from playground.server import PlaygroundSettings, running
+from playground.slack.faults import FaultKind
+from tests.e2e.conftest import Bot, Stage, environment_of
+from tests.e2e.patience import Patient
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+]
+
+ENGINE = "/var/run/docker.sock"
+CREATE = b"/containers/create?"
+
+
+class SlowEngine:
+    """The engine behind a socket that keeps the answer to the making of a container back."""
+
+    def __init__(self) -> None:
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.asked = asyncio.Event()
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """End every connection."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward one connection, both ways, until either end closes."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        far_reader, far_writer = await asyncio.open_unix_connection(ENGINE)
+        making = asyncio.Event()
+
+        async def up() -> None:
+            while piece := await reader.read(65_536):
+                if CREATE in piece.partition(b"\r\n")[0]:
+                    making.set()
+                    self.asked.set()
+                far_writer.write(piece)
+                await far_writer.drain()
+            far_writer.write_eof()
+
+        async def down() -> None:
+            while piece := await far_reader.read(65_536):
+                if making.is_set():
+                    await self.answers.wait()
+                writer.write(piece)
+                await writer.drain()
+            writer.close()
+
+        try:
+            with suppress(OSError, ExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(up())
+                    group.create_task(down())
+        finally:
+            for one in (writer, far_writer):
+                one.transport.abort()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine_between(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SlowEngine]:
+    """An engine that can be slow, at `engine_between.path`."""
+    slow = SlowEngine()
+    path = tmp_path_factory.mktemp("engine") / "e.sock"
+    server = await asyncio.start_unix_server(slow.serve, str(path))
+    slow.path = path  # type: ignore[attr-defined]
+    yield slow
+    slow.answers.set()
+    server.close()
+    await slow.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(
+    engine: None, engine_between: SlowEngine, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """A bot whose engine can be slow, and which looks for leftovers every second."""
+    async with running(PlaygroundSettings()) as playground:
+        data_dir: Path = tmp_path_factory.mktemp("data")
+        environment = environment_of(playground, data_dir) | {
+            "DOCKER_HOST": f"unix://{engine_between.path}",  # type: ignore[attr-defined]
+            "RECONCILE_SECONDS": "1",
+        }
+        bot = Bot(environment, data_dir)
+        await bot.start()
+        try:
+            yield Stage(playground, bot)
+        finally:
+            await bot.end()
+            bot.clean_up()
+
+
+async def over(stage: Stage, thread: str, by: str) -> str:
+    """Wait for the end of an agent, and look that nothing of it is left; what was said."""
+    said = await stage.said(f"Stopped by <@{by}>", thread, "dev", seconds=15)
+    await stage.no_containers()
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(stage.bot.volumes):
+            await asyncio.sleep(0.1)  # as for containers
+    await stage.settled()
+    shown = [m for m in stage.person().thread("dev", thread) if "Stopped by" in m["text"]]
+    assert len(shown) == 1
+    agent = f"SELECT id FROM agent WHERE thread_ts = '{thread}'"
+    assert stage.stored(f"SELECT status, placed FROM agent WHERE id = ({agent})") == [
+        ("stopped", 0)
+    ]
+    await stage.playground.feed.until(lambda: not _is_at_work(stage, thread), 20)
+    # The other agents do not suffer from it: there are none, and none is thought to be there.
+    await stage.person().slash("/agent", "list", "dev")
+    await stage.person().wait_for_ephemeral("No agent")
+    return str(said["text"])
+
+
+def _is_at_work(stage: Stage, thread: str) -> bool:
+    """Whether any message of the thread shows work that goes on."""
+    texts = [message["text"] for message in stage.person().thread("dev", thread)]
+    words = ("*Working*", "*Starting*", "*Waiting")
+    return any(word in text for text in texts for word in words)
+
+
+async def test_while_its_container_is_made(
+    stage: Stage, engine_between: SlowEngine, leftovers: None
+) -> None:
+    engine_between.asked.clear()
+    engine_between.answers.clear()
+    try:
+        thread = await stage.started("demo/todo", "stop me while I boot")
+        async with asyncio.timeout(10):
+            await engine_between.asked.wait()
+        await stage.said("… container", thread, "dev")
+        await stage.person("ben").say("stop", "dev", thread)
+        await stage.playground.slack.courier.idle()  # the word is taken before the engine answers
+    finally:
+        engine_between.answers.set()
+    assert "It had not begun" in await over(stage, thread, "U00000BEN")
+
+
+async def test_while_it_clones(stage: Stage, leftovers: None) -> None:
+    git = stage.playground.git
+    thread = await stage.started("demo/todo", "stop me while I clone")
+    git.hold()  # its container starts first, which takes longer than this
+    try:
+        card = await stage.said("… clone", thread, "dev")
+        await stage.person("ben").react("dev", card["ts"], "octagonal_sign")
+        assert "It had not begun" in await over(stage, thread, "U00000BEN")
+    finally:
+        git.release()
+
+
+async def test_while_the_model_speaks(stage: Stage, leftovers: None) -> None:
+    model, feed = stage.playground.model, stage.playground.feed
+    story = sequence(Turn("word " * 500))
+    stage.script("stop me while I speak", story)
+    thread = await stage.started("demo/todo", "stop me while I speak")
+    model.fail_next("keepalive")
+    hanging = await feed.until(
+        lambda: [e for e in feed.entries("model_request") if e.data["fault"] == "keepalive"], 20
+    )
+    assert hanging
+    card = await stage.said("▶ *Working*", thread, "dev")
+    assert (await stage.person("ben").click("agent_stop", "dev", card["ts"])).ok
+    assert "No file was changed" in await over(stage, thread, "U00000BEN")
+    # Nobody pays for words that nobody reads.
+    await feed.until(lambda: feed.entries("model_reader_gone"), 10)
+
+
+async def test_while_a_tool_runs(stage: Stage, leftovers: None) -> None:
+    sleep = "open('a.txt', 'w').write('a'); import time; time.sleep(60)"
+    story = sequence(Turn("", (Call("run_command", {"command": ["python3", "-c", sleep]}),)))
+    stage.script("stop me while I run", story)
+    thread = await stage.started("demo/todo", "stop me while I run")
+    card = await stage.said("⋯ run_command", thread, "dev")
+    [agent] = stage.stored(f"SELECT id FROM agent WHERE thread_ts = '{thread}'")
+    assert (await stage.person("ben").shortcut("stop_agent", "dev", card["ts"])).ok
+    assert "1 file, +1" in await over(stage, thread, "U00000BEN")
+    files = await stage.playground.feed.until(
+        lambda: [m for m in stage.person().thread("dev", thread) if m.get("files")], 20
+    )
+    assert f"{agent[0]}.patch" in str(files)
+
+
+async def test_while_slack_keeps_the_answer_back(stage: Stage, leftovers: None) -> None:
+    story = Patient()
+    stage.script("stop me before I answer", story)
+    thread = await stage.started("demo/todo", "stop me before I answer")
+    await stage.said("run_command", thread, "dev")
+    stage.playground.slack.faults.fail("chat.postMessage", FaultKind.RATE_LIMITED, seconds=4)
+    story.let_go()
+    async with asyncio.timeout(20):
+        while stage.stored(f"SELECT status FROM agent WHERE thread_ts = '{thread}'") != [("idle",)]:
+            await asyncio.sleep(0.05)  # another process's database tells nobody
+    await stage.person("ben").react("dev", thread, "octagonal_sign")
+    await over(stage, thread, "U00000BEN")
+    texts = [m["text"] for m in stage.person().thread("dev", thread)]
+    [answer] = [n for n, text in enumerate(texts) if text.startswith("Ended:")]
+    [stopped] = [n for n, text in enumerate(texts) if "Stopped by" in text]
+    assert answer < stopped  # nothing is lost, and it is told in order
