@@ -50,11 +50,12 @@ async def test_replies_steer_wait_interrupt_are_taken_back_or_are_not_for_it(
     await ben.say("!use the old API", "dev", thread)
     await stage.said("*Task 1* interrupted", thread, "dev")
     asked = await stage.heard("use the old API")
-    assert "use the old API" in asked.conversation.task.text
+    assert "use the old API" in str(asked.messages[-1]["content"])
     story.let_go()
     before = ""
     for text in ("use the old API", "then update the docs", "and the readme"):
-        before = (await stage.said(f'Ended: ["{text}', thread, "dev", after=before))["ts"]
+        # The scripted model cannot tell a task that was ended between two calls: the last words.
+        before = (await stage.said(f'{text}"]', thread, "dev", after=before))["ts"]
     await stage.said("*Task 4*", thread, "dev")
     await stage.settled()
     everything = str(stage.playground.model.requests[-1].messages)

@@ -114,7 +114,7 @@ async def scenario(stage: Stage, engine: Engine, number: int) -> None:
     answer = await stage.said("The checkout now", idle, "dev", seconds=60)
     assert "M todo/items.py" in answer["blocks"][0]["text"]
     await ana.say("what did you change?", "dev", working)
-    await stage.said("⋯ run", working, "dev", after=told["ts"], seconds=60)
+    await stage.said("⋯ run", working, "dev", seconds=60)  # the card stands below the notice
     assert set(containers) < set(stage.bot.containers())
     for thread in (idle, working, begun):
         await ana.say("stop", "dev", thread)
