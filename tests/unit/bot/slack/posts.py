@@ -1,6 +1,7 @@
 """Every post that the voice can make, by name: from ordinary words, and from hostile ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +46,16 @@ class Words:
     model: str = "anthropic/claude-3.5-sonnet"
     answer: str = "The test failed because two orders could share a timestamp.\n\n- sorted by `id`"
     error: str = "The model provider did not answer (3 tries over 2 min: 502)."
+
+
+@contextmanager
+def noted(name: str) -> Iterator[None]:
+    """Say with a failure which of many it is about."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"in {name}")
+        raise
 
 
 def posts(words: Words) -> Mapping[str, Post]:

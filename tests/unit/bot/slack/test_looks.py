@@ -12,7 +12,7 @@ from bot.slack.looks import Looks
 from bot.store.outbox_rows import MAX_HOST_CHARS
 from playground.slack.rules import check_blocks
 from tests.unit.bot.slack.posts import Words, posts
-from tests.unit.bot.slack.test_hostile_text import HOSTILE, MADE
+from tests.unit.bot.slack.test_hostile_text import HOSTILE, made
 
 ORDINARY = posts(Words())
 CARDS = [name for name in ORDINARY if name.startswith("card_")]
@@ -22,21 +22,21 @@ def content(payload: Mapping[str, Any], *above: Mapping[str, Any]) -> Content:
     return Content("1", 1, 0, 1, payload, None, 0.0, above=above)
 
 
-def beneath(made: Mapping[str, Any], card: str) -> list[list[Any]]:
+def beneath(every: Mapping[str, Any], card: str) -> list[list[Any]]:
     """What is tried, one after the other, for a card below each answer that has room."""
     found = []
-    for name, post in made.items():
+    for name, post in every.items():
         blocks = post.payload.get("blocks") or []
         if name.startswith("answer_") and len(str(blocks)) <= MAX_HOST_CHARS:
-            found.append(list(Looks()._choices(content(made[card].payload, post.payload))))
+            found.append(list(Looks()._choices(content(every[card].payload, post.payload))))
     return [choice for choices in found for choice in choices]
 
 
 @pytest.mark.parametrize("kind", ["ordinary", *HOSTILE])
 def test_a_card_below_an_answer_is_within_the_limits(kind: str) -> None:
-    made = ORDINARY if kind == "ordinary" else MADE[kind]
+    every = ORDINARY if kind == "ordinary" else made(kind)
     for card in CARDS:
-        for blocks in beneath(made, card):
+        for blocks in beneath(every, card):
             check_blocks(json.loads(json.dumps(blocks)))
 
 
