@@ -1,5 +1,6 @@
 """Receives what people say in Slack, calls the service, and answers them privately."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, assert_never
 
@@ -36,6 +37,9 @@ from bot.slack.secrets_desk import SecretsDesk
 from bot.slack.start_desk import StartDesk
 from bot.slack.thread_desk import ThreadDesk
 
+# Both events of a message arrive within seconds, so that few have to be known.
+_MOST_WITH_FILES = 200
+
 
 class Desk:
     """One method for each thing a person can do. Every error ends in a private sentence."""
@@ -58,6 +62,7 @@ class Desk:
         self._looking = looking
         self._starting = starting
         self._thread = ThreadDesk(service, gate, aside)
+        self._with_files: deque[tuple[str, str]] = deque(maxlen=_MOST_WITH_FILES)
         self.hide = service.hide
 
     async def slash(self, body: Mapping[str, Any], tell: Tell) -> None:
@@ -70,13 +75,14 @@ class Desk:
         """A message in a channel, a thread or a DM; silence where it is not for us.
 
         A mention arrives twice, as `message` and as `app_mention`: outside our own threads
-        only the second counts, and inside them the message is claimed once.
+        only the second counts, and inside them the message is claimed once. A mention with a file
+        may arrive as `message` alone (slackapi/bolt-python#925), so of those the first counts.
         """
         if message.thread_ts and await self._thread.said(message, message.thread_ts):
             tell = self._aside.to(message.user, message.channel, message.thread_ts)
             await self._tell_unfit(message, tell)
             return
-        if not mention_event and not message.direct:
+        if not message.direct and not self._is_for_us(message, mention_event=mention_event):
             return
         if message.thread_ts and not message.mentions_bot:
             return
@@ -91,6 +97,14 @@ class Desk:
         tell = self._aside.to(origin.user, origin.channel, origin.thread_ts)
         await self._tell_unfit(message, tell)
         await self._do(message.text or "help", origin, tell, message=message)
+
+    def _is_for_us(self, message: PersonMessage, *, mention_event: bool) -> bool:
+        if not message.mentions_bot or not (message.files or message.unfit):
+            return mention_event
+        if (message.channel, message.ts) in self._with_files:
+            return False
+        self._with_files.append((message.channel, message.ts))
+        return True
 
     async def _tell_unfit(self, message: PersonMessage, tell: Tell) -> None:
         if message.unfit:

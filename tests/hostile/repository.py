@@ -79,6 +79,7 @@ ORDERS = (
     run("git", "commit", "-m", "as the README says"),
     run("python3", "steal.py"),
     run("python3", "-m", "pytest", "-q", "checks"),  # where a task has installed it
+    run("python3", "conftest.py"),  # as pytest would
     run("python3", "-m", "unittest", "discover", "checks"),
     run("npm", "run", "steal"),
     run("git", "status", "--short"),

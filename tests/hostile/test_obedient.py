@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 NETWORKS = ("sealed", "open")
-LOOTERS = {"script", "tests", "npm", "hooked", "filtered"}
+LOOTERS = {"script", "conftest", "tests", "npm", "hooked", "filtered"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=NETWORKS)

@@ -22,6 +22,25 @@ async def test_a_mention_inside_a_thread_that_exists_starts_an_agent_there(offic
     assert (agent.thread_ts, agent.started_by) == (ts, "U00000BEN")
 
 
+@pytest.mark.parametrize("twice", [True, False])
+async def test_a_mention_with_a_file_counts_once_whichever_events_it_arrives_as(
+    office: Office, twice: bool
+) -> None:
+    if not twice:
+        office.hub.settings = replace(office.hub.settings, events=frozenset({"message"}))
+    ana = office.person("ana")
+    await ana.upload("a.txt", b"x", f"<@{BOT_USER_ID}> lst")
+    await ana.wait_for_ephemeral("Unknown word")
+    ts = await ana.upload("b.txt", b"x", f"<@{BOT_USER_ID}> acme/api fix it")
+    (agent,) = await office.agents()
+    await office.settle()
+    assert (agent.thread_ts, agent.title) == (ts, "fix it")
+    assert len(await office.stage.store.agents(alive=False)) == 1
+    greeting, refusal = (one.text for one in ana.ephemerals())
+    assert greeting.startswith("I start a coding agent")
+    assert refusal.startswith("Unknown word")
+
+
 async def test_a_direct_message_needs_no_mention(office: Office) -> None:
     ts = await office.person("ana").say("acme/api fix it", "@")
     (agent,) = await office.agents()
