@@ -10,7 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, delete, select, update
@@ -33,6 +33,9 @@ _owner = Table(
     Column("beat", Integer, nullable=False),
     Column("who", String, nullable=False),
 )
+
+
+_RELEASE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,14 @@ class Lease:
                 raise ConfigurationError(
                     f"The database of DATABASE_URL cannot be used: {_short(error)}"
                 ) from error
+            over = asyncio.Event()
             try:
                 async with asyncio.TaskGroup() as group:
-                    beating = group.create_task(self._beat())
+                    group.create_task(self._beat(over))
                     yield
-                    beating.cancel()
+                    # A beat under way is not cut off: SQLite's driver would go on with it alone,
+                    # and keep the lock.
+                    over.set()
             except BaseExceptionGroup as errors:
                 # The first reason is the reason: the block's own error, or the loss.
                 raise errors.exceptions[0] from errors.exceptions[0].__cause__
@@ -130,10 +136,9 @@ class Lease:
             logger.warning("took the database over from %s, which is silent", seen.who)
         return taken
 
-    async def _beat(self) -> None:
+    async def _beat(self, over: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._beats)
+        while not await self._is_over(over):
             at = loop.time()
             try:
                 # One that was frozen asks once more: as long as the row is its own, it owns.
@@ -151,6 +156,12 @@ class Lease:
                 raise ConfigurationError("Another Threadsmith has taken the database over.")
             self._held_at = at
 
+    async def _is_over(self, over: asyncio.Event) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._beats):
+                await over.wait()
+        return over.is_set()
+
     async def _renewed(self) -> bool:
         async with self._engine.begin() as connection:
             beating = update(_owner).where(_owner.c.token == self._token)
@@ -160,7 +171,7 @@ class Lease:
     async def _release(self) -> None:
         """Let the next process start at once."""
         try:
-            async with asyncio.timeout(self._beats), self._engine.begin() as connection:
+            async with asyncio.timeout(_RELEASE_SECONDS), self._engine.begin() as connection:
                 await connection.execute(delete(_owner).where(_owner.c.token == self._token))
         except (DBAPIError, OSError) as error:
             logger.warning("the lease of the database runs out by itself: %s", _short(error))

@@ -20,7 +20,7 @@ from tests.integration.operating.terminal import terminal
 GENERAL, RANDOM = "C0GENERAL0", "C000RANDOM"
 TOKENS = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "OPENROUTER_API_KEY", "GITHUB_TOKEN")
 INVITE = "/invite @threadsmith"
-BOT, APP, KEY = (f"{name} (unseen)" for name in TOKENS[:3])
+BOT, APP, KEY = (f"{name} (unseen): " for name in TOKENS[:3])
 CHANNEL = "Enter for none"
 
 
@@ -58,7 +58,7 @@ async def test_from_nothing_to_a_first_agent(
             (APP, playground.model_key, "a key of OpenRouter; it belongs in OPENROUTER_API_KEY."),
             (APP, playground.app_token, "✓ SLACK_APP_TOKEN"),
             (KEY, playground.model_key, "✓ OPENROUTER_API_KEY: the provider takes the key; $74.50"),
-            ("GITHUB_TOKEN (unseen, Enter for none)", "", INVITE),
+            ("GITHUB_TOKEN (unseen, Enter for none): ", "", INVITE),
             (CHANNEL, "#random", "no channel's link"),
             (CHANNEL, f"https://a.slack.com/archives/{RANDOM}", f"✗ the bot is not in {RANDOM}"),
         ):
@@ -92,9 +92,9 @@ async def test_ctrl_c_keeps_what_was_accepted_and_the_next_run_goes_on(
     async with terminal(tmp_path, environment, "setup") as person:
         await person.sees("Open this in a browser here?")
         person.types("")
-        await person.sees("SLACK_BOT_TOKEN (unseen)")
+        await person.sees("SLACK_BOT_TOKEN (unseen): ")
         person.types(playground.bot_token)
-        await person.sees("SLACK_APP_TOKEN (unseen)")
+        await person.sees("SLACK_APP_TOKEN (unseen): ")
         person.presses(b"\x03")
         await person.sees("What was accepted so far is in")
         assert await person.ends() == 1
@@ -102,7 +102,7 @@ async def test_ctrl_c_keeps_what_was_accepted_and_the_next_run_goes_on(
     assert sorted(path.name for path in tmp_path.iterdir()) == [".env", "engine.sock"]
     async with terminal(tmp_path, environment, "setup") as person:
         await person.sees("✓ SLACK_BOT_TOKEN: @threadsmith")
-        await person.sees("SLACK_APP_TOKEN (unseen)")
+        await person.sees("SLACK_APP_TOKEN (unseen): ")
         assert "manifest_yaml" not in person.shown
         person.presses(b"\x03")
         assert await person.ends() == 1
