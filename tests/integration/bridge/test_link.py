@@ -78,6 +78,10 @@ async def test_no_event_is_missing_or_doubled_through_a_link_that_keeps_breaking
     assert all(not event.seq or not isinstance(event, TextDelta) for event in told[0])
 
 
+# Taken in, told to wait, or cut before either was said.
+ANSWERS = (b"HTTP/1.1 200", b"HTTP/1.1 503", b"")
+
+
 async def test_streams_that_were_cut_make_room_for_new_ones(
     environment: dict[str, str], workspace_body: dict[str, str], provider: Provider
 ) -> None:
@@ -87,7 +91,7 @@ async def test_streams_that_were_cut_make_room_for_new_ones(
         for _ in range(4):
             through = [deaf_reader(cutter.url) for _ in range(24)]
             for one in through:
-                assert await asyncio.to_thread(one.recv, 12) in (b"HTTP/1.1 200", b"HTTP/1.1 503")
+                assert await asyncio.to_thread(first_words, one) in ANSWERS
                 one.close()
         async with aiohttp.ClientSession() as http:
             bridge = HttpBridge(http, QUICK)
@@ -142,6 +146,13 @@ def deaf_reader(url: str) -> socket.socket:
     head = f"GET /agent/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
     deaf.sendall(head.encode())
     return deaf
+
+
+def first_words(reader: socket.socket) -> bytes:
+    try:
+        return reader.recv(12)
+    except ConnectionResetError:
+        return b""
 
 
 async def test_readers_that_never_read_cost_no_memory_and_hold_nothing_up(

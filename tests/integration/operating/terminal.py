@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import re
+import signal
 import sys
 import termios
 from collections.abc import AsyncIterator, Mapping
@@ -61,6 +62,12 @@ class Terminal:
         return status
 
 
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Whoever runs the tests in the background has them ignore Ctrl-C, and all that they start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @asynccontextmanager
 async def terminal(
     folder: Path, environment: Mapping[str, str], *arguments: str
@@ -76,7 +83,7 @@ async def terminal(
         cwd=folder,
         env=environment,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_take_terminal,
     )
     os.close(screen)
     try:
