@@ -83,15 +83,16 @@ def _parted(tale: Tale, points: list[str], deaths: int) -> list[Plan]:
 async def _recorded(stage: Stage, path: Path) -> list[Plan]:
     """The points that each tale passes and no one before it, in the order of their first time."""
     stage.bot.environment["CRASH_AT"] = f"?{path}"
-    await stage.bot.start()
     plans: list[Plan] = []
     known: set[str] = set()
     for tale in TALES:
+        await stage.bot.start()
         await tale.tell(stage, 0)
+        # What lies behind the last that people see is passed by now, and belongs to this tale.
+        await stage.bot.end()
         passed = list(dict.fromkeys(path.read_text().split("\n")[:-1]))
         plans.append((tale, [point for point in passed if point not in known]))
         known.update(passed)
-    await stage.bot.end()
     return plans
 
 
