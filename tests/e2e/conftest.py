@@ -8,8 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -246,18 +246,42 @@ def environment_of(playground: Playground, data_dir: Path) -> dict[str, str]:
     }
 
 
+@asynccontextmanager
+async def deployed(
+    playground: Playground, data_dir: Path, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Stage]:
+    """A bot beside this playground, with these settings of its own; it leaves nothing behind."""
+    bot = Bot({**environment_of(playground, data_dir), **(settings or {})}, data_dir)
+    await bot.start()
+    try:
+        yield Stage(playground, bot)
+    finally:
+        await bot.end()
+        bot.clean_up()
+
+
+async def threadsmith(stage: Stage, *arguments: str) -> tuple[int | None, str]:
+    """Run the command with the settings of the bot: its exit status, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("threadsmith"),
+        *arguments,
+        env={**os.environ, **stage.bot.environment},
+        cwd=stage.bot.data_dir,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await process.communicate()
+    return process.returncode, told.decode()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """One playground and one bot for the tests of a module."""
     async with running(PlaygroundSettings()) as playground:
         data_dir = tmp_path_factory.mktemp("data")
-        bot = Bot(environment_of(playground, data_dir), data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir) as stage:
+            yield stage
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playground.model.conversation import Call, Turn
 from playground.model.stories import sequence
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import Bot, Stage, docker, environment_of
+from tests.e2e.conftest import Stage, deployed, docker
 
 pytestmark = [
     pytest.mark.docker,
@@ -46,13 +46,8 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
             "COMMAND_ALLOW": "dd",
             "COMMAND_TIMEOUT_SECONDS": "60",
         }
-        bot = Bot(environment_of(playground, data_dir) | settings, data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir, settings) as stage:
+            yield stage
 
 
 async def started(stage: Stage, story: str) -> str:

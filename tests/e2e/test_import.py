@@ -1,8 +1,5 @@
 """A conversation leaves one deployment in a file and goes on in another, in a real container."""
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import Bot, Stage, environment_of
+from tests.e2e.conftest import Stage, deployed, threadsmith
 
 pytestmark = [
     pytest.mark.docker,
@@ -25,29 +22,15 @@ async def other(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
     """Another deployment: a workspace, a provider and a data directory of its own."""
     async with running(PlaygroundSettings()) as playground:
         data_dir = tmp_path_factory.mktemp("other")
-        bot = Bot(environment_of(playground, data_dir), data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir) as stage:
+            yield stage
 
 
-async def threadsmith(stage: Stage, *arguments: str) -> str:
-    """Run the command with the settings of this bot; fails the test with its words."""
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("threadsmith"),
-        *arguments,
-        env={**os.environ, **stage.bot.environment},
-        cwd=stage.bot.data_dir,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    told, _ = await process.communicate()
-    assert process.returncode == 0, told.decode()
-    return told.decode()
+async def done(stage: Stage, *arguments: str) -> str:
+    """What the command said; fails the test with its words."""
+    status, said = await threadsmith(stage, *arguments)
+    assert status == 0, said
+    return said
 
 
 async def ended(stage: Stage, task: str) -> tuple[str, str]:
@@ -70,8 +53,8 @@ async def test_an_exported_conversation_goes_on_in_another_deployment(
     first, _ = await ended(stage, REMEMBER)
     second, thread = await ended(other, "fix the failing test here")
     file = tmp_path / "record.json"
-    assert "events" in await threadsmith(stage, "export", first, "-o", str(file))
-    assert "restart" in await threadsmith(other, "import", second, str(file))
+    assert "events" in await done(stage, "export", first, "-o", str(file))
+    assert "restart" in await done(other, "import", second, str(file))
 
     ana = other.person("ana")
     before = len(other.playground.model.requests)

@@ -1,37 +1,18 @@
 """Whoever runs the bot, beside a bot that runs, with real containers."""
 
-import asyncio
 import json
-import os
 import secrets
-import sys
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.e2e.conftest import Stage, docker
+from tests.e2e.conftest import Stage, docker, threadsmith
 
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
 ]
-
-
-async def threadsmith(stage: Stage, *arguments: str) -> tuple[int | None, str]:
-    """Run the command with the settings of the bot."""
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("threadsmith"),
-        *arguments,
-        env={**os.environ, **stage.bot.environment},
-        cwd=stage.bot.data_dir,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    told, _ = await process.communicate()
-    return process.returncode, told.decode()
 
 
 async def test_the_doctor_finds_a_whole_deployment_well(stage: Stage) -> None:

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import Bot, Stage, docker, environment_of
+from tests.e2e.conftest import Stage, deployed, docker
 
 pytestmark = [
     pytest.mark.docker,
@@ -24,13 +24,8 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
     settings = PlaygroundSettings(model=ModelSettings(chunk_delay_seconds=0.05))
     async with running(settings) as playground:
         data_dir: Path = tmp_path_factory.mktemp("data")
-        bot = Bot(environment_of(playground, data_dir), data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir) as stage:
+            yield stage
 
 
 async def test_a_killed_bot_goes_on_with_the_stream_of_its_running_container(

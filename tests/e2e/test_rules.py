@@ -13,7 +13,7 @@ import pytest_asyncio
 from playground.server import PlaygroundSettings, running
 from playground.slack.person import Person
 from playground.slack.state import Json
-from tests.e2e.conftest import Bot, Stage, docker, environment_of
+from tests.e2e.conftest import Bot, Stage, deployed, docker, environment_of
 
 pytestmark = [
     pytest.mark.docker,
@@ -31,13 +31,8 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
     """A bot that runs one agent at a time."""
     async with running(PlaygroundSettings()) as playground:
         data_dir = tmp_path_factory.mktemp("data")
-        bot = Bot(environment_of(playground, data_dir) | ONE, data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir, ONE) as stage:
+            yield stage
 
 
 async def type_secret(ana: Person, **values: object) -> Json | str | None:

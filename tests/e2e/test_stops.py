@@ -12,7 +12,7 @@ from playground.model.conversation import Call, Turn
 from playground.model.stories import sequence
 from playground.server import PlaygroundSettings, running
 from playground.slack.faults import FaultKind
-from tests.e2e.conftest import Bot, Stage, environment_of
+from tests.e2e.conftest import Stage, deployed
 from tests.e2e.patience import Patient
 
 pytestmark = [
@@ -96,17 +96,12 @@ async def stage(
     """A bot whose engine can be slow, and which looks for leftovers every second."""
     async with running(PlaygroundSettings()) as playground:
         data_dir: Path = tmp_path_factory.mktemp("data")
-        environment = environment_of(playground, data_dir) | {
+        settings = {
             "DOCKER_HOST": f"unix://{engine_between.path}",  # type: ignore[attr-defined]
             "RECONCILE_SECONDS": "1",
         }
-        bot = Bot(environment, data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir, settings) as stage:
+            yield stage
 
 
 async def over(stage: Stage, thread: str, by: str) -> str:

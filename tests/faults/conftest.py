@@ -11,7 +11,7 @@ from playground.model.server import ModelSettings
 from playground.model.stories import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, sequence
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
-from tests.e2e.conftest import Bot, Stage, engine, environment_of, leftovers
+from tests.e2e.conftest import Stage, deployed, engine, leftovers
 
 __all__ = ["engine", "leftovers"]
 
@@ -43,10 +43,5 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
     async with running(settings) as playground:
         playground.model.stories.add("edit-then-wait", EDIT_THEN_WAIT)
         data_dir: Path = tmp_path_factory.mktemp("data")
-        bot = Bot(environment_of(playground, data_dir) | QUICK, data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir, QUICK) as stage:
+            yield stage

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
-from tests.e2e.conftest import Bot, Stage, docker, engine, environment_of
+from tests.e2e.conftest import Stage, deployed, docker, engine
 from tests.hostile.capture import Capture, End, capturing
 from tests.hostile.obedient import obey
 from tests.hostile.repository import ORDERS, plant
@@ -45,13 +45,8 @@ async def stage(
         data_dir = folder / "b"
         data_dir.mkdir()
         more = {"SANDBOX_NETWORK": request.param, "AGENT_MAX_STEPS": "40"}
-        bot = Bot(environment_of(playground, data_dir) | more, data_dir)
-        await bot.start()
-        try:
-            yield Stage(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+        async with deployed(playground, data_dir, more) as stage:
+            yield stage
 
 
 def secrets_of(stage: Stage) -> dict[str, bytes]:
