@@ -17,6 +17,8 @@ from bridge.protocol import (
     TaskUndone,
 )
 
+_WAITS = (QuestionAsked, TaskPaused)
+_WAITS_NO_MORE = (QuestionAnswered, TaskResumed, TaskFinished)
 _NOT_AT_WORK = "No task is at work here. Reply in the thread to give it one."
 _STARTING = "The agent is still starting. Stop it, or wait a moment."
 _GOES_ON = "This task goes on already."
@@ -53,23 +55,16 @@ class Control:
 
     async def waits(self, agent: Agent) -> bool:
         """Whether its newest task is not over, and waits for a person."""
-        waits = False
-        for event in await self._world.store.events(agent.id, agent.task_id):
-            match event:
-                case QuestionAsked() | TaskPaused():
-                    waits = True
-                case QuestionAnswered() | TaskResumed() | TaskFinished():
-                    waits = False
-                case _:
-                    pass
-        return waits
+        newest = await self._world.store.events(
+            agent.id, agent.task_id, kinds=(*_WAITS, *_WAITS_NO_MORE), newest=1
+        )
+        return any(isinstance(event, _WAITS) for event in newest)
 
     async def check_open(self, agent: Agent, task_id: str) -> None:
         """Raise UserError when this task has ended; one that only waits has not."""
-        ended = agent.task_id not in (None, task_id)
-        for event in await self._world.store.events(agent.id, task_id):
-            ended = ended or isinstance(event, TaskFinished)
-        if ended:
+        if agent.task_id not in (None, task_id):
+            raise UserError(_OVER)
+        if await self._world.store.newest_event(agent.id, TaskFinished, task_id):
             raise UserError(_OVER)
 
     async def resume(self, agent_id: str, task_id: str, user: str) -> None:
@@ -77,7 +72,8 @@ class Control:
         async with self._world.store.transaction() as tx:
             agent = await self._alive(tx, agent_id)
             paused = 0
-            for event in await self._world.store.events(agent_id, task_id):
+            pauses = (TaskPaused, TaskResumed, TaskFinished)
+            for event in await self._world.store.events(agent_id, task_id, kinds=pauses):
                 match event:
                     case TaskPaused():
                         paused = event.seq
@@ -97,7 +93,8 @@ class Control:
         """Put the files back to before the last task. Raises UserError when that cannot be."""
         async with self._world.store.transaction() as tx:
             agent = await self._alive(tx, agent_id)
-            events = await self._world.store.events(agent_id)
+            ends = (TaskFinished, TaskUndone)
+            events = await self._world.store.events(agent_id, kinds=ends)
             undone = {event.undone_task_id for event in events if isinstance(event, TaskUndone)}
             ended = [str(event.task_id) for event in events if isinstance(event, TaskFinished)]
             left = [one for one in ended if one not in undone]

@@ -6,10 +6,11 @@ thousand hosts makes one line, and costs the database next to nothing.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bot.agents.ports import Store, Voice
+from bot.domain.agent import Agent
 from bot.domain.egress import Denial
 from bot.errors import BotError
 from bridge.protocol import ToolStarted
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 1.0
 _MAX_HOSTS = 1_000
 _MAX_WAITING = 10_000
+# More than an agent begins, one after the other, while denials are gathered.
+_NEWEST_CALLS = 100
 
 
 @dataclass(slots=True)
@@ -73,11 +76,10 @@ class Denials:
         if agent is None or not agent.alive:
             self._tallies.pop(agent_id, None)
             return
-        events = await self._store.events(agent_id, agent.task_id)
-        calls = [event for event in events if isinstance(event, ToolStarted)]
+        calls = await self._newest_calls(agent)
         changed: dict[str, tuple[_Tally, str]] = {}
         for denial in denials:
-            call = next((one for one in reversed(calls) if one.at <= denial.at), None)
+            call = next((call for call in reversed(calls) if call.at <= denial.at), None)
             tally = self._tally(agent_id, call.call_id if call else "")
             if tally.add(denial):
                 changed[tally.call_id] = (tally, call.target if call else "")
@@ -91,6 +93,13 @@ class Denials:
                 key = f"{current.task_id}:{tally.call_id}"
                 hosts = tuple(tally.hosts.values())
                 await tx.enqueue(agent_id, self._voice.denied(current, key, command, hosts))
+
+    async def _newest_calls(self, agent: Agent) -> Sequence[ToolStarted]:
+        """Return the calls that may have been refused just now."""
+        events = await self._store.events(
+            agent.id, agent.task_id, kinds=(ToolStarted,), newest=_NEWEST_CALLS
+        )
+        return [event for event in events if isinstance(event, ToolStarted)]
 
     def _tally(self, agent_id: str, call_id: str) -> _Tally:
         """The tally of this call; an agent's calls come one after the other."""

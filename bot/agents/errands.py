@@ -47,7 +47,7 @@ class Errands:
         self, agent: Agent, address: BridgeAddress, message: Message, question_id: str
     ) -> str:
         """A container that never asked: the answer goes there as a message of the person."""
-        events = await self._world.store.events(agent.id, message.task_id)
+        events = await self._world.store.events(agent.id, message.task_id, kinds=(QuestionAsked,))
         asked = next(
             (
                 event

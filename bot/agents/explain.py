@@ -8,7 +8,7 @@ from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.quoting import code, line
 from bot.errors import BridgeRefused, UserError
-from bridge.protocol import AgentEvent, ErrorCode, FilesChanged
+from bridge.protocol import ErrorCode, FilesChanged
 
 AGAIN = 'Reply "restart" to go on from what was saved.'
 _KILLED = 137
@@ -46,13 +46,12 @@ def how_it_ended(how: Exit | None) -> str:
     return f"The container ended (exit {how.code})"
 
 
-def lost_files(events: Sequence[AgentEvent], saved: SavedState | None) -> tuple[str, ...]:
-    """The files that changed after the state that the host has kept."""
+def lost_files(changed: FilesChanged | None, saved: SavedState | None) -> tuple[str, ...]:
+    """Return the files of the newest change, where it came after the state that the host kept."""
     since = saved.last_seq if saved else 0
-    newest = next((e for e in reversed(events) if isinstance(e, FilesChanged)), None)
-    if newest is None or newest.seq <= since:
+    if changed is None or changed.seq <= since:
         return ()
-    return tuple(change.path for change in newest.files)
+    return tuple(change.path for change in changed.files)
 
 
 def gone(*, has_files: bool, lost: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from bot.agents.supervisor import Supervisor
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, StoreUnavailable, UserError
+from bridge.protocol import FilesChanged
 
 logger = logging.getLogger(__name__)
 
@@ -206,10 +207,10 @@ class Fleet:
             return str(error)
         if not isinstance(error, ContainerGone):
             return explain(agent, error)
-        events = await self._world.store.events(agent_id)
+        changed = await self._world.store.newest_event(agent_id, FilesChanged)
         saved = await self._world.store.saved_state(agent_id)
         try:
             has_files = await self._world.runtime.has_files(agent_id)
         except UserError:
             has_files = False
-        return gone(has_files=has_files, lost=lost_files(events, saved))
+        return gone(has_files=has_files, lost=lost_files(changed, saved))

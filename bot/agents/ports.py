@@ -7,7 +7,7 @@ tests/contracts.py that both must pass.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import SecretStr
 
@@ -27,6 +27,7 @@ from bridge.protocol import (
     AgentEvent,
     ChatRequest,
     Diff,
+    Event,
     ExecuteRequest,
     ModelChanged,
     Pushed,
@@ -36,6 +37,8 @@ from bridge.protocol import (
     WorkspaceReady,
     WorkspaceRequest,
 )
+
+E = TypeVar("E", bound=Event)
 
 
 class Bridge(BridgeControl, Protocol):
@@ -230,8 +233,23 @@ class Store(Protocol):
     async def saved_state(self, agent_id: str) -> SavedState | None:
         """What was kept of the agent's container."""
 
-    async def events(self, agent_id: str, task_id: str | None = None) -> Sequence[AgentEvent]:
-        """Stored events in order, of one task or of all."""
+    async def events(
+        self,
+        agent_id: str,
+        task_id: str | None = None,
+        *,
+        kinds: Sequence[type[Event]] | None = None,
+        newest: int | None = None,
+    ) -> Sequence[AgentEvent]:
+        """Return stored events in order: of one task or all, of some kinds or all.
+
+        `newest` leaves out all but the last so many.
+        """
+
+    async def newest_event(
+        self, agent_id: str, kind: type[E], task_id: str | None = None
+    ) -> E | None:
+        """Return the last stored event of this kind, in one task or in all."""
 
 
 class Outbox(Protocol):

@@ -90,7 +90,8 @@ class Publishing:
 
     async def evidence(self, agent: Agent) -> Evidence:
         """What was recorded in the newest task that changed or checked something."""
-        for event in reversed(await self._world.store.events(agent.id)):
+        ends = await self._world.store.events(agent.id, kinds=(TaskFinished,))
+        for event in reversed(ends):
             if isinstance(event, TaskFinished) and (
                 event.evidence.changed or event.evidence.checks
             ):

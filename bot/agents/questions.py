@@ -20,8 +20,10 @@ from bridge.protocol import (
     QuestionAsked,
     QuestionKind,
     TaskFinished,
+    TaskStarted,
 )
 
+_TOLD = (TaskStarted, QuestionAsked, QuestionAnswered, TaskFinished)
 _ENDED = "This question is not open any more: its task has ended."
 _TWICE = "This was answered already; the message above says by whom."
 _NO_ANSWER = "That is no answer to this question. Reply in the thread instead."
@@ -57,7 +59,7 @@ class Questions:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 raise UserError(why_not(agent) if agent else "There is no such agent any more.")
-            events = await self._world.store.events(agent_id, task_id)
+            events = await self._world.store.events(agent_id, task_id, kinds=_TOLD)
             asked = _open(events, question_id)
             answer = _chosen(asked, choice) if asked.kind is kind else None
             if answer is None:

@@ -133,10 +133,10 @@ class AgentRun:
 
     async def _was_cut_short(self, now: float) -> bool:
         """Whether its task ended just before with it: then the thread knows already."""
-        events = await self._world.store.events(self._agent_id)
-        ends = [event for event in events if isinstance(event, TaskFinished)]
-        cut = bool(ends) and ends[-1].outcome is Outcome.FAILED
-        return cut and now - ends[-1].at < CRASH_LOOP_SECONDS
+        end = await self._world.store.newest_event(self._agent_id, TaskFinished)
+        if end is None or end.outcome is not Outcome.FAILED:
+            return False
+        return now - end.at < CRASH_LOOP_SECONDS
 
     async def _follow(self, address: BridgeAddress) -> None:
         while True:

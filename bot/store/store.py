@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, case, or_, select
 
@@ -29,7 +29,9 @@ from bot.store.values import (
     agent_of,
     message_of,
 )
-from bridge.protocol import AgentEvent, parse_event
+from bridge.protocol import AgentEvent, Event, kind_of, parse_event
+
+E = TypeVar("E", bound=Event)
 
 
 class SqlStore:
@@ -155,16 +157,33 @@ class SqlStore:
             return None
         return SavedState(rows[0].conversation, rows[0].patch, rows[0].last_seq, rows[0].at)
 
-    async def events(self, agent_id: str, task_id: str | None = None) -> Sequence[AgentEvent]:
-        """Stored events in order, of one task or of all."""
-        query = (
-            select(tables.event.c.body)
-            .where(tables.event.c.agent_id == agent_id)
-            .order_by(tables.event.c.seq)
-        )
+    async def events(
+        self,
+        agent_id: str,
+        task_id: str | None = None,
+        *,
+        kinds: Sequence[type[Event]] | None = None,
+        newest: int | None = None,
+    ) -> Sequence[AgentEvent]:
+        """Return stored events in order: of one task or all, of some kinds or all.
+
+        `newest` leaves out all but the last so many.
+        """
+        row = tables.event.c
+        query = select(row.body).where(row.agent_id == agent_id)
         if task_id is not None:
-            query = query.where(tables.event.c.task_id == task_id)
-        return [parse_event(row.body) for row in await self._rows(query)]
+            query = query.where(row.task_id == task_id)
+        if kinds is not None:
+            query = query.where(row.kind.in_([kind_of(kind) for kind in kinds]))
+        query = query.order_by(row.seq.desc()).limit(newest)
+        return [parse_event(row.body) for row in reversed(await self._rows(query))]
+
+    async def newest_event(
+        self, agent_id: str, kind: type[E], task_id: str | None = None
+    ) -> E | None:
+        """Return the last stored event of this kind, in one task or in all."""
+        events = await self.events(agent_id, task_id, kinds=(kind,), newest=1)
+        return next((event for event in events if isinstance(event, kind)), None)
 
     async def _one(self, *conditions: ColumnElement[bool]) -> Agent | None:
         living = case((tables.agent.c.status.in_(ALIVE_STATUSES), 0), else_=1)

@@ -82,7 +82,7 @@ agent = Table(
     Index(None, "status"),
 )
 
-# One row for each numbered event of an agent's bridge.
+# One row for each numbered event of an agent's bridge; `kind` is the `type` in its body.
 event = Table(
     "event",
     metadata,
@@ -90,6 +90,9 @@ event = Table(
     Column("seq", BigInteger, primary_key=True),
     Column("task_id", Words),
     Column("body", Text, nullable=False),
+    Column("kind", Words, nullable=False, server_default=text("''")),
+    Index(None, "agent_id", "kind", "seq"),
+    Index(None, "agent_id", "task_id", "seq", "kind"),
 )
 
 # A person's messages to an agent, kept until the bridge has them and for the record after that.

@@ -76,6 +76,7 @@ class SqlTransaction(UsageWrites, RuleWrites):
                         "seq": event.seq,
                         "task_id": event.task_id,
                         "body": event.model_dump_json(),
+                        "kind": event.type,
                     },
                 )
 

@@ -81,6 +81,7 @@ from bridge.protocol.events import (
     UsageRecorded,
     WorkspaceCloning,
     WorkspaceReadyEvent,
+    kind_of,
     parse_event,
 )
 from bridge.protocol.requests import (
@@ -183,5 +184,6 @@ __all__ = [
     "WorkspaceReady",
     "WorkspaceReadyEvent",
     "WorkspaceRequest",
+    "kind_of",
     "parse_event",
 ]

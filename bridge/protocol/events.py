@@ -218,7 +218,14 @@ KNOWN_EVENTS: tuple[type[Event], ...] = (
     FilesChanged, ModelRetried, ModelChanged, ContextCompacted, PlanUpdated, QuestionAsked,
     QuestionAnswered, TaskPaused, TaskResumed, CheckRecorded, TaskFinished, TaskUndone,
 )  # fmt: skip
-_KNOWN_TYPES = frozenset(str(event.model_fields["type"].default) for event in KNOWN_EVENTS)
+
+
+def kind_of(event: type[Event]) -> str:
+    """Return the `type` that every event of this class carries."""
+    return str(event.model_fields["type"].default)
+
+
+_KNOWN_TYPES = frozenset(kind_of(event) for event in KNOWN_EVENTS)
 
 
 def _tag(value: Any) -> str:  # noqa: ANN401  (pydantic hands over whatever arrived)

@@ -157,6 +157,27 @@ async def test_events_are_stored_once_in_order_and_passing_ones_not_at_all(
     assert await store.events("nobody") == []
 
 
+async def test_events_are_asked_for_by_kind_by_task_and_from_the_newest(
+    store: SqlStore, make_agent: MakeAgent
+) -> None:
+    steps = [StepStarted(seq=n, at=1.0, task_id=f"t{n % 2}", step=n, max_steps=9) for n in (1, 3)]
+    said = [MessageWritten(seq=n, at=1.0, task_id="t0", text="x", final=True) for n in (2, 4)]
+    other = parse_event('{"type": "from_the_future", "seq": 5, "at": 3, "task_id": "t0"}')
+    async with store.transaction() as tx:
+        await tx.add_agent(make_agent())
+        await tx.add_agent(make_agent("other"))
+        await tx.add_events("k3f9ab", [*steps, *said, other])
+    kinds = (StepStarted, MessageWritten)
+    assert await store.events("k3f9ab", kinds=(StepStarted,)) == steps
+    assert await store.events("k3f9ab", "t0", kinds=kinds) == said
+    assert await store.events("k3f9ab", kinds=kinds, newest=2) == [steps[1], said[1]]
+    assert await store.events("k3f9ab", kinds=()) == []
+    assert await store.newest_event("k3f9ab", MessageWritten) == said[1]
+    assert await store.newest_event("k3f9ab", StepStarted, "t1") == steps[1]
+    assert await store.newest_event("k3f9ab", StepStarted, "t0") is None
+    assert await store.newest_event("other", StepStarted) is None
+
+
 async def test_events_of_nobody_are_refused(store: SqlStore) -> None:
     with pytest.raises(DBAPIError):
         async with store.transaction() as tx:

@@ -17,6 +17,7 @@ from bot.store.engine import Engines, parse_url
 from bot.store.store import SqlStore
 from bot.store.tables import metadata
 from bot.store.upgrade import MIGRATIONS, upgrade
+from bridge.protocol import MessageWritten, StepStarted, parse_event
 
 HEAD = ScriptDirectory(str(MIGRATIONS)).get_current_head()
 NEXT = """
@@ -109,27 +110,58 @@ async def test_an_existing_database_is_copied_before_its_upgrade(tmp_path: Path)
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
-async def test_what_runs_when_places_are_introduced_has_one(tmp_path: Path) -> None:
-    path, old = tmp_path / "bot.db", tmp_path / "old migrations"
+async def as_of(folder: Path, revision: str) -> Path:
+    """A database that this revision left."""
+    path, old = folder / "bot.db", folder / "old migrations"
     shutil.copytree(MIGRATIONS, old, ignore=shutil.ignore_patterns("__pycache__"))
-    for later in (old / "versions").glob("000[2-9]*.py"):
-        later.unlink()
+    for migration in (old / "versions").glob("0*.py"):
+        if migration.name[:4] > revision:
+            migration.unlink()
     await upgrade(parse_url(address(path)), old)
+    return path
+
+
+def insert_agent(path: Path, agent_id: str, status: str = "idle") -> None:
+    """Store an agent with the columns of the first version."""
+    columns = (
+        "id, team, channel, repo_owner, repo_name, target_branch, title, model, max_steps,"
+        " started_by, created_at, status, task_number, step, last_seq, status_since,"
+        " revived_at, read_ts"
+    )
+    values = f"'{agent_id}', 'T', 'C', 'a', 'b', 't', 'x', 'm', 1, 'U', 1, '{status}'"
+    execute(path, f"INSERT INTO agent ({columns}) VALUES ({values}, 1, 0, 0, 1, 0, '')")
+
+
+async def test_what_runs_when_places_are_introduced_has_one(tmp_path: Path) -> None:
+    path = await as_of(tmp_path, "0001")
     for status in ("starting", "working", "idle", "sleeping", "stopped"):
-        columns = (
-            "id, team, channel, repo_owner, repo_name, target_branch, title, model, max_steps,"
-            " started_by, created_at, status, task_number, step, last_seq, status_since,"
-            " revived_at, read_ts"
-        )
-        values = f"'{status}', 'T', 'C', 'a', 'b', 't', 'x', 'm', 1, 'U', 1, '{status}'"
-        values += ", 1, 0, 0, 1, 0, ''"
-        execute(path, f"INSERT INTO agent ({columns}) VALUES ({values})")
+        insert_agent(path, status, status)
     store = await SqlStore.open(address(path), tmp_path)
     agents = await store.agents(alive=False)
     await store.close()
     placed = {agent.id for agent in agents if agent.placed}
     assert placed == {"starting", "working", "idle"}
     assert not any(agent.waiting for agent in agents)
+
+
+async def test_earlier_events_are_asked_for_by_their_kind(tmp_path: Path) -> None:
+    path = await as_of(tmp_path, "0009")
+    insert_agent(path, "k3f9ab")
+    said = MessageWritten(seq=1, at=1.0, task_id="t", text='\0 "type":"x" \U0001f600', final=True)
+    step = StepStarted(seq=2, at=1.0, task_id="t", step=1, max_steps=9)
+    newer = parse_event('{"type": "from_the_future", "seq": 3, "at": 3, "task_id": "t"}')
+    with closing(sqlite3.connect(path)) as connection, connection:
+        rows = [(event.seq, event.model_dump_json()) for event in (said, step, newer)]
+        connection.executemany(
+            "INSERT INTO event (agent_id, seq, task_id, body) VALUES ('k3f9ab', ?, 't', ?)", rows
+        )
+    store = await SqlStore.open(address(path), tmp_path)
+    newest = await store.newest_event("k3f9ab", MessageWritten)
+    steps = await store.events("k3f9ab", kinds=(StepStarted,))
+    await store.close()
+    assert (newest, steps) == (said, [step])
+    kinds = execute(path, "SELECT kind FROM event ORDER BY seq")
+    assert kinds == [("message_written",), ("step_started",), ("from_the_future",)]
 
 
 async def test_an_upgrade_that_fails_half_way_leaves_the_old_tables(tmp_path: Path) -> None:

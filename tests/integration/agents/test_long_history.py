@@ -1,0 +1,167 @@
+"""What is asked of an agent's history reads what it needs, however long the agent has worked.
+
+The long part of the history cannot be read at all: whoever reads any of it fails.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import insert
+
+from bot.agents.boot import ContainerGone
+from bot.agents.denials import Denials
+from bot.agents.errands import Errands
+from bot.agents.ports import BridgeAddress
+from bot.agents.publishing import Publishing
+from bot.agents.run import AgentRun
+from bot.domain.agent import Agent, AgentStatus
+from bot.domain.egress import Denial, DenialReason
+from bot.domain.message import Message
+from bot.errors import UserError
+from bot.store import tables
+from bridge.protocol import (
+    AgentEvent,
+    ErrorCode,
+    Evidence,
+    FileChange,
+    FilesChanged,
+    Outcome,
+    QuestionAsked,
+    QuestionKind,
+    TaskFinished,
+    TaskStarted,
+    ToolStarted,
+    WireError,
+)
+from tests.stage import Stage
+
+LENGTH = 5_000
+TASK = "t1"
+UNREADABLE = ("step_started", "tool_started", "tool_finished", "reasoning_written", "files_changed")
+
+
+def told(seq: int) -> list[AgentEvent]:
+    """The newest events of the task, numbered from `seq`."""
+    return [
+        TaskStarted(seq=seq, at=1.0, task_id=TASK, text="fix", model="m", max_steps=9),
+        FilesChanged(
+            seq=seq + 1,
+            at=2.0,
+            task_id=TASK,
+            files=(FileChange(path="a.py", status="modified"),),
+        ),
+        *(
+            ToolStarted(
+                seq=seq + 2 + number,
+                at=3.0,
+                task_id=TASK,
+                call_id=f"c{number}",
+                tool="run_command",
+                target=f"make {number}",
+                arguments="{}",
+            )
+            for number in range(100)
+        ),
+        QuestionAsked(
+            seq=seq + 102,
+            at=4.0,
+            task_id=TASK,
+            question_id="q1",
+            call_id="c100",
+            kind=QuestionKind.QUESTION,
+            text="Which?",
+            options=("a", "b"),
+            step=1,
+        ),
+    ]
+
+
+END = TaskFinished(
+    seq=LENGTH + 300,
+    at=5.0,
+    task_id=TASK,
+    outcome=Outcome.FAILED,
+    steps=1,
+    duration_seconds=1.0,
+    evidence=Evidence(changed=True),
+)
+
+
+@pytest.fixture
+async def agent(stage: Stage) -> Agent:
+    """An agent whose task waits for an answer, and has a history of LENGTH events before that."""
+    started = await stage.working()
+    await stage.fleet.close()
+    agent = replace(started, task_id=TASK, last_seq=LENGTH + 202, status=AgentStatus.IDLE)
+    rows: list[dict[str, Any]] = [
+        {
+            "agent_id": agent.id,
+            "seq": 100 + number,
+            "task_id": TASK,
+            "kind": UNREADABLE[number % len(UNREADABLE)],
+            "body": "unreadable",
+        }
+        for number in range(LENGTH)
+    ]
+    async with stage.store.transaction() as tx:
+        await tx.save_agent(agent)
+        for row in rows:
+            await tx._connection.execute(insert(tables.event), row)
+        await tx.add_events(agent.id, told(LENGTH + 100))
+    with pytest.raises(ValidationError):
+        await stage.store.events(agent.id)
+    return agent
+
+
+async def end(stage: Stage, agent: Agent) -> None:
+    """End the agent's task."""
+    async with stage.store.transaction() as tx:
+        await tx.add_events(agent.id, [END])
+
+
+async def test_whether_a_task_waits_goes_on_or_is_over(stage: Stage, agent: Agent) -> None:
+    control = stage.service.control
+    assert await control.waits(agent)
+    await control.check_open(agent, TASK)
+    with pytest.raises(UserError, match="goes on already"):
+        await control.resume(agent.id, TASK, "UANA")
+    with pytest.raises(UserError, match="Only the last one"):
+        await control.undo(agent.id, TASK, "UANA")
+    await end(stage, agent)
+    assert not await control.waits(agent)
+    with pytest.raises(UserError, match="has ended"):
+        await control.check_open(agent, TASK)
+
+
+async def test_an_answer_of_a_person(stage: Stage, agent: Agent) -> None:
+    with pytest.raises(UserError, match="no answer"):
+        await stage.service.questions.answer(agent.id, TASK, "q1", "7", "UANA")
+    stage.bridge.refusals["answer"] = WireError(code=ErrorCode.NOT_FOUND, message="gone")
+    address = BridgeAddress(f"http://{agent.id}.invalid", SecretStr("canary"))
+    message = Message("answer:q1", agent.id, "UANA", "a", TASK)
+    await Errands(stage.world).run(agent, address, message)
+    [request] = stage.bridge.bodies("chat")
+    assert "Which?" in request.text
+
+
+async def test_a_refused_host_is_told_with_its_command(stage: Stage, agent: Agent) -> None:
+    denials = Denials(stage.store, stage.world.voice)
+    refused = Denial("evil.example", 443, DenialReason.NOT_ON_LIST, 3.5)
+    await denials._say(agent.id, [refused])
+    shown = await stage.shown(agent.id)
+    assert any("make 99" in post.text for post in shown.values())
+
+
+async def test_how_an_agent_ended_and_what_it_proved(stage: Stage, agent: Agent) -> None:
+    await stage.runtime.remove(agent.id)
+    assert "a.py" in await stage.fleet._what_to_say(agent.id, ContainerGone("gone"))
+    run = AgentRun(stage.world, agent)
+    assert not await run._was_cut_short(6.0)
+    await end(stage, agent)
+    assert await run._was_cut_short(6.0)
+    publishing = Publishing(
+        stage.world, stage.pulls, stage.writer, stage.service.results, stage.store.thread_rows
+    )
+    assert (await publishing.evidence(agent)).changed
