@@ -6,6 +6,7 @@ A class here is a port's checks; a test class inherits it and gives the fixtures
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import pytest
@@ -139,10 +140,11 @@ class BridgeBench:
         """The events after `after`, until so many tasks have ended."""
         found: list[AgentEvent] = []
         async with asyncio.timeout(15):
-            async for event in self.bridge.events(self.address, after):
-                found.append(event)
-                if sum(isinstance(e, TaskFinished) for e in found) == tasks:
-                    break
+            async with aclosing(self.bridge.events(self.address, after)) as events:
+                async for event in events:
+                    found.append(event)
+                    if sum(isinstance(e, TaskFinished) for e in found) == tasks:
+                        break
         return found
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,7 +66,8 @@ class ScriptedBridge(ScriptedControl):
     """All bridges at once, one per endpoint; the test plays the model by `push` and `finish`.
 
     `asked` holds (route, agent, request) in order. A route in `refusals` answers that error, one
-    in `gates` waits first; an agent in `unreachable` does not answer.
+    in `gates` waits first; an agent in `unreachable` does not answer. `followers` counts the
+    streams of events that are open, `abandoned` those that the garbage collector had to close.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -79,6 +81,7 @@ class ScriptedBridge(ScriptedControl):
         self.patch_bytes = b""
         self.pushed = Pushed()
         self.conversation = b"[]"
+        self.followers = self.abandoned = 0
 
     # ---- what the test does ----
 
@@ -190,8 +193,18 @@ class ScriptedBridge(ScriptedControl):
             session.waiting[message_id] = text
         return True
 
-    async def events(self, address: BridgeAddress, after_seq: int) -> AsyncIterator[AgentEvent]:
+    async def events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
         """The log after `after_seq`, then what the test pushes."""
+        self.followers, follower = self.followers + 1, asyncio.current_task()
+        try:
+            async with aclosing(self._events(address, after_seq)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.followers -= 1
+            self.abandoned += asyncio.current_task() is not follower
+
+    async def _events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
         session = await self._ask("events", address, after_seq)
         cuts, seen = session.cut, after_seq
 

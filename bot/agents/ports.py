@@ -4,7 +4,7 @@ Each port has one real adapter, one fake in tests/fakes.py, and one set of check
 tests/contracts.py that both must pass.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -56,10 +56,11 @@ class Bridge(BridgeControl, Protocol):
     async def chat(self, address: BridgeAddress, request: ChatRequest) -> Accepted:
         """Hand over the next message; safe to send twice."""
 
-    def events(self, address: BridgeAddress, after_seq: int) -> AsyncIterator[AgentEvent]:
+    def events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
         """Every stored event after `after_seq`, then the new ones, across cuts of the link.
 
-        Ends by BridgeUnreachable when the bridge stays away.
+        Ends by BridgeUnreachable when the bridge stays away. Holds a connection: whoever may
+        leave it early closes it (`aclosing`).
         """
 
     async def set_environment(self, address: BridgeAddress, variables: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+from contextlib import aclosing
 
 from bot.agents.boot import Boot, ContainerEnded, ContainerGone, NoAnswer
 from bot.agents.branch import Branch
@@ -142,10 +143,11 @@ class AgentRun:
         while True:
             try:
                 after = (await self._stored()).last_seq
-                async for event in self._world.bridge.events(address, after):
-                    await self.progress.take(event)
-                    if isinstance(event, TaskFinished | QuestionAsked | TaskPaused):
-                        await self._keep_state(address)
+                async with aclosing(self._world.bridge.events(address, after)) as events:
+                    async for event in events:
+                        await self.progress.take(event)
+                        if isinstance(event, TaskFinished | QuestionAsked | TaskPaused):
+                            await self._keep_state(address)
             except BridgeUnreachable as error:
                 logger.warning("the event stream of %s is gone: %s", self._agent_id, error)
                 await self._is_at(address)

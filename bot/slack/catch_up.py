@@ -12,7 +12,8 @@ on an older message while nothing was heard is not seen; edits and deletions are
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol
 
 import aiohttp
@@ -123,14 +124,15 @@ class CatchUp:
         agent = thread.agent
         oldest = _oldest(agent, since)
         stop_by: str | None = None
-        async for message in self._messages(agent, oldest):
-            stop_by = stop_by or self._stopper(thread, message)
-            if float(message["ts"]) > float(oldest):
-                await self._hand_over(agent, message)
+        async with aclosing(self._messages(agent, oldest)) as messages:
+            async for message in messages:
+                stop_by = stop_by or self._stopper(thread, message)
+                if float(message["ts"]) > float(oldest):
+                    await self._hand_over(agent, message)
         if agent.alive and stop_by is not None:
             await self._desk.stop(agent.id, stop_by, agent.channel, agent.thread_ts)
 
-    async def _messages(self, agent: Agent, oldest: str) -> AsyncIterator[Json]:
+    async def _messages(self, agent: Agent, oldest: str) -> AsyncGenerator[Json]:
         """The thread in its order. Of one beyond 999 messages, the newest and the first ones.
 
         A quiet workspace is read every 85 seconds, so most threads must cost one call: the older
@@ -141,8 +143,9 @@ class CatchUp:
             for message in _in_order(first):
                 yield message
             return
-        async for message in self._replies(agent, oldest=oldest, limit=_PAGE):
-            yield message
+        async with aclosing(self._replies(agent, oldest=oldest, limit=_PAGE)) as replies:
+            async for message in replies:
+                yield message
         if agent.alive:
             for message in _in_order(first):
                 if float(message["ts"]) <= float(oldest):
@@ -170,7 +173,7 @@ class CatchUp:
         self,
         agent: Agent,
         **asked: Any,  # noqa: ANN401  (arguments of Slack's method)
-    ) -> AsyncIterator[Json]:
+    ) -> AsyncGenerator[Json]:
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
             page = await self._call(agent, cursor=cursor, **asked)

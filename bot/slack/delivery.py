@@ -7,7 +7,8 @@ post idempotent, so after a doubt the thread is read for that id before the post
 import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, assert_never
@@ -187,12 +188,14 @@ class Delivery:
         if row.kind is PostKind.FILE and content.file_id is None:
             return Absent()
         try:
-            async for message in self._messages(row, content):
-                if row.kind is PostKind.FILE:
-                    if content.file_id in {item.get("id") for item in message.get("files", ())}:
-                        return Shown(content.version, str(message["ts"]))
-                elif (version := _version(message, content.id)) is not None:
-                    return Shown(version, str(message["ts"]))
+            async with aclosing(self._messages(row, content)) as messages:
+                async for message in messages:
+                    if row.kind is PostKind.FILE:
+                        files = {item.get("id") for item in message.get("files", ())}
+                        if content.file_id in files:
+                            return Shown(content.version, str(message["ts"]))
+                    elif (version := _version(message, content.id)) is not None:
+                        return Shown(version, str(message["ts"]))
         except SlackApiError as error:
             verdict = meaning(error)
             if isinstance(verdict, Refused) and verdict.code == "missing_scope":
@@ -201,7 +204,7 @@ class Delivery:
             return verdict
         return Absent()
 
-    async def _messages(self, row: OpenRow, content: Content) -> AsyncIterator[Mapping[str, Any]]:
+    async def _messages(self, row: OpenRow, content: Content) -> AsyncGenerator[Mapping[str, Any]]:
         asked: dict[str, Any] = {
             "channel": row.channel,
             "include_all_metadata": True,

@@ -107,8 +107,7 @@ async def agent(stage: Stage) -> Agent:
     ]
     async with stage.store.transaction() as tx:
         await tx.save_agent(agent)
-        for row in rows:
-            await tx._connection.execute(insert(tables.event), row)
+        await tx._connection.execute(insert(tables.event).values(rows))
         await tx.add_events(agent.id, told(LENGTH + 100))
     with pytest.raises(ValidationError):
         await stage.store.events(agent.id)

@@ -260,3 +260,13 @@ async def test_the_engines_word_that_a_container_ended_does_not_wait_for_the_int
         await stage.runtime.remove(agent.id, keep_files=True)
         await stage.reaches(agent.id, AgentStatus.LOST)
         running.cancel()
+
+
+async def test_who_follows_a_bridge_and_is_ended_closes_the_stream(stage: Stage) -> None:
+    agent = await stage.working()
+    stage.bridge.gates["export"] = asyncio.Event()
+    stage.bridge.finish(agent.id, "Done.")
+    await stage.asked("export")
+    assert stage.bridge.followers == 1
+    await stage.fleet.cancel(agent.id)
+    assert (stage.bridge.followers, stage.bridge.abandoned) == (0, 0)

@@ -1,5 +1,6 @@
 """The stream of events across cuts, silence, gaps and garbage."""
 
+import asyncio
 from contextlib import aclosing
 
 import pytest
@@ -40,6 +41,25 @@ async def test_events_come_in_order_with_the_token_shown(
     assert headers["Authorization"] == f"Bearer {TOKEN}"
     assert headers["Last-Event-ID"] == "4"
     assert headers["Accept"] == "text/event-stream"
+
+
+async def test_a_follower_that_leaves_early_ends_its_connection(
+    bridge: HttpBridge, fake: FakeBridge
+) -> None:
+    gone = asyncio.Event()
+
+    async def script(stream: Stream) -> None:
+        await stream.send(frame(1))
+        try:
+            await stream.stay_silent()
+        finally:
+            gone.set()
+
+    fake.scripts = [script]
+    [event] = await read(bridge, fake, 1)
+    assert event.seq == 1
+    async with asyncio.timeout(5):
+        await gone.wait()
 
 
 async def test_after_a_cut_it_goes_on_behind_the_last_one(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import aiohttp
 import pytest
@@ -63,10 +64,11 @@ async def test_every_string_of_every_event_is_without_secrets(
 
     fake.scripts = [script]
     found = []
-    async for event in hiding.events(fake.address, 0):
-        found.append(event)
-        if len(found) == len(EVENTS):
-            break
+    async with aclosing(hiding.events(fake.address, 0)) as events:
+        async for event in events:
+            found.append(event)
+            if len(found) == len(EVENTS):
+                break
     for event in found:
         written = event.model_dump_json()
         assert SECRET not in written

@@ -1,5 +1,6 @@
 """The image of the bridge under the real limits: it boots, and fetches through the gateway."""
 
+from contextlib import aclosing
 from pathlib import Path
 
 import aiohttp
@@ -84,8 +85,9 @@ async def _work(runtime: DockerRuntime, gateway: HostGateway, bridge: HttpBridge
         ),
     )
     assert ready.source_branch == "main"
-    async for event in bridge.events(address, 0):
-        if event.type == "workspace_ready":
-            break
+    async with aclosing(bridge.events(address, 0)) as events:
+        async for event in events:
+            if event.type == "workspace_ready":
+                break
     assert (await bridge.diff(address)).files == ()
     assert await bridge.patch(address) == b""
