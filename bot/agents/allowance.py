@@ -6,7 +6,7 @@ from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.world import World
 from bot.domain.budget import MAX_BUDGET_NANO, NANO, dollars, nano_of
-from bot.domain.message import PRESSED, Message
+from bot.domain.message import Message, MessageKind, message_id
 from bot.errors import UserError
 
 GO_ON = "Go on where you stopped."
@@ -36,14 +36,16 @@ class Allowance:
                 raise UserError("This agent has no budget of its own.")
             if budget >= MAX_BUDGET_NANO:
                 raise UserError(f"A budget may be {dollars(MAX_BUDGET_NANO)} at the most.")
-            message_id = f"{PRESSED}{name}"
-            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{message_id}"):
+            pressed_id = message_id(MessageKind.PRESSED, name)
+            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{pressed_id}"):
                 return
             agent = agent.with_budget(min(budget + usd * NANO, MAX_BUDGET_NANO))
             await tx.save_agent(agent)
-            message = Message(message_id, agent.id, user, GO_ON, f"{agent.id}-{name}")
+            message = Message(
+                pressed_id, agent.id, user, GO_ON, f"{agent.id}-{name}", kind=MessageKind.PRESSED
+            )
             await tx.add_message(message)
             now = dollars(agent.budget_nano or 0)
             text = f"▶ <@{user}> adds ${usd}. The budget is {now} now."
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, message_id, text))
+            await tx.enqueue(agent.id, self._world.voice.notice(agent, pressed_id, text))
         self._fleet.wake(agent)

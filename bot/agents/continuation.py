@@ -5,7 +5,7 @@ import hashlib
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.world import World
-from bot.domain.message import PRESSED, Message
+from bot.domain.message import Message, MessageKind, message_id
 from bot.errors import UserError
 
 GO_ON = "Go on where you stopped."
@@ -29,11 +29,13 @@ class Continuation:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 raise UserError(why_not(agent) if agent else "There is no such agent any more.")
-            message_id = f"{PRESSED}{name}"
-            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{message_id}"):
+            pressed_id = message_id(MessageKind.PRESSED, name)
+            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{pressed_id}"):
                 return
-            message = Message(message_id, agent.id, user, GO_ON, f"{agent.id}-{name}")
+            message = Message(
+                pressed_id, agent.id, user, GO_ON, f"{agent.id}-{name}", kind=MessageKind.PRESSED
+            )
             await tx.add_message(message)
             text = f"▶ <@{user}> lets it continue."
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, message_id, text))
+            await tx.enqueue(agent.id, self._world.voice.notice(agent, pressed_id, text))
         self._fleet.wake(agent)

@@ -6,7 +6,7 @@ from bot.agents.ports import BridgeAddress, Transaction
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.audit import Audit
-from bot.domain.message import RESUME, UNDO, Message
+from bot.domain.message import Message, MessageKind, message_id
 from bot.errors import BridgeRefused, UserError
 from bridge.protocol import (
     QuestionAnswered,
@@ -85,7 +85,7 @@ class Control:
                         pass
             if not paused:
                 raise UserError(_GOES_ON)
-            await self._hand_over(tx, agent, f"{RESUME}{paused}", task_id, user)
+            await self._hand_over(tx, agent, MessageKind.RESUME, str(paused), task_id, user)
             agent = await self._fleet.places.ask(tx, agent)
         self._fleet.wake(agent)
 
@@ -104,8 +104,8 @@ class Control:
                 raise UserError("The agent is at work. Interrupt it first, then undo.")
             if left[-1:] != [task_id]:
                 raise UserError("Another task has worked since. Only the last one can be undone.")
-            wish = f"{UNDO}{agent.last_seq}"  # one that was refused may be tried again
-            if not await self._hand_over(tx, agent, wish, task_id, user):
+            wish = str(agent.last_seq)  # one that was refused may be tried again
+            if not await self._hand_over(tx, agent, MessageKind.UNDO, wish, task_id, user):
                 raise UserError("This task is being undone already.")
             entry = Audit(self._world.clock(), user, "agent.undo", agent.id, task_id)
             await tx.add_audit(entry)
@@ -137,12 +137,13 @@ class Control:
         return agent
 
     async def _hand_over(
-        self, tx: Transaction, agent: Agent, message_id: str, task_id: str, user: str
+        self, tx: Transaction, agent: Agent, kind: MessageKind, name: str, task_id: str, user: str
     ) -> bool:
         """Store a wish for the courier, once."""
-        if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{message_id}"):
+        wish_id = message_id(kind, name)
+        if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{wish_id}"):
             return False
-        await tx.add_message(Message(message_id, agent.id, user, message_id, task_id))
+        await tx.add_message(Message(wish_id, agent.id, user, wish_id, task_id, kind=kind))
         return True
 
     async def _address(self, agent: Agent) -> BridgeAddress | None:

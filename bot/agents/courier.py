@@ -14,7 +14,7 @@ from bot.agents.luggage import Luggage
 from bot.agents.ports import BridgeAddress
 from bot.agents.world import World
 from bot.domain.agent import Agent
-from bot.domain.message import FIRST, Message
+from bot.domain.message import Message, MessageKind
 from bot.domain.policy import ChannelRules
 from bot.domain.quoting import line
 from bot.errors import BridgeRefused, BridgeUnreachable
@@ -104,7 +104,7 @@ class Courier:
         asked = await self._approvals(agent)
         if message.files:
             message = await self._luggage.with_files(agent, address, message)
-        if message.id == FIRST:
+        if message.kind is MessageKind.START:
             await self._world.bridge.execute(
                 address,
                 ExecuteRequest(

@@ -1,9 +1,11 @@
 """What the courier carries beside messages: an answer, leave to go on, an undoing."""
 
+from typing import assert_never
+
 from bot.agents.ports import BridgeAddress
 from bot.agents.world import World
 from bot.domain.agent import Agent
-from bot.domain.message import ANSWER, RESUME, UNDO, Message
+from bot.domain.message import Message, MessageKind
 from bot.domain.quoting import line
 from bot.errors import BridgeRefused
 from bridge.protocol import ChatRequest, ErrorCode, QuestionAsked, QuestionKind
@@ -19,13 +21,17 @@ class Errands:
 
     async def run(self, agent: Agent, address: BridgeAddress, message: Message) -> None:
         """Do one; raises BridgeUnreachable, or BridgeRefused for what nobody expects."""
-        said = ""
-        if message.id.startswith(ANSWER):
-            said = await self._answer(agent, address, message)
-        elif message.id.startswith(RESUME):
-            said = await self._resume(address, message)
-        elif message.id.startswith(UNDO):
-            said = await self._undo(address, message)
+        match message.kind:
+            case MessageKind.ANSWER:
+                said = await self._answer(agent, address, message)
+            case MessageKind.RESUME:
+                said = await self._resume(address, message)
+            case MessageKind.UNDO:
+                said = await self._undo(address, message)
+            case MessageKind.START | MessageKind.REPLY | MessageKind.PRESSED:
+                raise ValueError(f"{message.id} is no errand")
+            case _:
+                assert_never(message.kind)
         async with self._world.store.transaction() as tx:
             await tx.message_delivered(agent.id, message.id)
             current = await tx.agent(agent.id)
@@ -34,25 +40,22 @@ class Errands:
                 await tx.enqueue(agent.id, post)
 
     async def _answer(self, agent: Agent, address: BridgeAddress, message: Message) -> str:
-        question_id = message.id.removeprefix(ANSWER)
         try:
-            await self._world.bridge.answer(address, question_id, message.text, message.user)
+            await self._world.bridge.answer(address, message.name, message.text, message.user)
         except BridgeRefused as error:
             if error.error.code not in _GONE:
                 raise
-            return await self._answer_anew(agent, address, message, question_id)
+            return await self._answer_anew(agent, address, message)
         return ""
 
-    async def _answer_anew(
-        self, agent: Agent, address: BridgeAddress, message: Message, question_id: str
-    ) -> str:
+    async def _answer_anew(self, agent: Agent, address: BridgeAddress, message: Message) -> str:
         """A container that never asked: the answer goes there as a message of the person."""
         events = await self._world.store.events(agent.id, message.task_id, kinds=(QuestionAsked,))
         asked = next(
             (
                 event
                 for event in events
-                if isinstance(event, QuestionAsked) and event.question_id == question_id
+                if isinstance(event, QuestionAsked) and event.question_id == message.name
             ),
             None,
         )
@@ -61,7 +64,7 @@ class Errands:
         text = f"You asked: {asked.text}\nMy answer: {message.text}"
         request = ChatRequest(
             message_id=message.id,
-            task_id=f"{agent.id}-{question_id}",
+            task_id=f"{agent.id}-{message.name}",
             text=text,
             model=agent.model,
             max_steps=agent.max_steps,

@@ -8,7 +8,7 @@ from bot.agents.fleet import Fleet
 from bot.agents.reading import Reading
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
-from bot.domain.message import PRESSED, Message
+from bot.domain.message import Message, MessageKind, message_id
 from bot.domain.replies import reply_model
 from bot.errors import UserError
 
@@ -63,15 +63,22 @@ class ModelSwitch:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 raise UserError(why_not(agent) if agent else "There is no such agent any more.")
-            message_id = f"{PRESSED}{name}"
+            pressed_id = message_id(MessageKind.PRESSED, name)
             text = f"Model: `{model}` from the next step on. The conversation goes on."
-            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{message_id}"):
+            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{pressed_id}"):
                 return text
             if model == agent.model:
                 return f"`{model}` is the model already."
             await tx.save_agent(replace(agent, model=model))
             if _has_work(agent):
-                message = Message(message_id, agent.id, user, GO_ON, f"{agent.id}-{name}")
+                message = Message(
+                    pressed_id,
+                    agent.id,
+                    user,
+                    GO_ON,
+                    f"{agent.id}-{name}",
+                    kind=MessageKind.PRESSED,
+                )
                 await tx.add_message(message)
             said = f"{text} Chosen by <@{user}>."
             await tx.enqueue(agent.id, self._world.voice.notice(agent, f"model:{name}", said))

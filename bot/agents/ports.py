@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from bot.agents.control_ports import BridgeAddress as BridgeAddress, BridgeControl  # noqa: PLC0414  (one of these ports)
 from bot.agents.ledger_ports import UsageWrites
+from bot.agents.message_ports import MessageWrites
 from bot.agents.rule_ports import RuleWrites
 from bot.agents.sandbox import SocketFolders
 from bot.domain.agent import Agent, RepoRef, ThreadRef
@@ -155,7 +156,7 @@ class SavedState:
     at: float
 
 
-class Transaction(UsageWrites, RuleWrites, Protocol):
+class Transaction(MessageWrites, UsageWrites, RuleWrites, Protocol):
     """One write transaction: all of it or nothing."""
 
     async def add_agent(self, agent: Agent) -> None:
@@ -181,18 +182,6 @@ class Transaction(UsageWrites, RuleWrites, Protocol):
 
     async def note_read(self, agent_id: str, ts: str) -> None:
         """The agent's thread is read up to this message; an earlier one changes nothing."""
-
-    async def add_message(self, message: Message) -> None:
-        """Store a message that is still to be handed to the bridge; `order` is set here."""
-
-    async def message_delivered(self, agent_id: str, message_id: str) -> None:
-        """The bridge has it; it is not handed over again."""
-
-    async def hand_over_again(self, agent_id: str, since: float) -> None:
-        """Let messages that were handed over after `since` be handed over once more."""
-
-    async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
-        """Change a message that is not handed over yet, or drop it (None); False: too late."""
 
     async def save_state(self, agent_id: str, state: SavedState) -> None:
         """Keep the newest state of the agent's container; it replaces the one before."""
@@ -242,10 +231,7 @@ class Store(Protocol):
         kinds: Sequence[type[Event]] | None = None,
         newest: int | None = None,
     ) -> Sequence[AgentEvent]:
-        """Return stored events in order: of one task or all, of some kinds or all.
-
-        `newest` leaves out all but the last so many.
-        """
+        """Return stored events in order: of one task, of these kinds, the `newest` few, or all."""
 
     async def newest_event(
         self, agent_id: str, kind: type[E], task_id: str | None = None

@@ -7,7 +7,6 @@ from bot.agents.ports import Transaction
 from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.card import TaskCard, ToolLine
-from bot.domain.message import is_posted
 from bot.domain.posts import Post
 from bot.domain.question import Closed
 from bot.domain.verbosity import Verbosity
@@ -106,7 +105,7 @@ class Progress:
             self._fold(after, event)
             await tx.add_events(agent.id, [event])
             await tx.save_agent(after)
-            for post in self._posts(after, event):
+            for post in (*self._posts(after, event), *await self._used(tx, after, event)):
                 await tx.enqueue(agent.id, post)
         self._stored_card = self.card
 
@@ -157,10 +156,6 @@ class Progress:
                 return (*card, *voice.answer(agent, self.card))
             case ModelChanged(error=error) if error is not None:
                 return (*self._card(agent), voice.fallback(agent, event))
-            case MessageTakenUp(message_id=message_id):
-                return self._used(agent, message_id)
-            case TaskStarted(message_id=message_id) if message_id:
-                return (*self._card(agent), *self._used(agent, message_id))
             case _ if isinstance(event, _SHOWN):
                 return (*self._step_before(agent), *self._card(agent))
             case _:
@@ -197,7 +192,11 @@ class Progress:
         number, lines = step
         return (self._world.voice.step(agent, self.card, number, lines),) if lines else ()
 
-    def _used(self, agent: Agent, message_id: str) -> Sequence[Post]:
-        if not is_posted(message_id):
+    async def _used(self, tx: Transaction, agent: Agent, event: AgentEvent) -> Sequence[Post]:
+        """The mark of the message that the agent has taken up, where it stands in the thread."""
+        if not isinstance(event, MessageTakenUp | TaskStarted) or not event.message_id:
             return ()
-        return (self._world.voice.mark(agent, message_id, "used"),)
+        message = await tx.message(agent.id, event.message_id)
+        if message is None or not message.is_posted:
+            return ()
+        return (self._world.voice.mark(agent, message.id, "used"),)

@@ -9,7 +9,7 @@ from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.audit import Audit
 from bot.domain.card import TaskCard
-from bot.domain.message import ANSWER, Message
+from bot.domain.message import Message, MessageKind, message_id
 from bot.domain.policy import Action
 from bot.domain.question import Closed
 from bot.errors import UserError
@@ -64,10 +64,12 @@ class Questions:
             answer = _chosen(asked, choice) if asked.kind is kind else None
             if answer is None:
                 raise UserError(_NO_ANSWER)
-            message_id = f"{ANSWER}{question_id}"
-            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{message_id}"):
+            answer_id = message_id(MessageKind.ANSWER, question_id)
+            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{answer_id}"):
                 raise UserError(_TWICE)
-            await tx.add_message(Message(message_id, agent.id, user, answer, task_id))
+            await tx.add_message(
+                Message(answer_id, agent.id, user, answer, task_id, kind=MessageKind.ANSWER)
+            )
             await self._close(tx, agent, events, asked, Closed(user, answer, self._world.clock()))
             agent = await self._fleet.places.ask(tx, agent)
         self._fleet.wake(agent)

@@ -24,7 +24,7 @@ from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.attachment import Attachment
 from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
-from bot.domain.message import Message
+from bot.domain.message import Message, MessageKind
 from bot.domain.offers import ModelOffer
 from bot.domain.quoting import code
 from bot.domain.replies import is_restart
@@ -141,6 +141,7 @@ class AgentService:
                         task_id,
                         reply.mode,
                         files=reply.files,
+                        kind=MessageKind.REPLY,
                     )
                 )
                 fate = "queued" if reply.mode is ChatMode.QUEUE else "received"

@@ -13,7 +13,7 @@ from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
 from bot.domain.budget import nano_of
 from bot.domain.limits import HOUR_SECONDS, Limits, start_refusal
-from bot.domain.message import FIRST, Message
+from bot.domain.message import FIRST, Message, MessageKind
 from bot.domain.policy import ChannelRules, HouseRules, place_refusal
 from bot.domain.preferences import Preferences
 from bot.domain.start_command import StartAgent, title_of
@@ -145,6 +145,7 @@ class Starter:
             text,
             agent.first_task_id,
             files=opening.files[:MAX_FILES],
+            kind=MessageKind.START,
         )
 
     async def _store_start(self, agent: Agent, first: Message, origin: Origin) -> bool:

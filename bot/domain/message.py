@@ -1,22 +1,32 @@
 """A person's message to an agent as data: the first task and every reply are messages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from bot.domain.attachment import Attachment
 from bridge.protocol import ChatMode
 
 FIRST = "start"
-PRESSED = "pressed:"  # begins the id of a message that came from a button
-# These begin the ids of what is handed over and is no message: an answer, leave to go on, an undo.
-ANSWER, RESUME, UNDO = "answer:", "resume:", "undo:"
-_ERRANDS = (ANSWER, RESUME, UNDO)
-_NOT_IN_SLACK = (FIRST, PRESSED, *_ERRANDS)
+
+
+class MessageKind(StrEnum):
+    """What a message is: words for the agent, or an errand that is handed over like them."""
+
+    START = "start"  # the task that started the agent
+    REPLY = "reply"  # stands in the thread
+    PRESSED = "pressed"  # words that a button stands for
+    ANSWER = "answer"  # to a question of the agent
+    RESUME = "resume"  # leave to go on
+    UNDO = "undo"
+
+
+_WORDS = frozenset({MessageKind.START, MessageKind.REPLY, MessageKind.PRESSED})
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `id` is FIRST for the task that started the agent, else the message's ts, or
-    begins with one of the words above.
+    """One message. `id` is FIRST for the task that started the agent, the ts of a reply, and made
+    by `message_id` for the other kinds.
 
     `task_id` names the task that the message becomes when no task is at work. `order` counts
     from 1 within the agent, in the order of arrival.
@@ -30,13 +40,24 @@ class Message:
     mode: ChatMode = ChatMode.STEER
     order: int = 0
     files: tuple[Attachment, ...] = ()
+    kind: MessageKind = field(kw_only=True)
 
     @property
     def begins_task(self) -> bool:
         """Whether it is words for the agent, of which a task may come."""
-        return not self.id.startswith(_ERRANDS)
+        return self.kind in _WORDS
+
+    @property
+    def is_posted(self) -> bool:
+        """Whether it stands in the thread, so that it can be marked."""
+        return self.kind is MessageKind.REPLY
+
+    @property
+    def name(self) -> str:
+        """The name that `message_id` was given: for an answer, the id of its question."""
+        return self.id.partition(":")[2]
 
 
-def is_posted(message_id: str) -> bool:
-    """Whether a message of this id stands in the thread, so that it can be marked."""
-    return not message_id.startswith(_NOT_IN_SLACK)
+def message_id(kind: MessageKind, name: str) -> str:
+    """Return the id of a message that has no ts; the same name gives the same id."""
+    return f"{kind}:{name}"

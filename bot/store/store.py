@@ -165,10 +165,7 @@ class SqlStore:
         kinds: Sequence[type[Event]] | None = None,
         newest: int | None = None,
     ) -> Sequence[AgentEvent]:
-        """Return stored events in order: of one task or all, of some kinds or all.
-
-        `newest` leaves out all but the last so many.
-        """
+        """Return stored events in order: of one task, of these kinds, the `newest` few, or all."""
         row = tables.event.c
         query = select(row.body).where(row.agent_id == agent_id)
         if task_id is not None:

@@ -108,6 +108,7 @@ message = Table(
     Column("order", Integer, nullable=False),
     Column("delivered_at", Double),
     Column("files", Words, nullable=False, server_default="[]"),
+    Column("kind", Words, nullable=False, server_default="reply"),
 )
 
 # What the host keeps of an agent's container, to go on without it.

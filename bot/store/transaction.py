@@ -21,6 +21,7 @@ from bot.store.values import (
     agent_of,
     agent_values,
     later,
+    message_of,
     message_values,
 )
 from bridge.protocol import AgentEvent
@@ -114,6 +115,13 @@ class SqlTransaction(UsageWrites, RuleWrites):
         last = (await self._connection.execute(newest)).scalar_one()
         values = message_values(message) | {"order": (last or 0) + 1}
         await insert_new(self._connection, tables.message, values)
+
+    async def message(self, agent_id: str, message_id: str) -> Message | None:
+        """Return a message as stored, handed over or not."""
+        row = tables.message.c
+        query = select(tables.message).where(row.agent_id == agent_id, row.id == message_id)
+        stored = (await self._connection.execute(query)).one_or_none()
+        return message_of(stored) if stored else None
 
     async def message_delivered(self, agent_id: str, message_id: str) -> None:
         """The bridge has it; it is not handed over again."""

@@ -8,7 +8,7 @@ from sqlalchemy import Case, Column, Row, case
 
 from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef
 from bot.domain.attachment import Attachment
-from bot.domain.message import Message
+from bot.domain.message import Message, MessageKind
 from bot.domain.secret import SecretScope
 from bot.domain.verbosity import Verbosity
 from bridge.protocol import ChatMode
@@ -47,7 +47,8 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
 def message_values(message: Message) -> dict[str, Any]:
     """The columns of a message; its files are JSON, each an id and a name."""
     files = json.dumps([[file.id, file.name] for file in message.files])
-    return asdict(message) | {"mode": message.mode.value, "files": files}
+    kinds = {"mode": message.mode.value, "kind": message.kind.value}
+    return asdict(message) | kinds | {"files": files}
 
 
 def message_of(row: Row[Any]) -> Message:
@@ -61,6 +62,7 @@ def message_of(row: Row[Any]) -> Message:
         mode=ChatMode(row.mode),
         order=row.order,
         files=tuple(Attachment(*pair) for pair in json.loads(row.files)),
+        kind=MessageKind(row.kind),
     )
 
 

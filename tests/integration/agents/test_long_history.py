@@ -18,7 +18,7 @@ from bot.agents.publishing import Publishing
 from bot.agents.run import AgentRun
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.egress import Denial, DenialReason
-from bot.domain.message import Message
+from bot.domain.message import Message, MessageKind
 from bot.errors import UserError
 from bot.store import tables
 from bridge.protocol import (
@@ -139,7 +139,7 @@ async def test_an_answer_of_a_person(stage: Stage, agent: Agent) -> None:
         await stage.service.questions.answer(agent.id, TASK, "q1", "7", "UANA")
     stage.bridge.refusals["answer"] = WireError(code=ErrorCode.NOT_FOUND, message="gone")
     address = BridgeAddress(f"http://{agent.id}.invalid", SecretStr("canary"))
-    message = Message("answer:q1", agent.id, "UANA", "a", TASK)
+    message = Message("answer:q1", agent.id, "UANA", "a", TASK, kind=MessageKind.ANSWER)
     await Errands(stage.world).run(agent, address, message)
     [request] = stage.bridge.bodies("chat")
     assert "Which?" in request.text

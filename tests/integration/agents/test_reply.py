@@ -5,6 +5,7 @@ import pytest
 
 from bot.agents.service import Reply
 from bot.domain.agent import AgentStatus, ThreadRef
+from bot.domain.message import Message, MessageKind
 from bridge.protocol import ChatMode, ErrorCode, MessageTakenUp, WireError
 from tests.stage import COMMAND, ORIGIN, Stage
 
@@ -26,6 +27,20 @@ async def test_a_reply_that_the_model_has_seen_is_marked_as_used(stage: Stage) -
     await stage.asked("chat")
     stage.bridge.push(agent.id, MessageTakenUp(at=1.0, message_id="5.1"))
     await stage.changes.found(lambda: _post(stage, agent.id, "mark:5.1:white_check_mark"))
+
+
+async def test_what_is_no_message_of_the_thread_is_not_marked_as_used(stage: Stage) -> None:
+    agent = await stage.working()
+    await stage.reply(agent, "5.1")
+    await stage.asked("chat")
+    async with stage.store.transaction() as tx:
+        pressed = Message("7.1", agent.id, "UANA", "go on", "t", kind=MessageKind.PRESSED)
+        await tx.add_message(pressed)
+    taken = [MessageTakenUp(at=1.0, message_id=name) for name in ("9.9", "7.1", "5.1")]
+    stage.bridge.push(agent.id, *taken)
+    await stage.changes.found(lambda: _post(stage, agent.id, "mark:5.1:white_check_mark"))
+    marks = {key.split(":")[1] for key in await stage.shown(agent.id) if key.startswith("mark:")}
+    assert marks == {"5.1"}
 
 
 async def test_a_reply_to_an_idle_agent_starts_the_next_task_in_the_same_container(

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.domain.budget import Scope
-from bot.domain.message import Message
+from bot.domain.message import Message, MessageKind
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.usage import Call, CostSource, Settled, Usage
 from bot.store import tables
@@ -28,7 +28,9 @@ async def live(store: SqlStore, agent_id: str, now: float, status: AgentStatus) 
     root = Post("root", PostKind.MESSAGE, "C", None, Priority.NOTICE, {"text": "root"})
     async with store.transaction() as tx:
         await tx.add_agent(agent)
-        await tx.add_message(Message("start", agent_id, "U", "fix", f"{agent_id}-1"))
+        await tx.add_message(
+            Message("start", agent_id, "U", "fix", f"{agent_id}-1", kind=MessageKind.START)
+        )
         text = MessageWritten(at=now, seq=1, task_id="t", text="done", final=True)
         await tx.add_events(agent_id, [text])
         await tx.enqueue(agent_id, root)

@@ -1,7 +1,7 @@
 """Agents, events, messages and claims survive as they were stored."""
 
 import asyncio
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
-from bot.domain.message import FIRST, Message
+from bot.domain.attachment import Attachment
+from bot.domain.message import FIRST, Message, MessageKind
 from bot.domain.posts import Post, PostKind, Priority
 from bot.store import tables
 from bot.store.store import SqlStore
@@ -205,8 +206,10 @@ async def test_fifty_claims_at_once_have_one_winner(store: SqlStore) -> None:
 async def test_messages_wait_in_order_until_they_are_delivered(
     store: SqlStore, make_agent: MakeAgent
 ) -> None:
-    first = Message(FIRST, "k3f9ab", "U1", "do it", "k3f9ab-1")
-    second = Message("5.5", "k3f9ab", "U2", "and that", "k3f9ab-2", ChatMode.QUEUE)
+    first = Message(FIRST, "k3f9ab", "U1", "do it", "k3f9ab-1", kind=MessageKind.START)
+    second = Message(
+        "5.5", "k3f9ab", "U2", "and that", "k3f9ab-2", ChatMode.QUEUE, kind=MessageKind.REPLY
+    )
     async with store.transaction() as tx:
         await tx.add_agent(make_agent())
         for message in (first, second, first):
@@ -221,6 +224,23 @@ async def test_messages_wait_in_order_until_they_are_delivered(
         await tx.message_delivered("k3f9ab", FIRST)
         await tx.message_delivered("k3f9ab", "unknown")
     assert [message.id for message in await store.undelivered("k3f9ab")] == ["5.5"]
+
+
+@pytest.mark.parametrize("kind", MessageKind)
+async def test_a_message_comes_back_as_it_was_stored(
+    store: SqlStore, make_agent: MakeAgent, kind: MessageKind
+) -> None:
+    files = (Attachment("F1", "a.png"),)
+    message = Message(
+        "x:1", "k3f9ab", "U1", "text", "t", ChatMode.INTERRUPT, files=files, kind=kind
+    )
+    async with store.transaction() as tx:
+        await tx.add_agent(make_agent())
+        await tx.add_message(message)
+        assert await tx.message("k3f9ab", "x:1") == replace(message, order=1)
+        assert await tx.message("k3f9ab", "x:2") is None
+        assert await tx.message("other", "x:1") is None
+    assert await store.undelivered("k3f9ab") == [replace(message, order=1)]
 
 
 async def test_the_sender_is_woken_after_the_commit_and_only_for_news(

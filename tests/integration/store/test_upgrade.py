@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from bot.domain.message import MessageKind
 from bot.errors import ConfigurationError
 from bot.store.engine import Engines, parse_url
 from bot.store.store import SqlStore
@@ -162,6 +163,29 @@ async def test_earlier_events_are_asked_for_by_their_kind(tmp_path: Path) -> Non
     assert (newest, steps) == (said, [step])
     kinds = execute(path, "SELECT kind FROM event ORDER BY seq")
     assert kinds == [("message_written",), ("step_started",), ("from_the_future",)]
+
+
+async def test_earlier_messages_are_of_the_kind_that_their_id_began_with(tmp_path: Path) -> None:
+    path = await as_of(tmp_path, "0009")
+    insert_agent(path, "k3f9ab")
+    kinds = {
+        "start": MessageKind.START,
+        "1700000000.000100": MessageKind.REPLY,
+        "pressed:0a1b": MessageKind.PRESSED,
+        "answer:q:1": MessageKind.ANSWER,
+        "resume:17": MessageKind.RESUME,
+        "undo:18": MessageKind.UNDO,
+    }
+    columns = 'agent_id, id, user, text, task_id, mode, "order"'
+    for order, message_id in enumerate(kinds, 1):
+        values = f"'k3f9ab', '{message_id}', 'U', 'x', 't', 'steer', {order}"
+        execute(path, f"INSERT INTO message ({columns}) VALUES ({values})")
+    store = await SqlStore.open(address(path), tmp_path)
+    waiting = await store.undelivered("k3f9ab")
+    await store.close()
+    assert {message.id: message.kind for message in waiting} == kinds
+    [question] = [message.name for message in waiting if message.kind is MessageKind.ANSWER]
+    assert question == "q:1"
 
 
 async def test_an_upgrade_that_fails_half_way_leaves_the_old_tables(tmp_path: Path) -> None:
