@@ -134,7 +134,7 @@ async def test_no_engine(find: Find) -> None:
         ({"Driver": "vfs"}, "engine", Verdict.WARN, "storage vfs", "overlay2"),
         ({"Runtimes": {"runc": {}}}, "engine", Verdict.FAIL, "no runtime runsc", "Install it"),
         ({"api": "1.40"}, "engine", Verdict.FAIL, "API 1.40", "Upgrade the engine"),
-        ({}, "image", Verdict.OK, "the-image 0.1.0 of this very code", ""),
+        ({}, "image", Verdict.OK, "the-image 0.2.0 of this very code", ""),
         ({"code": "older"}, "image", Verdict.FAIL, "holds other code", "make image"),
         ({"code": ""}, "image", Verdict.WARN, "does not say which code", "make image"),
         ({"image": 404}, "image", Verdict.FAIL, "not on this machine", "make image"),
@@ -158,7 +158,7 @@ async def test_an_engine_that_is_not_what_it_should_be(
     next_step: str,
 ) -> None:
     api = changed.get("api", "1.45")
-    labels = {"org.opencontainers.image.version": "0.1.0"}
+    labels = {"org.opencontainers.image.version": "0.2.0"}
     labels |= {"threadsmith.code": changed.get("code", CODE)}
     answers = {
         "/version": {"Version": "27.1", "ApiVersion": api},
