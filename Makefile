@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi image format clean
+.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi image release-check format clean
 
 # One target at a time: each is a script with an order of its own.
 .NOTPARALLEL:
@@ -58,6 +58,9 @@ image: ## build the image of the bridge and try it
 	@scripts/engine.sh ensure
 	@scripts/build-image.sh
 	@scripts/try-image.sh
+
+release-check: venv ## build sdist and wheel, install and try them in an empty environment
+	@scripts/release-check.sh
 
 format: venv ## format the code and fix what the linter can
 	$(PY)/ruff format .

@@ -1,3 +1,4 @@
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ def test_help_names_the_commands() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
     assert "run" in result.output
+
+
+def test_version_is_the_one_of_the_package() -> None:
+    result = CliRunner().invoke(main, ["--version"], prog_name="threadsmith")
+    assert result.output == f"threadsmith, version {version('threadsmith')}\n"
 
 
 def test_an_unknown_command_is_refused() -> None:
