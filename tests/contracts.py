@@ -171,6 +171,12 @@ class BridgeContract:
         wish = PushRequest(clone_url=bench.workspace.clone_url)
         assert (await bench.bridge.push_branch(bench.address, wish)).commit is None
 
+    async def test_variables_are_taken_all_together_or_not_at_all(self, bench: BridgeBench) -> None:
+        await bench.bridge.set_environment(bench.address, {"GITHUB_TOKEN": "x", "LDAP_URL": "y"})
+        with pytest.raises(BridgeRefused) as caught:
+            await bench.bridge.set_environment(bench.address, {"A": "x", "THREADSMITH_X": "y"})
+        assert caught.value.error.code == "invalid_request"
+
     async def test_without_a_workspace_nothing_is_executed(self, bench: BridgeBench) -> None:
         with pytest.raises(BridgeRefused) as caught:
             await bench.bridge.execute(bench.address, EXECUTE)

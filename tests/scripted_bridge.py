@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
 from bot.agents.ports import BridgeAddress
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bridge.protocol import (
@@ -31,6 +33,7 @@ from bridge.protocol import (
     Status,
     TaskFinished,
     TaskStarted,
+    ToolEnvironment,
     WireError,
     WorkspaceCloning,
     WorkspaceReady,
@@ -59,6 +62,7 @@ class _Session:
     task_id: str | None = None
     seen: dict[str, Accepted] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     cut: int = 0
 
 
@@ -76,6 +80,7 @@ class ScriptedBridge(ScriptedControl):
         self.asked: list[tuple[str, str, Any]] = []
         self.unreachable: set[str] = set()
         self.refusals: dict[str, WireError] = {}
+        self.refused_names: set[str] = set()  # of variables
         self.gates: dict[str, asyncio.Event] = {}
         self.saved = Diff(base_commit=COMMIT, text="")
         self.patch_bytes = b""
@@ -115,6 +120,10 @@ class ScriptedBridge(ScriptedControl):
             evidence=evidence or Evidence(),
         )
         self.push(agent_id, *said, ended)
+
+    def variables(self, agent_id: str) -> dict[str, str]:
+        """What the tools of this agent have."""
+        return self._sessions[agent_id].variables
 
     def cut(self, agent_id: str) -> None:
         """Every open stream of this agent ends by BridgeUnreachable."""
@@ -220,8 +229,15 @@ class ScriptedBridge(ScriptedControl):
                 raise BridgeUnreachable("the link was cut")
 
     async def set_environment(self, address: BridgeAddress, variables: Mapping[str, str]) -> None:
-        """Note what was given."""
-        await self._ask("environment", address, dict(variables))
+        """Take all of them or none, as the real one does."""
+        session = await self._ask("environment", address, dict(variables))
+        try:
+            ToolEnvironment(variables=dict(variables))
+        except ValidationError as error:
+            raise BridgeRefused(400, _error(ErrorCode.INVALID_REQUEST)) from error
+        if self.refused_names & variables.keys():
+            raise BridgeRefused(400, _error(ErrorCode.INVALID_REQUEST))
+        session.variables = dict(variables)
 
     async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
         """End the running task."""

@@ -9,9 +9,10 @@ from bot.agents.container_ports import Container, ContainerSpec, Exit
 from bot.agents.ports import BridgeAddress
 from bot.agents.progress import Progress
 from bot.agents.sandbox import sealed_environment
+from bot.agents.variables import hand_over_variables
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
-from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
+from bot.errors import BotError, BridgeUnreachable, EngineError
 from bridge.protocol import (
     PROTOCOL_VERSION,
     SavedConversation,
@@ -64,7 +65,7 @@ class Boot:
             raise ContainerEnded(agent.id, container.exit)
         address = self._world.address(agent.id, container.endpoint)
         await self._answers(agent, address)
-        await self._equip(agent, address)
+        await hand_over_variables(self._world, agent, address)
         await self._furnish(agent, address)
         await self._note(agent, container)
         self._fresh = False
@@ -125,24 +126,6 @@ class Boot:
             if agent.base_commit is not None:
                 raise NoAnswer(str(error)) from error
             raise
-
-    async def _equip(self, agent: Agent, address: BridgeAddress) -> None:
-        """Give the tools their variables; a bridge forgets them when its container stops."""
-        variables = self._world.variables(agent)
-        try:
-            await self._world.bridge.set_environment(address, variables)
-        except BridgeRefused as error:
-            # An image of an earlier version takes none.
-            if not variables:
-                return
-            logger.warning("%s gets no variables: %s", agent.id, error)
-            text = (
-                f"The stored variables ({len(variables)}) could not be handed to this agent's "
-                "tools; it works without them. `make image` builds an image that takes them."
-            )
-            async with self._world.store.transaction() as tx:
-                post = self._world.voice.trouble(agent, f"variables:{agent.last_seq}", text)
-                await tx.enqueue(agent.id, post)
 
     async def _furnish(self, agent: Agent, address: BridgeAddress) -> None:
         """Make the workspace where there is none: by a clone, or from what the host has kept."""

@@ -10,7 +10,7 @@ from bot.agents.rule_ports import KeyCheck, SecretRows
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.audit import Audit
 from bot.domain.secret import (
-    MAX_VARIABLES,
+    MAX_VARIABLES_OF_A_PLACE,
     ModelKey,
     SecretEntry,
     SecretKind,
@@ -137,8 +137,10 @@ class Keyring:
             for held in self._held
             if (held.team, held.scope, held.owner) == (ref.team, ref.scope, ref.owner)
         ]
-        if ref not in self._held and len(same) >= MAX_VARIABLES:
-            raise InvalidCommand(f"There are {MAX_VARIABLES} secrets already. Remove one first.")
+        if ref not in self._held and len(same) >= MAX_VARIABLES_OF_A_PLACE:
+            raise InvalidCommand(
+                f"There are {MAX_VARIABLES_OF_A_PLACE} secrets already. Remove one first."
+            )
 
     def _hold(self, entry: SecretEntry, value: str) -> None:
         self._held[entry.ref] = (entry, value)

@@ -8,17 +8,12 @@ from enum import StrEnum
 from pydantic import SecretStr
 
 from bot.errors import InvalidCommand
+from bridge.container import is_reserved_variable
 
 MAX_VALUE_CHARS = 3_000
-MAX_VARIABLES = 64
+MAX_VARIABLES_OF_A_PLACE = 64
 
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
-# What decides which programs run, or what they load, is not a person's to set.
-_RESERVED = frozenset(
-    {"PATH", "HOME", "NODE_OPTIONS", "BASH_ENV", "ENV", "IFS", "SHELL", "PERL5OPT", "PERL5LIB",
-     "RUBYOPT", "RUBYLIB", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
-)  # fmt: skip
-_RESERVED_PREFIXES = ("LD_", "GIT_", "PYTHON", "DYLD_")
 
 
 class SecretKind(StrEnum):
@@ -88,8 +83,11 @@ def checked_variable(text: str) -> str:
             "A variable's name is made of A-Z, 0-9 and _, at most 64 characters, and does not "
             "begin with a digit. For example NPM_TOKEN."
         )
-    if name in _RESERVED or name.startswith(_RESERVED_PREFIXES):
-        raise InvalidCommand(f"{name} decides which programs run, so it cannot be set.")
+    if is_reserved_variable(name):
+        raise InvalidCommand(
+            f"{name} is reserved: the sandbox sets it, or it decides which programs run. Choose "
+            "another name."
+        )
     return name
 
 

@@ -14,6 +14,7 @@ MAX_TASK_CHARS = 40_000
 MAX_RESULT_CHARS = 8_000
 MAX_MESSAGE_CHARS = 200_000
 MAX_FRAME_BYTES = 1_048_576
+MAX_VARIABLES = 256  # of an agent's tools: those of its four places together
 MAX_SEQ = 10**14  # well within the 15 digits that `after` and Last-Event-ID may have
 
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]

@@ -1,14 +1,15 @@
 """What the bot asks of the bridge, which reads it strictly: an unknown field is refused."""
 
-import re
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from bridge.container import is_reserved_variable
 from bridge.protocol.bounds import (
     MAX_MESSAGE_CHARS,
     MAX_SEQ,
+    MAX_VARIABLES,
     NO_CONTROLS,
     Branch,
     CloneUrl,
@@ -66,27 +67,20 @@ class Approvals(StrEnum):
     ASK = "ask"
 
 
-# What decides which programs run, what they load and how they reach the web stays as it is.
-_RESERVED = re.compile(
-    r"(?i:PATH|HOME|ENV|BASH_ENV|IFS|SHELL|NODE_OPTIONS|PERL5OPT|PERL5LIB|RUBYOPT|RUBYLIB"
-    r"|(HTTP|HTTPS|ALL|NO)_PROXY|(LD|DYLD|GIT|PYTHON|THREADSMITH)_?.*)"
-)
-
-
 class ToolEnvironment(Request):
     """The variables that commands get besides the fixed ones, and no others of an earlier call."""
 
     variables: dict[
         Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")],
         Annotated[str, Field(max_length=8_000, pattern=r"^[^\x00]*$")],
-    ] = Field(max_length=128)
+    ] = Field(max_length=MAX_VARIABLES)
 
     @field_validator("variables")
     @classmethod
     def _none_is_reserved(cls, variables: dict[str, str]) -> dict[str, str]:
         for name in variables:
-            if _RESERVED.fullmatch(name):
-                raise ValueError(f"{name} is set by the sandbox itself; choose another name")
+            if is_reserved_variable(name):
+                raise ValueError(f"{name} is reserved for the sandbox; choose another name")
         return variables
 
 

@@ -19,6 +19,7 @@ from bot.domain.secret import (
 from bot.errors import InvalidCommand
 from bot.slack.render.blocks import Block, actions, button, context, section
 from bot.slack.render.text import below_field
+from bridge.container import is_reserved_variable
 
 LIST, FORM = "secrets_list", "secrets_form"
 ADD, REMOVE = "secret_add", "secret_remove"
@@ -151,9 +152,16 @@ def _line(entry: SecretEntry) -> str:
     }
     facts = [what, f"for {whose[ref.scope]}"]
     if ref.kind is SecretKind.VARIABLE:
-        facts.append("given to tools" if entry.exposed else "not given to tools")
+        facts.append(_use(entry))
     facts.append(f"stored by <@{entry.created_by}> <!date^{int(entry.at)}^{{date_short}}|then>")
     return " · ".join(facts)
+
+
+def _use(entry: SecretEntry) -> str:
+    """Say whether tools get the variable; an earlier version took names that are reserved now."""
+    if is_reserved_variable(entry.ref.name):
+        return "not given to tools: the name is reserved"
+    return "given to tools" if entry.exposed else "not given to tools"
 
 
 def _element(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from bot.domain.agent import AgentStatus
 from bot.domain.posts import PostKind
-from bot.domain.secret import SecretKind, SecretRef, SecretScope
 from bridge.protocol import Outcome, TaskFinished, WireError
 from tests.scripted_bridge import CHANGED
 from tests.stage import KNOWN_SECRET, Stage
@@ -55,18 +54,3 @@ async def test_an_edit_of_a_message_is_stored_without_secrets(stage: Stage) -> N
     await stage.asked("chat")
     await stage.service.revision.revise(stored.thread, "5.1", f"use {KNOWN_SECRET}")
     assert ("revise", agent.id, ("5.1", "use [redacted]")) in stage.bridge.asked
-
-
-async def test_a_bridge_that_takes_no_variables_is_told_once_and_the_agent_works(
-    stage: Stage,
-) -> None:
-    stage.bridge.refusals["environment"] = WireError(code="not_found", message="No such route.")
-    agent = await stage.working("trigger-1")
-    assert not [key for key in await stage.shown(agent.id) if "variables" in key]
-
-    ref = SecretRef("T1", SecretScope.USER, "UANA", SecretKind.VARIABLE, "NPM_TOKEN")
-    sealed = stage.keyring.seal("canary-variable-1")
-    await stage.keyring.put(ref, sealed, "UANA", exposed=True)
-    other = await stage.working("trigger-2")
-    shown = await stage.shown(other.id)
-    assert "variables (1) could not be handed" in shown["trouble:variables:0"].text

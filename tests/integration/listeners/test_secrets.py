@@ -129,6 +129,7 @@ async def test_what_is_wrong_is_said_at_its_field_and_nothing_is_stored(
     ana = office.person("ana")
     for values, field, says in (
         ({"name": "PATH"}, "name", "decides which programs run"),
+        ({"name": "THREADSMITH_X"}, "name", "THREADSMITH_X is reserved"),
         ({"name": "npm"}, "name", "A-Z"),
         ({"kind": "git_token"}, "scope", "belongs to a repository"),
         ({"scope": "repository", "repository": "acme"}, "repository", "owner/name"),
