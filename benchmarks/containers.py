@@ -15,7 +15,7 @@ from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.runtime.docker import DockerRuntime
-from bridge.protocol import PORT
+from bridge.container import BRIDGE_PORT
 
 _ROUNDS = 4
 _READY_SECONDS = 30.0
@@ -66,9 +66,10 @@ async def _by_command(image: str, client: HttpBridge) -> float:
     began = time.monotonic()
     try:
         await _docker(
-            "run", "--detach", f"--name={name}", f"--publish=127.0.0.1::{PORT}", *variables, image
+            "run", "--detach", f"--name={name}", f"--publish=127.0.0.1::{BRIDGE_PORT}",
+            *variables, image
         )  # fmt: skip
-        published = await _docker("port", name, f"{PORT}/tcp")
+        published = await _docker("port", name, f"{BRIDGE_PORT}/tcp")
         endpoint = f"http://{published.splitlines()[0]}"
         await client.wait_ready(BridgeAddress(endpoint, TOKEN), _READY_SECONDS)
         return time.monotonic() - began

@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from bridge.container import BRIDGE_PORT, STATE_FOLDER, WORKSPACE_FOLDER
 from bridge.context import SMALLEST_CONTEXT_TOKENS
-from bridge.protocol import PORT
 
 
 class BridgeSettings(BaseModel):
@@ -16,7 +16,7 @@ class BridgeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     host: str = "0.0.0.0"  # noqa: S104  (the container's own interface; the host publishes it)
-    port: int = PORT
+    port: int = BRIDGE_PORT
     # A path to listen at, instead of host and port, and the group that may connect there.
     bridge_socket: Path | None = None
     socket_gid: int | None = Field(default=None, ge=0)
@@ -27,8 +27,8 @@ class BridgeSettings(BaseModel):
     openrouter_api_key: SecretStr
     openrouter_base_url: str
     git_token: SecretStr | None = None
-    workspace_dir: Path = Path("/workspace")
-    state_dir: Path = Path("/state")
+    workspace_dir: Path = Path(WORKSPACE_FOLDER)
+    state_dir: Path = Path(STATE_FOLDER)
     command_timeout_seconds: float = Field(default=30.0, gt=0)
     command_allow: tuple[str, ...] = ()
     clone_timeout_seconds: float = Field(default=600.0, gt=0)

@@ -15,6 +15,8 @@ BRIDGE_PORT = 3001
 # The forwarder listens here, for the bridge and for the tools.
 GATEWAY_PORT = 3002
 EGRESS_PORT = 3003
+FORWARDER_GATEWAY = f"{LOOPBACK}:{GATEWAY_PORT}"
+FORWARDER_EGRESS = f"{LOOPBACK}:{EGRESS_PORT}"
 
 # The folders of a sealed container, as it sees them, and the sockets in them.
 GATEWAY_FOLDER = "/run/gateway"
@@ -23,6 +25,7 @@ GATEWAY_SOCKET_NAME = "gateway.sock"
 EGRESS_SOCKET_NAME = "egress.sock"
 BRIDGE_SOCKET_NAME = "bridge.sock"
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 WORKSPACE_FOLDER = "/workspace"
 STATE_FOLDER = "/state"
 

@@ -9,12 +9,11 @@ import signal
 import socket
 import sys
 
+from bridge.container import EGRESS_PORT, GATEWAY_PORT, LOOPBACK, Variable
 from bridge.peers import uid_of
 from bridge.splicing import READ, Connection, Gateway, Watch
 
-GATEWAY_PORT = 3002
-EGRESS_PORT = 3003
-MAX_CONNECTIONS = 256
+MAX_FORWARDED = 256
 MAX_OF_TOOLS = 192  # the rest is for the bridge, which always gets through
 _BACKLOG = 128
 _PR_SET_PDEATHSIG = 1
@@ -29,7 +28,7 @@ class Forwarder:
 
     def listen(self, port: int, gateway: Gateway) -> int:
         """Take connections on this loopback port (0: a free one); the port. Raises OSError."""
-        listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+        listener = socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
         self.take(listener, gateway)
         return int(listener.getsockname()[1])
 
@@ -65,7 +64,7 @@ class Forwarder:
         known = self._watch.connections
         others = sum(one.uid != os.getuid() for one in known)
         is_own = connection.uid == os.getuid()
-        if len(known) < MAX_CONNECTIONS and (is_own or others < MAX_OF_TOOLS):
+        if len(known) < MAX_FORWARDED and (is_own or others < MAX_OF_TOOLS):
             known.add(connection)
             connection.dial()
         else:
@@ -75,11 +74,10 @@ class Forwarder:
 def main() -> int:
     """Serve the ports until the parent ends; the exit status of the process."""
     _bind_to_parent_and_hide()
-    token = os.environ.get("OPENROUTER_API_KEY", "")
-    gateway_socket, egress_socket = (
-        os.environ.get(name, "") for name in ("GATEWAY_SOCKET", "EGRESS_SOCKET")
-    )
-    address = os.environ.get("GATEWAY_ADDRESS", "")
+    token = os.environ.get(Variable.OPENROUTER_API_KEY, "")
+    gateway_socket = os.environ.get(Variable.GATEWAY_SOCKET, "")
+    egress_socket = os.environ.get(Variable.EGRESS_SOCKET, "")
+    address = os.environ.get(Variable.GATEWAY_ADDRESS, "")
     if not (gateway_socket or (address and token)):
         sys.stderr.write(
             "threadsmith forwarder: GATEWAY_SOCKET, or GATEWAY_ADDRESS with OPENROUTER_API_KEY, "
@@ -93,7 +91,9 @@ def main() -> int:
         doors = [(GATEWAY_PORT, Gateway(address=address, preamble=preamble))]
     if egress_socket:
         doors.append((EGRESS_PORT, Gateway(path=egress_socket)))
-    opened = [int(number) for number in os.environ.get("FORWARDER_FDS", "").split(",") if number]
+    opened = [
+        int(number) for number in os.environ.get(Variable.FORWARDER_FDS, "").split(",") if number
+    ]
     forwarder = Forwarder()
     try:
         # The launcher has opened the ports, in this order; on its own this process opens them.

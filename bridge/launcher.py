@@ -13,13 +13,21 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-BRIDGE_USER = 10001
-RUNNER_USER = 10002
+from bridge.container import (
+    BRIDGE_USER,
+    CERTIFICATE_VARIABLES,
+    EGRESS_PORT,
+    FORWARDER_EGRESS,
+    GATEWAY_PORT,
+    LOOPBACK,
+    PROXY_VARIABLES,
+    RUNNER_USER,
+    SYSTEM_PATH,
+    WORKSPACE_FOLDER,
+    Variable,
+)
+
 _NOBODY = 65534
-_GATEWAY_PORT, _EGRESS_PORT = 3002, 3003  # the forwarder's
-_EGRESS = f"http://127.0.0.1:{_EGRESS_PORT}"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_CERTIFICATES = ("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "GIT_SSL_CAINFO")
 _RUNNER_NICE = 15  # the bridge answers while the tools take all the processor they get
 _QUICK_SECONDS = 1.0  # who ends sooner is not started again at once
 _PAUSE_SECONDS = 0.5
@@ -30,8 +38,8 @@ class Launcher:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._workspace = environ.get("WORKSPACE_DIR") or "/workspace"
-        group = environ.get("SOCKET_GID") or ""
+        self._workspace = environ.get(Variable.WORKSPACE_DIR) or WORKSPACE_FOLDER
+        group = environ.get(Variable.SOCKET_GID) or ""
         self._groups = [int(group)] if group.isdigit() else []
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._names: dict[int, str] = {}
@@ -67,9 +75,10 @@ class Launcher:
 
     def _open_doors(self) -> None:
         """Open the forwarder's ports before anybody can ask: who comes before it does waits."""
-        if any(self._environ.get(name) for name in ("GATEWAY_SOCKET", "GATEWAY_ADDRESS")):
-            ports = [_GATEWAY_PORT, *([_EGRESS_PORT] if self._environ.get("EGRESS_SOCKET") else [])]
-            self._doors = [socket.create_server(("127.0.0.1", p), backlog=128) for p in ports]
+        environ = self._environ
+        if environ.get(Variable.GATEWAY_SOCKET) or environ.get(Variable.GATEWAY_ADDRESS):
+            ports = [GATEWAY_PORT, *([EGRESS_PORT] if environ.get(Variable.EGRESS_SOCKET) else [])]
+            self._doors = [socket.create_server((LOOPBACK, p), backlog=128) for p in ports]
 
     def _signalled(self, numbers: bytes) -> int | None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
@@ -135,7 +144,7 @@ class Launcher:
     def _become_bridge(self) -> None:
         _drop_to(BRIDGE_USER, self._groups)
         os.set_inheritable(self._theirs.fileno(), True)
-        environ = {**self._environ, "LAUNCHER_FD": str(self._theirs.fileno())}
+        environ = {**self._environ, Variable.LAUNCHER_FD.value: str(self._theirs.fileno())}
         os.execve(sys.executable, [*_PYTHON, "bridge"], environ)
 
     def _become_forwarder(self) -> None:
@@ -143,7 +152,7 @@ class Launcher:
         for door in self._doors:
             os.set_inheritable(door.fileno(), True)
         numbers = ",".join(str(door.fileno()) for door in self._doors)
-        environ = {**self._environ, "FORWARDER_FDS": numbers}
+        environ = {**self._environ, Variable.FORWARDER_FDS.value: numbers}
         os.execve(sys.executable, [*_PYTHON, "bridge.forwarder"], environ)
 
     def _become_runner(self, connection: int) -> None:
@@ -164,12 +173,12 @@ def runner_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
     Where the sandbox is sealed, tools reach the web through the forwarder.
     """
-    fixed = {"PATH": _PATH, "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108  (in the container)
-    carried = {name: environ[name] for name in _CERTIFICATES if environ.get(name)}
+    fixed = {"PATH": SYSTEM_PATH, "HOME": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108  (in the container)
+    carried = {name: environ[name] for name in CERTIFICATE_VARIABLES if environ.get(name)}
     proxies = {}
-    if environ.get("EGRESS_SOCKET"):
-        proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _EGRESS)
-        proxies |= dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+    if environ.get(Variable.EGRESS_SOCKET):
+        proxies = dict.fromkeys(PROXY_VARIABLES, f"http://{FORWARDER_EGRESS}")
+        proxies |= dict.fromkeys(("NO_PROXY", "no_proxy"), f"{LOOPBACK},localhost")
     return fixed | carried | proxies
 
 

@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bridge.container import CERTIFICATE_VARIABLES, PROXY_VARIABLES, SYSTEM_PATH
 from bridge.reaper import MARK, Family
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LIVE_LIMIT_BYTES = 262_144
 _PIPE_GRACE_SECONDS = 0.5
 _OOM_SCORE = 1000
-# Where the machine has its own certificate authorities, programs need to find them.
-_CARRIED_OVER = (
-    *("PIP_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "GIT_SSL_CAINFO"),
-    # Where a sandbox is sealed, they are the only way to the web.
-    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-)
 
 
 class StartError(Exception):
@@ -79,7 +73,7 @@ def environment(home: Path, *, first_on_path: Sequence[Path] = ()) -> dict[str, 
     """The whole environment of a command: nothing of ours goes in but these paths and proxies."""
     carried = {
         name: value
-        for name in _CARRIED_OVER
+        for name in (*CERTIFICATE_VARIABLES, *PROXY_VARIABLES)
         if (value := os.environ.get(name))  # noqa: TID251  (the one place that hands some on)
     }
     return carried | {

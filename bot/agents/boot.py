@@ -13,6 +13,7 @@ from bot.agents.variables import hand_over_variables
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, BridgeUnreachable, EngineError
+from bridge.container import Variable
 from bridge.protocol import (
     PROTOCOL_VERSION,
     SavedConversation,
@@ -158,17 +159,17 @@ class Boot:
             disk_bytes=settings.container_disk_bytes,
             environment={
                 **(sealed_environment(access.folders) if access.folders else {}),
-                "BRIDGE_TOKEN": self._world.bridge_token(agent.id).get_secret_value(),
-                "OPENROUTER_API_KEY": token,
-                "OPENROUTER_BASE_URL": access.model_base_url,
-                "GIT_TOKEN": token,
-                "COMMAND_TIMEOUT_SECONDS": str(settings.command_timeout_seconds),
-                "COMMAND_ALLOW": ",".join(settings.programs_of(str(agent.repo))),
-                "CLONE_TIMEOUT_SECONDS": str(settings.clone_timeout_seconds),
-                "FALLBACK_MODELS": ",".join(settings.agent_fallback_models),
-                "SUMMARY_MODEL": settings.agent_summary_model,
-                "PLAN_MODEL": settings.agent_plan_model,
-                "MODEL_CONTEXT_TOKENS": str(settings.agent_context_tokens or ""),
+                Variable.BRIDGE_TOKEN: self._world.bridge_token(agent.id).get_secret_value(),
+                Variable.OPENROUTER_API_KEY: token,
+                Variable.OPENROUTER_BASE_URL: access.model_base_url,
+                Variable.GIT_TOKEN: token,
+                Variable.COMMAND_TIMEOUT_SECONDS: str(settings.command_timeout_seconds),
+                Variable.COMMAND_ALLOW: ",".join(settings.programs_of(str(agent.repo))),
+                Variable.CLONE_TIMEOUT_SECONDS: str(settings.clone_timeout_seconds),
+                Variable.FALLBACK_MODELS: ",".join(settings.agent_fallback_models),
+                Variable.SUMMARY_MODEL: settings.agent_summary_model,
+                Variable.PLAN_MODEL: settings.agent_plan_model,
+                Variable.MODEL_CONTEXT_TOKENS: str(settings.agent_context_tokens or ""),
             },
         )
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# As the container sees them.
-GATEWAY_FOLDER = "/run/gateway"
-BRIDGE_FOLDER = "/run/bridge"
-GATEWAY_SOCKET = "gateway.sock"
-EGRESS_SOCKET = "egress.sock"
-BRIDGE_SOCKET = "bridge.sock"
-# Where the forwarder inside listens for the bridge.
-GATEWAY_ADDRESS = "127.0.0.1:3002"
+from bridge.container import (
+    BRIDGE_FOLDER,
+    BRIDGE_SOCKET_NAME,
+    EGRESS_SOCKET_NAME,
+    GATEWAY_FOLDER,
+    GATEWAY_SOCKET_NAME,
+    Variable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class SocketFolders:
 def sealed_environment(folders: SocketFolders) -> Mapping[str, str]:
     """What the launcher, the forwarder and the bridge need to know; tools are told of the proxy."""
     return {
-        "BRIDGE_SOCKET": f"{BRIDGE_FOLDER}/{BRIDGE_SOCKET}",
-        "GATEWAY_SOCKET": f"{GATEWAY_FOLDER}/{GATEWAY_SOCKET}",
-        "EGRESS_SOCKET": f"{GATEWAY_FOLDER}/{EGRESS_SOCKET}",
-        "SOCKET_GID": str(folders.gid),
+        Variable.BRIDGE_SOCKET: f"{BRIDGE_FOLDER}/{BRIDGE_SOCKET_NAME}",
+        Variable.GATEWAY_SOCKET: f"{GATEWAY_FOLDER}/{GATEWAY_SOCKET_NAME}",
+        Variable.EGRESS_SOCKET: f"{GATEWAY_FOLDER}/{EGRESS_SOCKET_NAME}",
+        Variable.SOCKET_GID: str(folders.gid),
     }

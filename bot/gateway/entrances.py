@@ -10,11 +10,11 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.agents.sandbox import EGRESS_SOCKET, GATEWAY_SOCKET
 from bot.errors import EngineError
 from bot.gateway.egress import EgressProxy
 from bot.gateway.folders import Folders
 from bot.gateway.proxy_request import MAX_HEAD_BYTES
+from bridge.container import EGRESS_SOCKET_NAME, GATEWAY_SOCKET_NAME
 
 # Whose entrance a request came by; None for the port, which all share.
 AGENT: web.AppKey[str | None] = web.AppKey("agent")
@@ -107,11 +107,11 @@ class Entrances:
 
     async def _listen(self, agent_id: str, entrance: _Entrance, folders: Folders) -> None:
         own = folders.make(agent_id)
-        listener = folders.listen(own.gateway / GATEWAY_SOCKET)
+        listener = folders.listen(own.gateway / GATEWAY_SOCKET_NAME)
         await web.SockSite(entrance.runner, listener).start()
         if self._egress:
             serve = functools.partial(_serve, self._egress, agent_id, entrance.serving)
-            listener = folders.listen(own.gateway / EGRESS_SOCKET)
+            listener = folders.listen(own.gateway / EGRESS_SOCKET_NAME)
             entrance.egress = await asyncio.start_unix_server(
                 serve, sock=listener, limit=MAX_HEAD_BYTES
             )

@@ -13,12 +13,8 @@ from pathlib import Path
 
 from bot.agents.sandbox import SocketFolders
 from bot.errors import ConfigurationError
+from bridge.container import BRIDGE_USER, RUNNER_USER
 
-# The group of the bridge's own user in the image; for a bot that is root, whose own group would
-# give the bridge more than the sockets.
-_BRIDGE_GID = 10_001
-# The tools' user and group in the image: whoever has this number may not own a socket.
-_TOOLS_ID = 10_002
 _BACKLOG = 128
 
 
@@ -29,15 +25,16 @@ class Folders:
         self._root = root
         self._user = os.getuid() if user is None else user
         own = os.getgid() if group is None else group
-        self._gid = own if self._user else _BRIDGE_GID
+        # Root's own group would give the bridge more than the sockets.
+        self._gid = own if self._user else BRIDGE_USER
 
     def check(self) -> None:
         """Make the root, for the bot alone; raises ConfigurationError."""
-        if _TOOLS_ID in (self._user, self._gid):
+        if RUNNER_USER in (self._user, self._gid):
             raise ConfigurationError(
-                f"The bot runs as user {self._user}, group {self._gid}. {_TOOLS_ID} is the tools' "
-                "own in the containers, to whom the bot's sockets would be open. Run the bot as "
-                "another user, or set SANDBOX_NETWORK=open."
+                f"The bot runs as user {self._user}, group {self._gid}. {RUNNER_USER} is the "
+                "tools' own in the containers, to whom the bot's sockets would be open. Run the "
+                "bot as another user, or set SANDBOX_NETWORK=open."
             )
         try:
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)

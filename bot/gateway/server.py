@@ -11,7 +11,6 @@ from pydantic import SecretStr
 from bot.agents.accounting import Accountant
 from bot.agents.ports import Access
 from bot.agents.rule_ports import Credentials
-from bot.agents.sandbox import GATEWAY_ADDRESS
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.egress import Denial
@@ -39,6 +38,7 @@ from bot.gateway.repository_list import RepositoryList
 from bot.gateway.tokens import Tokens, load_tokens
 from bot.gateway.upstream_proxy import UpstreamProxies
 from bot.gateway.writer import DoorWriter
+from bridge.container import FORWARDER_GATEWAY
 
 _log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class HostGateway:
         """Listen on sockets of each agent's own alone; raises ConfigurationError, EngineError."""
         self._folders.check()
         self._entrances = Entrances(self._routes, self._folders, self._egress())
-        self._address = f"http://{GATEWAY_ADDRESS}"
+        self._address = f"http://{FORWARDER_GATEWAY}"
         self._sealed = True
         await self._open_all(self._entrances)
         await self._entrances.sweep()

@@ -10,9 +10,9 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.agents.ports import Access
-from bot.agents.sandbox import GATEWAY_SOCKET
 from bot.domain.agent import Agent, RepoRef
 from bot.gateway.relay import BodyTooLargeError, read_bounded
+from bridge.container import GATEWAY_SOCKET_NAME
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 _MAX_ANSWER_BYTES = 1024 * 1024
@@ -92,7 +92,7 @@ class DoorWriter:
         # By the open folder, because an address of a socket has room for 107 bytes only.
         folder = os.open(access.folders.gateway, os.O_PATH | os.O_DIRECTORY)
         try:
-            connector = aiohttp.UnixConnector(path=f"/proc/self/fd/{folder}/{GATEWAY_SOCKET}")
+            connector = aiohttp.UnixConnector(path=f"/proc/self/fd/{folder}/{GATEWAY_SOCKET_NAME}")
             async with aiohttp.ClientSession(connector=connector) as session:
                 yield session
         finally:

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from bot.agents.container_ports import Container, Exit
-from bot.agents.sandbox import BRIDGE_FOLDER, BRIDGE_SOCKET
-from bot.runtime.spec import CONTAINER_PORT, LABEL_AGENT, LOOPBACK
+from bot.runtime.spec import CONTAINER_PORT, LABEL_AGENT
+from bridge.container import BRIDGE_FOLDER, BRIDGE_SOCKET_NAME, LOOPBACK
 
 Json = dict[str, Any]
 
@@ -72,7 +72,7 @@ def _socket(item: Json) -> str | None:
     """The bridge's socket on this host, of a container that shares a folder for it."""
     for mount in item.get("Mounts") or ():
         if mount.get("Type") == "bind" and mount.get("Destination") == BRIDGE_FOLDER:
-            return f"unix:{mount['Source']}/{BRIDGE_SOCKET}"
+            return f"unix:{mount['Source']}/{BRIDGE_SOCKET_NAME}"
     return None
 
 

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.agents.container_ports import ContainerSpec
-from bot.agents.sandbox import BRIDGE_FOLDER, GATEWAY_FOLDER, SocketFolders
-from bridge.protocol import PORT
+from bot.agents.sandbox import SocketFolders
+from bridge.container import (
+    BRIDGE_FOLDER,
+    BRIDGE_PORT,
+    GATEWAY_FOLDER,
+    LOOPBACK,
+    STATE_FOLDER,
+    WORKSPACE_FOLDER,
+)
 
 PRODUCT = "threadsmith"
 LABEL_PRODUCT = "threadsmith.product"
@@ -16,14 +23,13 @@ LABEL_INSTANCE = "threadsmith.instance"
 LABEL_AGENT = "threadsmith.agent"
 LABEL_CONFIG_HASH = "threadsmith.config-hash"
 
-CONTAINER_PORT = f"{PORT}/tcp"
-LOOPBACK = "127.0.0.1"
+CONTAINER_PORT = f"{BRIDGE_PORT}/tcp"
 PIDS_LIMIT = 512
 CAPABILITIES = ("SETGID", "SETUID")
 # npm, pip and compilers run what they unpack in /tmp, so it is not noexec. What lies in a tmpfs
 # counts against the memory limit of the container.
 TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=536870912"}  # noqa: S108  (in the container)
-MOUNTS = {"workspace": "/workspace", "state": "/state"}
+MOUNTS = {"workspace": WORKSPACE_FOLDER, "state": STATE_FOLDER}
 # HOME lies on the tmpfs: the root file system is read-only, and the workspace is the repository's.
 ENVIRONMENT = {"HOME": "/tmp"}  # noqa: S108  (in the container)
 

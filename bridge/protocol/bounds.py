@@ -1,4 +1,4 @@
-"""The protocol's version and port, and the bounds of what crosses the wire.
+"""The protocol's version, and the bounds of what crosses the wire.
 
 The reader enforces them too: the container is untrusted.
 """
@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import Field
 
 PROTOCOL_VERSION = 1
-PORT = 3001
 
 MAX_TASK_CHARS = 40_000
 MAX_RESULT_CHARS = 8_000

@@ -21,7 +21,7 @@ PROGRAM = """
 import ctypes, sys
 import bridge.forwarder as forwarder
 forwarder.GATEWAY_PORT = forwarder.EGRESS_PORT = 0
-forwarder.MAX_CONNECTIONS = 8
+forwarder.MAX_FORWARDED = 8
 listen = forwarder.Forwarder.listen
 def tell(self, port, gateway):
     print(listen(self, port, gateway), flush=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from bot.agents.sandbox import EGRESS_SOCKET, GATEWAY_SOCKET
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.egress import Denial
 from bot.errors import ConfigurationError
 from bot.gateway.folders import Folders
 from bot.gateway.server import HostGateway
+from bridge.container import EGRESS_SOCKET_NAME, GATEWAY_SOCKET_NAME
 from tests.integration.gateway.conftest import API
 
 OTHER = RepoRef("acme", "web")
@@ -50,7 +50,7 @@ def short(path: Path) -> Path:
 async def ask(gateway: HostGateway, by: str, token_of: str) -> int:
     """The status of a request through one agent's socket with one agent's token."""
     access = gateway.access(token_of, API)
-    connector = aiohttp.UnixConnector(str(short(sockets(gateway, by) / GATEWAY_SOCKET)))
+    connector = aiohttp.UnixConnector(str(short(sockets(gateway, by) / GATEWAY_SOCKET_NAME)))
     headers = {"Authorization": f"Bearer {access.token.get_secret_value()}"}
     async with (
         aiohttp.ClientSession(connector=connector) as session,
@@ -84,7 +84,8 @@ async def test_what_containers_are_told_lies_inside_them(sealed: HostGateway) ->
 async def test_a_denial_names_the_agent_whose_socket_it_was(sealed: HostGateway) -> None:
     told: list[tuple[str, Denial]] = []
     sealed.denied = lambda *one: told.append(one)
-    assert (await fetch(sockets(sealed, "p7qdxy") / EGRESS_SOCKET)).startswith(b"HTTP/1.1 403 ")
+    answer = await fetch(sockets(sealed, "p7qdxy") / EGRESS_SOCKET_NAME)
+    assert answer.startswith(b"HTTP/1.1 403 ")
     assert [(who, denial.host) for who, denial in told] == [("p7qdxy", "evil.example")]
 
 
@@ -95,8 +96,8 @@ async def test_only_the_group_may_enter(sealed: HostGateway) -> None:
         (folders.gateway.parent.parent, 0o700),
         (folders.gateway, 0o750),
         (folders.bridge, 0o2770),
-        (folders.gateway / GATEWAY_SOCKET, 0o660),
-        (folders.gateway / EGRESS_SOCKET, 0o660),
+        (folders.gateway / GATEWAY_SOCKET_NAME, 0o660),
+        (folders.gateway / EGRESS_SOCKET_NAME, 0o660),
     ):
         facts = path.stat()
         assert stat.S_IMODE(facts.st_mode) == mode, path
@@ -107,7 +108,7 @@ async def test_only_the_group_may_enter(sealed: HostGateway) -> None:
 async def test_closing_cuts_the_connections_and_takes_the_folders_away(
     sealed: HostGateway,
 ) -> None:
-    path = sockets(sealed, "k3f9ab") / EGRESS_SOCKET
+    path = sockets(sealed, "k3f9ab") / EGRESS_SOCKET_NAME
     reader, writer = await asyncio.open_unix_connection(str(short(path)))
     writer.write(b"CONN")
     await fetch(path)  # connections are taken in order, so this one's predecessor is served by now

@@ -10,9 +10,10 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.agents.ports import Access
-from bot.agents.sandbox import GATEWAY_SOCKET, SocketFolders
+from bot.agents.sandbox import SocketFolders
 from bot.domain.agent import RepoRef
 from bot.gateway.writer import DoorWriter
+from bridge.container import GATEWAY_SOCKET_NAME
 from tests.integration.gateway.conftest import Serving
 from tests.unit.bot.domain.test_pull_request import AGENT
 
@@ -67,11 +68,11 @@ async def test_a_sealed_agents_own_socket_and_one_that_is_gone(tmp_path: Path) -
     await runner.setup()
     # Bound where its address is short, and moved: a socket's address has room for 107 bytes.
     await web.UnixSite(runner, str(tmp_path / "s")).start()
-    (tmp_path / "s").rename(folder / GATEWAY_SOCKET)
+    (tmp_path / "s").rename(folder / GATEWAY_SOCKET_NAME)
     async with aiohttp.ClientSession() as session:
         writer = DoorWriter(session, Doorway("http://gateway.invalid", folders))
         assert await writer.write(AGENT, "write", "the diff") == "Sort orders"
-        (folder / GATEWAY_SOCKET).unlink()
+        (folder / GATEWAY_SOCKET_NAME).unlink()
         assert await writer.write(AGENT, "write", "the diff") == ""
         folder.rmdir()
         assert await writer.write(AGENT, "write", "the diff") == ""
