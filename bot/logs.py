@@ -17,7 +17,7 @@ _NOISY = (
     "aiohttp.access", "aiosqlite", "alembic", "docker", "slack_bolt", "slack_sdk", "sqlalchemy",
     "urllib3",
 )  # fmt: skip
-MAX_LINE_CHARS = 8_000
+MAX_LOGGED_CHARS = 8_000
 
 
 @contextmanager
@@ -45,11 +45,11 @@ class JsonFormatter(logging.Formatter):
             "at": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage()[:MAX_LINE_CHARS],
+            "message": record.getMessage()[:MAX_LOGGED_CHARS],
             **(_scope.get() or {}),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)[-MAX_LINE_CHARS:]
+            line["traceback"] = self.formatException(record.exc_info)[-MAX_LOGGED_CHARS:]
         return self._redact(json.dumps(line, ensure_ascii=False))
 
 

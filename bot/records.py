@@ -17,7 +17,7 @@ from bot.errors import BotError, UserError
 from bridge.protocol import AgentEvent, SavedConversation, parse_event
 
 FORMAT = 1
-MAX_FILE_BYTES = 256 * 1_048_576
+MAX_RECORDS_BYTES = 256 * 1_048_576
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ COMMANDS = (export_command, import_command, replay_command)
 
 def _read(file: Path) -> AgentRecord:
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
+        if file.stat().st_size > MAX_RECORDS_BYTES:
             raise click.ClickException(f"{file} is too large to be an agent's record.")
         record = AgentRecord.model_validate_json(file.read_bytes())
         record.read_events()

@@ -8,9 +8,8 @@ from bridge.workspace import TEMPORARY_PREFIX, Workspace
 
 # Git leaves names with this beginning out of everything; branches.py sees to it.
 FOLDER = f"{TEMPORARY_PREFIX}attachments"
-MAX_ATTACHMENT_BYTES = 8 * 1_048_576
 MAX_FOLDER_BYTES = 64 * 1_048_576
-MAX_FILES = 200
+MAX_ATTACHED_FILES = 200
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
 
 
@@ -37,9 +36,9 @@ def _check_room(workspace: Workspace, name: str, size: int) -> None:
     except ToolError:
         others = []  # there is no such folder yet, or writing into it says what is wrong
     held = sum(entry.size_bytes or 0 for entry in others)
-    if len(others) >= MAX_FILES or held + size > MAX_FOLDER_BYTES:
+    if len(others) >= MAX_ATTACHED_FILES or held + size > MAX_FOLDER_BYTES:
         raise BridgeError(
             ErrorCode.NO_SPACE,
-            f"{len(others)} files of {held:,} bytes are attached; more than {MAX_FILES} files or "
-            f"{MAX_FOLDER_BYTES:,} bytes are not kept.",
+            f"{len(others)} files of {held:,} bytes are attached; more than {MAX_ATTACHED_FILES} "
+            f"files or {MAX_FOLDER_BYTES:,} bytes are not kept.",
         )

@@ -14,7 +14,14 @@ from pydantic import SecretStr
 from bridge.branches import base_of, begin_empty, check_names, commit, set_up
 from bridge.comparison import changes, diff, patch
 from bridge.errors import WorkspaceError
-from bridge.git import authorisation, failure_code, git, git_at, without_token
+from bridge.git import (
+    PROTOCOLS,
+    authorisation,
+    failure_code,
+    git,
+    git_at,
+    without_token,
+)
 from bridge.patching import apply_patch
 from bridge.process import Finished, StartError
 from bridge.protocol import ErrorCode, WorkspaceReady, WorkspaceRequest
@@ -22,12 +29,6 @@ from bridge.workspace import Workspace
 
 __all__ = ["changes", "clone", "diff", "patch"]
 
-_PROTOCOLS = (
-    *("-c", "protocol.allow=never"),
-    *("-c", "protocol.https.allow=always"),
-    *("-c", "protocol.http.allow=always"),
-    *("-c", "protocol.file.allow=always"),
-)
 _UNFINISHED = ".threadsmith-clone"
 _NOT_OURS = frozenset({"lost+found"})
 
@@ -115,7 +116,7 @@ async def _fetch(
     try:
         finished = await git_at(
             into,
-            *_PROTOCOLS,
+            *PROTOCOLS,
             *("clone", *options, "--", url, "."),
             extra_environment=authorisation(token),
             timeout_seconds=timeout_seconds,
@@ -141,7 +142,7 @@ async def _fetch_base(
     """Ask for the commit by its id: a rewritten branch or a shallow clone does not bring it."""
     await git_at(
         checkout.root,
-        *_PROTOCOLS,
+        *PROTOCOLS,
         *("fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "origin", base),
         extra_environment=authorisation(token),
         timeout_seconds=timeout_seconds,

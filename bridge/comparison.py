@@ -15,17 +15,21 @@ from typing import Literal
 from bridge.errors import WorkspaceError
 from bridge.git import DIFF_OPTIONS, checked_git
 from bridge.process import Limit
-from bridge.protocol import Diff, ErrorCode, FileChange
+from bridge.protocol import (
+    MAX_CHANGED_FILES,
+    MAX_PATCH_BYTES,
+    Diff,
+    ErrorCode,
+    FileChange,
+)
 from bridge.workspace import Workspace
 
-MAX_FILES = 5_000
-MAX_PATCH_BYTES = 100_000_000
 _LIST_LIMIT = Limit(8_000_000, 0)
 _COUNTED = 3
 
 
 async def changes(workspace: Workspace, base_commit: str) -> tuple[FileChange, ...]:
-    """Every file that differs from the base, in path order, 5,000 at most.
+    """Every file that differs from the base, in path order, at most MAX_CHANGED_FILES of them.
 
     Raises WorkspaceError when there is no checkout, or not this commit.
     """
@@ -66,7 +70,7 @@ async def diff(
 async def patch(workspace: Workspace, base_commit: str) -> bytes:
     """A patch that `git apply` takes on the base commit; empty when nothing changed.
 
-    Raises WorkspaceError also when it is larger than 100 MB.
+    Raises WorkspaceError also when it is larger than what the bot reads and a bridge takes.
     """
     async with whole_worktree(workspace, base_commit) as snapshot:
         found = await checked_git(
@@ -76,7 +80,8 @@ async def patch(workspace: Workspace, base_commit: str) -> bytes:
             limit=Limit(MAX_PATCH_BYTES, 0),
         )
     if found.stdout.cut_bytes:
-        raise WorkspaceError(ErrorCode.INTERNAL, "The patch is larger than 100 MB.")
+        mebibytes = MAX_PATCH_BYTES // 2**20
+        raise WorkspaceError(ErrorCode.INTERNAL, f"The patch is larger than {mebibytes} MiB.")
     return found.stdout.head
 
 
@@ -128,7 +133,7 @@ async def _changes(
     )
     return tuple(
         _parsed(listed.stdout.head.split(b"\0"), frozenset(untracked.stdout.head.split(b"\0")))
-    )[:MAX_FILES]
+    )[:MAX_CHANGED_FILES]
 
 
 def _parsed(fields: list[bytes], untracked: frozenset[bytes]) -> list[FileChange]:

@@ -34,6 +34,13 @@ SAFE_CONFIG = (
     "advice.addEmbeddedRepo=false",
     "gc.auto=0",
 )
+# Where a repository may be fetched from, or pushed to.
+PROTOCOLS = (
+    *("-c", "protocol.allow=never"),
+    *("-c", "protocol.https.allow=always"),
+    *("-c", "protocol.http.allow=always"),
+    *("-c", "protocol.file.allow=always"),
+)
 DIFF_OPTIONS = (
     "--no-ext-diff",
     "--no-textconv",

@@ -17,7 +17,8 @@ from pydantic.json_schema import (
 
 from bridge.operations import BYTES, EVENTS, OPERATIONS, PATCH, Operation
 from bridge.protocol import KNOWN_EVENTS, PROTOCOL_VERSION, ErrorCode, WireError
-from bridge.server import INTERNAL_STATUS, STATUS_OF
+from bridge.server import BODY_SECONDS, INTERNAL_STATUS, STATUS_OF
+from bridge.streams import MAX_STREAMS
 
 _Names = dict[Any, JsonSchemaValue]  # the key is a model and a mode
 
@@ -46,13 +47,13 @@ _WHEN = {
     400: "The request is not of this shape, or asks for what cannot be.",
     401: "This needs the token of this agent.",
     404: "There is no such thing.",
-    408: "The body took longer than 30 seconds.",
+    408: f"The body took longer than {BODY_SECONDS:.0f} seconds.",
     409: "Not in the state that the workspace is in.",
     413: "The body is too large.",
     429: "Too many messages are waiting already.",
     500: "The bridge failed inside.",
     502: "The repository could not be cloned.",
-    503: "64 streams are open already. It passes.",
+    503: f"{MAX_STREAMS} streams are open already. It passes.",
     504: "The clone took too long.",
     507: "The disk is full.",
 }

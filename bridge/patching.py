@@ -21,7 +21,6 @@ from bridge.protocol import ErrorCode
 from bridge.workspace import Workspace
 
 _log = logging.getLogger(__name__)
-MAX_PATCH_BYTES = 20 * 1_048_576
 _APPLIED = "threadsmith.patch"  # in the checkout's own settings: the digest of what is in it
 
 

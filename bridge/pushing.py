@@ -9,18 +9,17 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.git import authorisation, git_at, without_token
+from bridge.git import (
+    PROTOCOLS,
+    authorisation,
+    git_at,
+    without_token,
+)
 from bridge.process import StartError
 from bridge.protocol import Pushed, WorkspaceReadyEvent
 from bridge.workspace import Workspace
 
 PUSH_SECONDS = 120.0
-_PROTOCOLS = (
-    *("-c", "protocol.allow=never"),
-    *("-c", "protocol.https.allow=always"),
-    *("-c", "protocol.http.allow=always"),
-    *("-c", "protocol.file.allow=always"),
-)
 _SAID_CHARS = 900
 
 
@@ -65,7 +64,7 @@ async def _pushed(
         return made.stderr.text.strip()
     pushed = await git_at(
         folder,
-        *_PROTOCOLS,
+        *PROTOCOLS,
         *("push", "--porcelain", "--no-verify", "--no-signed", "--", url, refspec),
         extra_environment=authorisation(token)
         | {

@@ -8,12 +8,14 @@ from pydantic import Field
 
 from bridge.errors import BridgeError, ToolError
 from bridge.journal import Journal
-from bridge.protocol import SavedResult
+from bridge.protocol import (
+    MAX_SAVED_RESULT_CHARS,
+    SavedResult,
+)
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.turns import clean, cut_middle
 
 READ_RESULT = "read_result"
-_MAX_RESULT_CHARS = 2_000_000
 _MAX_KEPT_BYTES = 64 * 1_048_576
 _READ_CHARS = 8_000
 
@@ -39,7 +41,7 @@ class KeptResults:
         """
         if len(text) <= limit_chars:
             return text
-        text = text[:_MAX_RESULT_CHARS]
+        text = text[:MAX_SAVED_RESULT_CHARS]
         note = (
             f"\n[The result has {len(text)} characters; the middle is left out. "
             f'{READ_RESULT} with call_id "{call_id}" and offset reads any part of it.]'

@@ -11,6 +11,8 @@ from bridge.conversation import Conversation, PersonMessage, open_calls
 from bridge.errors import BridgeError
 from bridge.prompts import NOTE
 from bridge.protocol import (
+    MAX_CONVERSATION_BYTES,
+    MAX_WAITING_MESSAGES,
     PROTOCOL_VERSION,
     ChatRequest,
     Disposition,
@@ -20,11 +22,9 @@ from bridge.protocol import (
 )
 from bridge.turns import clean
 
-MAX_SAVED_BYTES = 32 * 1_048_576
 _ENVELOPE_BYTES = 1_024
 _RESULTS_BYTES = 4 * 1_048_576
 _BREATH_BYTES = 1_048_576
-_MAX_WAITING = 20
 _DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
 _CUT = (
     f"{NOTE} The older part of this conversation is left out here. Look at the "
@@ -35,7 +35,7 @@ _CUT = (
 async def exported(
     conversation: Conversation,
     last_seq: int,
-    limit_bytes: int = MAX_SAVED_BYTES,
+    limit_bytes: int = MAX_CONVERSATION_BYTES,
     results: Callable[[int], list[bytes]] = lambda _limit_bytes: [],
 ) -> bytes:
     """The conversation as a SavedConversation in JSON, at most `limit_bytes`.
@@ -76,8 +76,10 @@ def restore(conversation: Conversation, saved: SavedConversation) -> None:
             f"{PROTOCOL_VERSION}.",
         )
     _check(saved.messages)
-    if len(saved.waiting) > _MAX_WAITING:
-        raise BridgeError(ErrorCode.INVALID_REQUEST, f"More than {_MAX_WAITING} messages wait.")
+    if len(saved.waiting) > MAX_WAITING_MESSAGES:
+        raise BridgeError(
+            ErrorCode.INVALID_REQUEST, f"More than {MAX_WAITING_MESSAGES} messages wait."
+        )
     waiting = [_message(request) for request in saved.waiting]
     if len({message.task_id for message in waiting}) < len(waiting):
         raise BridgeError(ErrorCode.INVALID_REQUEST, "Two waiting messages have one task_id.")

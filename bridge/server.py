@@ -10,11 +10,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from bridge.attachments import MAX_ATTACHMENT_BYTES
 from bridge.doorway import Doorway
 from bridge.errors import BridgeError
-from bridge.patching import MAX_PATCH_BYTES
 from bridge.protocol import (
+    MAX_ATTACHMENT_BYTES,
+    MAX_CONVERSATION_BYTES,
+    MAX_PATCH_BYTES,
     PROTOCOL_VERSION,
     Accepted,
     AnswerRequest,
@@ -31,13 +32,12 @@ from bridge.protocol import (
     WireError,
     WorkspaceRequest,
 )
-from bridge.saved import MAX_SAVED_BYTES
 from bridge.session import Session
 from bridge.streams import Streams
 
 _log = logging.getLogger(__name__)
 _BODY_BYTES = 2 * 1_048_576
-_BODY_SECONDS = 30.0
+BODY_SECONDS = 30.0
 STATUS_OF = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.NOT_FOUND: 404,
@@ -186,7 +186,7 @@ class _Routes:
         return web.Response(body=await self._session.export(), content_type="application/json")
 
     async def restore(self, request: web.Request) -> web.StreamResponse:
-        saved = await _read(request, SavedConversation, MAX_SAVED_BYTES)
+        saved = await _read(request, SavedConversation, MAX_CONVERSATION_BYTES)
         return _json(await self._session.restore(saved))
 
     async def _answer(
@@ -238,7 +238,7 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
 async def _body(request: web.Request, limit_bytes: int) -> bytes:
     body = bytearray()
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > limit_bytes:

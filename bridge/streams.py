@@ -10,7 +10,7 @@ from bridge.errors import BridgeError
 from bridge.events import EventLog, Follower, Frame
 from bridge.protocol import ErrorCode
 
-_MAX_STREAMS = 48  # of 64 connections: the others are for requests
+MAX_STREAMS = 48  # of 64 connections: the others are for requests
 _WRITE_SECONDS = 120.0  # a reader that takes nothing for so long is gone; it may come back
 _LOOK_SECONDS = 0.5  # nothing tells a handler that waits that its connection is gone
 _MAX_INCOMING_BYTES = 4_096  # of a frame that is then refused anyhow
@@ -97,9 +97,9 @@ class Streams:
         return response
 
     def _enter(self) -> None:
-        if self._open >= _MAX_STREAMS:
+        if self._open >= MAX_STREAMS:
             # Not an error of the contract: it passes, and whoever asks again gets in.
-            raise web.HTTPServiceUnavailable(reason=f"There are {_MAX_STREAMS} streams already")
+            raise web.HTTPServiceUnavailable(reason=f"There are {MAX_STREAMS} streams already")
         self._open += 1
 
     async def _send(

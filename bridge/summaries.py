@@ -9,7 +9,7 @@ from bridge.context import ChatMessage
 from bridge.prompts import NOTE
 from bridge.turns import cut_middle
 
-_MAX_FILES = 60
+_MAX_NAMED_FILES = 60
 _WRITING_TOOLS = frozenset({"write_file", "edit_file", "apply_patch"})
 _LEAST_CHARS = 400
 _LAST_WORDS = 3
@@ -66,7 +66,7 @@ def facts_of(messages: Sequence[ChatMessage], limit_chars: int) -> Facts:
     return Facts(
         people=tuple(kept[place] for place in sorted(kept)),
         left_out=len(asked) - len(kept),
-        files=tuple(dict.fromkeys(_written(messages)))[-_MAX_FILES:],
+        files=tuple(dict.fromkeys(_written(messages)))[-_MAX_NAMED_FILES:],
         last_words=tuple(text for text in said if text)[-_LAST_WORDS:],
     )
 

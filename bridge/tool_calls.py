@@ -9,12 +9,18 @@ from typing import Any
 
 from bridge.errors import ToolError
 from bridge.events import EventLog
-from bridge.protocol import MAX_RESULT_CHARS, PlanUpdated, ToolFinished, ToolOutput, ToolStarted
+from bridge.protocol import (
+    MAX_RESULT_CHARS,
+    MAX_SAVED_RESULT_CHARS,
+    PlanUpdated,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+)
 from bridge.tools.base import PersonNeeded, Tool, ToolContext, ToolResult
 from bridge.turns import ToolCall, clean, cut_middle
 
 _log = logging.getLogger(__name__)
-_RESULT_CHARS = 2_000_000  # beyond it nobody reads
 _TORN = (
     "The output limit cut this call off, so nothing of it was run. Send it again, in smaller parts."
 )
@@ -84,7 +90,7 @@ class ToolCalls:
                 await self._events.record(finished)
         if result.plan is not None:
             await self._events.record(PlanUpdated(task_id=task_id, items=result.plan))
-        text = cut_middle(clean(result.text), _RESULT_CHARS)
+        text = cut_middle(clean(result.text), MAX_SAVED_RESULT_CHARS)
         return dataclasses.replace(result, text=text or "(no output)")
 
     async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult:

@@ -12,7 +12,7 @@ from bridge.protocol import MAX_MESSAGE_CHARS, ErrorCode
 
 # OpenRouter's name for it, and that of DeepSeek and of most local servers.
 REASONING, REASONING_CONTENT = "reasoning", "reasoning_content"
-_MAX_CHARS = 4 * MAX_MESSAGE_CHARS
+_MAX_TURN_CHARS = 4 * MAX_MESSAGE_CHARS
 _MAX_CALLS = 64
 _MAX_COST_USD = 1e6
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -156,7 +156,7 @@ class TurnBuilder:
             return ""
         text = self._add_delta(choice.get("delta"))
         self.finish_reason = _line(choice.get("finish_reason")) or self.finish_reason
-        if self._chars > _MAX_CHARS or len(self._calls) > _MAX_CALLS:
+        if self._chars > _MAX_TURN_CHARS or len(self._calls) > _MAX_CALLS:
             raise ModelError(ErrorCode.MODEL_BAD_ANSWER, "The model's answer is far too long.")
         return text
 

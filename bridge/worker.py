@@ -14,6 +14,8 @@ from bridge.executor import Executor
 from bridge.ledger import Ledger
 from bridge.logs import current_task
 from bridge.protocol import (
+    MAX_QUEUED_MESSAGES,
+    MAX_WAITING_MESSAGES,
     Accepted,
     ChatMode,
     Disposition,
@@ -28,8 +30,6 @@ from bridge.task import Task
 from bridge.waiting import Waiting
 
 _log = logging.getLogger(__name__)
-_MAX_WAITING = 20
-_MAX_INTERRUPTING = 5  # more, since they shorten the queue
 _NO_MONEY = (ErrorCode.BUDGET_USED, ErrorCode.DAY_BUDGET_USED)
 _INTERRUPT_SECONDS = 5.0
 _OF_ANOTHER = "This task_id belongs to another message."
@@ -121,9 +121,9 @@ class Worker:
                 raise BridgeError(ErrorCode.INVALID_REQUEST, _OF_ANOTHER)
             return self._answer(known)
         interrupts = message.mode is ChatMode.INTERRUPT
-        room = _MAX_WAITING + (_MAX_INTERRUPTING if interrupts else 0)
+        room = MAX_WAITING_MESSAGES if interrupts else MAX_QUEUED_MESSAGES
         if len(self._conversation.waiting) >= room:
-            raise BridgeError(ErrorCode.QUEUE_FULL, f"{_MAX_WAITING} messages are waiting already.")
+            raise BridgeError(ErrorCode.QUEUE_FULL, f"{room} messages are waiting already.")
         message = message.model_copy(update={"disposition": self._disposition(message.mode)})
         was_busy = self.current is not None
         self._conversation.accept(message)

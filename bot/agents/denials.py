@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 GATHER_SECONDS = 1.0
 _MAX_HOSTS = 1_000
-_MAX_WAITING = 10_000
+_MAX_GATHERED = 10_000
 # More than an agent begins, one after the other, while denials are gathered.
 _NEWEST_CALLS = 100
 
@@ -53,7 +53,7 @@ class Denials:
     def note(self, agent_id: str, denial: Denial) -> None:
         """A tool of this agent was refused."""
         waiting = self._waiting.setdefault(agent_id, {})
-        if len(waiting) < _MAX_WAITING:
+        if len(waiting) < _MAX_GATHERED:
             waiting.setdefault((denial.host, int(denial.at)), denial)
         self._noted.set()
 

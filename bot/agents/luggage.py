@@ -7,11 +7,14 @@ from dataclasses import replace
 from bot.agents.ports import BridgeAddress
 from bot.agents.world import World
 from bot.domain.agent import Agent
-from bot.domain.attachment import MAX_FILE_BYTES, Attachment, with_files
+from bot.domain.attachment import Attachment, with_files
 from bot.domain.message import Message
 from bot.domain.quoting import code
 from bot.errors import BridgeRefused, FileUnavailable
-from bridge.protocol import MAX_TASK_CHARS
+from bridge.protocol import (
+    MAX_ATTACHMENT_BYTES,
+    MAX_TASK_CHARS,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class Luggage:
     async def _hand_over(self, address: BridgeAddress, file: Attachment) -> str:
         if self._world.files is None:
             raise FileUnavailable("Files are not fetched here.")
-        data = await self._world.files.fetch(file.id, MAX_FILE_BYTES)
+        data = await self._world.files.fetch(file.id, MAX_ATTACHMENT_BYTES)
         try:
             return await self._world.bridge.attach(address, file.name, data)
         except BridgeRefused as error:

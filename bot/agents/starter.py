@@ -8,7 +8,7 @@ from bot.agents.fleet import Fleet
 from bot.agents.stopper import Stopper
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, RepoRef, branch_for, new_agent_id
-from bot.domain.attachment import MAX_FILES
+from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE
 from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
 from bot.domain.budget import nano_of
@@ -144,7 +144,7 @@ class Starter:
             agent.started_by,
             text,
             agent.first_task_id,
-            files=opening.files[:MAX_FILES],
+            files=opening.files[:MAX_FILES_OF_A_MESSAGE],
             kind=MessageKind.START,
         )
 

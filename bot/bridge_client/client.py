@@ -31,7 +31,9 @@ from bot.bridge_client.sse import Frame, Frames
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bot.redaction import Hide
 from bridge.protocol import (
+    MAX_CONVERSATION_BYTES,
     MAX_FRAME_BYTES,
+    MAX_PATCH_BYTES,
     PROTOCOL_VERSION,
     Accepted,
     AgentEvent,
@@ -53,11 +55,9 @@ from bridge.protocol import (
 
 _log = logging.getLogger(__name__)
 
-_MAX_DIFF_CHARS = 2 * 1024 * 1024
+_MAX_READABLE_CHARS = 2 * 1024 * 1024
 # JSON may write one character as six.
-_DIFF_BODY_BYTES = 6 * _MAX_DIFF_CHARS + SMALL_BYTES
-_MAX_PATCH_BYTES = 20 * 1024 * 1024
-_MAX_CONVERSATION_BYTES = 32 * 1024 * 1024
+_DIFF_BODY_BYTES = 6 * _MAX_READABLE_CHARS + SMALL_BYTES
 
 
 class HttpBridge(ControlRequests):
@@ -152,7 +152,7 @@ class HttpBridge(ControlRequests):
             "GET",
             "/agent/conversation",
             self._limits.conversation_seconds,
-            _MAX_CONVERSATION_BYTES,
+            MAX_CONVERSATION_BYTES,
         )
         return await hidden_conversation(saved, self._hide)
 
@@ -167,7 +167,7 @@ class HttpBridge(ControlRequests):
 
         Safe to send twice. Refused beyond 32 MiB, before it is sent.
         """
-        _check_size("conversation", conversation, _MAX_CONVERSATION_BYTES)
+        _check_size("conversation", conversation, MAX_CONVERSATION_BYTES)
         seconds = self._limits.conversation_seconds
         path = "/agent/conversation"
         await self._requests.send(address, "PUT", path, seconds, body=conversation)
@@ -177,7 +177,7 @@ class HttpBridge(ControlRequests):
 
         Safe to send twice. Refused beyond 20 MiB, before it is sent.
         """
-        _check_size("patch", patch, _MAX_PATCH_BYTES)
+        _check_size("patch", patch, MAX_PATCH_BYTES)
         seconds = self._limits.apply_seconds
         await self._requests.send(address, "PUT", "/agent/patch", seconds, body=patch)
 
@@ -191,9 +191,9 @@ class HttpBridge(ControlRequests):
         seconds = self._limits.diff_seconds
         body = await self._requests.send(address, "GET", "/agent/diff", seconds, _DIFF_BODY_BYTES)
         diff = await hidden_diff(read(Diff, body), self._hide)
-        if len(diff.text) <= _MAX_DIFF_CHARS:
+        if len(diff.text) <= _MAX_READABLE_CHARS:
             return diff
-        return diff.model_copy(update={"text": diff.text[:_MAX_DIFF_CHARS], "truncated": True})
+        return diff.model_copy(update={"text": diff.text[:_MAX_READABLE_CHARS], "truncated": True})
 
     async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
         """Put a file into the workspace, where it is no part of the changes; gives its path."""
@@ -212,7 +212,7 @@ class HttpBridge(ControlRequests):
     async def patch(self, address: BridgeAddress) -> bytes:
         """Return the same as a patch that `git apply` accepts, at most 20 MiB."""
         seconds = self._limits.diff_seconds
-        return await self._requests.send(address, "GET", "/agent/patch", seconds, _MAX_PATCH_BYTES)
+        return await self._requests.send(address, "GET", "/agent/patch", seconds, MAX_PATCH_BYTES)
 
     async def events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
         """Every stored event after `after_seq`, then the new ones, across cuts of the link.

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MAX_FILES = 10
-MAX_FILE_BYTES = 8 * 1024 * 1024
+from bridge.protocol import MAX_ATTACHMENT_BYTES
+
+MAX_FILES_OF_A_MESSAGE = 10
 _TEXTS = frozenset(
     {
         "application/json",
@@ -51,10 +52,12 @@ def sorted_out(files: Iterable[SharedFile]) -> tuple[Sequence[Attachment], Seque
         name = " ".join(file.name.split())[:80] or file.id
         if file.mimetype not in _IMAGES | _TEXTS and not file.mimetype.startswith("text/"):
             refused.append(f"{name} is neither an image nor text.")
-        elif file.size_bytes > MAX_FILE_BYTES:
-            refused.append(f"{name} is larger than {MAX_FILE_BYTES // 2**20} MiB.")
-        elif len(taken) == MAX_FILES:
-            refused.append(f"{name} is one too many: at most {MAX_FILES} files go with a message.")
+        elif file.size_bytes > MAX_ATTACHMENT_BYTES:
+            refused.append(f"{name} is larger than {MAX_ATTACHMENT_BYTES // 2**20} MiB.")
+        elif len(taken) == MAX_FILES_OF_A_MESSAGE:
+            refused.append(
+                f"{name} is one too many: at most {MAX_FILES_OF_A_MESSAGE} files go with a message."
+            )
         else:
             taken.append(Attachment(file.id, f"{file.id}-{_harmless(file.name)}"))
     return taken, refused

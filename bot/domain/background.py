@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bot.domain.attachment import Attachment
 
-MAX_CHARS = 8_000
-MAX_MESSAGE_CHARS = 2_000
+MAX_QUOTES_CHARS = 8_000
+MAX_QUOTE_CHARS = 2_000
 _MARK = "thread_before"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HEAD = (
@@ -35,7 +35,7 @@ class Opening:
     def with_task(self, task: str) -> str:
         """The task as the model reads it; the newest messages are kept where not all have room."""
         kept: list[str] = []
-        room = MAX_CHARS
+        room = MAX_QUOTES_CHARS
         for one in reversed(self.said):
             line = _line(one)
             if len(line) > room:
@@ -56,8 +56,8 @@ NOTHING = Opening()
 def _line(one: Said) -> str:
     speaker = " ".join(_CONTROLS.sub("", one.speaker).split())[:60] or "somebody"
     text = _CONTROLS.sub("", one.text).strip()
-    if len(text) > MAX_MESSAGE_CHARS:
-        text = f"{text[:MAX_MESSAGE_CHARS]} [cut]"
+    if len(text) > MAX_QUOTE_CHARS:
+        text = f"{text[:MAX_QUOTE_CHARS]} [cut]"
     # Nobody ends the quotation from within, nor speaks in another's name.
     text = text.replace(f"</{_MARK}", f"</ {_MARK}").replace("\n", "\n    ")
     return f"[{speaker}] {text}"

@@ -10,7 +10,6 @@ from bot.domain.doctor_command import RunDoctor
 from bot.domain.help_text import EXAMPLE
 from bot.domain.quoting import code
 from bot.domain.settings_command import (
-    MAX_MODEL_CHARS,
     SetMine,
     SetRule,
     parse_mine,
@@ -19,6 +18,7 @@ from bot.domain.settings_command import (
 from bot.domain.start_command import LONG_DASHES, StartAgent, read_start
 from bot.domain.usage_command import ShowUsage, parse_usage
 from bot.errors import InvalidCommand
+from bridge.protocol import MAX_MODEL_CHARS
 
 
 @dataclass(frozen=True, slots=True)

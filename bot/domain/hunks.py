@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-MAX_FILES = 5_000
+from bridge.protocol import MAX_CHANGED_FILES
+
 # What is longer than this is read as a file, not in a window.
-MAX_READ_CHARS = 200_000
+MAX_HUNKS_CHARS = 200_000
 
 _HEADER = b"diff --git "
 _ESCAPE = re.compile(rb"\\([abfnrtv\"\\]|[0-7]{3})")
@@ -36,7 +37,7 @@ def files_of(patch: bytes) -> tuple[FileHunks, ...]:
     found = []
     for part in _parts(patch):
         found.append(_read(part))
-        if len(found) == MAX_FILES:
+        if len(found) == MAX_CHANGED_FILES:
             break
     return tuple(found)
 
@@ -63,7 +64,7 @@ def _read(part: bytes) -> FileHunks:
     lines = body.split(b"\n")
     added = sum(line.startswith(b"+") for line in lines)
     removed = sum(line.startswith(b"-") for line in lines)
-    text = body[: MAX_READ_CHARS * 4].decode(errors="replace")
+    text = body[: MAX_HUNKS_CHARS * 4].decode(errors="replace")
     old, new, note = _names(head)
     path = new or old or _of_header(head)
     return FileHunks(
@@ -71,8 +72,8 @@ def _read(part: bytes) -> FileHunks:
         path=path,
         added=added,
         removed=removed,
-        text=text[:MAX_READ_CHARS],
-        is_cut=len(text) > MAX_READ_CHARS or len(body) > MAX_READ_CHARS * 4,
+        text=text[:MAX_HUNKS_CHARS],
+        is_cut=len(text) > MAX_HUNKS_CHARS or len(body) > MAX_HUNKS_CHARS * 4,
         note=note,
     )
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from bot.domain.agent import Agent
 
-MAX_TITLE_CHARS = 120
+MAX_PULL_TITLE_CHARS = 120
 # GitHub takes 65,536 characters; our own lines come behind the model's.
 MAX_BODY_CHARS = 50_000
 MAX_DIFF_CHARS = 60_000
@@ -68,7 +68,9 @@ def words(agent: Agent, written: str, credits_: Credits) -> tuple[str, str]:
     title, body = _read(written)
     title = title or _line(agent.title) or f"Changes of agent {agent.id}"
     body = body or f"Task: {harmless(_line(agent.title))}"
-    return title[:MAX_TITLE_CHARS], f"{body[:MAX_BODY_CHARS]}\n\n---\n{_behind(agent, credits_)}"
+    return title[
+        :MAX_PULL_TITLE_CHARS
+    ], f"{body[:MAX_BODY_CHARS]}\n\n---\n{_behind(agent, credits_)}"
 
 
 def harmless(text: str) -> str:

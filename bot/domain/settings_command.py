@@ -7,9 +7,11 @@ from bot.domain.agent import RepoRef
 from bot.domain.quoting import code
 from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
-from bridge.protocol import Approvals
+from bridge.protocol import (
+    MAX_MODEL_CHARS,
+    Approvals,
+)
 
-MAX_MODEL_CHARS = 200
 _WHO = ("start", "steer", "stop", "approve")
 _DEFAULT = frozenset({"default", "none", "-"})
 

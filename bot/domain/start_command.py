@@ -9,8 +9,10 @@ from bot.domain.help_text import EXAMPLE
 from bot.domain.quoting import code
 from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
+from bridge.protocol import MAX_TASK_CHARS
 
-MAX_TASK_CHARS = 30_000
+# What is added to it, the thread's earlier messages and the names of files, needs room too.
+MAX_FIRST_TASK_CHARS = MAX_TASK_CHARS - 10_000
 MAX_TITLE_CHARS = 120
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
@@ -114,9 +116,9 @@ def checked_task(task: str, repo: RepoRef) -> str:
     if not task:
         where = f"in `{repo}`" if repo.exists else "in an empty workspace"
         raise InvalidCommand(f"What should be done {where}? For example: `{EXAMPLE}`.")
-    if len(task) > MAX_TASK_CHARS:
+    if len(task) > MAX_FIRST_TASK_CHARS:
         raise InvalidCommand(
-            f"The task has {len(task):,} characters; the limit is {MAX_TASK_CHARS:,}. "
+            f"The task has {len(task):,} characters; the limit is {MAX_FIRST_TASK_CHARS:,}. "
             "Shorten it, or put the text in a file of the repository and name the file."
         )
     return task

@@ -18,12 +18,15 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError, RepositoryError
-from bot.gateway.relay import BodyTooLargeError, read_bounded
+from bot.gateway.relay import (
+    MAX_API_ANSWER_BYTES,
+    BodyTooLargeError,
+    read_bounded,
+)
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write"}
 RENEW_SECONDS = 300.0
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
-_MAX_ANSWER_BYTES = 1024 * 1024
 # GitHub takes ten minutes at the most, and clocks differ.
 _JWT_SECONDS, _SKEW_SECONDS = 540, 60
 
@@ -117,7 +120,7 @@ class AppTokens:
                 allow_redirects=False,
                 timeout=_TIMEOUT,
             ) as answer:
-                found = await read_bounded(answer, _MAX_ANSWER_BYTES)
+                found = await read_bounded(answer, MAX_API_ANSWER_BYTES)
                 if answer.status not in (200, 201):
                     raise _refused(repo, answer.status, path)
                 return shape.model_validate_json(found)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from bot.domain.budget import LEAST_ANSWER_TOKENS, estimated_tokens
 from bot.gateway.problems import RequestRefusedError
+from bridge.protocol import MAX_MODEL_CHARS
 
 _KEYS = frozenset(
     {
@@ -24,7 +25,6 @@ _KEYS = frozenset(
     }
 )  # fmt: skip
 _LIMITS = ("max_tokens", "max_completion_tokens")
-_MAX_MODEL_CHARS = 200
 _MAX_MODELS = 10
 _TEXT_PARTS = frozenset({"text", "image_url"})
 # What an image costs has no relation to its bytes; this is more than providers count for one.
@@ -157,7 +157,7 @@ def _models(fields: Mapping[str, Any]) -> tuple[str, ...]:
     more = fields.get("models", [])
     names = [fields.get("model"), *more] if isinstance(more, list) else [None]
     if len(names) > _MAX_MODELS or not all(
-        isinstance(name, str) and 0 < len(name) <= _MAX_MODEL_CHARS for name in names
+        isinstance(name, str) and 0 < len(name) <= MAX_MODEL_CHARS for name in names
     ):
         raise RequestRefusedError(400, "`model` must name a model.")
     return tuple(str(name) for name in names)

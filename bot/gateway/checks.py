@@ -15,12 +15,15 @@ from bot.errors import RepositoryError
 from bot.gateway.app_tokens import AppTokens
 from bot.gateway.catalogue import Catalogue
 from bot.gateway.git_host import GitHost
-from bot.gateway.relay import BodyTooLargeError, read_bounded
+from bot.gateway.relay import (
+    MAX_API_ANSWER_BYTES,
+    BodyTooLargeError,
+    read_bounded,
+)
 from bot.gateway.repository import RepositoryCheck
 
 LOW_CREDIT_USD = 1.0
 _EXPIRES_SOON = timedelta(days=7)
-_MAX_ANSWER_BYTES = 1024 * 1024
 _REFUSED = (401, 403)
 _KEY = "Put a key that works into OPENROUTER_API_KEY."
 _NEW_RIGHTS = (
@@ -165,7 +168,7 @@ async def _ask(
     headers = {"Authorization": f"Bearer {token.get_secret_value()}", "User-Agent": "threadsmith"}
     try:
         async with session.get(url, headers=headers, allow_redirects=False) as answer:
-            return answer.status, await read_bounded(answer, _MAX_ANSWER_BYTES), answer.headers
+            return answer.status, await read_bounded(answer, MAX_API_ANSWER_BYTES), answer.headers
     except (aiohttp.ClientError, BodyTooLargeError) as error:
         raise FindingError(
             broken(

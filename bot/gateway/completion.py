@@ -13,7 +13,7 @@ from bot.gateway.usage_reader import UsageReader, usage_in
 
 _PASSED_HEADERS = ("Content-Type", "Cache-Control", "Retry-After", "X-Generation-Id")
 _MAX_ERROR_BYTES = 64 * 1024
-_MAX_ANSWER_BYTES = 32 * 1024 * 1024
+_MAX_COMPLETION_BYTES = 32 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ async def _stream(
 
 async def _whole(upstream: aiohttp.ClientResponse, entry: Entry) -> web.Response:
     try:
-        body = await read_bounded(upstream, _MAX_ANSWER_BYTES)
+        body = await read_bounded(upstream, _MAX_COMPLETION_BYTES)
     except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
         raise UpstreamError(f"{type(error).__name__}: {error}") from error
     entry.ending = Ending(usage=usage_in(body), seen_bytes=len(body))

@@ -16,7 +16,7 @@ PORTS = frozenset({80, 443})
 LOOK_UP_SECONDS = 5.0
 DIAL_SECONDS = 10.0
 _MAX_ADDRESSES = 8
-_MAX_ANSWER_BYTES = 16_384
+_MAX_PROXY_ANSWER_BYTES = 16_384
 
 
 class DeniedError(Exception):
@@ -127,7 +127,7 @@ async def _by_proxy(proxy: UpstreamProxy, request: ProxyRequest) -> Line:
     try:
         async with asyncio.timeout(DIAL_SECONDS):
             reader, writer = await asyncio.open_connection(
-                proxy.host, proxy.port, ssl=proxy.tls or None, limit=_MAX_ANSWER_BYTES
+                proxy.host, proxy.port, ssl=proxy.tls or None, limit=_MAX_PROXY_ANSWER_BYTES
             )
             if request.tunnel:
                 writer.write(_connect(request.authority) + proxy.authorization + b"\r\n")

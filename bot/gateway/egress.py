@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bot.domain.egress import Denial, DenialReason
 from bot.gateway.dialing import AwayError, DeniedError, Dialer, Line
 from bot.gateway.proxy_request import (
-    MAX_HEAD_BYTES,
+    MAX_PROXY_HEAD_BYTES,
     MalformedError,
     ProxyRequest,
     read_request,
@@ -168,7 +168,7 @@ class _Client:
                 head = await self.reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             raise MalformedError(431, "The head of the request is too large.") from None
-        if len(head) > MAX_HEAD_BYTES:
+        if len(head) > MAX_PROXY_HEAD_BYTES:
             raise MalformedError(431, "The head of the request is too large.")
         return read_request(head)
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from bot.errors import EngineError
 from bot.gateway.egress import EgressProxy
 from bot.gateway.folders import Folders
-from bot.gateway.proxy_request import MAX_HEAD_BYTES
+from bot.gateway.proxy_request import MAX_PROXY_HEAD_BYTES
 from bridge.container import EGRESS_SOCKET_NAME, GATEWAY_SOCKET_NAME
 
 # Whose entrance a request came by; None for the port, which all share.
@@ -113,7 +113,7 @@ class Entrances:
             serve = functools.partial(_serve, self._egress, agent_id, entrance.serving)
             listener = folders.listen(own.gateway / EGRESS_SOCKET_NAME)
             entrance.egress = await asyncio.start_unix_server(
-                serve, sock=listener, limit=MAX_HEAD_BYTES
+                serve, sock=listener, limit=MAX_PROXY_HEAD_BYTES
             )
 
     def _forget(self, agent_id: str) -> None:

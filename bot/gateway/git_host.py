@@ -13,6 +13,7 @@ from bot.domain.agent import RepoRef
 from bot.gateway.relay import TIMEOUT
 
 _MAX_REDIRECTS = 3
+MAX_REFS_BYTES = 16 * 1024 * 1024
 _REFS = "/info/refs"
 UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -8,8 +8,8 @@ from decimal import Decimal, InvalidOperation
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.domain.budget import Price
+from bridge.protocol import MAX_MODEL_CHARS
 
-_MAX_ID_CHARS = 200
 _MOST_TOKENS = 2**40
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def read_models(body: bytes) -> Models | None:
         _log.info("the provider's list of models has another shape")
         return None
     return {
-        item.id: _listing(item) for item in found.data if 0 < len(item.id) <= _MAX_ID_CHARS
+        item.id: _listing(item) for item in found.data if 0 < len(item.id) <= MAX_MODEL_CHARS
     } or None
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 _WORD = b"THREADSMITH "
-_MAX_LINE_BYTES = 256
+_MAX_PREAMBLE_BYTES = 256
 _LINE_SECONDS = 10.0
 
 
@@ -44,10 +44,10 @@ class Preamble(asyncio.Protocol):
         line, end, rest = self._read.partition(b"\n")
         if not _WORD.startswith(self._read[: len(_WORD)]):
             self._hand_over(self._shared() if self._shared else None, self._read)
-        elif end and len(line) <= _MAX_LINE_BYTES:
+        elif end and len(line) <= _MAX_PREAMBLE_BYTES:
             token = line.removeprefix(_WORD).decode("latin-1")
             self._hand_over(self._entrance_of(token), rest)
-        elif len(self._read) > _MAX_LINE_BYTES:
+        elif len(self._read) > _MAX_PREAMBLE_BYTES:
             self._hand_over(None, b"")
 
     def connection_lost(self, _: Exception | None) -> None:

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-MAX_HEAD_BYTES = 16_384
+MAX_PROXY_HEAD_BYTES = 16_384
 _MAX_HEADERS = 100
 _HTTP_PORT = 80
 

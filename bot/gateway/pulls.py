@@ -14,7 +14,7 @@ from bot.errors import NothingToPropose, RepositoryError
 from bot.gateway.relay import BodyTooLargeError, read_bounded
 
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
-_MAX_ANSWER_BYTES = 2 * 1024 * 1024
+_MAX_PULLS_BYTES = 2 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 _Shape = TypeVar("_Shape")
@@ -111,7 +111,7 @@ class HostPulls:
                 allow_redirects=False,
                 timeout=_TIMEOUT,
             ) as answer:
-                return answer.status, await read_bounded(answer, _MAX_ANSWER_BYTES)
+                return answer.status, await read_bounded(answer, _MAX_PULLS_BYTES)
         except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
             raise RepositoryError(
                 "The git host's API does not answer. Try again in a few minutes, or ask an admin "

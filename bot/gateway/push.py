@@ -12,7 +12,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from bot.domain.agent import RepoRef
-from bot.gateway.git_host import RECEIVE, GitHost, HostUnreachableError, is_success
+from bot.gateway.git_host import (
+    MAX_REFS_BYTES,
+    RECEIVE,
+    GitHost,
+    HostUnreachableError,
+    is_success,
+)
 from bot.gateway.receive_pack import (
     Command,
     PushHead,
@@ -33,7 +39,6 @@ from bot.gateway.relay import (
 
 _RESULT = "application/x-git-receive-pack-result"
 _PIECE_BYTES = 256 * 1024
-_MAX_REFS_BYTES = 16 * 1024 * 1024
 _BODY_SECONDS = 600.0
 # Before a large push git asks with an empty one whether it may.
 _PROBE = b"0000"
@@ -137,7 +142,7 @@ class Pushes:
             if not is_success(upstream, RECEIVE):
                 raise PushRefusedError(f"the git host answered {upstream.status}")
             try:
-                refs = await read_bounded(upstream, _MAX_REFS_BYTES)
+                refs = await read_bounded(upstream, MAX_REFS_BYTES)
                 now = commit_of(refs, branch)
             except (NotGitError, BodyTooLargeError, aiohttp.ClientError) as error:
                 raise HostUnreachableError(f"{type(error).__name__}: {error}") from error

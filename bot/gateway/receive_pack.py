@@ -7,10 +7,12 @@ protocol knows (shallow lines, certificates, options, several commands) is refus
 import re
 from dataclasses import dataclass
 
-from bot.gateway.refs import pkt_line
+from bot.gateway.refs import (
+    LENGTH_DIGITS,
+    pkt_line,
+)
 
-MAX_HEAD_BYTES = 64 * 1024
-_LENGTH_DIGITS = 4
+MAX_COMMANDS_BYTES = 64 * 1024
 _MAX_COMMANDS = 20
 _OID = re.compile(rb"[0-9a-f]{40}|[0-9a-f]{64}")
 _PACK = re.compile(rb"PACK\x00\x00\x00[\x02\x03]")
@@ -46,19 +48,19 @@ def read_head(data: bytes) -> PushHead | None:
     capabilities: frozenset[str] = frozenset()
     position = 0
     while True:
-        digits = data[position : position + _LENGTH_DIGITS]
-        if len(digits) < _LENGTH_DIGITS:
+        digits = data[position : position + LENGTH_DIGITS]
+        if len(digits) < LENGTH_DIGITS:
             break
         if not re.fullmatch(rb"[0-9a-fA-F]{4}", digits):
             raise PushRefusedError("not a pkt-line")
         length = int(digits, 16)
         if length == 0:
-            size = position + _LENGTH_DIGITS
+            size = position + LENGTH_DIGITS
             return PushHead(tuple(commands), capabilities, size)
-        if length <= _LENGTH_DIGITS:
+        if length <= LENGTH_DIGITS:
             raise PushRefusedError("an empty pkt-line")
-        line = data[position + _LENGTH_DIGITS : position + length]
-        if len(line) < length - _LENGTH_DIGITS:
+        line = data[position + LENGTH_DIGITS : position + length]
+        if len(line) < length - LENGTH_DIGITS:
             break
         text, nul, found = line.partition(b"\0")
         if nul and not commands:
@@ -69,7 +71,7 @@ def read_head(data: bytes) -> PushHead | None:
         if len(commands) > _MAX_COMMANDS:
             raise PushRefusedError("too many references")
         position += length
-    if len(data) > MAX_HEAD_BYTES:
+    if len(data) > MAX_COMMANDS_BYTES:
         raise PushRefusedError("the commands are too long")
     return None
 
@@ -123,7 +125,7 @@ def rejection(head: PushHead, reason: str) -> bytes | None:
     report = b"".join(lines) + b"0000"
     if "side-band-64k" not in head.capabilities:
         return report
-    length = len(report) + _LENGTH_DIGITS + 1
+    length = len(report) + LENGTH_DIGITS + 1
     if length > _MAX_PKT_BYTES:
         return None
     return b"%04x%c" % (length, _SIDE_BAND) + report + b"0000"

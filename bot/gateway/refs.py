@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 _HEADS = "refs/heads/"
-_LENGTH_DIGITS = 4
+LENGTH_DIGITS = 4
 _PREFERRED = ("main", "master", "trunk")
 
 
@@ -46,24 +46,24 @@ def pkt_lines(data: bytes) -> Iterator[bytes | None]:
     """Split pkt-lines; None for a flush or delimiter. Raises NotGitError."""
     position = 0
     while position < len(data):
-        head = data[position : position + _LENGTH_DIGITS]
+        head = data[position : position + LENGTH_DIGITS]
         try:
             length = int(head, 16)
         except ValueError:
             raise NotGitError(f"not a pkt-line: {head!r}") from None
-        if len(head) < _LENGTH_DIGITS or position + length > len(data):
+        if len(head) < LENGTH_DIGITS or position + length > len(data):
             raise NotGitError("the answer was cut off")
-        if length < _LENGTH_DIGITS:
+        if length < LENGTH_DIGITS:
             yield None
-            position += _LENGTH_DIGITS
+            position += LENGTH_DIGITS
         else:
-            yield data[position + _LENGTH_DIGITS : position + length].rstrip(b"\n")
+            yield data[position + LENGTH_DIGITS : position + length].rstrip(b"\n")
             position += length
 
 
 def pkt_line(text: str) -> bytes:
     """Write one pkt-line."""
-    return f"{len(text) + _LENGTH_DIGITS:04x}{text}".encode()
+    return f"{len(text) + LENGTH_DIGITS:04x}{text}".encode()
 
 
 def speaks_version_2(advertisement: bytes) -> bool:

@@ -8,6 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 MAX_BODY_BYTES = 20 * 1024 * 1024
+MAX_API_ANSWER_BYTES = 1024 * 1024  # of a provider or a git host, in JSON
 # The bridge gives up on a silent model sooner; this only keeps dead connections from piling up.
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
 

@@ -8,7 +8,12 @@ import aiohttp
 from bot.domain.agent import RepoRef
 from bot.domain.quoting import code
 from bot.errors import RepositoryError
-from bot.gateway.git_host import GitHost, HostUnreachableError, is_success
+from bot.gateway.git_host import (
+    MAX_REFS_BYTES,
+    GitHost,
+    HostUnreachableError,
+    is_success,
+)
 from bot.gateway.refs import (
     NotGitError,
     Refs,
@@ -21,7 +26,6 @@ from bot.gateway.relay import BodyTooLargeError, read_bounded
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 # A repository with 100,000 branches lists them in about 8 MB.
-_MAX_REFS_BYTES = 16 * 1024 * 1024
 _HEADERS = {"Git-Protocol": "version=2", "Accept-Encoding": "identity"}
 _NEAR_MATCHES = 3
 
@@ -59,7 +63,7 @@ class RepositoryCheck:
         async with self._host.refs(repo, _HEADERS) as answer:
             if not is_success(answer):
                 raise _not_cloneable(repo, answer)
-            advertisement = await read_bounded(answer, _MAX_REFS_BYTES)
+            advertisement = await read_bounded(answer, MAX_REFS_BYTES)
         if not speaks_version_2(advertisement):
             return read_advertisement(advertisement)
         return await self._listed(repo)
@@ -80,7 +84,7 @@ class RepositoryCheck:
         ) as answer:
             if answer.status != 200:  # noqa: PLR2004
                 raise NotGitError(f"ls-refs was answered with {answer.status}")
-            return read_ls_refs(await read_bounded(answer, _MAX_REFS_BYTES))
+            return read_ls_refs(await read_bounded(answer, MAX_REFS_BYTES))
 
 
 def _not_cloneable(repo: RepoRef, answer: aiohttp.ClientResponse) -> RepositoryError:

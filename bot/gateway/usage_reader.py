@@ -10,8 +10,8 @@ from bot.domain.budget import nano_of
 from bot.domain.usage import Usage
 
 # A line of a stream that is longer than this is not looked at; it passes all the same.
-_MAX_LINE_BYTES = 1024 * 1024
-_MAX_TOKENS = 10**12
+_MAX_EVENT_BYTES = 1024 * 1024
+_MAX_COUNTED_TOKENS = 10**12
 _MAX_USD = 10**6
 _MAX_WORDS = 200
 
@@ -30,13 +30,13 @@ class UsageReader:
         *whole, rest = piece.split(b"\n")
         for part in whole:
             self._line += part
-            if not self._skipping and len(self._line) <= _MAX_LINE_BYTES:
+            if not self._skipping and len(self._line) <= _MAX_EVENT_BYTES:
                 self._look(bytes(self._line))
             self._line.clear()
             self._skipping = False
         if not self._skipping:
             self._line += rest
-        if len(self._line) > _MAX_LINE_BYTES:
+        if len(self._line) > _MAX_EVENT_BYTES:
             self._line.clear()
             self._skipping = True
 
@@ -94,7 +94,7 @@ def _count(found: object, name: str) -> int | None:
     value = found.get(name) if isinstance(found, dict) else None
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value <= _MAX_TOKENS else None
+    return value if 0 <= value <= _MAX_COUNTED_TOKENS else None
 
 
 def _words(value: object) -> str | None:

@@ -11,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.agents.ports import Access
 from bot.domain.agent import Agent, RepoRef
-from bot.gateway.relay import BodyTooLargeError, read_bounded
+from bot.gateway.relay import (
+    MAX_API_ANSWER_BYTES,
+    BodyTooLargeError,
+    read_bounded,
+)
 from bridge.container import GATEWAY_SOCKET_NAME
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
-_MAX_ANSWER_BYTES = 1024 * 1024
-_MAX_TOKENS = 1_500
+_MAX_ANSWER_TOKENS = 1_500
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ class DoorWriter:
         access = self._doorway.access(agent.id, agent.repo)
         body = {
             "model": agent.model,
-            "max_tokens": _MAX_TOKENS,
+            "max_tokens": _MAX_ANSWER_TOKENS,
             "messages": [
                 {"role": "system", "content": instructions},
                 {"role": "user", "content": text},
@@ -68,7 +71,7 @@ class DoorWriter:
                     url, json=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT
                 ) as answer,
             ):
-                found = await read_bounded(answer, _MAX_ANSWER_BYTES)
+                found = await read_bounded(answer, MAX_API_ANSWER_BYTES)
                 if answer.status != 200:  # noqa: PLR2004
                     _log.info("agent %s: nothing was written (%d)", agent.id, answer.status)
                     return ""

@@ -11,8 +11,16 @@ PROTOCOL_VERSION = 1
 
 MAX_TASK_CHARS = 40_000
 MAX_RESULT_CHARS = 8_000
+MAX_SAVED_RESULT_CHARS = 2_000_000  # of a long tool result, whole; beyond it nobody reads
 MAX_MESSAGE_CHARS = 200_000
 MAX_FRAME_BYTES = 1_048_576
+MAX_MODEL_CHARS = 200
+MAX_PATCH_BYTES = 20 * 1_048_576
+MAX_CONVERSATION_BYTES = 32 * 1_048_576
+MAX_ATTACHMENT_BYTES = 8 * 1_048_576
+MAX_CHANGED_FILES = 5_000
+MAX_QUEUED_MESSAGES = 20
+MAX_WAITING_MESSAGES = MAX_QUEUED_MESSAGES + 5  # with those that interrupt and shorten the queue
 MAX_VARIABLES = 256  # of an agent's tools: those of its four places together
 MAX_SEQ = 10**14  # well within the 15 digits that `after` and Last-Event-ID may have
 
@@ -26,4 +34,5 @@ CloneUrl = Annotated[
 ]
 Branch = Annotated[str, Field(min_length=1, max_length=250, pattern=NO_CONTROLS)]
 Line = Annotated[str, Field(max_length=1_000)]
+ModelName = Annotated[str, Field(min_length=1, max_length=MAX_MODEL_CHARS)]
 Steps = Annotated[int, Field(ge=1, le=1_000)]

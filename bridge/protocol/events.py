@@ -7,7 +7,12 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
 from bridge.protocol.answers import FileChange
 from bridge.protocol.base import Event
-from bridge.protocol.bounds import MAX_MESSAGE_CHARS, MAX_RESULT_CHARS, MAX_TASK_CHARS
+from bridge.protocol.bounds import (
+    MAX_MESSAGE_CHARS,
+    MAX_MODEL_CHARS,
+    MAX_RESULT_CHARS,
+    MAX_TASK_CHARS,
+)
 from bridge.protocol.dialogue import (
     CheckRecorded,
     Evidence,
@@ -45,7 +50,7 @@ class TaskStarted(Event):
 
     type: Literal["task_started"] = "task_started"
     text: str = Field(max_length=MAX_TASK_CHARS)
-    model: str = Field(max_length=200)
+    model: str = Field(max_length=MAX_MODEL_CHARS)
     max_steps: int
     message_id: str | None = Field(default=None, max_length=64)
 
@@ -129,7 +134,7 @@ class UsageRecorded(Event):
     """What one model call used. `cost_usd` is None where the provider names no cost."""
 
     type: Literal["usage_recorded"] = "usage_recorded"
-    model: str = Field(max_length=200)
+    model: str = Field(max_length=MAX_MODEL_CHARS)
     provider: str | None = Field(default=None, max_length=200)
     generation_id: str | None = Field(default=None, max_length=200)
     prompt_tokens: int = 0
@@ -161,8 +166,8 @@ class ModelChanged(Event):
     one before is unavailable because of `error`."""
 
     type: Literal["model_changed"] = "model_changed"
-    model: str = Field(max_length=200)
-    previous: str = Field(max_length=200)
+    model: str = Field(max_length=MAX_MODEL_CHARS)
+    previous: str = Field(max_length=MAX_MODEL_CHARS)
     error: WireError | None = None
 
 

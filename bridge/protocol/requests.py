@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from bridge.container import is_reserved_variable
 from bridge.protocol.bounds import (
     MAX_MESSAGE_CHARS,
+    MAX_SAVED_RESULT_CHARS,
     MAX_SEQ,
     MAX_VARIABLES,
     NO_CONTROLS,
@@ -15,6 +16,7 @@ from bridge.protocol.bounds import (
     CloneUrl,
     Identifier,
     Line,
+    ModelName,
     Steps,
     TaskText,
 )
@@ -89,7 +91,7 @@ class ExecuteRequest(Request):
 
     task_id: Identifier
     text: TaskText
-    model: str = Field(min_length=1, max_length=200)
+    model: ModelName
     max_steps: Steps = 15
     author: Line = ""
     approvals: Approvals = Approvals.REFUSE
@@ -114,7 +116,7 @@ class ChatRequest(Request):
     task_id: Identifier
     text: TaskText
     mode: ChatMode = ChatMode.STEER
-    model: str | None = Field(default=None, min_length=1, max_length=200)
+    model: ModelName | None = None
     max_steps: Steps | None = None
     author: Line = ""
     approvals: Approvals = Approvals.REFUSE
@@ -143,7 +145,7 @@ class SavedResult(Request):
     """A tool result that was too long for the conversation, whole."""
 
     call_id: str = Field(min_length=1, max_length=200)
-    text: str = Field(max_length=2_000_000)
+    text: str = Field(max_length=MAX_SAVED_RESULT_CHARS)
 
 
 class SavedConversation(Request):

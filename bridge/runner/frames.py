@@ -5,7 +5,7 @@ import json
 import struct
 from typing import Any
 
-MAX_HEAD_BYTES = 32 * 1_048_576
+MAX_FRAME_HEAD_BYTES = 32 * 1_048_576
 MAX_DATA_BYTES = 128 * 1_048_576
 _LENGTHS = struct.Struct("!II")
 
@@ -26,7 +26,7 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[Head, bytes] | None:
     """The next frame, None at the end. Raises BadFrameError for anything else."""
     try:
         head_bytes, data_bytes = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
-        if head_bytes > MAX_HEAD_BYTES or data_bytes > MAX_DATA_BYTES:
+        if head_bytes > MAX_FRAME_HEAD_BYTES or data_bytes > MAX_DATA_BYTES:
             raise BadFrameError("a frame is too large")
         body = await reader.readexactly(head_bytes)
         data = await reader.readexactly(data_bytes) if data_bytes else b""

@@ -13,7 +13,7 @@ from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.tools.text import count, shown, size
 from bridge.workspace import Entry, Workspace
 
-MAX_FILE_BYTES = 10_000_000
+MAX_READ_FILE_BYTES = 10_000_000
 MAX_WRITE_BYTES = 5_000_000
 MAX_READ_LINES = 1_000
 MAX_READ_CHARS = 40_000
@@ -46,7 +46,7 @@ class ListDirectory(Arguments):
 
 def read_text(workspace: Workspace, path: str) -> str:
     """A text file. Undecodable bytes are lone surrogates; raises ToolError for a binary file."""
-    data = workspace.read_bytes(path, MAX_FILE_BYTES)
+    data = workspace.read_bytes(path, MAX_READ_FILE_BYTES)
     if b"\0" in data[:8_192]:
         raise ToolError(
             f"{path[:300]} is a binary file ({size(len(data))}); read_file shows text only."

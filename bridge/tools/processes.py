@@ -13,7 +13,7 @@ from bridge.tools.text import printed
 
 _FIRST_SECONDS = 1.0
 _MAX_WAIT_SECONDS = 60.0
-_MAX_CHARS = 40_000
+_MAX_OUTPUT_CHARS = 40_000
 _HOURS = f"{MAX_LIFETIME_SECONDS / 3_600:g} hours"
 _LASTING = f"It would go on in the background, for up to {_HOURS}."
 
@@ -93,9 +93,9 @@ def _is_well(made: Process) -> bool:
 def _said(made: Process) -> str:
     text, lost = made.new_output()
     output = printed(text).rstrip()
-    if len(output) > _MAX_CHARS:
-        lost += len(output) - _MAX_CHARS
-        output = output[-_MAX_CHARS:]
+    if len(output) > _MAX_OUTPUT_CHARS:
+        lost += len(output) - _MAX_OUTPUT_CHARS
+        output = output[-_MAX_OUTPUT_CHARS:]
     cut = f"… {lost} bytes cut …\n" if lost else ""
     return f"{made.name}: {made.state}. New output:\n{cut}{output or '(none)'}"
 

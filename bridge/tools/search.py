@@ -16,7 +16,7 @@ from bridge.workspace import Workspace
 
 MAX_MATCHES = 200
 MAX_COLUMNS = 300
-MAX_FILE_BYTES = 20_000_000
+MAX_SEARCHED_FILE_BYTES = 20_000_000
 MAX_TEXT_CHARS = 40_000
 _LIMIT = Limit(2_000_000, 0)
 _LINE = re.compile(rb"(\d+)([:-])(.*)", re.DOTALL)
@@ -155,7 +155,7 @@ def _read(output: bytes, prefix: str, workspace: Workspace) -> tuple[_Matches, b
 
 def _lines(workspace: Workspace, path: str) -> list[bytes]:
     try:
-        return workspace.read_bytes(path, MAX_FILE_BYTES).split(b"\n")
+        return workspace.read_bytes(path, MAX_SEARCHED_FILE_BYTES).split(b"\n")
     except ToolError:
         return []
 

@@ -9,7 +9,7 @@ from typing import Any
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
 from bot.domain.quoting import cut, shown
 from bot.domain.settings_command import checked_model
-from bot.domain.start_command import MAX_TASK_CHARS, StartAgent, checked_task
+from bot.domain.start_command import MAX_FIRST_TASK_CHARS, StartAgent, checked_task
 from bot.errors import InvalidCommand
 from bot.slack.render.blocks import MOST_OPTIONS, OPTION_CHARS, option
 from bot.slack.render.text import below_field
@@ -103,7 +103,7 @@ def read_form(view: Mapping[str, Any]) -> tuple[StartAgent | None, dict[str, str
     errors |= {name: text for name, text in missing.items() if not texts[name]}
     if branch and repo == NO_REPOSITORY:
         errors["branch"] = "An empty workspace has no branches."
-    if errors or repo is None or len(texts["task"]) > MAX_TASK_CHARS:
+    if errors or repo is None or len(texts["task"]) > MAX_FIRST_TASK_CHARS:
         return None, errors
     return StartAgent(repo, checked_task(texts["task"], repo), branch, model), {}
 

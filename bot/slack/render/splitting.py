@@ -7,13 +7,13 @@ from bot.domain.quoting import cut
 
 # Slack refuses about 13,200 characters over all blocks of a message; this leaves room for
 # a footer (reported for markdown blocks, and undocumented).
-MAX_MESSAGE_CHARS = 11_000
+MAX_POST_CHARS = 11_000
 _ROOM = 200
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _DELIMITERS = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 
 
-def split_markdown(text: str, limit: int = MAX_MESSAGE_CHARS) -> list[str]:
+def split_markdown(text: str, limit: int = MAX_POST_CHARS) -> list[str]:
     """Markdown in parts of at most `limit` characters.
 
     A part ends at a line's end where it can. A code fence that is cut is closed, and opened again

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.attachments import MAX_ATTACHMENT_BYTES, MAX_FILES
+from bridge.attachments import MAX_ATTACHED_FILES
 from bridge.config import BridgeSettings
+from bridge.protocol import MAX_ATTACHMENT_BYTES
 from tests.integration.bridge.conftest import Client
 
 FOLDER = ".threadsmith-attachments"
@@ -45,7 +46,7 @@ async def test_too_large_a_file_and_too_many_are_refused(
     assert status == 413
     folder = settings.workspace_dir / FOLDER
     folder.mkdir()
-    for number in range(MAX_FILES):
+    for number in range(MAX_ATTACHED_FILES):
         (folder / f"{number}.txt").touch()
     status, body = await client.put("/agent/attachments/one-more", b"x")
     assert (status, body["error"]["code"]) == (507, "no_space")

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from bridge.checkout import changes, clone, diff, patch
 from bridge.errors import WorkspaceError
-from bridge.protocol import ErrorCode, WorkspaceReady, WorkspaceRequest
+from bridge.protocol import MAX_PATCH_BYTES, ErrorCode, WorkspaceReady, WorkspaceRequest
 from bridge.workspace import Workspace
 
 CANARY = "canary-git-token"
@@ -363,6 +363,15 @@ async def test_a_file_that_cannot_be_read_leaves_the_others_in_the_list(
         text=True,
     )
     assert listed.stdout == "['new.txt']\n"
+
+
+async def test_a_patch_that_no_bridge_would_take_back_is_refused_in_words(
+    remote: Path, workspace: Workspace
+) -> None:
+    ready = await made(remote, workspace)
+    (workspace.root / "noise").write_bytes(os.urandom(MAX_PATCH_BYTES))
+    with pytest.raises(WorkspaceError, match="larger than 20 MiB"):
+        await patch(workspace, ready.base_commit)
 
 
 async def test_a_patch_applies_to_the_base_and_gives_the_same_tree(

@@ -13,7 +13,7 @@ from bot.gateway.addresses import Addresses
 from bot.gateway.allow_list import AllowList
 from bot.gateway.dialing import Dialer
 from bot.gateway.egress import EgressLimits, EgressProxy
-from bot.gateway.proxy_request import MAX_HEAD_BYTES
+from bot.gateway.proxy_request import MAX_PROXY_HEAD_BYTES
 from bot.gateway.upstream_proxy import UpstreamProxies
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -110,7 +110,7 @@ class Bench:
             handlers.around(lambda reader, writer: proxy.serve("k3f9ab", reader, writer)),
             "127.0.0.1",
             0,
-            limit=MAX_HEAD_BYTES,
+            limit=MAX_PROXY_HEAD_BYTES,
         )
         async with server:
             self.port = server.sockets[0].getsockname()[1]

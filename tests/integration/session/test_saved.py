@@ -180,7 +180,7 @@ async def test_a_bridge_with_a_history_refuses_another(open_desk: OpenDesk) -> N
         {
             "waiting": [
                 {"message_id": f"m{n}", "task_id": f"t{n}", "text": "x", "model": "m"}
-                for n in range(21)
+                for n in range(26)
             ]
         },
     ],
@@ -192,6 +192,15 @@ def test_what_no_task_could_go_on_with_is_refused_whole(
         restore(conversation, saved(**fields))
     assert caught.value.code is ErrorCode.INVALID_REQUEST
     assert (conversation.messages, conversation.restored_digest) == ([], None)
+
+
+def test_as_many_messages_may_wait_in_the_next_container(conversation: Conversation) -> None:
+    # Twenty in the queue, and those that came to interrupt.
+    waiting = [
+        {"message_id": f"m{n}", "task_id": f"t{n}", "text": "x", "model": "m"} for n in range(25)
+    ]
+    restore(conversation, saved(waiting=waiting))
+    assert len(conversation.waiting) == 25
 
 
 def test_an_unknown_field_is_refused() -> None:

@@ -16,7 +16,7 @@ from bot.domain.commands import (
 from bot.domain.help_text import HELP
 from bot.domain.replies import is_stop, reply_mode, reply_model
 from bot.domain.settings_command import SetMine, SetRule
-from bot.domain.start_command import MAX_TASK_CHARS, StartAgent, title_of
+from bot.domain.start_command import MAX_FIRST_TASK_CHARS, StartAgent, title_of
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
 
@@ -133,7 +133,7 @@ def test_the_other_words(text: str, command: object) -> None:
         ("acme/api --steps \u0663 go", "1 to 50"),
         ("stop a b", "not an agent's id"),
         ("--model x", "Name the repository first"),
-        ("acme/api " + "x" * (MAX_TASK_CHARS + 1), "the limit is"),
+        ("acme/api " + "x" * (MAX_FIRST_TASK_CHARS + 1), "the limit is"),
     ],
 )
 def test_bad_input_gets_a_sentence(text: str, says: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from bot.domain.hunks import MAX_READ_CHARS, files_of, part_of
+from bot.domain.hunks import MAX_HUNKS_CHARS, files_of, part_of
 
 
 def git(folder: Path, *arguments: str) -> bytes:
@@ -67,9 +67,9 @@ def test_the_part_of_one_file_applies_alone(folder: Path) -> None:
 
 
 def test_a_long_file_is_cut_and_says_so(folder: Path) -> None:
-    (folder / "long.txt").write_text("x" * (MAX_READ_CHARS + 1))
+    (folder / "long.txt").write_text("x" * (MAX_HUNKS_CHARS + 1))
     [file] = files_of(patch(folder))
-    assert (file.is_cut, len(file.text), file.added) == (True, MAX_READ_CHARS, 1)
+    assert (file.is_cut, len(file.text), file.added) == (True, MAX_HUNKS_CHARS, 1)
 
 
 def test_a_file_that_is_gone_has_no_part(folder: Path) -> None:

@@ -1,8 +1,9 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from bot.domain.attachment import MAX_FILE_BYTES, MAX_FILES, SharedFile, sorted_out, with_files
-from bot.domain.background import MAX_CHARS, Opening, Said
+from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE, SharedFile, sorted_out, with_files
+from bot.domain.background import MAX_QUOTES_CHARS, Opening, Said
+from bridge.protocol import MAX_ATTACHMENT_BYTES
 
 
 def test_the_newest_messages_are_kept_where_not_all_have_room() -> None:
@@ -12,7 +13,7 @@ def test_the_newest_messages_are_kept_where_not_all_have_room() -> None:
     assert "[ana] 19 x" in text
     assert "[ana] 12 x" not in text
     assert "(13 earlier messages are left out.)" in text
-    assert len(text) < MAX_CHARS + 500
+    assert len(text) < MAX_QUOTES_CHARS + 500
 
 
 def test_nothing_said_leaves_the_task_as_it_is() -> None:
@@ -31,7 +32,7 @@ def test_nobody_speaks_in_anothers_name_or_ends_the_quotation() -> None:
 @given(st.lists(st.tuples(st.text(max_size=80), st.text(max_size=3_000)), max_size=8))
 def test_any_thread_ends_where_it_should(said: list[tuple[str, str]]) -> None:
     text = Opening([Said(*one) for one in said]).with_task("fix it")
-    assert len(text) < MAX_CHARS + 500
+    assert len(text) < MAX_QUOTES_CHARS + 500
     assert text.count("</thread_before>") <= 1
 
 
@@ -60,12 +61,12 @@ def test_a_file_lies_under_a_name_that_is_no_path(name: str, lies: str) -> None:
 def test_what_is_not_taken_is_named_with_the_reason() -> None:
     files = [
         file("a.zip", "application/zip"),
-        file("b.txt", size=MAX_FILE_BYTES + 1),
-        *[file(f"{number}.md", "text/markdown") for number in range(MAX_FILES + 1)],
+        file("b.txt", size=MAX_ATTACHMENT_BYTES + 1),
+        *[file(f"{number}.md", "text/markdown") for number in range(MAX_FILES_OF_A_MESSAGE + 1)],
         file("c.svg", "image/svg+xml"),
     ]
     taken, refused = sorted_out(files)
-    assert len(taken) == MAX_FILES
+    assert len(taken) == MAX_FILES_OF_A_MESSAGE
     assert [why.split(" is ")[1][:12] for why in refused] == [
         "neither an i", "larger than ", "one too many", "one too many",
     ]  # fmt: skip

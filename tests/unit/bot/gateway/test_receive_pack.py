@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bot.gateway.receive_pack import (
-    MAX_HEAD_BYTES,
+    MAX_COMMANDS_BYTES,
     PushHead,
     PushRefusedError,
     check_push,
@@ -56,7 +56,7 @@ def test_a_plain_push_is_read_whole_and_byte_by_byte() -> None:
         (pkt(command(ref="refs/heads/é"[:-1]) + b"\xff"), "not plain"),
         (push(command(), command() + b"\0more"), "middle"),
         (push(*[command()] * 21), "too many"),
-        (b"ffff" + b"x" * (MAX_HEAD_BYTES + 10), "not a command"),
+        (b"ffff" + b"x" * (MAX_COMMANDS_BYTES + 10), "not a command"),
     ],
 )
 def test_other_shapes_are_refused(data: bytes, words: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.agents.results import Changes
 from bot.domain.agent import Agent, RepoRef
-from bot.domain.hunks import MAX_READ_CHARS, FileHunks
+from bot.domain.hunks import MAX_HUNKS_CHARS, FileHunks
 from bot.domain.steps import TaskSteps, ToolStep
 from bot.slack.render.changes import files_view, hunks_view
 from bot.slack.render.details import details_view
@@ -36,7 +36,7 @@ def windows(words: Words) -> Mapping[str, dict[str, Any]]:
     working = TaskSteps((ran, runs), steps=2, at=1_000.0)
     ended = TaskSteps((ran,) * 40, steps=40, outcome=Outcome.STEP_LIMIT, at=1_000.0)
     file = FileHunks(
-        "0" * 16, words.path[:4_000], 1, 1, f"{HUNK}+{words.answer[:MAX_READ_CHARS]}\n"
+        "0" * 16, words.path[:4_000], 1, 1, f"{HUNK}+{words.answer[:MAX_HUNKS_CHARS]}\n"
     )
     renamed = FileHunks(
         "1" * 16, "b.png", 0, 0, "", note=f"renamed from {words.path[:4_000]}, binary"
