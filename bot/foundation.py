@@ -105,6 +105,7 @@ async def _gateway(
     keyring.key_check = KeyCheck(session, settings.openrouter_base_url)
     # Calls that a killed bot has left open count at their worst case.
     await store.usage_rows.settle_open()
+    gateway.know_agents(store)
     gateway.account_with(accountant)
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():

@@ -121,10 +121,6 @@ class Accountant:
         # Calls that have ended and are not entered yet; until then they stand at their worst.
         self._late: dict[str, tuple[Leave, Settled]] = {}
 
-    async def agent(self, agent_id: str) -> Agent | None:
-        """The agent as stored."""
-        return await self._store.agent(agent_id)
-
     async def begin(self, agent_id: str, wish: Wish) -> Leave:
         """Reserve the worst case of a call; raises BudgetUsed, NotServed or StoreUnavailable."""
         await self.enter_late()

@@ -1,10 +1,18 @@
-"""Which agents may pass, and to which repository: the check in front of every forwarded byte."""
+"""Decides which agents may pass, to which repository, and which branch each may push."""
 
 import base64
 import binascii
+from typing import Protocol
 
-from bot.domain.agent import RepoRef
+from bot.domain.agent import Agent, RepoRef
 from bot.gateway.tokens import Tokens
+
+
+class Agents(Protocol):
+    """Where the agents are stored."""
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """Return the agent as stored."""
 
 
 class Doors:
@@ -13,6 +21,7 @@ class Doors:
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._open: dict[str, RepoRef] = {}
+        self.agents: Agents | None = None
 
     def open(self, agent_id: str, repo: RepoRef) -> None:
         """Let the agent's token through, for this repository."""
@@ -39,6 +48,16 @@ class Doors:
         """The agent that a token was made for, if its door is open."""
         agent_id = self._tokens.agent_of(token)
         return agent_id if agent_id in self._open else None
+
+    async def branch_of(self, agent_id: str) -> str | None:
+        """The branch that the agent may push; None once it has ended or its door is closed.
+
+        The stored agent is asked each time: one that failed keeps its door until it is removed.
+        """
+        if self.agents is None or agent_id not in self._open:
+            return None
+        agent = await self.agents.agent(agent_id)
+        return agent.target_branch if agent and agent.alive else None
 
     @property
     def open_ones(self) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """The git door: the agent's one repository over smart HTTP, with the token added on the way."""
 
 import logging
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -30,20 +29,13 @@ _NO_PUSH = "Pushing is not enabled here. Commit; the changes are collected from 
 class GitDoor:
     """Forwards fetches of the agent's repository, and pushes to the agent's own branch.
 
-    `branch_of` gives that branch; without `pushes`, or where an agent has none, nothing is pushed.
+    The doors tell that branch; without `pushes`, or where an agent has none, nothing is pushed.
     """
 
-    def __init__(
-        self,
-        doors: Doors,
-        host: GitHost,
-        pushes: Pushes | None,
-        branch_of: Callable[[str], Awaitable[str | None]],
-    ) -> None:
+    def __init__(self, doors: Doors, host: GitHost, pushes: Pushes | None) -> None:
         self._doors = doors
         self._host = host
         self._pushes = pushes
-        self._branch_of = branch_of
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of this door."""
@@ -66,7 +58,7 @@ class GitDoor:
             case ["git-receive-pack"]:
                 service = RECEIVE
                 headers.popall("Git-Protocol", None)
-                if self._pushes is None or await self._branch_of(agent_id) is None:
+                if self._pushes is None or await self._doors.branch_of(agent_id) is None:
                     return _refused(403, _NO_PUSH)
             case _:
                 return _refused(403, "Only git's smart HTTP protocol is served here.")
@@ -99,7 +91,7 @@ class GitDoor:
         if isinstance(admitted, web.Response):
             return admitted
         agent_id, repo = admitted
-        branch = await self._branch_of(agent_id)
+        branch = await self._doors.branch_of(agent_id)
         if self._pushes is None or branch is None:
             return _refused(403, _NO_PUSH)
         try:

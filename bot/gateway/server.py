@@ -22,7 +22,7 @@ from bot.gateway.allow_list import AllowList
 from bot.gateway.app_tokens import AppTokens
 from bot.gateway.catalogue import Catalogue
 from bot.gateway.dialing import Dialer, SystemResolver
-from bot.gateway.doors import Doors
+from bot.gateway.doors import Agents, Doors
 from bot.gateway.egress import EgressProxy
 from bot.gateway.entrances import Entrances
 from bot.gateway.folders import Folders
@@ -65,9 +65,7 @@ class HostGateway:
         self.writer = DoorWriter(session, self)
         host = GitHost(session, settings.github_url, self._token_of)
         pushes = Pushes(host, data_dir, settings.push_limit_bytes)
-        self._git = GitDoor(
-            self._doors, host, pushes if settings.push_branches else None, self._branch_of
-        )
+        self._git = GitDoor(self._doors, host, pushes if settings.push_branches else None)
         self._repositories = RepositoryCheck(host)
         self._listed = RepositoryList(session, settings.github_api_url, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
@@ -87,14 +85,13 @@ class HostGateway:
     def _routes(self) -> list[web.RouteDef]:
         return [*self._model.routes(), *self._git.routes()]
 
+    def know_agents(self, agents: Agents) -> None:
+        """Look up there which branch an agent may push; without it nobody pushes."""
+        self._doors.agents = agents
+
     def account_with(self, accountant: Accountant) -> None:
         """Ask for leave before each model call, and tell how it ended."""
         self._model.accountant = accountant
-
-    async def _branch_of(self, agent_id: str) -> str | None:
-        accountant = self._model.accountant
-        agent = await accountant.agent(agent_id) if accountant else None
-        return agent.target_branch if agent and agent.alive else None
 
     async def _key_of(self, agent_id: str) -> ModelKey:
         own = await self.credentials.model_key(agent_id) if self.credentials else None

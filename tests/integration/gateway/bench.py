@@ -41,6 +41,7 @@ class Bench:
             await self.gateway.stop()
         settings = self.settings.model_copy(update=changes)
         self.gateway = HostGateway(settings, self.folder, self.session)
+        self.gateway.know_agents(self.store)
         self.gateway.account_with(Accountant(self.store, SlackVoice("x"), settings))
         await self.gateway.start("127.0.0.1")
         return self.gateway

@@ -3,17 +3,33 @@
 import base64
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from bot.domain.agent import RepoRef
+from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.errors import ConfigurationError
 from bot.gateway.doors import Doors
 from bot.gateway.tokens import Tokens, load_tokens
 
 TOKENS = Tokens(b"s" * 32)
 REPO = RepoRef("acme", "api")
+AGENT = Agent(
+    id="k3f9ab",
+    team="T1",
+    channel="C1",
+    thread_ts="1.1",
+    repo=REPO,
+    source_branch="main",
+    target_branch="agent/k3f9ab",
+    title="fix it",
+    model="acme/model",
+    max_steps=15,
+    started_by="UANA",
+    created_at=1.0,
+    status=AgentStatus.WORKING,
+)
 
 
 def test_the_secret_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
@@ -62,3 +78,29 @@ def test_basic_and_bearer_are_the_same_token() -> None:
     assert doors.admitted(f"Basic {basic}") == ("k3f9ab", REPO)
     doors.close("k3f9ab")
     assert doors.admitted(f"Bearer {token}") is None
+
+
+@dataclass
+class Stored:
+    """One agent, in a status."""
+
+    agent_now: Agent
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """The agent, if it is this one."""
+        return self.agent_now if agent_id == self.agent_now.id else None
+
+
+async def test_an_agent_that_lives_may_push_its_branch_while_its_door_is_open() -> None:
+    doors = Doors(TOKENS)
+    doors.open(AGENT.id, REPO)
+    assert await doors.branch_of(AGENT.id) is None  # nobody says which
+    doors.agents = stored = Stored(AGENT)
+    assert await doors.branch_of(AGENT.id) == AGENT.target_branch
+    doors.open("p7qdxy", REPO)
+    assert await doors.branch_of("p7qdxy") is None
+    stored.agent_now = AGENT.with_status(AgentStatus.FAILED, 5.0)
+    assert await doors.branch_of(AGENT.id) is None
+    stored.agent_now = AGENT
+    doors.close(AGENT.id)
+    assert await doors.branch_of(AGENT.id) is None
