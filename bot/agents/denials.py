@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bot.agents.ports import Store, Voice
+from bot.bounded import BoundedDict
 from bot.domain.agent import Agent
 from bot.domain.egress import Denial
 from bot.errors import BotError
@@ -18,6 +19,7 @@ from bridge.protocol import ToolStarted
 logger = logging.getLogger(__name__)
 
 GATHER_SECONDS = 1.0
+MOST_TALLIES = 1_000  # of agents; many more than run at once
 _MAX_HOSTS = 1_000
 _MAX_GATHERED = 10_000
 # More than an agent begins, one after the other, while denials are gathered.
@@ -47,7 +49,7 @@ class Denials:
         self._voice = voice
         self._pause_seconds = pause_seconds
         self._waiting: dict[str, dict[tuple[str, int], Denial]] = {}
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: BoundedDict[str, _Tally] = BoundedDict(MOST_TALLIES)
         self._noted = asyncio.Event()
 
     def note(self, agent_id: str, denial: Denial) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
+from bot.bounded import BoundedDict
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError, RepositoryError
@@ -26,6 +27,7 @@ from bot.gateway.relay import (
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write"}
 RENEW_SECONDS = 300.0
+MOST_KEPT = 1_000  # a forgotten token is asked for again
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
 # GitHub takes ten minutes at the most, and clocks differ.
 _JWT_SECONDS, _SKEW_SECONDS = 540, 60
@@ -47,6 +49,14 @@ class _Token(BaseModel):
 _Shape = TypeVar("_Shape", bound=BaseModel)
 
 
+@dataclass(slots=True)
+class _Slot:
+    """One repository's token, and who may ask for it: one caller at a time."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    kept: _Token | None = None
+
+
 class AppTokens:
     """Asks the git host's API for tokens, each for one repository, and keeps them in memory."""
 
@@ -63,8 +73,7 @@ class AppTokens:
         self._app_id = app_id
         self._key = key
         self._clock = clock
-        self._kept: dict[RepoRef, _Token] = {}
-        self._locks: defaultdict[RepoRef, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._slots: BoundedDict[RepoRef, _Slot] = BoundedDict(MOST_KEPT)
 
     @classmethod
     def of(cls, settings: Settings, session: aiohttp.ClientSession) -> Self | None:
@@ -83,10 +92,11 @@ class AppTokens:
 
     async def token(self, repo: RepoRef) -> SecretStr:
         """A token that reads and writes this repository; raises RepositoryError."""
-        async with self._locks[repo]:
-            kept = self._kept.get(repo)
+        slot = self._slots.setdefault(repo, _Slot())
+        async with slot.lock:
+            kept = slot.kept
             if kept is None or kept.expires_at.timestamp() - self._clock() < RENEW_SECONDS:
-                kept = self._kept[repo] = await self._minted(repo)
+                kept = slot.kept = await self._minted(repo)
             return kept.token
 
     async def _minted(self, repo: RepoRef) -> _Token:

@@ -9,11 +9,13 @@ from multidict import CIMultiDict
 from pydantic import SecretStr
 from yarl import URL
 
+from bot.bounded import BoundedDict
 from bot.domain.agent import RepoRef
 from bot.gateway.relay import TIMEOUT
 
 _MAX_REDIRECTS = 3
 MAX_REFS_BYTES = 16 * 1024 * 1024
+MOST_BASES = 1_000  # the next fetch looks a forgotten one up again
 _REFS = "/info/refs"
 UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -35,7 +37,7 @@ class GitHost:
         self.session = session
         self.url = url
         self._token_of = token_of
-        self._bases: dict[RepoRef, str] = {}
+        self._bases: BoundedDict[RepoRef, str] = BoundedDict(MOST_BASES)
 
     async def headers(self, repo: RepoRef) -> CIMultiDict[str]:
         """What every request about it carries: our name, and its token if there is one."""

@@ -151,6 +151,8 @@ class Outbox:
         if not rows:
             self._idle.set()
         now = self._clock.now()
+        # A post may go away while it waits; what is past holds nobody up.
+        self._backoff = {row_id: at for row_id, at in self._backoff.items() if at > now}
         next_at = float("inf")
         for row in sorted(rows, key=self._importance):
             if row.id in self._in_flight or _must_wait(row, rows):

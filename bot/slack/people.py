@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.bounded import BoundedDict
 from bot.domain.policy import Person
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 FRESH_SECONDS = 600.0
 _CALL_SECONDS = 1.5
 _TRIES = 2
-_MOST_KEPT = 5_000
+MOST_KEPT = 5_000
 
 
 class SlackPeople:
@@ -38,21 +38,18 @@ class SlackPeople:
         self._client = client
         self._team = team
         self._clock = clock
-        self._known: dict[str, tuple[float, Person]] = {}
-        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._known: BoundedDict[str, tuple[float, Person]] = BoundedDict(MOST_KEPT)
+        self._asking: BoundedDict[str, asyncio.Lock] = BoundedDict(MOST_KEPT)
 
     async def person(self, user: str) -> Person | None:
         """Somebody; None when Slack does not say."""
-        async with self._asking[user]:
+        async with self._asking.setdefault(user, asyncio.Lock()):
             known = self._known.get(user)
             if known and self._clock() - known[0] < FRESH_SECONDS:
                 return known[1]
             person = await self._ask(user)
             if person is None:
                 return known[1] if known else None
-            if len(self._known) >= _MOST_KEPT:
-                self._known.clear()
-                self._asking.clear()
             self._known[user] = (self._clock(), person)
             return person
 

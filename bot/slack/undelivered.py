@@ -7,12 +7,14 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.ports import Store, Voice
+from bot.bounded import BoundedDict
 from bot.domain.agent import Agent
 from bot.domain.quoting import code as quoted
 from bot.errors import BotError
 
 logger = logging.getLogger(__name__)
 
+MOST_TOLD = 2_000
 _WAITED_FOR = frozenset({"answer", "question", "stopped", "trouble"})
 _NO_FILE = (
     "Slack took no file ({code}). *Show diff* shows the changes, *Push branch* puts them at the "
@@ -31,7 +33,7 @@ class Undelivered:
         self._store = store
         self._voice = voice
         self._client = client
-        self._told: set[str] = set()
+        self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
 
     async def note(self, agent_id: str, key: str, code: str) -> None:
         """Slack refused a post for good, for this reason."""
@@ -43,7 +45,7 @@ class Undelivered:
         if kind == "patch":
             await self._in_words(agent, key, code)
         elif kind in _WAITED_FOR and agent.id not in self._told:
-            self._told.add(agent.id)
+            self._told[agent.id] = True
             await self._directly(agent, code)
 
     async def _in_words(self, agent: Agent, key: str, code: str) -> None:

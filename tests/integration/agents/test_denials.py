@@ -102,6 +102,21 @@ async def test_more_of_the_same_command_changes_its_line(stage: Stage, denials: 
     assert "`a.example`, `b.example`" in line
 
 
+async def test_what_was_told_of_agents_long_ago_is_not_remembered(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.agents.denials.MOST_TALLIES", 1)
+    denials = Denials(stage.store, stage.world.voice, pause_seconds=0)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(denials.run())
+        for number in range(3):
+            agent = await stage.working(f"trigger-{number}")
+            denials.note(agent.id, denial("a.example", 0.0))
+            await said(stage, agent, "a.example")
+            assert list(denials._tallies) == [agent.id]
+        running.cancel()
+
+
 async def test_what_no_command_did_is_told_too_and_of_strangers_nothing(
     stage: Stage, denials: Denials
 ) -> None:

@@ -166,3 +166,14 @@ async def test_half_of_the_settings_is_an_error(session: aiohttp.ClientSession) 
     nowhere = {"github_app_id": "42", "github_app_private_key_file": "/nowhere"}
     with pytest.raises(ConfigurationError, match="cannot be read"):
         AppTokens.of(settings.model_copy(update=nowhere), session)
+
+
+async def test_the_tokens_used_last_are_kept_and_no_more(
+    host: Host, serving: Serving, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.gateway.app_tokens.MOST_KEPT", 2)
+    tokens = AppTokens(session, await serving.start(host.routes()), "42", KEY, lambda: host.now)
+    for name in ("api", "web", "api", "docs", "api", "web"):
+        await tokens.token(RepoRef("acme", name))
+    asked = [str(minted["repositories"]) for minted in host.minted]
+    assert asked == ["['api']", "['web']", "['docs']", "['web']"]

@@ -1,5 +1,7 @@
 """What comes too late, or where Slack takes nothing: a clear sentence, and nothing has changed."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.agents.service import Reply
@@ -104,3 +106,21 @@ async def test_a_locked_thread_is_told_to_its_starter_once(scene: Scene) -> None
     told = [call for call in sent if call.get("channel") == "U00000ANA"]
     assert len(told) == 1
     assert f"The thread of agent `{agent.id}` in <#{GENERAL}> takes no messages" in told[0]["text"]
+
+
+async def test_a_thread_that_was_told_of_long_ago_may_be_told_of_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.undelivered.MOST_TOLD", 1)
+    client = scene.outbox._delivery._client
+    undelivered = Undelivered(scene.stage.store, scene.stage.world.voice, client)
+    first = await scene.agent("quiet")
+    second = replace(first, id="p7qdxy", thread_ts="2.1")
+    async with scene.stage.store.transaction() as tx:
+        await tx.add_agent(second)
+    for agent in (first, first, second, second, first):
+        await undelivered.note(agent.id, "answer:1", "is_archived")
+        assert list(undelivered._told) == [agent.id]
+    sent = [e.data["arguments"] for e in scene.hub.feed.entries("api_call")]
+    told = [call["text"] for call in sent if "takes no messages of mine" in str(call)]
+    assert [first.id in text for text in told] == [True, False, True]

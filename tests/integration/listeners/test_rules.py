@@ -135,6 +135,19 @@ async def test_a_person_whom_slack_does_not_know_may_only_stop(office: Office) -
     await office.stage.reaches(agent.id, AgentStatus.STOPPED)
 
 
+async def test_people_of_whom_slack_says_nothing_take_no_memory(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.slack.people.MOST_KEPT", 2)
+    people = SlackPeople(office.client, TEAM_ID)
+    for number in range(4):
+        assert await people.person(f"U{number:09}") is None
+    assert len(people._asking) == 2
+    for name in ("ana", "ben", "eve"):
+        assert await people.person(office.person(name).user.id)
+    assert len(people._known) == 2
+
+
 async def test_people_are_asked_for_once_and_remembered_when_slack_is_silent(
     office: Office,
 ) -> None:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from sqlalchemy import delete
 
 from bot.domain.outgoing import Content, OpenRow
 from bot.domain.posts import Post
 from bot.errors import ChannelUnavailable
+from bot.store import tables
 from bot.store.outbox_rows import SqlOutboxRows
 from tests.integration.slack.bench import ANSWER, CARD, FILE, MARK, ROOT, Bench, card
 from tests.integration.slack.fake_slack import (
@@ -279,3 +281,29 @@ async def test_no_connection_at_all_is_tried_again_without_a_lookup(
         assert await outbox.drain(5)
     assert [name for name, _, _ in slack.calls] == ["chat.postMessage"]
     assert "canary" not in str(slack.messages)
+
+
+class VanishingRows(SqlOutboxRows):
+    """Rows one of which is gone when its delivery begins, as an agent's are when it is pruned."""
+
+    async def begin(self, row_id: str) -> Content | None:
+        async with self._engines.writing() as connection:
+            await connection.execute(delete(tables.outbox).where(tables.outbox.c.key == "card"))
+        content = await super().begin(row_id)
+        if content is None:
+            raise RuntimeError("there is no such row")
+        return content
+
+
+async def test_a_post_that_goes_away_while_it_fails_takes_no_memory(bench: Bench) -> None:
+    await bench.enqueue(ROOT)
+    await bench.deliver()
+    async with bench.sender() as outbox:
+        outbox._rows = VanishingRows(bench.store._engines)
+        await bench.enqueue(CARD)
+        assert await outbox.drain(20)
+        assert len(outbox._backoff) == 1
+        await bench.clock.sleep(10)
+        await bench.enqueue(ANSWER)
+        assert await outbox.drain(20)
+        assert outbox._backoff == {}
