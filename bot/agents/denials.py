@@ -9,8 +9,9 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from cachetools import LRUCache
+
 from bot.agents.ports import Store, Voice
-from bot.bounded import BoundedDict
 from bot.domain.agent import Agent
 from bot.domain.egress import Denial
 from bot.errors import BotError
@@ -49,7 +50,7 @@ class Denials:
         self._voice = voice
         self._pause_seconds = pause_seconds
         self._waiting: dict[str, dict[tuple[str, int], Denial]] = {}
-        self._tallies: BoundedDict[str, _Tally] = BoundedDict(MOST_TALLIES)
+        self._tallies: LRUCache[str, _Tally] = LRUCache(MOST_TALLIES)
         self._noted = asyncio.Event()
 
     def note(self, agent_id: str, denial: Denial) -> None:

@@ -11,11 +11,11 @@ from typing import Self, TypeVar
 
 import aiohttp
 import jwt
+from cachetools import LRUCache
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from bot.bounded import BoundedDict
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError, RepositoryError
@@ -73,7 +73,7 @@ class AppTokens:
         self._app_id = app_id
         self._key = key
         self._clock = clock
-        self._slots: BoundedDict[RepoRef, _Slot] = BoundedDict(MOST_KEPT)
+        self._slots: LRUCache[RepoRef, _Slot] = LRUCache(MOST_KEPT)
 
     @classmethod
     def of(cls, settings: Settings, session: aiohttp.ClientSession) -> Self | None:

@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
+from cachetools import LRUCache
 from multidict import CIMultiDict
 from pydantic import SecretStr
 from yarl import URL
 
-from bot.bounded import BoundedDict
 from bot.domain.agent import RepoRef
 from bot.gateway.relay import TIMEOUT
 
@@ -37,7 +37,7 @@ class GitHost:
         self.session = session
         self.url = url
         self._token_of = token_of
-        self._bases: BoundedDict[RepoRef, str] = BoundedDict(MOST_BASES)
+        self._bases: LRUCache[RepoRef, str] = LRUCache(MOST_BASES)
 
     async def headers(self, repo: RepoRef) -> CIMultiDict[str]:
         """What every request about it carries: our name, and its token if there is one."""

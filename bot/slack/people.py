@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
+from cachetools import LRUCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.bounded import BoundedDict
 from bot.domain.policy import Person
 
 _log = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ class SlackPeople:
         self._client = client
         self._team = team
         self._clock = clock
-        self._known: BoundedDict[str, tuple[float, Person]] = BoundedDict(MOST_KEPT)
-        self._asking: BoundedDict[str, asyncio.Lock] = BoundedDict(MOST_KEPT)
+        self._known: LRUCache[str, tuple[float, Person]] = LRUCache(MOST_KEPT)
+        self._asking: LRUCache[str, asyncio.Lock] = LRUCache(MOST_KEPT)
 
     async def person(self, user: str) -> Person | None:
         """Somebody; None when Slack does not say."""

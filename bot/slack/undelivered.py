@@ -3,11 +3,11 @@
 import logging
 
 import aiohttp
+from cachetools import LRUCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.ports import Store, Voice
-from bot.bounded import BoundedDict
 from bot.domain.agent import Agent
 from bot.domain.quoting import code as quoted
 from bot.errors import BotError
@@ -33,7 +33,7 @@ class Undelivered:
         self._store = store
         self._voice = voice
         self._client = client
-        self._told: BoundedDict[str, bool] = BoundedDict(MOST_TOLD)
+        self._told: LRUCache[str, bool] = LRUCache(MOST_TOLD)
 
     async def note(self, agent_id: str, key: str, code: str) -> None:
         """Slack refused a post for good, for this reason."""
