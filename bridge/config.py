@@ -41,6 +41,8 @@ class BridgeSettings(BaseModel):
     fallback_models: tuple[str, ...] = ()
     summary_model: str | None = None
     plan_model: str | None = None
+    # Somebody only reads what is here: no task begins, and none goes on.
+    hold_tasks: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:

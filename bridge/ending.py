@@ -8,14 +8,14 @@ from bridge.errors import BridgeError
 from bridge.events import EventLog
 from bridge.ledger import Ledger
 from bridge.prompts import INTERRUPTED_RESULT
-from bridge.protocol import Evidence, Outcome, TaskFinished, WireError
+from bridge.protocol import LAST_LOOK_SECONDS, Evidence, Outcome, TaskFinished, WireError
 from bridge.recovery import close_tool
 
 _log = logging.getLogger(__name__)
 
 # Of which task, and for how many seconds the files may be looked at.
 AskEvidence = Callable[[str, float], Awaitable[Evidence]]
-_LOOK_SECONDS, _SHORT_LOOK_SECONDS = 60.0, 1.0
+_LOOK_SECONDS = 60.0
 
 
 class Ending:
@@ -45,7 +45,7 @@ class Ending:
         """
         # A person who interrupts waits for the end.
         hurries = outcome is Outcome.INTERRUPTED
-        look_seconds = 0.0 if at_once else _SHORT_LOOK_SECONDS if hurries else _LOOK_SECONDS
+        look_seconds = 0.0 if at_once else LAST_LOOK_SECONDS if hurries else _LOOK_SECONDS
         try:
             begun = message.task_id in self._ledger.first_seq
             if begun and message in self._conversation.waiting:

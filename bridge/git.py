@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from bridge.errors import WorkspaceError
 from bridge.process import Finished, Limit, StartError, environment, run
-from bridge.protocol import ErrorCode
+from bridge.protocol import GIT_COMMAND_SECONDS, ErrorCode
 from bridge.workspace import Workspace
 
 SAFE_CONFIG = (
@@ -49,7 +49,6 @@ DIFF_OPTIONS = (
     "--submodule=short",
     "--find-renames",
 )
-GIT_TIMEOUT_SECONDS = 60.0
 _LIMIT = Limit(1_048_576, 65_536)
 _SHORT = Limit()
 _NO_HOME = Path("/nonexistent")
@@ -84,7 +83,7 @@ async def git_at(
     *arguments: str,
     extra_environment: Mapping[str, str] | None = None,
     limit: Limit = _LIMIT,
-    timeout_seconds: float = GIT_TIMEOUT_SECONDS,
+    timeout_seconds: float = GIT_COMMAND_SECONDS,
 ) -> Finished:
     """Run git in a directory, stderr apart. Raises StartError when there is no git."""
     options = [part for setting in SAFE_CONFIG for part in ("-c", setting)]

@@ -16,10 +16,9 @@ from bridge.git import (
     without_token,
 )
 from bridge.process import StartError
-from bridge.protocol import Pushed, WorkspaceReadyEvent
+from bridge.protocol import PUSH_COMMAND_SECONDS, Pushed, WorkspaceReadyEvent
 from bridge.workspace import Workspace
 
-PUSH_SECONDS = 120.0
 _SAID_CHARS = 900
 
 
@@ -30,7 +29,7 @@ async def push(
     head: str | None,
     *,
     git_token: SecretStr | None,
-    timeout_seconds: float = PUSH_SECONDS,
+    timeout_seconds: float = PUSH_COMMAND_SECONDS,
 ) -> Pushed:
     """Push `head` to the target branch, when it is more than the base; never by force."""
     if head is None or head == ready.base_commit:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from bridge.doorway import Doorway
 from bridge.errors import BridgeError
 from bridge.protocol import (
+    BODY_SECONDS,
     MAX_ATTACHMENT_BYTES,
     MAX_CONVERSATION_BYTES,
     MAX_PATCH_BYTES,
@@ -37,7 +38,6 @@ from bridge.streams import Streams
 
 _log = logging.getLogger(__name__)
 _BODY_BYTES = 2 * 1_048_576
-BODY_SECONDS = 30.0
 STATUS_OF = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.NOT_FOUND: 404,

@@ -89,7 +89,13 @@ class Session:
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
         self._worker = Worker(
-            executor, talk, events, self._ledger, self._make_task, self._bench.evidence
+            executor,
+            talk,
+            events,
+            self._ledger,
+            self._make_task,
+            self._bench.evidence,
+            held=settings.hold_tasks,
         )
         self.is_over = self._worker.is_over
         self._preparation = Preparation(settings, self._bench, events, self._ledger, self._worker)

@@ -14,6 +14,7 @@ from bridge.executor import Executor
 from bridge.ledger import Ledger
 from bridge.logs import current_task
 from bridge.protocol import (
+    INTERRUPT_SECONDS,
     MAX_QUEUED_MESSAGES,
     MAX_WAITING_MESSAGES,
     Accepted,
@@ -31,7 +32,6 @@ from bridge.waiting import Waiting
 
 _log = logging.getLogger(__name__)
 _NO_MONEY = (ErrorCode.BUDGET_USED, ErrorCode.DAY_BUDGET_USED)
-_INTERRUPT_SECONDS = 5.0
 _OF_ANOTHER = "This task_id belongs to another message."
 _STOPPED = "The bridge was stopped while this task was at work. Reply to go on."
 
@@ -40,7 +40,7 @@ class Worker:
     """Takes messages in and works on them, one task at a time.
 
     `make_task` prepares the conversation for a message and says how its task is run; `evidence`
-    is what was recorded about the task, asked once it is over.
+    is what was recorded about the task, asked once it is over. While it is `held`, no task begins.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class Worker:
         ledger: Ledger,
         make_task: Callable[[PersonMessage], Task],
         evidence: AskEvidence,
+        *,
+        held: bool = False,
     ) -> None:
         self._executor = executor
         self._conversation = conversation
@@ -59,7 +61,7 @@ class Worker:
         self._make_task = make_task
         self._ending = Ending(conversation, events, ledger, evidence)
         self.waiting = Waiting(ledger, events)
-        self._held = False
+        self._held = held
         # At work, or about to be, or waiting for a person; an answer may come before `run` does.
         self.current: PersonMessage | None = waiting(ledger, conversation)
         self._goes_on = self.current is not None
@@ -169,11 +171,11 @@ class Worker:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Let no task begin within this context; what comes in waits."""
-        self._held = True
+        before, self._held = self._held, True
         try:
             yield
         finally:
-            self._held = False
+            self._held = before
             self.start()
 
     async def interrupt(self) -> None:
@@ -190,10 +192,10 @@ class Worker:
                 self._work.cancel()
             self._wake.set()
         try:
-            async with asyncio.timeout(_INTERRUPT_SECONDS):
+            async with asyncio.timeout(INTERRUPT_SECONDS):
                 await over.wait()
         except TimeoutError as error:
-            said = f"The task did not stop within {_INTERRUPT_SECONDS:g} seconds."
+            said = f"The task did not stop within {INTERRUPT_SECONDS:g} seconds."
             raise BridgeError(ErrorCode.INTERNAL, said) from error
 
     async def take_up(self) -> list[PersonMessage]:

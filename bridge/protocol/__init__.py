@@ -43,6 +43,19 @@ from bridge.protocol.bounds import (
     Steps,
     TaskText,
 )
+from bridge.protocol.deadlines import (
+    BODY_SECONDS,
+    CHANGE_SECONDS,
+    GIT_COMMAND_SECONDS,
+    GIT_ERRAND_SECONDS,
+    INTERRUPT_SECONDS,
+    LAST_LOOK_SECONDS,
+    PUSH_COMMAND_SECONDS,
+    PUSH_SECONDS,
+    READ_SECONDS,
+    RUNNER_SECONDS,
+    TOOL_DEATH_SECONDS,
+)
 from bridge.protocol.dialogue import (
     MAX_CHECKS,
     MAX_COMMAND_CHARS,
@@ -109,7 +122,13 @@ from bridge.protocol.requests import (
 )
 
 __all__ = [
+    "BODY_SECONDS",
+    "CHANGE_SECONDS",
+    "GIT_COMMAND_SECONDS",
+    "GIT_ERRAND_SECONDS",
+    "INTERRUPT_SECONDS",
     "KNOWN_EVENTS",
+    "LAST_LOOK_SECONDS",
     "MAX_ATTACHMENT_BYTES",
     "MAX_CHANGED_FILES",
     "MAX_CHECKS",
@@ -130,6 +149,11 @@ __all__ = [
     "MAX_VARIABLES",
     "MAX_WAITING_MESSAGES",
     "PROTOCOL_VERSION",
+    "PUSH_COMMAND_SECONDS",
+    "PUSH_SECONDS",
+    "READ_SECONDS",
+    "RUNNER_SECONDS",
+    "TOOL_DEATH_SECONDS",
     "Accepted",
     "AgentEvent",
     "Answer",

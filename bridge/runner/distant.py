@@ -16,14 +16,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bridge.errors import ToolError, WorkspaceError
-from bridge.protocol import ErrorCode
+from bridge.protocol import RUNNER_SECONDS, TOOL_DEATH_SECONDS, ErrorCode
 from bridge.runner.errands import CallTool, Done, Errand, hear_nothing
 from bridge.runner.frames import BadFrameError, Head, framed, read_frame
 
 _log = logging.getLogger(__name__)
-_CONNECT_SECONDS = 15.0
 _CANCEL_SECONDS = 3.0
-_RESET_SECONDS = 1.5
+_RESET_SECONDS = TOOL_DEATH_SECONDS - _CANCEL_SECONDS
 _OUTPUT_CHARS = 600_000  # of one errand; more is of no runner of ours
 _GONE = (
     "The process that runs the tools ended while this was at work; what it had done is there. "
@@ -85,7 +84,7 @@ class DistantRunner:
     ) -> Done:
         """Have it done. Raises ToolError or WorkspaceError, also when the runner ends over it."""
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(RUNNER_SECONDS):
                 await self._connected.wait()
             with self._call(errand, data, on_output) as (number, call):
                 return await self._finished(number, call)

@@ -10,10 +10,16 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, field_serializer
 
-from bridge.protocol import Attached, Diff, FileChange, WorkspaceReady, WorkspaceRequest
+from bridge.protocol import (
+    GIT_ERRAND_SECONDS,
+    Attached,
+    Diff,
+    FileChange,
+    WorkspaceReady,
+    WorkspaceRequest,
+)
 from bridge.tools.base import ToolResult
 
-_GIT_SECONDS = 300.0  # several commands of git, each with a limit of its own
 _TOOL_SECONDS = 660.0  # the longest command, and some time to end it
 _NOTHING: TypeAdapter[Any] = TypeAdapter(None)
 _TRUTH: TypeAdapter[Any] = TypeAdapter(bool)
@@ -27,7 +33,7 @@ class _Errand(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     answer: ClassVar[TypeAdapter[Any]] = _NOTHING
-    seconds: ClassVar[float] = _GIT_SECONDS
+    seconds: ClassVar[float] = GIT_ERRAND_SECONDS
 
 
 class CallTool(_Errand):
