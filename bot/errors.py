@@ -12,6 +12,7 @@ BotError                    anything of ours; `str(error)` goes to the log
         EngineError         no engine, no image, no room: a container could not be started
         StoreUnavailable    the database cannot be used now: disk full, locked, out of reach
     BridgeUnreachable       the bridge did not answer; says nothing about whether it is alive
+        AnswerTooLarge      its answer is larger than the bot takes; asking again does not help
     BridgeRefused           the bridge answered with an error of the contract
 """
 
@@ -72,6 +73,10 @@ class StoreUnavailable(UserError):
 
 class BridgeUnreachable(BotError):
     """The bridge did not answer in time."""
+
+
+class AnswerTooLarge(BridgeUnreachable):
+    """The bridge's answer is larger than the bot takes."""
 
 
 class BridgeRefused(BotError):

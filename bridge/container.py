@@ -52,6 +52,7 @@ class Variable(StrEnum):
     SUMMARY_MODEL = "SUMMARY_MODEL"
     PLAN_MODEL = "PLAN_MODEL"
     MODEL_CONTEXT_TOKENS = "MODEL_CONTEXT_TOKENS"
+    HOLD_TASKS = "HOLD_TASKS"
 
 
 # What tools get of the container's environment: paths of certificate authorities, and the proxy

@@ -17,7 +17,7 @@ from pydantic.json_schema import (
 
 from bridge.operations import BYTES, EVENTS, OPERATIONS, PATCH, Operation
 from bridge.protocol import KNOWN_EVENTS, PROTOCOL_VERSION, ErrorCode, WireError
-from bridge.server import BODY_SECONDS, INTERNAL_STATUS, STATUS_OF
+from bridge.server import INTERNAL_STATUS, STATUS_OF
 from bridge.streams import MAX_STREAMS
 
 _Names = dict[Any, JsonSchemaValue]  # the key is a model and a mode

@@ -151,8 +151,12 @@ class ScriptedBridge(ScriptedControl):
     # ---- the port ----
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
-        """Ready, unless it is unreachable."""
-        await self._ask("health", address, None)
+        """Ready, unless it is unreachable, or held up for longer than this."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._ask("health", address, None)
+        except TimeoutError as error:
+            raise BridgeUnreachable("not ready in time") from error
 
     async def prepare(self, address: BridgeAddress, request: WorkspaceRequest) -> WorkspaceReady:
         """A clone that takes no time."""

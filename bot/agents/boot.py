@@ -5,15 +5,14 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from bot.agents.container_ports import Container, ContainerSpec, Exit
+from bot.agents.blueprint import spec_of
+from bot.agents.container_ports import Container, Exit
 from bot.agents.ports import BridgeAddress
 from bot.agents.progress import Progress
-from bot.agents.sandbox import sealed_environment
 from bot.agents.variables import hand_over_variables
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError, BridgeUnreachable, EngineError
-from bridge.container import Variable
 from bridge.protocol import (
     PROTOCOL_VERSION,
     SavedConversation,
@@ -61,7 +60,7 @@ class Boot:
             logger.info("%s moves to the network that the settings say", agent.id)
             if agent.status is AgentStatus.WORKING:
                 self._progress.because("The container has another network now, and began anew.")
-            container = await self._world.runtime.start(self._spec(agent))
+            container = await self._world.runtime.start(spec_of(self._world, agent))
         if container.endpoint is None:
             raise ContainerEnded(agent.id, container.exit)
         address = self._world.address(agent.id, container.endpoint)
@@ -86,11 +85,11 @@ class Boot:
             except EngineError as error:
                 # A new container with the same files does as well, and knows today's addresses.
                 logger.warning("%s is not resumed: %s", agent.id, error)
-                return await runtime.start(self._spec(agent))
+                return await runtime.start(spec_of(self._world, agent))
         if agent.base_commit is not None and not self._fresh:
             raise ContainerGone(f"no container of {agent.id}")
         await self._progress.phase("container")
-        return await runtime.start(self._spec(agent))
+        return await runtime.start(spec_of(self._world, agent))
 
     def _is_misplaced(self, agent: Agent, container: Container) -> bool:
         """Whether it has a network where the settings say none by now, or the other way round."""
@@ -146,32 +145,6 @@ class Boot:
         await self._progress.phase("clone")
         await bridge.prepare(address, self._workspace(agent))
         await self._progress.phase("agent")
-
-    def _spec(self, agent: Agent) -> ContainerSpec:
-        settings, access = self._world.settings, self._world.gateway.access(agent.id, agent.repo)
-        token = access.token.get_secret_value()
-        return ContainerSpec(
-            agent_id=agent.id,
-            image=settings.bridge_image,
-            memory_bytes=settings.default_container_memory,
-            nano_cpus=settings.default_container_cpu,
-            folders=access.folders,
-            disk_bytes=settings.container_disk_bytes,
-            environment={
-                **(sealed_environment(access.folders) if access.folders else {}),
-                Variable.BRIDGE_TOKEN: self._world.bridge_token(agent.id).get_secret_value(),
-                Variable.OPENROUTER_API_KEY: token,
-                Variable.OPENROUTER_BASE_URL: access.model_base_url,
-                Variable.GIT_TOKEN: token,
-                Variable.COMMAND_TIMEOUT_SECONDS: str(settings.command_timeout_seconds),
-                Variable.COMMAND_ALLOW: ",".join(settings.programs_of(str(agent.repo))),
-                Variable.CLONE_TIMEOUT_SECONDS: str(settings.clone_timeout_seconds),
-                Variable.FALLBACK_MODELS: ",".join(settings.agent_fallback_models),
-                Variable.SUMMARY_MODEL: settings.agent_summary_model,
-                Variable.PLAN_MODEL: settings.agent_plan_model,
-                Variable.MODEL_CONTEXT_TOKENS: str(settings.agent_context_tokens or ""),
-            },
-        )
 
     def _workspace(self, agent: Agent) -> WorkspaceRequest:
         settings = self._world.settings

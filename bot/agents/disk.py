@@ -7,8 +7,8 @@ runs in a container may say what it likes.
 import asyncio
 import logging
 
+from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
 from bot.agents.fleet import Fleet
-from bot.agents.stopper import INTERRUPT_SECONDS
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import BotError
@@ -94,7 +94,7 @@ class DiskWatch:
         container = await self._world.runtime.find(agent.id)
         if container and container.endpoint:
             address = self._world.address(agent.id, container.endpoint)
-            await self._world.bridge.interrupt(address, INTERRUPT_SECONDS)
+            await self._world.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
 
     async def _say(self, agent: Agent, text: str) -> None:
         async with self._world.store.transaction() as tx:

@@ -32,6 +32,7 @@ class Fleet:
         self._held: Counter[str] = Counter()
         self.places = Places(world)
         self.somebody_left = asyncio.Event()
+        self.something_unread = asyncio.Event()
 
     @contextmanager
     def hold(self, agent_id: str) -> Iterator[None]:

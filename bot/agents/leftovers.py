@@ -4,7 +4,7 @@ import logging
 
 from bot.agents.fleet import Fleet
 from bot.agents.world import World
-from bot.domain.agent import Agent, AgentStatus
+from bot.domain.agent import Agent, AgentStatus, Leftover
 
 logger = logging.getLogger(__name__)
 
@@ -12,7 +12,10 @@ DAY_SECONDS = 86_400.0
 
 
 class Leftovers:
-    """The files of lost and failed agents are kept for a "restart", though not for ever."""
+    """The files of lost and failed agents are kept for a "restart", though not for ever.
+
+    So are those of a stopped one that a stop could not read.
+    """
 
     def __init__(self, world: World, fleet: Fleet) -> None:
         self._world = world
@@ -47,7 +50,8 @@ class Leftovers:
 
     def _of_no_use(self, agent: Agent) -> bool:
         """What its end promised to remove is removed, though the bot died in the middle of it."""
-        removed_at_its_end = agent.status is AgentStatus.STOPPED or agent.base_commit is None
+        stopped = agent.status is AgentStatus.STOPPED and agent.leftover is Leftover.NOTHING
+        removed_at_its_end = stopped or agent.base_commit is None
         return removed_at_its_end or self._is_old(agent.status_since)
 
     def _is_old(self, since: float) -> bool:

@@ -16,7 +16,7 @@ from bot.agents.ledger_ports import UsageWrites
 from bot.agents.message_ports import MessageWrites
 from bot.agents.rule_ports import RuleWrites
 from bot.agents.sandbox import SocketFolders
-from bot.domain.agent import Agent, RepoRef, ThreadRef
+from bot.domain.agent import Agent, Leftover, RepoRef, ThreadRef
 from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.message import Message
@@ -208,6 +208,9 @@ class Store(Protocol):
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
         """Agents, newest first."""
 
+    async def unread(self) -> Sequence[Agent]:
+        """Return the agents that ended with something unread in their files."""
+
     async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
         """The agents that a person has started: those alive first, the newest first."""
 
@@ -248,14 +251,19 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What is left of a stopped agent. `diff` is None when its bridge did not answer; then
-    `patch` is of the end of its last task. `pushed`: its commits are on its branch at the host.
-    `card` is that of the task that the stop ended, if one was at work."""
+    """What is left of a stopped agent. `diff` is None when it was not read. `patch` is as of the
+    stop when it is `newest`, as of the end of the last task otherwise, and in the thread when it
+    `fits`. `leftover` is what its files are kept for. `pushed`: its commits are on its branch at
+    the host. `card` is that of the task that the stop ended, if one was at work.
+    """
 
     diff: Diff | None
     patch: bytes
     pushed: bool = False
     card: TaskCard | None = None
+    newest: bool = False
+    leftover: Leftover = Leftover.NOTHING
+    fits: bool = True
 
 
 class Voice(Protocol):
@@ -280,6 +288,9 @@ class Voice(Protocol):
 
     def stopped(self, agent: Agent, actor: str, seconds: float, saved: Saved) -> Post:
         """Who stopped the agent, what was done and what was saved."""
+
+    def salvaged(self, agent: Agent, saved: Saved) -> Post:
+        """Tell what was read of a stopped agent after its stop, or that it cannot be read."""
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
         """Something that happened and is no trouble; `text` is mrkdwn of ours."""

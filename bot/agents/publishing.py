@@ -23,7 +23,6 @@ from bridge.protocol import Evidence, PushRequest, TaskFinished
 
 logger = logging.getLogger(__name__)
 
-PUSH_SECONDS = 120.0
 AT_WORK = "The agent is at work. Wait for the end of its task or interrupt it, then press again."
 NOT_RUNNING = (
     "The container of this agent does not run, and its branch is not at the git host. Reply in the "
@@ -147,9 +146,8 @@ class Publishing:
         message = self._world.hide(agent.title)[:200].strip() or f"Changes of agent {agent.id}"
         request = PushRequest(clone_url=access.clone_url, commit_message=message)
         try:
-            async with asyncio.timeout(PUSH_SECONDS):
-                pushed = await self._world.bridge.push_branch(address, request)
-        except (BotError, TimeoutError) as error:
+            pushed = await self._world.bridge.push_branch(address, request)
+        except BotError as error:
             raise UserError(SILENT, str(error)) from error
         if pushed.refusal:
             raise UserError(REFUSED.format(why=f"{code(pushed.refusal, 300)}."), pushed.refusal)

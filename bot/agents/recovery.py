@@ -6,6 +6,7 @@ import logging
 
 from bot.agents.disk import DiskWatch
 from bot.agents.fleet import Fleet
+from bot.agents.late_reading import LateReading
 from bot.agents.leftovers import Leftovers
 from bot.agents.service import AgentService
 from bot.agents.world import World
@@ -24,6 +25,7 @@ class Recovery:
         self._service = service
         self._fleet = fleet
         self._leftovers = Leftovers(world, fleet)
+        self._late = LateReading(world, fleet)
         self._disk = DiskWatch(world, fleet)
         self._hint = asyncio.Event()
 
@@ -33,6 +35,7 @@ class Recovery:
             group.create_task(self._compare())
             group.create_task(self._listen())
             group.create_task(self._disk.run())
+            group.create_task(self._late.run())
 
     async def _compare(self) -> None:
         while True:

@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from bot.agents.ports import BridgeAddress
-from bot.agents.stopper import MAX_FILED_PATCH_BYTES
+from bot.agents.salvage import MAX_FILED_PATCH_BYTES
 from bot.agents.world import World
 from bot.domain.agent import Agent
 from bot.domain.hunks import FileHunks, files_of, part_of
 from bot.domain.steps import TaskSteps, steps_of
-from bot.errors import BotError, UserError
+from bot.errors import AnswerTooLarge, BotError, UserError
 
 NO_STEPS = "The steps of this task are not kept any more."
 NOTHING_CHANGED = "No file is changed against the source branch."
@@ -61,6 +61,8 @@ class Results:
         if address is not None:
             try:
                 found = Kept(await self._world.bridge.patch(address))
+            except AnswerTooLarge as error:
+                raise UserError(TOO_LARGE, str(error)) from error
             except BotError as error:
                 raise UserError(SILENT, str(error)) from error
         else:

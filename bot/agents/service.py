@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from bot.agents.allowance import Allowance
 from bot.agents.continuation import Continuation
 from bot.agents.control import Control
+from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
 from bot.agents.model_switch import ModelSwitch
@@ -18,9 +19,9 @@ from bot.agents.results import Results
 from bot.agents.revision import Revision
 from bot.agents.rulebook import Rulebook
 from bot.agents.starter import Origin, Starter
-from bot.agents.stopper import INTERRUPT_SECONDS, Stopper
+from bot.agents.stopper import Stopper
 from bot.agents.world import World
-from bot.domain.agent import Agent, AgentStatus, ThreadRef
+from bot.domain.agent import Agent, AgentStatus, Leftover, ThreadRef
 from bot.domain.attachment import Attachment
 from bot.domain.audit import Audit
 from bot.domain.background import NOTHING, Opening
@@ -163,7 +164,7 @@ class AgentService:
         await tx.hand_over_again(agent.id, saved.at if saved else 0.0)
         starting = agent.with_status(AgentStatus.STARTING, self._world.clock())
         # Without a container it is this restart that goes on, even in the bot's next process.
-        starting = replace(starting, container_id=None)
+        starting = replace(starting, container_id=None, leftover=Leftover.NOTHING)
         await tx.save_agent(starting)
         return starting
 
@@ -178,7 +179,7 @@ class AgentService:
         address = await self._address(agent)
         if address is None:
             raise UserError("The agent is still starting. Stop it, or wait a moment.")
-        await self._world.bridge.interrupt(address, INTERRUPT_SECONDS)
+        await self._world.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
 
     async def stop(self, agent_id: str, actor: str) -> None:
         """Kill the running tool, save what changed, remove the container, tell the thread."""

@@ -204,7 +204,7 @@ class HttpBridge(ControlRequests):
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
         """Push what is committed to the agent's branch, and all else when the request says so."""
-        seconds = self._limits.apply_seconds
+        seconds = self._limits.push_seconds
         return read(
             Pushed, await self._requests.send(address, "POST", "/agent/push", seconds, body=request)
         )

@@ -7,9 +7,15 @@ from typing import TypeVar
 import aiohttp
 from pydantic import BaseModel, ValidationError
 
+from bot.agents.deadlines import (
+    CHANGE_WAIT_SECONDS,
+    INTERRUPT_WAIT_SECONDS,
+    PUSH_WAIT_SECONDS,
+    READ_WAIT_SECONDS,
+)
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client.lines import Lines
-from bot.errors import BridgeRefused, BridgeUnreachable
+from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from bridge.protocol import ErrorCode, WireError
 
 SMALL_BYTES = 256 * 1024
@@ -22,14 +28,15 @@ class Limits:
     """How long the bot waits for a bridge, and how much nonsense it takes from one."""
 
     connect_seconds: float = 5.0
-    answer_seconds: float = 15.0
-    diff_seconds: float = 60.0
+    # A message that interrupts is answered once the task before it has ended.
+    answer_seconds: float = INTERRUPT_WAIT_SECONDS + 3.0
+    diff_seconds: float = READ_WAIT_SECONDS
     # The bridge has a deadline of its own for the clone; this is for a bridge without one.
     prepare_seconds: float = 3_700.0
     # A whole conversation crosses the wire, and the disk behind it syncs.
     conversation_seconds: float = 60.0
-    # The bridge's own deadline for one git command is 60 s, and it may need four.
-    apply_seconds: float = 300.0
+    apply_seconds: float = CHANGE_WAIT_SECONDS
+    push_seconds: float = PUSH_WAIT_SECONDS
     health_seconds: float = 1.0
     first_pause_seconds: float = 0.02
     longest_pause_seconds: float = 0.2
@@ -92,6 +99,8 @@ class Requests:
                 if not 200 <= response.status < 300:  # noqa: PLR2004
                     raise refusal(response.status, content)
                 return content
+        except _TooLargeError as error:
+            raise AnswerTooLarge(f"{method} {path}: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BridgeUnreachable(f"{method} {path}: {type(error).__name__}: {error}") from error
 

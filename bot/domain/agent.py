@@ -61,6 +61,15 @@ class AgentStatus(StrEnum):
     LOST = "lost"
 
 
+class Leftover(StrEnum):
+    """What of an agent that was stopped is in its files alone, which are kept for it."""
+
+    NOTHING = "nothing"
+    CONVERSATION = "conversation"
+    PATCH = "patch"
+    FILES = "files"  # more than the host takes: only a new container can go on with them
+
+
 ALIVE = frozenset(
     {AgentStatus.STARTING, AgentStatus.WORKING, AgentStatus.IDLE, AgentStatus.SLEEPING}
 )
@@ -146,8 +155,8 @@ class Agent:
     in billionths of a dollar, `budget_nano` the most it may be, None for no cap of its own.
     `placed`: it counts among the agents that may run; `waiting_since` is from when it waits for
     that, 0.0 when it does not. `paid_by`: where the key of its last model call is stored.
-    `starter_name` is how Slack calls `started_by`, "" when it did not say. Times are seconds since
-    the epoch, UTC.
+    `starter_name` is how Slack calls `started_by`, "" when it did not say. `leftover`
+    is what a stop could not read. Times are seconds since the epoch, UTC.
     """
 
     id: str
@@ -180,6 +189,7 @@ class Agent:
     verbosity: Verbosity = Verbosity.NORMAL
     paid_by: SecretScope = SecretScope.DEPLOYMENT
     starter_name: str = ""
+    leftover: Leftover = Leftover.NOTHING
 
     @property
     def thread(self) -> ThreadRef | None:

@@ -94,7 +94,11 @@ def stop_command(agent_id: str) -> None:
 
 @click.command("prune")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--kept", is_flag=True, help="Also what lost and failed agents could go on from.")
+@click.option(
+    "--kept",
+    is_flag=True,
+    help="Also what ended agents could go on from, and what a stop could not read.",
+)
 def prune_command(*, yes: bool, kept: bool) -> None:
     """Remove containers and volumes of agents that have ended. A bot may run meanwhile."""
     with _explained():
@@ -173,7 +177,7 @@ def _leftover(things: Sequence["Thing"], needed: set[str]) -> Sequence["Thing"]:
 
 async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"]:
     """The agents that are alive, or `kept` for a restart; nothing is upgraded beneath a bot."""
-    from bot.domain.agent import AgentStatus
+    from bot.domain.agent import AgentStatus, Leftover
     from bot.store.engine import Engines, parse_url, path_of
     from bot.store.store import SqlStore
 
@@ -186,7 +190,13 @@ async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"
         agents = await store.agents(alive=not kept)
     finally:
         await store.close()
-    return [one for one in agents if one.alive or one.status is not AgentStatus.STOPPED]
+    return [
+        agent
+        for agent in agents
+        if agent.alive
+        or agent.status is not AgentStatus.STOPPED
+        or agent.leftover is not Leftover.NOTHING
+    ]
 
 
 def _deployment() -> tuple[Settings, str]:

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import ColumnElement, Row, Select, case, or_, select
 
 from bot.agents.ports import SavedState
-from bot.domain.agent import Agent, ThreadRef
+from bot.domain.agent import Agent, Leftover, ThreadRef
 from bot.domain.message import Message
 from bot.redaction import Hide
 from bot.store import tables
@@ -124,6 +124,17 @@ class SqlStore:
         if channel is not None:
             query = query.where(tables.agent.c.channel == channel)
         return [agent for row in await self._rows(query) if (agent := agent_of(row))]
+
+    async def unread(self) -> Sequence[Agent]:
+        """The agents that ended with something unread in their files."""
+        row = tables.agent.c
+        left = (Leftover.PATCH.value, Leftover.CONVERSATION.value)
+        query = (
+            select(tables.agent)
+            .where(row.leftover.in_(left), row.status.not_in(ALIVE_STATUSES))
+            .order_by(row.status_since, row.id)
+        )
+        return [agent for found in await self._rows(query) if (agent := agent_of(found))]
 
     async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
         """The agents that a person has started: those alive first, the newest first."""

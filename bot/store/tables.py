@@ -78,6 +78,7 @@ agent = Table(
     Column("verbosity", Words, nullable=False, server_default="normal"),
     Column("paid_by", Words, nullable=False, server_default=text("'deployment'")),
     Column("starter_name", Words, nullable=False, server_default=text("''")),
+    Column("leftover", Words, nullable=False, server_default=text("'nothing'")),
     Index(None, "team", "channel", "thread_ts"),
     Index(None, "status"),
 )

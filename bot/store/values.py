@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Case, Column, Row, case
 
-from bot.domain.agent import ALIVE, Agent, AgentStatus, RepoRef
+from bot.domain.agent import ALIVE, Agent, AgentStatus, Leftover, RepoRef
 from bot.domain.attachment import Attachment
 from bot.domain.message import Message, MessageKind
 from bot.domain.secret import SecretScope
@@ -26,6 +26,7 @@ def agent_values(agent: Agent) -> dict[str, Any]:
         "status": agent.status.value,
         "verbosity": agent.verbosity.value,
         "paid_by": agent.paid_by.value,
+        "leftover": agent.leftover.value,
     }
 
 
@@ -40,6 +41,7 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
         "repo": repo,
         "status": AgentStatus(values["status"]),
         "verbosity": Verbosity(values["verbosity"]),
+        "leftover": Leftover(values["leftover"]),
     }
     return Agent(**known | {"paid_by": SecretScope(values["paid_by"])})
 

@@ -3,9 +3,10 @@
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from bot.agents.ports import Saved
-from bot.domain.agent import Agent
+from bot.domain.agent import Agent, Leftover
 from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.posts import Post, PostKind, Priority
@@ -26,6 +27,21 @@ from bridge.protocol import ModelChanged, QuestionAsked
 
 SHOWN_FILES = 8
 SHOWN_TOOLS = 10
+FOLLOWS = "The patch follows as a file."
+OLDER_FOLLOWS = "The patch as of its last task follows now."
+TOO_LARGE_TO_POST = (
+    "The patch is larger than 20 MB, which is more than a thread should hold; it is kept for a "
+    '"restart".'
+)
+UNREAD = (
+    "Its newest changes could not be read in time: its files are kept, and the patch follows once "
+    'it is read; "restart" goes on with them.'
+)
+UNREAD_CONVERSATION = "Its conversation could not be read in time; its files are kept until it is."
+ONLY_FILES = (
+    "Its newest changes are too large, or take too long, to be read (a patch may have 20 MB): its "
+    'files are kept for some days, and "restart" goes on with them.'
+)
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 
 
@@ -110,6 +126,14 @@ class SlackVoice:
         blocks = [section(said), *([section(told)] if told else []), context(tail)]
         return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
 
+    def salvaged(self, agent: Agent, saved: Saved) -> Post:
+        """What was read after the stop; the thread has heard that it would come."""
+        said = f"📄 *Read after the stop.* {_kept(agent, saved)}"
+        if saved.leftover is Leftover.FILES:
+            said = f"⚠ {_kept(agent, saved)}"
+        key = f"salvaged:{agent.last_seq}"
+        return _message(agent, key, said, [section(said)], Priority.NOTICE)
+
     def notice(self, agent: Agent, key: str, text: str) -> Post:
         """Something that happened and is no trouble; `text` is mrkdwn of ours."""
         return _message(agent, f"notice:{key}", text, [section(text)], Priority.NOTICE)
@@ -177,18 +201,40 @@ def _message(agent: Agent, key: str, text: str, blocks: list[Block], priority: P
 
 
 def _kept(agent: Agent, saved: Saved) -> str:
-    follows = "The patch follows as a file."
-    if saved.diff is None:
+    """What was changed, as far as it is known, and where it is now."""
+    if saved.leftover is Leftover.NOTHING and saved.diff is None and not saved.newest:
         if saved.patch:
-            return f"Its changes as of its last task are kept. {follows}"
+            return f"Its changes as of its last task are kept. {FOLLOWS}"
         begun = agent.base_commit is not None
         return "Its changes could not be read." if begun else "It had not begun."
+    return " ".join(filter(None, (_listed(saved), _whereabouts(saved))))
+
+
+def _listed(saved: Saved) -> str:
+    if saved.diff is None:
+        if not saved.newest:
+            return ""
+        return "Its changes could not be listed." if saved.patch else "No file was changed."
     files = saved.diff.files
     if not files:
         return "No file was changed."
     names = ", ".join(code(change.path, 60) for change in files[:SHOWN_FILES])
     more = f" and {len(files) - SHOWN_FILES} more" if len(files) > SHOWN_FILES else ""
-    return f"Changed: {changed(files)} ({names}{more}). {follows}"
+    return f"Changed: {changed(files)} ({names}{more})."
+
+
+def _whereabouts(saved: Saved) -> str:
+    follows = FOLLOWS if saved.fits else TOO_LARGE_TO_POST
+    match saved.leftover:
+        case Leftover.NOTHING:
+            return follows if saved.patch else ""
+        case Leftover.CONVERSATION:
+            return f"{follows if saved.patch else ''} {UNREAD_CONVERSATION}".strip()
+        case Leftover.PATCH | Leftover.FILES:
+            why = UNREAD if saved.leftover is Leftover.PATCH else ONLY_FILES
+            return f"{why} {OLDER_FOLLOWS}" if saved.patch and saved.fits else why
+        case _:
+            assert_never(saved.leftover)
 
 
 def _state_of(card: TaskCard) -> Sequence[str]:

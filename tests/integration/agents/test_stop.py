@@ -11,7 +11,11 @@ from tests.fakes import FakeOutbox, Shown
 from tests.scripted_bridge import CHANGED, PATCH
 from tests.stage import COMMAND, ORIGIN, Stage
 
-UNREAD = "⏹ *Stopped by <@UBEN>* after 0.0 s. Its changes could not be read."
+UNREAD = (
+    "⏹ *Stopped by <@UBEN>* after 0.0 s. Its newest changes could not be read in time: its files "
+    'are kept, and the patch follows once it is read; "restart" goes on with them.'
+)
+UNCHANGED = "⏹ *Stopped by <@UBEN>* after 0.0 s. No file was changed."
 NOT_BEGUN = "⏹ *Stopped by <@UBEN>* after 0.0 s. It had not begun."
 
 
@@ -76,15 +80,22 @@ async def test_where_nothing_changed_there_is_no_patch(stage: Stage) -> None:
         await stage.service.results.file_patch(agent, "click-2")
 
 
-async def test_a_patch_too_large_to_file_is_left_out(
+async def test_a_patch_too_large_to_file_is_kept_and_told_of(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.agents.stopper.MAX_FILED_PATCH_BYTES", len(PATCH) - 1)
+    monkeypatch.setattr("bot.agents.salvage.MAX_FILED_PATCH_BYTES", len(PATCH) - 1)
     agent = await stage.working()
     stage.bridge.saved, stage.bridge.patch_bytes = CHANGED, PATCH
     await stage.service.stop(agent.id, "UBEN")
-    await is_over(stage, agent.id)
+    text = await is_over(stage, agent.id)
+    assert "1 file, +14 \u22126" in text
+    assert "larger than 20 MB" in text
+    assert "follows as a file" not in text
     assert not [key for key in await stage.shown(agent.id) if key.startswith("patch:")]
+    saved = await stage.store.saved_state(agent.id)
+    assert saved
+    assert saved.patch == PATCH
+    assert not stage.runtime.kept
 
 
 async def test_stopping_an_idle_agent(stage: Stage) -> None:
@@ -176,11 +187,12 @@ async def test_a_bridge_that_is_away_does_not_hold_the_stop_up(stage: Stage) -> 
 async def test_a_diff_that_hangs_does_not_hold_the_stop_up(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.agents.stopper.SAVE_SECONDS", 0.01)
+    monkeypatch.setattr("bot.agents.deadlines.STOP_DIFF_SECONDS", 0.01)
     agent = await stage.working()
     stage.bridge.gates["diff"] = asyncio.Event()
     await stage.service.stop(agent.id, "UBEN")
-    assert (await is_over(stage, agent.id)).rstrip() == UNREAD
+    assert (await is_over(stage, agent.id)).rstrip() == UNCHANGED
+    assert not stage.runtime.kept
 
 
 async def test_with_a_silent_engine_the_agent_is_stopped_and_its_container_goes_later(
@@ -229,9 +241,11 @@ async def test_an_interrupt_without_a_container_says_what_to_do(stage: Stage) ->
 
 async def test_a_refusal_on_the_way_out_changes_nothing(stage: Stage) -> None:
     agent = await stage.working()
-    stage.bridge.refusals["diff"] = WireError(code=ErrorCode.INTERNAL, message="no")
+    for route in ("diff", "patch", "export"):
+        stage.bridge.refusals[route] = WireError(code=ErrorCode.INTERNAL, message="no")
     await stage.service.stop(agent.id, "UBEN")
     assert (await is_over(stage, agent.id)).rstrip() == UNREAD
+    assert agent.id in stage.runtime.kept
 
 
 async def test_stopping_one_leaves_the_other_at_work(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge, Limits
-from bot.errors import BridgeRefused, BridgeUnreachable
+from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from tests.integration.bridge_client.conftest import TOKEN, FakeBridge
 
 Move = Callable[[HttpBridge, BridgeAddress], Awaitable[object]]
@@ -103,7 +103,7 @@ async def test_an_export_beyond_its_bound_is_no_answer(
 
     fake.handlers["/agent/conversation"] = huge
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(BridgeUnreachable, match="more than"):
+        with pytest.raises(AnswerTooLarge, match="more than"):
             await HttpBridge(session).export(fake.address)
 
 

@@ -115,7 +115,7 @@ async def as_of(folder: Path, revision: str) -> Path:
     """A database that this revision left."""
     path, old = folder / "bot.db", folder / "old migrations"
     shutil.copytree(MIGRATIONS, old, ignore=shutil.ignore_patterns("__pycache__"))
-    for migration in (old / "versions").glob("0*.py"):
+    for migration in (old / "versions").glob("[0-9]*.py"):
         if migration.name[:4] > revision:
             migration.unlink()
     await upgrade(parse_url(address(path)), old)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.agents.ports import Saved
-from bot.domain.agent import Agent, RepoRef
+from bot.domain.agent import Agent, Leftover, RepoRef
 from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.domain.posts import Post
 from bot.domain.question import Closed
@@ -73,6 +73,7 @@ def posts(words: Words) -> Mapping[str, Post]:
         "stopped": VOICE.stopped(agent, "UBEN", 3_661, Saved(_diff(words, 1), PATCH)),
         "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 1), PATCH, True)),
         "stopped_many_files": VOICE.stopped(agent, "UBEN", 0.4, Saved(_diff(words, 5_000), PATCH)),
+        **_leftovers(words, agent),
         "patch": VOICE.patch(agent, "stopped:7", PATCH),
         "patch_with_a_secret": WARY_VOICE.patch(agent, "stopped:7", PATCH),
         "notice": VOICE.notice(agent, "asleep:7", "💤 The container ended (exit 0)."),
@@ -102,6 +103,24 @@ def posts(words: Words) -> Mapping[str, Post]:
         if card.outcome is not None:
             answers = VOICE.answer(agent, card)
             made |= {f"answer_{name}_{index}": post for index, post in enumerate(answers)}
+    return made
+
+
+def _leftovers(words: Words, agent: Agent) -> Mapping[str, Post]:
+    """A stop that could not read everything, and what is said once it is read."""
+    saved = {
+        "patch": Saved(_diff(words, 1), b"", leftover=Leftover.PATCH),
+        "patch_of_the_last_task": Saved(None, PATCH, leftover=Leftover.PATCH),
+        "conversation": Saved(_diff(words, 1), PATCH, newest=True, leftover=Leftover.CONVERSATION),
+        "files": Saved(_diff(words, 1), b"", leftover=Leftover.FILES),
+        "too_large": Saved(_diff(words, 1), PATCH, newest=True, fits=False),
+        "diff": Saved(None, PATCH, newest=True),
+    }
+    made = {
+        f"stopped_left_{name}": VOICE.stopped(agent, "UBEN", 41, s) for name, s in saved.items()
+    }
+    made["salvaged"] = VOICE.salvaged(agent, Saved(_diff(words, 1), PATCH, newest=True))
+    made["salvaged_in_vain"] = VOICE.salvaged(agent, saved["files"])
     return made
 
 
