@@ -12,7 +12,7 @@ from playground.model.conversation import Call, Turn
 from playground.model.stories import sequence
 from playground.server import PlaygroundSettings, running
 from playground.slack.faults import FaultKind
-from tests.e2e.conftest import Stage, deployed
+from tests.e2e.conftest import Stage, deployed, docker
 from tests.e2e.patience import Patient
 
 pytestmark = [
@@ -191,6 +191,26 @@ async def test_while_a_tool_runs(stage: Stage, leftovers: None) -> None:
         lambda: [m for m in stage.person().thread("dev", thread) if m.get("files")], 20
     )
     assert f"{agent[0]}.patch" in str(files)
+
+
+async def test_while_its_bridge_is_frozen(stage: Stage, leftovers: None) -> None:
+    sleep = "open('late.txt', 'w').write('a'); import time; time.sleep(60)"
+    story = sequence(Turn("", (Call("run_command", {"command": ["python3", "-c", sleep]}),)))
+    stage.script("stop me while I am frozen", story)
+    thread = await stage.started("demo/todo", "stop me while I am frozen")
+    await stage.said("⋯ run_command", thread, "dev")
+    [container] = stage.bot.containers()
+    async with asyncio.timeout(10):
+        while "late.txt" not in docker("exec", container, "ls", "/workspace"):
+            await asyncio.sleep(0.1)  # the file tells nobody
+    await asyncio.to_thread(docker, "pause", container)
+    await stage.person("ben").say("stop", "dev", thread)
+    await stage.said("could not be read in time", thread, "dev", seconds=15)
+    late = await stage.said("Read after the stop", thread, "dev")
+    assert "late.txt" in late["text"]
+    assert container not in await asyncio.to_thread(stage.bot.containers)
+    await over(stage, thread, "U00000BEN")
+    assert [m for m in stage.person().thread("dev", thread) if m.get("files")]
 
 
 async def test_while_slack_keeps_the_answer_back(stage: Stage, leftovers: None) -> None:
