@@ -16,7 +16,7 @@ from pydantic.json_schema import (
 )
 
 from bridge.operations import BYTES, EVENTS, OPERATIONS, PATCH, Operation
-from bridge.protocol import KNOWN_EVENTS, PROTOCOL_VERSION, ErrorCode, WireError
+from bridge.protocol import BODY_SECONDS, KNOWN_EVENTS, PROTOCOL_VERSION, ErrorCode, WireError
 from bridge.server import INTERNAL_STATUS, STATUS_OF
 from bridge.streams import MAX_STREAMS
 
