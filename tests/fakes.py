@@ -171,9 +171,15 @@ class FakeFiles:
 
 
 class FakeGateway:
-    """Lets every repository and model through, unless the test sets an error for the check."""
+    """Lets every repository and model through, unless the test sets an error for the check.
 
-    def __init__(self) -> None:
+    `model_gate` holds the check of a model up; `checked` are the models asked for.
+    """
+
+    def __init__(self, changes: Changes | None = None) -> None:
+        self._changes = changes or Changes()
+        self.checked: list[str] = []
+        self.model_gate: asyncio.Event | None = None
         self.opened: dict[str, RepoRef] = {}
         self.repository_error: RepositoryError | None = None
         self.model_error: ModelUnusable | None = None
@@ -210,6 +216,10 @@ class FakeGateway:
 
     async def check_model(self, model: str) -> None:
         """Any model."""
+        self.checked.append(model)
+        self._changes.tell()
+        if self.model_gate:
+            await self.model_gate.wait()
         if self.model_error:
             raise self.model_error
 

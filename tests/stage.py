@@ -164,7 +164,7 @@ async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator
     store = await open_store(folder)
     changes, clock = store.changes, Clock()
     runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
-    gateway, outbox = FakeGateway(), FakeOutbox(store)
+    gateway, outbox = FakeGateway(changes), FakeOutbox(store)
     redact = store.hide = Redactor([KNOWN_SECRET])
     keyring = Keyring(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
     await keyring.open()

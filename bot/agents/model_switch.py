@@ -1,7 +1,7 @@
 """Changes the model in the middle of a thread, by a reply or a form; the conversation goes on."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot.agents.explain import why_not
 from bot.agents.fleet import Fleet
@@ -17,6 +17,16 @@ GO_ON = "(I changed the model. Go on with the task where you are.)"
 NO_NAME = "That is no model's name. For example `model: anthropic/claude-3.5-sonnet`."
 
 
+@dataclass(frozen=True, slots=True)
+class ModelWish:
+    """A reply with the model that it asks for, if any, and why that one cannot be used."""
+
+    text: str
+    model: str | None = None
+    rest: str = ""
+    refusal: str = ""
+
+
 class ModelSwitch:
     """Reads `model: NAME` at the beginning of a reply, and takes what a form chooses."""
 
@@ -25,30 +35,43 @@ class ModelSwitch:
         self._fleet = fleet
         self._reading = Reading(world)
 
+    async def read(self, thread: ThreadRef, text: str) -> ModelWish:
+        """Read which model a reply asks for, and ask the provider about it; changes nothing."""
+        try:
+            model, rest = reply_model(text)
+        except UserError:  # its text repeats what was typed, which belongs into no thread
+            return ModelWish(text, refusal=NO_NAME)
+        # One that has ended may live again by the time that the reply's turn comes.
+        if model is None or await self._world.store.agent_of_thread(thread) is None:
+            return ModelWish(text)
+        try:
+            await self._world.gateway.check_model(model)
+        except UserError as error:
+            return ModelWish(text, model, rest, error.user_text)
+        return ModelWish(text, model, rest)
+
     async def rest_of(
-        self, thread: ThreadRef, ts: str, text: str, client_msg_id: str | None = None
+        self, wish: ModelWish, thread: ThreadRef, ts: str, client_msg_id: str | None = None
     ) -> str:
-        """Change the model, if the reply says so, and return what is left for the agent to read.
+        """Change the model, if the reply asks for one, and return what the agent has to read.
 
         The same reply twice changes nothing the second time. A model that cannot be used is said
         in the thread, and nothing is left then.
         """
-        try:
-            model, rest = reply_model(text)
-        except UserError:  # its text repeats what was typed, which belongs into no thread
-            return await self._refused(thread, ts, NO_NAME, client_msg_id)
-        agent = await self._world.store.agent_of_thread(thread) if model else None
-        if model is None or agent is None or not agent.alive:
-            return text
+        if wish.model is None:
+            if wish.refusal:
+                return await self._refused(thread, ts, wish.refusal, client_msg_id)
+            return wish.text
+        agent = await self._world.store.agent_of_thread(thread)
+        if agent is None or not agent.alive:
+            return wish.text
         if await self._reading.done(agent, ts):
             return ""
-        try:
-            await self._world.gateway.check_model(model)
-        except UserError as error:
-            return await self._refused(thread, ts, error.user_text, client_msg_id)
-        working = await self._change(agent.id, model, ts)
-        if rest or working:
-            return rest or GO_ON
+        if wish.refusal:
+            return await self._refused(thread, ts, wish.refusal, client_msg_id)
+        working = await self._change(agent.id, wish.model, ts)
+        if wish.rest or working:
+            return wish.rest or GO_ON
         await self._reading.note(agent, ts, client_msg_id)
         return ""
 

@@ -1,6 +1,5 @@
 """What people can do with agents: start, reply, interrupt, stop, look around."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +19,7 @@ from bot.agents.revision import Revision
 from bot.agents.rulebook import Rulebook
 from bot.agents.starter import Origin, Starter
 from bot.agents.stopper import Stopper
+from bot.agents.turns import Turn, Turns
 from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus, Leftover, ThreadRef
 from bot.domain.attachment import Attachment
@@ -61,8 +61,8 @@ class AgentService:
         self._world = world
         self._fleet = fleet
         self._stopper = Stopper(world, fleet)
-        # Fair: replies that arrive together are stored in the order of their arrival.
-        self._replying = asyncio.Lock()
+        # Replies in one thread are stored in the order of their arrival.
+        self.turns = Turns()
         self._models = ModelSwitch(world, fleet)
         self._quieting = Quieting(world)
         self.continuation = Continuation(world, fleet)
@@ -85,27 +85,33 @@ class AgentService:
         """
         return await self._starter.start(command, origin, opening)
 
-    async def reply(self, reply: Reply) -> bool:
+    async def reply(self, reply: Reply, turn: Turn | None = None) -> bool:
         """Take a reply up; False when the thread is not ours.
 
-        The same message twice has one effect. What interrupts waits for no other reply.
+        The same message twice has one effect. What interrupts waits for no other reply; another
+        one waits for its `turn`, which it takes now when it has none yet.
         """
         if reply.mode is ChatMode.INTERRUPT:
             return await self._reply(reply)
-        async with self._replying:
-            if await self._quieting.take(
-                reply.thread, reply.user, reply.ts, reply.text, reply.client_msg_id
-            ):
-                return True
-            rest = await self._models.rest_of(
-                reply.thread, reply.ts, reply.text, reply.client_msg_id
-            )
-            return await self._reply(replace(reply, text=rest))
+        if turn is not None:
+            return await self._reply_in_turn(reply, turn)
+        with self.turns.taken(reply.thread) as taken:
+            return await self._reply_in_turn(reply, taken)
+
+    async def _reply_in_turn(self, reply: Reply, turn: Turn) -> bool:
+        # The provider may take long to say whether it has a model; only this thread waits for it.
+        wish = await self._models.read(reply.thread, reply.text)
+        await turn.come()
+        if await self._quieting.take(
+            reply.thread, reply.user, reply.ts, reply.text, reply.client_msg_id
+        ):
+            return True
+        rest = await self._models.rest_of(wish, reply.thread, reply.ts, reply.client_msg_id)
+        return await self._reply(replace(reply, text=rest))
 
     async def choose_model(self, agent_id: str, model: str, user: str, key: str) -> str:
         """Change the model as a form asks; the sentence that says so. Raises UserError."""
-        async with self._replying:
-            return await self._models.choose(agent_id, model, user, key)
+        return await self._models.choose(agent_id, model, user, key)
 
     async def _reply(self, reply: Reply) -> bool:
         agent = await self._world.store.agent_of_thread(reply.thread)

@@ -1,10 +1,8 @@
 """A GitHub App's tokens: one for each repository, for an hour, minted when it is needed."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -24,6 +22,7 @@ from bot.gateway.relay import (
     BodyTooLargeError,
     read_bounded,
 )
+from bot.shared_answers import SharedAnswers
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write"}
 RENEW_SECONDS = 300.0
@@ -49,14 +48,6 @@ class _Token(BaseModel):
 _Shape = TypeVar("_Shape", bound=BaseModel)
 
 
-@dataclass(slots=True)
-class _Slot:
-    """One repository's token, and who may ask for it: one caller at a time."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    kept: _Token | None = None
-
-
 class AppTokens:
     """Asks the git host's API for tokens, each for one repository, and keeps them in memory."""
 
@@ -73,7 +64,8 @@ class AppTokens:
         self._app_id = app_id
         self._key = key
         self._clock = clock
-        self._slots: LRUCache[RepoRef, _Slot] = LRUCache(MOST_KEPT)
+        self._kept: LRUCache[RepoRef, _Token] = LRUCache(MOST_KEPT)
+        self._asked: SharedAnswers[RepoRef, _Token] = SharedAnswers()
 
     @classmethod
     def of(cls, settings: Settings, session: aiohttp.ClientSession) -> Self | None:
@@ -92,19 +84,17 @@ class AppTokens:
 
     async def token(self, repo: RepoRef) -> SecretStr:
         """A token that reads and writes this repository; raises RepositoryError."""
-        slot = self._slots.setdefault(repo, _Slot())
-        async with slot.lock:
-            kept = slot.kept
-            if kept is None or kept.expires_at.timestamp() - self._clock() < RENEW_SECONDS:
-                kept = slot.kept = await self._minted(repo)
-            return kept.token
+        kept = self._kept.get(repo)
+        if kept is None or kept.expires_at.timestamp() - self._clock() < RENEW_SECONDS:
+            kept = await self._asked.get(repo, lambda: self._minted(repo))
+        return kept.token
 
     async def _minted(self, repo: RepoRef) -> _Token:
         path = f"/repos/{repo}/installation"
         installation = await self._ask("GET", path, repo, _Installation)
         wanted = {"repositories": [repo.name], "permissions": PERMISSIONS}
         path = f"/app/installations/{installation.id}/access_tokens"
-        minted = await self._ask("POST", path, repo, _Token, wanted)
+        minted = self._kept[repo] = await self._ask("POST", path, repo, _Token, wanted)
         _log.info("the GitHub App has a new token for %s", repo)
         return minted
 

@@ -1,6 +1,5 @@
 """Which models the provider serves: whether they can call tools, what they cost and hold."""
 
-import asyncio
 import difflib
 import logging
 import time
@@ -17,6 +16,7 @@ from bot.errors import ModelUnusable, UserError
 from bot.gateway.model_list import Listing, Models, found_in, read_models
 from bot.gateway.offers import offers_of
 from bot.gateway.relay import BodyTooLargeError, read_bounded
+from bot.shared_answers import SharedAnswers
 
 CACHE_SECONDS = 600.0
 # Prices hold longer, so that no call waits for a list, nor all of them for one that is late.
@@ -49,7 +49,7 @@ class Catalogue:
         self._key = key
         self._clock = clock
         self._own_prices = own_prices or {}
-        self._lock = asyncio.Lock()
+        self._asked: SharedAnswers[str, Models | None] = SharedAnswers()
         self._cached: tuple[float, Models | None] | None = None
         self._failed_at: float | None = None
 
@@ -107,11 +107,15 @@ class Catalogue:
         return offers_of(models or {}, self._own_prices)
 
     async def _models(self) -> Models | None:
-        async with self._lock:
-            now = self._clock()
-            if self._cached is None or now - self._cached[0] >= self._lasts(self._cached[1]):
-                self._cached = (now, await self._ask())
-            return self._cached[1]
+        now = self._clock()
+        if self._cached is None or now - self._cached[0] >= self._lasts(self._cached[1]):
+            return await self._asked.get("models", self._refreshed)
+        return self._cached[1]
+
+    async def _refreshed(self) -> Models | None:
+        now = self._clock()
+        self._cached = (now, await self._ask())
+        return self._cached[1]
 
     @staticmethod
     def _lasts(models: Models | None) -> float:

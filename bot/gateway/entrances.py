@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from aiohttp import web
 
@@ -59,7 +60,8 @@ class Entrances:
         self._folders = folders
         self._egress = egress
         self._open: dict[str, _Entrance] = {}
-        self._lock = asyncio.Lock()
+        # Of one agent each: an entrance that takes long to close keeps no other one waiting.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def handler(self, agent_id: str) -> asyncio.Protocol | None:
         """A protocol for one more connection of this agent, if its entrance is open."""
@@ -69,7 +71,7 @@ class Entrances:
 
     async def open(self, agent_id: str) -> None:
         """Open one; one that is open stays as it is. Raises EngineError."""
-        async with self._lock:
+        async with self._lock_of(agent_id):
             if agent_id in self._open:
                 return
             entrance = _Entrance(await runner_of(self._routes, agent_id))
@@ -86,7 +88,7 @@ class Entrances:
 
     async def close(self, agent_id: str) -> None:
         """Close it, cut what is under way, and take its folders away; closed is a success."""
-        async with self._lock:
+        async with self._lock_of(agent_id):
             entrance = self._open.pop(agent_id, None)
             if entrance:
                 await _shut(entrance)
@@ -94,16 +96,22 @@ class Entrances:
 
     async def sweep(self) -> None:
         """Take away the folders of agents that have no entrance."""
-        async with self._lock:
-            for agent_id in self._folders.others(self._open) if self._folders else ():
-                self._forget(agent_id)
+        # Those whose lock is in use are just being opened or closed.
+        kept = {*self._open, *self._locks}
+        for agent_id in self._folders.others(kept) if self._folders else ():
+            self._forget(agent_id)
 
     async def stop(self) -> None:
         """Close all; the folders stay, because containers work on with them."""
-        async with self._lock:
-            entrances = list(self._open.values())
-            self._open.clear()
-            await asyncio.gather(*map(_shut, entrances))
+        for lock in list(self._locks.values()):
+            async with lock:  # what is just being opened is closed with the others
+                pass
+        entrances = list(self._open.values())
+        self._open.clear()
+        await asyncio.gather(*map(_shut, entrances))
+
+    def _lock_of(self, agent_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(agent_id, asyncio.Lock())
 
     async def _listen(self, agent_id: str, entrance: _Entrance, folders: Folders) -> None:
         own = folders.make(agent_id)

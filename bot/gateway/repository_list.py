@@ -1,6 +1,5 @@
 """The repositories that the bot's credentials can see, for people to choose from."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationEr
 from bot.domain.agent import RepoRef
 from bot.errors import InvalidCommand
 from bot.gateway.relay import BodyTooLargeError, read_bounded
+from bot.shared_answers import SharedAnswers
 
 CACHE_SECONDS = 300.0
 # A host that is silent is not asked again at each key that somebody types.
@@ -47,7 +47,7 @@ class RepositoryList:
         self._api_url = api_url
         self._token = token
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._asked: SharedAnswers[str, None] = SharedAnswers()
         self._kept: Sequence[str] = ()
         self._fresh_until = float("-inf")
 
@@ -60,10 +60,9 @@ class RepositoryList:
         """The names; the last known ones, or none, when the host does not tell."""
         if not self.is_there:
             return ()
-        async with self._lock:
-            if self._clock() >= self._fresh_until:
-                await self._refresh()
-            return self._kept
+        if self._clock() >= self._fresh_until:
+            await self._asked.get("repositories", self._refresh)
+        return self._kept
 
     async def _refresh(self) -> None:
         try:

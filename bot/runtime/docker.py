@@ -11,6 +11,7 @@ from bot.agents.container_ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.spec import Deployment
 from bot.runtime.survey import Survey
+from bot.shared_answers import SharedAnswers
 
 if TYPE_CHECKING:
     from bot.runtime.engine import Engine
@@ -39,7 +40,7 @@ class DockerRuntime:
         self._deployment = Deployment(instance, engine_runtime)
         self._address = address
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
-        self._connecting = asyncio.Lock()
+        self._connecting: SharedAnswers[str, Engine] = SharedAnswers()
         self._engine: Engine | None = None
         self._watches: set[Watch] = set()
 
@@ -170,12 +171,13 @@ class DockerRuntime:
         return await self._call("logs", QUERY_SECONDS, lambda: engine.logs(agent_id))
 
     async def _connected(self) -> "Engine":
-        async with self._connecting:
-            if self._engine is None:
-                self._engine = await self._call("connect", QUERY_SECONDS, self._connect)
-            return self._engine
+        return self._engine or await self._connecting.get("engine", self._connect)
 
-    def _connect(self) -> "Engine":
+    async def _connect(self) -> "Engine":
+        self._engine = await self._call("connect", QUERY_SECONDS, self._made)
+        return self._engine
+
+    def _made(self) -> "Engine":
         # Imported on the thread: the SDK takes 0.15 s, which neither start-up nor the loop has.
         from bot.runtime.engine import Engine
 

@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.policy import Person
+from bot.shared_answers import SharedAnswers
 
 _log = logging.getLogger(__name__)
 
@@ -39,19 +40,23 @@ class SlackPeople:
         self._team = team
         self._clock = clock
         self._known: LRUCache[str, tuple[float, Person]] = LRUCache(MOST_KEPT)
-        self._asking: LRUCache[str, asyncio.Lock] = LRUCache(MOST_KEPT)
+        self._asked: SharedAnswers[str, Person | None] = SharedAnswers()
 
     async def person(self, user: str) -> Person | None:
         """Somebody; None when Slack does not say."""
-        async with self._asking.setdefault(user, asyncio.Lock()):
-            known = self._known.get(user)
-            if known and self._clock() - known[0] < FRESH_SECONDS:
-                return known[1]
-            person = await self._ask(user)
-            if person is None:
-                return known[1] if known else None
+        known = self._known.get(user)
+        if known and self._clock() - known[0] < FRESH_SECONDS:
+            return known[1]
+        person = await self._asked.get(user, lambda: self._heard(user))
+        if person is None:
+            return known[1] if known else None
+        return person
+
+    async def _heard(self, user: str) -> Person | None:
+        person = await self._ask(user)
+        if person is not None:
             self._known[user] = (self._clock(), person)
-            return person
+        return person
 
     async def _ask(self, user: str) -> Person | None:
         for left in reversed(range(_TRIES)):

@@ -1,11 +1,10 @@
 """Receives what people say in an agent's thread: for the agent, about it, or not for it at all."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from weakref import WeakValueDictionary
 
 from bot.agents.gate import Gate
 from bot.agents.service import AgentService, Reply
+from bot.agents.turns import Turn
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.policy import Action
 from bot.domain.replies import Meant, Said, read_reply
@@ -24,7 +23,6 @@ class ThreadDesk:
         self._service = service
         self._gate = gate
         self._aside = aside
-        self._orders: WeakValueDictionary[ThreadRef, asyncio.Lock] = WeakValueDictionary()
 
     async def said(self, message: PersonMessage, thread_ts: str) -> bool:
         """Take up a message in a thread; False when the thread is not ours."""
@@ -39,9 +37,8 @@ class ThreadDesk:
             # What stops or interrupts waits for no message before it.
             return await self._take(reply, said, plain=plain)
         # Messages of a thread keep the order of their arrival.
-        order = self._orders.setdefault(thread, asyncio.Lock())
-        async with order:
-            return await self._take(reply, said, plain=plain)
+        with self._service.turns.taken(thread) as turn:
+            return await self._take(reply, said, turn, plain=plain)
 
     async def revised(self, revised: RevisedMessage) -> None:
         """A message in a thread was edited or deleted. No edit is a command: not even "stop"."""
@@ -54,7 +51,9 @@ class ThreadDesk:
             change = self._service.revision.revise(thread, revised.ts, text)
             await self._aside.guarded(tell, change)
 
-    async def _take(self, reply: Reply, said: Said, *, plain: bool) -> bool:
+    async def _take(
+        self, reply: Reply, said: Said, turn: Turn | None = None, *, plain: bool
+    ) -> bool:
         agent = await self._service.of_thread(reply.thread)
         if agent is None:
             return False
@@ -66,9 +65,11 @@ class ThreadDesk:
         with log_scope(agent=agent.id, user=reply.user, message=reply.ts):
             why_not = await self._why_not(agent, reply.user, action, said.mode)
             if why_not:
+                if turn is not None:  # nobody has to wait until the refusal is told
+                    turn.leave()
                 await self._refuse(action, agent, reply, why_not, tell)
             else:
-                await self._obey(agent, reply, said, tell)
+                await self._obey(agent, reply, said, tell, turn)
         return True
 
     async def _why_not(self, agent: Agent, user: str, action: Action, mode: ChatMode) -> str:
@@ -79,7 +80,9 @@ class ThreadDesk:
                 return why_not
         return ""
 
-    async def _obey(self, agent: Agent, reply: Reply, said: Said, tell: Tell) -> None:
+    async def _obey(
+        self, agent: Agent, reply: Reply, said: Said, tell: Tell, turn: Turn | None
+    ) -> None:
         control = self._service.control
         match said.meant:
             case Meant.STOP:
@@ -105,7 +108,7 @@ class ThreadDesk:
 
                 await self._once(agent, reply, tell, Action.INTERRUPT, interrupt)
             case _:
-                await self._service.reply(reply)
+                await self._service.reply(reply, turn)
 
     async def _once(
         self,

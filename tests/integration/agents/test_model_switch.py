@@ -1,7 +1,10 @@
+import asyncio
+
 import pytest
 
 from bot.agents.model_switch import GO_ON
-from bot.domain.agent import AgentStatus
+from bot.agents.service import Reply
+from bot.domain.agent import AgentStatus, ThreadRef
 from bot.errors import ModelUnusable
 from bridge.protocol import ModelChanged, WireError
 from tests.fakes import Shown
@@ -72,3 +75,42 @@ async def test_a_fallback_is_told_in_the_thread_and_the_agent_keeps_its_model(
     stored = await stage.store.agent(agent.id)
     assert stored
     assert stored.model == agent.model
+
+
+async def test_a_check_of_a_model_that_hangs_holds_up_no_other_thread(stage: Stage) -> None:
+    agent, other = await stage.working(), await stage.working("trigger-2")
+    stage.gateway.model_gate = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(stage.reply(agent, "5.1", "model: acme/other"))
+        group.create_task(stage.service.choose_model(agent.id, "acme/third", "UBEN", "form"))
+        await stage.changes.until(
+            lambda: {"acme/other", "acme/third"} <= set(stage.gateway.checked)
+        )
+        assert await stage.reply(other, "6.1", "go on")
+        await stage.asked("chat")
+        assert [body.text for body in stage.bridge.bodies("chat")] == ["go on"]
+        stage.gateway.model_gate.set()
+
+
+async def test_replies_behind_a_check_that_hangs_keep_their_order(stage: Stage) -> None:
+    agent, other = await stage.working(), await stage.working("trigger-2")
+    stage.gateway.model_gate = asyncio.Event()
+    checks = len(stage.gateway.checked)
+    thread = ThreadRef("T1", "C1", agent.thread_ts or "")
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(stage.reply(agent, "5.1", "model: acme/other first"))
+        await stage.changes.until(lambda: len(stage.gateway.checked) == checks + 1)
+        for ts, text in (("5.2", "second"), ("5.3", "model: acme/third third")):
+            group.create_task(stage.service.reply(Reply(thread, "UBEN", ts, text)))
+        # Both checks run at once, so that a slow provider costs a thread one deadline.
+        await stage.changes.until(lambda: len(stage.gateway.checked) == checks + 2)
+        assert await stage.reply(other, "6.1", "elsewhere")
+        await stage.asked("chat")
+        assert not await stage.store.undelivered(agent.id)
+        stage.gateway.model_gate.set()
+    await stage.asked("chat", 4)
+    texts = [body.text for body in stage.bridge.bodies("chat")]
+    assert texts == ["elsewhere", "first", "second", "third"]
+    stored = await stage.store.agent(agent.id)
+    assert stored
+    assert stored.model == "acme/third"

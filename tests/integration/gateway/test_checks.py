@@ -1,5 +1,6 @@
 """What is asked of the git host and the provider before anything is started."""
 
+import asyncio
 from pathlib import Path
 
 import aiohttp
@@ -208,3 +209,23 @@ async def test_the_list_is_asked_for_once_in_ten_minutes(
     await catalogue.check("acme/silent")
     assert len(provider.requests) == 2
     assert provider.requests[0].headers["Authorization"] == f"Bearer {MODEL_KEY}"
+
+
+async def test_many_checks_at_once_wait_for_a_slow_refusal_once(
+    session: aiohttp.ClientSession, provider: Provider
+) -> None:
+    go_on = asyncio.Event()
+
+    async def refuse_late(request: web.BaseRequest) -> web.StreamResponse:
+        await go_on.wait()
+        return web.json_response({}, status=401)
+
+    provider.models = refuse_late
+    catalogue = Catalogue(session, provider.url, SecretStr(MODEL_KEY))
+    checks = [asyncio.create_task(catalogue.check("m")) for _ in range(5)]
+    while not provider.requests:
+        await asyncio.wait(checks, timeout=0.01)
+    go_on.set()
+    results = await asyncio.gather(*checks, return_exceptions=True)
+    assert all(isinstance(result, ModelUnusable) for result in results)
+    assert len(provider.requests) == 1

@@ -14,6 +14,7 @@ from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.egress import Denial
 from bot.errors import ConfigurationError
+from bot.gateway import entrances
 from bot.gateway.folders import Folders
 from bot.gateway.server import HostGateway
 from bridge.container import EGRESS_SOCKET_NAME, GATEWAY_SOCKET_NAME
@@ -119,6 +120,29 @@ async def test_closing_cuts_the_connections_and_takes_the_folders_away(
     assert not path.parent.parent.exists()
     assert await ask(sealed, "p7qdxy", "p7qdxy") != 401
     await sealed.open("k3f9ab", API)
+    assert await ask(sealed, "k3f9ab", "k3f9ab") != 401
+
+
+async def test_an_entrance_that_takes_long_to_close_keeps_no_other_one_waiting(
+    sealed: HostGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing, go_on = asyncio.Event(), asyncio.Event()
+    shut = entrances._shut
+
+    async def slow(entrance: entrances._Entrance) -> None:
+        closing.set()
+        await go_on.wait()
+        await shut(entrance)
+
+    monkeypatch.setattr(entrances, "_shut", slow)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(sealed.close("k3f9ab"))
+        await closing.wait()
+        await sealed.open("q2w4er", OTHER)
+        again = group.create_task(sealed.open("k3f9ab", API))
+        assert await ask(sealed, "q2w4er", "q2w4er") != 401
+        assert not again.done()  # the same agent's new sockets wait until the old ones are gone
+        go_on.set()
     assert await ask(sealed, "k3f9ab", "k3f9ab") != 401
 
 
