@@ -4,11 +4,12 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp
 
+from bot.agents.loops import Loop
 from bot.assembly import Parts, assembled
 from bot.config import Settings
 from bot.errors import BotError
@@ -20,6 +21,8 @@ from bot.store.store import SqlStore
 logger = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 3_600.0
+# It sends what the others still have to say, so it ends last.
+OUTBOX = "outbox"
 DRAIN_SECONDS = 5.0
 
 
@@ -35,26 +38,44 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with assembled(settings, redact) as parts, asyncio.TaskGroup() as group:
-        sending = group.create_task(parts.outbox.run())
-        recovering = group.create_task(parts.recovery.run())
-        pruning = group.create_task(_prune_for_ever(parts.store))
-        catching_up = group.create_task(parts.catch_up.serve())
-        showing = group.create_task(parts.desks.serve())
-        admitting = group.create_task(parts.fleet.admit_for_ever())
-        telling = group.create_task(parts.denials.run())
-        # What was stored is older than anything that is about to arrive.
-        await parts.inbox.replay(parts.app)
-        async with _connected(settings, parts):
-            parts.catch_up.missed()
-            logger.info("ready")
-            await stop.wait()
-            logger.info("stopping; the containers work on")
-        for task in (recovering, pruning, catching_up, admitting, showing, telling):
-            task.cancel()
-        await parts.fleet.close()
-        await parts.outbox.drain(DRAIN_SECONDS)
-        sending.cancel()
+    async with assembled(settings, redact) as parts:
+        background = background_loops(parts)
+        try:
+            for name, background_loop in background.items():
+                parts.loops.start(name, background_loop)
+            # What was stored is older than anything that is about to arrive.
+            await parts.inbox.replay(parts.app)
+            async with _connected(settings, parts):
+                parts.catch_up.missed()
+                logger.info("ready")
+                await stop.wait()
+                logger.info("stopping; the containers work on")
+            await parts.loops.cancel(*(name for name in background if name != OUTBOX))
+            await parts.fleet.close()
+            await parts.outbox.drain(DRAIN_SECONDS)
+        finally:
+            await parts.loops.cancel()
+
+
+def background_loops(parts: Parts) -> Mapping[str, Loop]:
+    """Every loop that lives as long as the bot; a failure of one starts that one again.
+
+    None of these ends the process: each goes on from what is stored, and a bot that does the rest
+    is worth more than one that starts again and again. What must end it stands elsewhere: the
+    settings, the engine, a database that is newer or cannot be used raise at the start, before
+    any of these run, and so does the replay of the inbox when the database fails; the heartbeat
+    of the ownership (`store.lease`) cuts off `serve`, because another process owns the data then.
+    The watch over Slack's socket (`slack.connection`) outlives a failure of each round by itself.
+    """
+    return {
+        OUTBOX: parts.outbox.run,
+        **parts.recovery.loops(),
+        "retention": lambda: _prune_for_ever(parts.store),
+        "catch-up": parts.catch_up.serve,
+        **parts.desks.loops(),
+        "admission": parts.fleet.admit_for_ever,
+        "denials": parts.denials.run,
+    }
 
 
 @asynccontextmanager

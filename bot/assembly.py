@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.agents.denials import Denials
 from bot.agents.fleet import Fleet
 from bot.agents.gate import Gate
+from bot.agents.loops import LoopSupervisor
 from bot.agents.publishing import Publishing
 from bot.agents.recovery import Recovery
 from bot.agents.service import AgentService
@@ -49,6 +50,7 @@ class Parts:
     desks: Desks
     doctor: Doctor
     denials: Denials
+    loops: LoopSupervisor
 
 
 @asynccontextmanager
@@ -59,7 +61,8 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts
         identity = await identify(client)
         slack = ground.points.around("slack", client)
         outbox = _outbox(ground, slack, identity)
-        doctor = Doctor(settings, ground.session, ground.runtime)
+        loops = LoopSupervisor()
+        doctor = Doctor(settings, ground.session, ground.runtime, loops=loops.failing)
         world = _world(ground, slack, outbox, doctor)
         fleet = Fleet(world)
         ground.store.on_left = fleet.somebody_left.set
@@ -70,7 +73,7 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts
             await service.stop(agent_id, "")
             await gate.note(Action.STOP, "operator", agent_id)
 
-        async with listening(settings.data_dir.resolve(), stop_agent):
+        async with listening(settings.data_dir.resolve(), stop_agent, loops.failing):
             desks = _desks(ground, world, service, gate, slack, identity)
             inbox = Inbox(
                 ground.points.around("inbox", ground.store.inbox_rows),
@@ -89,6 +92,7 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts
                 desks,
                 doctor,
                 ground.denials,
+                loops,
             )
 
 

@@ -8,13 +8,16 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
 
+from bot.agents.loops import FailingLoop
 from bot.errors import BotError, UserError
 
 logger = logging.getLogger(__name__)
@@ -22,12 +25,21 @@ logger = logging.getLogger(__name__)
 NAME = "control.sock"
 # A stop ends tools, reads what changed and removes a container.
 ASK_SECONDS = 60.0
+LOOPS_SECONDS = 5.0
 _REFUSED, _FAILED = 409, 500
+_FAILING = TypeAdapter(list[FailingLoop])
 
 
 @asynccontextmanager
-async def listening(data_dir: Path, stop: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
-    """Take wishes for the length of a block; `stop` raises UserError for what cannot be."""
+async def listening(
+    data_dir: Path,
+    stop: Callable[[str], Awaitable[None]],
+    failing: Callable[[], Sequence[FailingLoop]],
+) -> AsyncIterator[None]:
+    """Take wishes for the length of a block; `stop` raises UserError for what cannot be.
+
+    `failing` names the background loops that do not get going.
+    """
 
     async def on_stop(request: web.Request) -> web.Response:
         agent_id = request.match_info["agent_id"]
@@ -40,7 +52,11 @@ async def listening(data_dir: Path, stop: Callable[[str], Awaitable[None]]) -> A
             return web.json_response({"error": "The log of the bot says why."}, status=_FAILED)
         return web.json_response({})
 
+    async def on_loops(_request: web.Request) -> web.Response:
+        return web.json_response([asdict(loop) for loop in failing()])
+
     app = web.Application()
+    app.router.add_get("/loops", on_loops)
     app.router.add_post("/agents/{agent_id}/stop", on_stop)
     runner = web.AppRunner(app, access_log=None)
     with _bound(data_dir) as listener:
@@ -72,6 +88,21 @@ async def ask_to_stop(data_dir: Path, agent_id: str) -> None:
         ) from error
     if answer.status != 200:  # noqa: PLR2004
         raise UserError(str(said.get("error", "The bot refused.")))
+
+
+async def failing_loops(data_dir: Path) -> Sequence[FailingLoop] | None:
+    """The loops of the running bot that do not get going; None when no bot answers."""
+    timeout = aiohttp.ClientTimeout(total=LOOPS_SECONDS)
+    try:
+        with _short(data_dir) as path:
+            connector = aiohttp.UnixConnector(path=path)
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+                session.get("http://bot/loops") as answer,
+            ):
+                return _FAILING.validate_json(await answer.read())
+    except (aiohttp.ClientError, OSError, ValidationError):
+        return None
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from pathlib import Path
 import aiohttp
 from pydantic import SecretStr
 
+from bot import control
 from bot.agents.examination import Check, examine
+from bot.agents.loops import FailingLoop, found_in
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.finding import Examined, Finding, fine
@@ -27,13 +29,15 @@ CODE = Path(__file__).parents[1] / "bridge"
 class Doctor:
     """Examines one deployment; what it is given stays its owner's to close.
 
-    `sockets` tells how many connections Slack counts for the app, where this is the bot itself.
+    Where this is the bot itself, `sockets` tells how many connections Slack counts for the app,
+    and `loops` which of its background loops do not get going; else the running bot is asked.
     """
 
     settings: Settings
     session: aiohttp.ClientSession
     runtime: DockerRuntime
     sockets: Callable[[], int] | None = None
+    loops: Callable[[], Sequence[FailingLoop]] | None = None
 
     async def examine(
         self,
@@ -62,6 +66,7 @@ class Doctor:
             "Slack events": lambda: store_checks.events(database, data_dir),
             "Slack sockets": self._sockets,
             "Slack channels": lambda: self._channels(channels),
+            "background loops": self._loops,
             "clock": lambda: slack_checks.clock(bot),
             "engine": lambda: runtime_checks.engine(runtime, settings),
             "image": lambda: runtime_checks.image(runtime, settings, CODE),
@@ -82,6 +87,11 @@ class Doctor:
 
     async def _sockets(self) -> Finding:
         return slack_checks.sockets(self.sockets() if self.sockets else None)
+
+    async def _loops(self) -> Finding:
+        if self.loops is not None:
+            return found_in(self.loops())
+        return found_in(await control.failing_loops(self.settings.data_dir.resolve()))
 
     async def _channels(self, named: Sequence[str]) -> Finding:
         bot = self._slack(self.settings.slack_bot_token)

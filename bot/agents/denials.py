@@ -62,13 +62,15 @@ class Denials:
 
     async def run(self) -> None:
         """Say it, until cancelled."""
+        if self._waiting:  # an earlier run failed at one agent, and owes the others their word
+            self._noted.set()
         while True:
             await self._noted.wait()
             # The event of the call may come a little after what the call does.
             await asyncio.sleep(self._pause_seconds)
             self._noted.clear()
-            waiting, self._waiting = self._waiting, {}
-            for agent_id, denials in waiting.items():
+            for agent_id in list(self._waiting):
+                denials = self._waiting.pop(agent_id)
                 try:
                     await self._say(agent_id, denials.values())
                 except BotError as error:

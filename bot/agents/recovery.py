@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 
 from bot.agents.disk import DiskWatch
 from bot.agents.fleet import Fleet
 from bot.agents.late_reading import LateReading
 from bot.agents.leftovers import Leftovers
+from bot.agents.loops import Loop
 from bot.agents.service import AgentService
 from bot.agents.world import World
 from bot.errors import BotError
@@ -29,13 +31,14 @@ class Recovery:
         self._disk = DiskWatch(world, fleet)
         self._hint = asyncio.Event()
 
-    async def run(self) -> None:
-        """Compare again and again, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._compare())
-            group.create_task(self._listen())
-            group.create_task(self._disk.run())
-            group.create_task(self._late.run())
+    def loops(self) -> Mapping[str, Loop]:
+        """What runs as long as the bot, by name."""
+        return {
+            "reconciliation": self._compare,
+            "engine events": self._listen,
+            "disk watch": self._disk.run,
+            "late reading": self._late.run,
+        }
 
     async def _compare(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Owns one asyncio task per agent, so that one agent's bug never stops another."""
+"""Owns one asyncio task per agent or loop, so that a bug of one never stops another."""
 
 import asyncio
 import logging
@@ -16,8 +16,9 @@ class Supervisor:
     handed to `on_crash`, and stays with its key.
     """
 
-    def __init__(self, on_crash: OnCrash) -> None:
+    def __init__(self, on_crash: OnCrash, kind: str = "agent") -> None:
         self._on_crash = on_crash
+        self._kind = kind
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def spawn(self, key: str, coroutine: Coroutine[None, None, None]) -> None:
@@ -25,7 +26,7 @@ class Supervisor:
         if self.running(key):
             coroutine.close()
             raise RuntimeError(f"{key} is running already")
-        task = asyncio.create_task(self._guard(key, coroutine), name=f"agent-{key}")
+        task = asyncio.create_task(self._guard(key, coroutine), name=f"{self._kind}-{key}")
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._forget(key, done))
         # A task that is cancelled before its first step never gets to its coroutine.

@@ -89,13 +89,20 @@ class CatchUp:
             await self._woken.wait()
             self._woken.clear()
             since, self._since = self._since, None
-            if since is None or await self.run(since):
+            if since is None or await self._run_whole(since):
                 continue
             # What came meanwhile may come a minute later too: Slack is in trouble.
             self.missed(self._wall() - since)
             self._woken.clear()
             await self._clock.wait(self._woken, _AGAIN_AFTER_SECONDS)
             self._woken.set()
+
+    async def _run_whole(self, since: float) -> bool:
+        try:
+            return await self.run(since)
+        except Exception:
+            self.missed(self._wall() - since)  # for whoever serves again
+            raise
 
     async def run(self, since: float) -> bool:
         """Read every thread from `since` (seconds since the epoch), or its cursor if earlier.
@@ -117,6 +124,8 @@ class CatchUp:
             except (BotError, aiohttp.ClientError, OSError) as error:
                 _log.warning("cannot read the thread of %s yet: %s", thread.agent.id, error)
                 complete = False
+            except Exception:  # noqa: BLE001  (one thread's bug must not hide all the others)
+                _log.exception("the thread of %s cannot be read", thread.agent.id)
         _log.info("caught up with %d threads", len(threads))
         return complete
 

@@ -1,6 +1,6 @@
 """All the desks that people's wishes come to, put together once."""
 
-import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -8,6 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.agents.gate import Gate
 from bot.agents.keyring import Keyring
 from bot.agents.ledger_ports import UsageReads
+from bot.agents.loops import Loop
 from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService
 from bot.agents.world import World
@@ -47,11 +48,9 @@ class Desks:
         self.home.changed(agent)
         self.sessions.changed(agent)
 
-    async def serve(self) -> None:
-        """Show what changes outside of threads, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.home.serve())
-            group.create_task(self.sessions.serve())
+    def loops(self) -> Mapping[str, Loop]:
+        """What shows changes outside of threads as long as the bot runs, by name."""
+        return {"home tabs": self.home.serve, "session status": self.sessions.serve}
 
 
 def open_desks(  # noqa: PLR0913  (each desk needs something of its own)

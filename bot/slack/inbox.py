@@ -161,7 +161,14 @@ class Inbox:
             request = AsyncBoltRequest(
                 mode="socket_mode", body=dict(row.body), context={_REPLAY: _Replay(row.id)}
             )
-            response = await app.async_dispatch(request)
+            try:
+                response = await app.async_dispatch(request)
+            except StoreUnavailable:  # that is no fault of this input
+                raise
+            except Exception:  # noqa: BLE001  (it would end the bot at each start)
+                _log.exception("Input %d cannot be replayed; the next start tries again", row.id)
+                self._running.discard(row.id)
+                continue
             if response.status == _NOT_FOUND:
                 await self._finish(row.id)
             count += 1

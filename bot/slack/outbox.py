@@ -101,6 +101,8 @@ class Outbox:
 
     async def run(self) -> None:
         """Send until cancelled. A cancelled sender leaves nothing that the next one cannot find."""
+        # A sender that was ended may have left some that never came to their first step.
+        self._in_flight.clear()
         async with asyncio.TaskGroup() as sending:
             while True:
                 self._woken.clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -125,3 +126,27 @@ async def test_what_no_command_did_is_told_too_and_of_strangers_nothing(
     denials.note(agent.id, denial("a.example", 0.0))
     [line] = await said(stage, agent, "a.example")
     assert line.startswith("🚧 A tool was refused `a.example`")
+
+
+async def test_a_bug_at_one_agent_leaves_what_others_were_refused_to_the_next_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denials = Denials(stage.store, stage.world.voice, pause_seconds=0)
+    bad, good = await stage.working(), await stage.working("trigger-2")
+    await run_command(stage, good, "c1", "pip install evil", at=10.0)
+    say = denials._say
+
+    async def fail_for_one(agent_id: str, refused: Any) -> None:
+        if agent_id == bad.id:
+            raise ValueError("a bug")
+        await say(agent_id, refused)
+
+    monkeypatch.setattr(denials, "_say", fail_for_one)
+    denials.note(bad.id, denial("evil.example"))
+    denials.note(good.id, denial("evil.example"))
+    with pytest.raises(ValueError, match="a bug"):
+        await denials.run()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(denials.run())
+        assert await said(stage, good, "evil.example")
+        running.cancel()

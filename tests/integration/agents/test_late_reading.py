@@ -7,6 +7,7 @@ import pytest
 
 from bot.agents.late_reading import FIRST_PAUSE_SECONDS, MOST_ATTEMPTS, LateReading
 from bot.agents.leftovers import DAY_SECONDS, Leftovers
+from bot.agents.loops import LoopSupervisor
 from bot.agents.recovery import Recovery
 from bot.domain.agent import Agent, AgentStatus, Leftover
 from bot.errors import AnswerTooLarge
@@ -116,15 +117,16 @@ async def test_it_is_read_afterwards_from_a_container_that_begins_nothing(stage:
 
 async def test_it_is_read_soon_after_the_stop(stage: Stage) -> None:
     recovery = Recovery(stage.world, stage.service, stage.fleet)
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(recovery.run())
-        agent = await stopped_unread(stage, "patch")
+    loops = LoopSupervisor()
+    for name, loop in recovery.loops().items():
+        loops.start(name, loop)
+    agent = await stopped_unread(stage, "patch")
 
-        async def is_read() -> bool | None:
-            return None if await stage.store.unread() else True
+    async def is_read() -> bool | None:
+        return None if await stage.store.unread() else True
 
-        await stage.changes.found(is_read)
-        running.cancel()
+    await stage.changes.found(is_read)
+    await loops.cancel()
     assert LATE in await thread_of(stage, agent)
 
 

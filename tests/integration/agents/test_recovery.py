@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.agents.loops import LoopSupervisor
 from bot.agents.recovery import Recovery
 from bot.agents.run import AgentRun
 from bot.domain.agent import AgentStatus
@@ -254,12 +255,13 @@ async def test_the_engines_word_that_a_container_ended_does_not_wait_for_the_int
         assert stored
         await tx.save_agent(stored.with_status(AgentStatus.SLEEPING, 2.0))
     recovery = Recovery(stage.world, stage.service, stage.fleet)
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(recovery.run())
-        await stage.changes.until(lambda: stage.runtime.watched)
-        await stage.runtime.remove(agent.id, keep_files=True)
-        await stage.reaches(agent.id, AgentStatus.LOST)
-        running.cancel()
+    loops = LoopSupervisor()
+    for name, loop in recovery.loops().items():
+        loops.start(name, loop)
+    await stage.changes.until(lambda: stage.runtime.watched)
+    await stage.runtime.remove(agent.id, keep_files=True)
+    await stage.reaches(agent.id, AgentStatus.LOST)
+    await loops.cancel()
 
 
 async def test_who_follows_a_bridge_and_is_ended_closes_the_stream(stage: Stage) -> None:

@@ -3,7 +3,10 @@
 import asyncio
 import time
 
+import pytest
+
 from bot.domain.agent import AgentStatus
+from bot.domain.thread import OwnThread
 from playground.slack.faults import FaultKind
 from playground.slack.state import BOT_USER_ID
 from tests.integration.listening.conftest import STOP, Line
@@ -149,5 +152,36 @@ async def test_slack_is_read_at_its_pace_and_again_when_it_was_in_trouble(line: 
     serving = asyncio.create_task(line.catch_up.serve())
     line.catch_up.missed(600)
     assert await line.texts(2) == ["missed", "missed too"]
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_a_bug_in_one_thread_hides_no_other_and_what_failed_whole_is_read_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, good_root = await line.in_thread()
+    bad, bad_root = await line.in_thread("acme/api fix that too", count=2)
+    catch_up, read = line.catch_up, line.catch_up._read  # the newest thread comes first
+
+    async def fail_for_one(thread: OwnThread, since: float) -> None:
+        if thread.agent.id == bad.id:
+            raise ValueError("a bug")
+        await read(thread, since)
+
+    async def fail_whole(_since: float) -> bool:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(catch_up, "_read", fail_for_one)
+    for root in (bad_root, good_root):
+        line.lose()
+        await line.person().say("missed", thread_ts=root)
+    with monkeypatch.context() as patch:
+        patch.setattr(catch_up, "run", fail_whole)
+        catch_up.missed(600)
+        with pytest.raises(ValueError, match="a bug"):
+            await catch_up.serve()
+    serving = asyncio.create_task(catch_up.serve())
+    assert await line.texts(1) == ["missed"]
+    assert line.stage.bridge.routes(good.id)[-1] == "chat"
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)

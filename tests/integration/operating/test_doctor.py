@@ -436,7 +436,7 @@ async def test_the_command_for_a_person(playground: Playground, tmp_path: Path) 
     assert f"fail  Slack channels   the bot is not in {RANDOM}" in told
     assert "→ Send `/invite @threadsmith` in that channel." in told
     assert "ok    model key" in told
-    assert "15 checks: 4 failed" in told
+    assert "16 checks: 4 failed" in told
     assert playground.model_key not in told
     assert not (tmp_path / "data").exists()
 

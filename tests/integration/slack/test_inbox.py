@@ -218,6 +218,35 @@ async def test_an_input_that_ends_the_process_each_time_is_given_up(
     assert replays == [1, 1, 1, 0, 0]
 
 
+async def test_an_input_whose_replay_fails_does_not_keep_the_bot_from_starting(
+    bot: Bot, store: SqlStore, client: AsyncWebClient
+) -> None:
+    bot.block = asyncio.Event()
+    await bot.receive(MENTION, to_the_end=False)
+    await bot.receive(COMMAND, to_the_end=False)
+    while len(bot.seen) < 2:
+        bot.arrived.clear()
+        await bot.arrived.wait()
+    await crash(bot)
+
+    async def fail(body: dict[str, Any], next: Any) -> None:  # noqa: A002  (Bolt's name)
+        if "event" in body:
+            raise ValueError("a bug")
+        await next()
+
+    async def fail_too(error: Exception) -> None:
+        raise error
+
+    again = Bot(store, client)
+    again.app.use(fail)
+    again.app.error(fail_too)
+    assert await again.inbox.replay(again.app) == 1
+    while "list" not in again.seen:
+        again.arrived.clear()
+        await asyncio.wait_for(again.arrived.wait(), 5)
+    assert len(await again.unfinished()) >= 1  # the next start tries the other one again
+
+
 async def test_a_replay_without_a_listener_is_done(bot: Bot) -> None:
     body = {"type": "event_callback", "event_id": "Ev9", "event": {"type": "channel_rename"}}
     assert (await bot.receive(body, to_the_end=False)).status == 404

@@ -163,6 +163,26 @@ async def test_rows_read_before_a_delivery_ended_are_not_trusted(
     assert slack.texts() == ["root 2"]
 
 
+async def test_a_sender_that_fails_and_runs_again_sends_what_it_had_just_begun(
+    bench: Bench, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_event: asyncio.Event, _seconds: float | None) -> None:
+        raise ValueError("a bug")
+
+    await bench.enqueue(ROOT)
+    outbox = bench.outbox()
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.clock, "wait", fail)
+        with pytest.raises(ExceptionGroup, match="unhandled errors"):
+            await outbox.run()
+    assert slack.texts() == []
+    sending = asyncio.create_task(outbox.run())
+    assert await outbox.drain(10)
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    assert slack.texts() == ["root"]
+
+
 async def test_an_old_root_is_found_on_a_later_page(bench: Bench, slack: FakeSlack) -> None:
     slack.messages += [{"ts": f"{n}.0", "text": "x", "metadata": None} for n in range(3)]
     slack.after["chat.postMessage"] = [reset()]
