@@ -51,7 +51,7 @@ bench: setup ## run the benchmarks
 	@$(PY)/python -m benchmarks
 
 openapi: venv ## describe the bridge's routes anew, in docs/openapi.json
-	$(PY)/python -m bridge.openapi >docs/openapi.json.new
+	$(PY)/python -m bridge.http.openapi >docs/openapi.json.new
 	@mv docs/openapi.json.new docs/openapi.json
 
 image: ## build the image of the bridge and try it

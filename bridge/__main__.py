@@ -10,17 +10,17 @@ import sys
 
 from pydantic import ValidationError
 
+from bridge.agent.session import Session
 from bridge.config import BridgeSettings
-from bridge.doorway import Doorway
 from bridge.errors import BridgeError
-from bridge.listening import listening_socket
-from bridge.llm import OpenAIChatModel
-from bridge.logs import set_up_logs
+from bridge.http.connections import Doorway
+from bridge.http.server import create_app
+from bridge.http.sockets import listening_socket
+from bridge.model.client import OpenAIChatModel
+from bridge.process.logs import set_up_logs
 from bridge.protocol import PROTOCOL_VERSION
-from bridge.runner.distant import DistantRunner
+from bridge.runner.client import DistantRunner
 from bridge.runner.hands import through
-from bridge.server import create_app
-from bridge.session import Session
 from bridge.tools import default_tools
 
 _log = logging.getLogger("bridge")

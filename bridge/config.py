@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from bridge.container import BRIDGE_PORT, STATE_FOLDER, WORKSPACE_FOLDER
-from bridge.context import SMALLEST_CONTEXT_TOKENS
+from bridge.protocol.limits import SMALLEST_CONTEXT_TOKENS
 
 
 class BridgeSettings(BaseModel):

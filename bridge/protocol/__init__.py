@@ -5,44 +5,7 @@ strictly (an unknown field is refused); events are read tolerantly, because a co
 an upgrade of the bot: an event type or field that the reader does not know is kept, not refused.
 """
 
-from bridge.protocol.answers import (
-    Accepted,
-    Answer,
-    Answered,
-    Attached,
-    Diff,
-    Disposition,
-    FileChange,
-    Health,
-    Pushed,
-    Revised,
-    SessionStatus,
-    Status,
-    Undone,
-    Usage,
-    WorkspaceReady,
-)
 from bridge.protocol.base import Event
-from bridge.protocol.bounds import (
-    MAX_ATTACHMENT_BYTES,
-    MAX_CHANGED_FILES,
-    MAX_CONVERSATION_BYTES,
-    MAX_FRAME_BYTES,
-    MAX_MESSAGE_CHARS,
-    MAX_MODEL_CHARS,
-    MAX_PATCH_BYTES,
-    MAX_QUEUED_MESSAGES,
-    MAX_RESULT_CHARS,
-    MAX_SAVED_RESULT_CHARS,
-    MAX_TASK_CHARS,
-    MAX_VARIABLES,
-    MAX_WAITING_MESSAGES,
-    PROTOCOL_VERSION,
-    Identifier,
-    Line,
-    Steps,
-    TaskText,
-)
 from bridge.protocol.deadlines import (
     BODY_SECONDS,
     CHANGE_SECONDS,
@@ -105,6 +68,26 @@ from bridge.protocol.events import (
     kind_of,
     parse_event,
 )
+from bridge.protocol.limits import (
+    MAX_ATTACHMENT_BYTES,
+    MAX_CHANGED_FILES,
+    MAX_CONVERSATION_BYTES,
+    MAX_FRAME_BYTES,
+    MAX_MESSAGE_CHARS,
+    MAX_MODEL_CHARS,
+    MAX_PATCH_BYTES,
+    MAX_QUEUED_MESSAGES,
+    MAX_RESULT_CHARS,
+    MAX_SAVED_RESULT_CHARS,
+    MAX_TASK_CHARS,
+    MAX_VARIABLES,
+    MAX_WAITING_MESSAGES,
+    PROTOCOL_VERSION,
+    Identifier,
+    Line,
+    Steps,
+    TaskText,
+)
 from bridge.protocol.requests import (
     AnswerRequest,
     Approvals,
@@ -119,6 +102,23 @@ from bridge.protocol.requests import (
     TaskRequest,
     ToolEnvironment,
     WorkspaceRequest,
+)
+from bridge.protocol.responses import (
+    Accepted,
+    Answer,
+    Answered,
+    Attached,
+    Diff,
+    Disposition,
+    FileChange,
+    Health,
+    Pushed,
+    Revised,
+    SessionStatus,
+    Status,
+    Undone,
+    Usage,
+    WorkspaceReady,
 )
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.protocol.base import Event
-from bridge.protocol.bounds import MAX_TASK_CHARS, Identifier
+from bridge.protocol.limits import MAX_TASK_CHARS, Identifier
 
 MAX_PLAN_ITEMS = 20
 MAX_OPTIONS = 5

@@ -5,14 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
-from bridge.protocol.answers import FileChange
 from bridge.protocol.base import Event
-from bridge.protocol.bounds import (
-    MAX_MESSAGE_CHARS,
-    MAX_MODEL_CHARS,
-    MAX_RESULT_CHARS,
-    MAX_TASK_CHARS,
-)
 from bridge.protocol.dialogue import (
     CheckRecorded,
     Evidence,
@@ -24,6 +17,13 @@ from bridge.protocol.dialogue import (
     TaskUndone,
 )
 from bridge.protocol.errors import WireError
+from bridge.protocol.limits import (
+    MAX_MESSAGE_CHARS,
+    MAX_MODEL_CHARS,
+    MAX_RESULT_CHARS,
+    MAX_TASK_CHARS,
+)
+from bridge.protocol.responses import FileChange
 
 
 class WorkspaceCloning(Event):

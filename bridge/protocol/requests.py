@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bridge.container import is_reserved_variable
-from bridge.protocol.bounds import (
+from bridge.protocol.limits import (
     MAX_MESSAGE_CHARS,
     MAX_SAVED_RESULT_CHARS,
     MAX_SEQ,

@@ -12,15 +12,15 @@ import sys
 from pathlib import Path
 
 from bridge.errors import BridgeError, ToolError
-from bridge.logs import set_up_logs
+from bridge.model.response import clean
+from bridge.process.logs import set_up_logs
+from bridge.process.tree import own_the_user
 from bridge.protocol import CheckRun
-from bridge.reaper import own_the_user
-from bridge.runner.errands import ERRAND, Done, Errand
-from bridge.runner.frames import BadFrameError, Head, framed, read_frame
+from bridge.runner.framing import BadFrameError, Head, framed, read_frame
 from bridge.runner.local import LocalRunner
+from bridge.runner.operations import ERRAND, Done, Errand
 from bridge.tools.base import ToolResult
-from bridge.turns import clean
-from bridge.workspace import Workspace
+from bridge.workspace.filesystem import Workspace
 
 _log = logging.getLogger("bridge.runner")
 _HOME = Path("/tmp/threadsmith-home")  # noqa: S108  (in the container)

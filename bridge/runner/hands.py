@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bridge.protocol import Attached, Diff, FileChange, WorkspaceReady, WorkspaceRequest
-from bridge.runner.errands import (
+from bridge.runner.operations import (
     ApplyPatch,
     AskWhetherChanged,
     Attach,

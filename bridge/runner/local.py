@@ -5,13 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, assert_never
 
-from bridge import attachments, checkout, snapshots
-from bridge.background import Processes
-from bridge.branches import commit, commit_all
 from bridge.errors import ToolError
-from bridge.patching import applied_digest, apply_patch, is_changed, start_over
-from bridge.reaper import end_all_others
-from bridge.runner.errands import (
+from bridge.process.background import Processes
+from bridge.process.tree import end_all_others
+from bridge.runner.operations import (
     ApplyPatch,
     AskWhetherChanged,
     Attach,
@@ -34,7 +31,10 @@ from bridge.runner.errands import (
 )
 from bridge.tools import default_tools
 from bridge.tools.base import Tool, ToolContext
-from bridge.workspace import Workspace
+from bridge.workspace import attachments, clone, snapshots
+from bridge.workspace.branches import commit, commit_all
+from bridge.workspace.filesystem import Workspace
+from bridge.workspace.patch import applied_digest, apply_patch, is_changed, start_over
 
 
 class LocalRunner:
@@ -62,12 +62,12 @@ class LocalRunner:
             case Clone():
                 return Done(await self._clone(errand, data))
             case ReadChanges():
-                return Done(await checkout.changes(self._workspace, errand.base_commit))
+                return Done(await clone.changes(self._workspace, errand.base_commit))
             case ReadDiff():
                 base, limit = errand.base_commit, errand.limit_bytes
-                return Done(await checkout.diff(self._workspace, base, limit))
+                return Done(await clone.diff(self._workspace, base, limit))
             case ReadPatch():
-                return Done(data=await checkout.patch(self._workspace, errand.base_commit))
+                return Done(data=await clone.patch(self._workspace, errand.base_commit))
             case KeepFiles() | ReadTree() | ReadKeptTree() | PutFilesBack():
                 return Done(await self._keep_or_put_back(errand))
             case Attach():
@@ -143,7 +143,7 @@ class LocalRunner:
 
     async def _clone(self, errand: Clone, patch: bytes) -> object:
         end_all_others()  # while a token is in the environment of git
-        return await checkout.clone(
+        return await clone.clone(
             errand.request,
             self._workspace,
             git_token=errand.token,

@@ -8,8 +8,8 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bridge.background import Processes
 from bridge.errors import ToolError
+from bridge.process.background import Processes
 from bridge.protocol import (
     Approvals,
     CheckRun,
@@ -17,7 +17,7 @@ from bridge.protocol import (
     QuestionAnswered,
     QuestionKind,
 )
-from bridge.workspace import Workspace
+from bridge.workspace.filesystem import Workspace
 
 
 class Arguments(BaseModel):

@@ -6,9 +6,9 @@ import difflib
 from pydantic import Field
 
 from bridge.errors import ToolError
+from bridge.text import count, shown
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.tools.files import encoded, read_text
-from bridge.tools.text import count, shown
 
 _PLACES_NAMED = 10
 _HINT_CHARS = 200

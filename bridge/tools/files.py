@@ -9,9 +9,9 @@ from typing import assert_never
 from pydantic import Field
 
 from bridge.errors import ToolError
+from bridge.text import count, shown, size
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.text import count, shown, size
-from bridge.workspace import Entry, Workspace
+from bridge.workspace.filesystem import Entry, Workspace
 
 MAX_READ_FILE_BYTES = 10_000_000
 MAX_WRITE_BYTES = 5_000_000

@@ -5,12 +5,12 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bridge.comparison import diff
 from bridge.errors import ToolError, WorkspaceError
-from bridge.git import DIFF_OPTIONS, git
-from bridge.process import Limit, Output, StartError
+from bridge.process.run import Limit, Output, StartError
+from bridge.text import count, printed, shown
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.text import count, printed, shown
+from bridge.workspace.diff import diff
+from bridge.workspace.git import DIFF_OPTIONS, git
 
 MAX_TEXT_BYTES = 40_000
 _LIMIT = Limit(MAX_TEXT_BYTES, 0)

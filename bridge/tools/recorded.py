@@ -3,11 +3,11 @@
 import shlex
 from collections.abc import Sequence
 
-from bridge.checks import counts_in, kind_of
-from bridge.process import Finished
+from bridge.model.response import clean
+from bridge.process.run import Finished
 from bridge.protocol import MAX_COMMAND_CHARS, CheckRun
-from bridge.tools.text import printed, shown
-from bridge.turns import clean
+from bridge.text import printed, shown
+from bridge.tools.check_detection import counts_in, kind_of
 
 
 def check_of(argv: Sequence[str], directory: str, finished: Finished) -> CheckRun | None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import Field
 
 from bridge.errors import ToolError
-from bridge.process import Limit, StartError, environment, run
+from bridge.process.run import Limit, StartError, environment, run
+from bridge.text import count, printed, shown
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.text import count, printed, shown
-from bridge.workspace import Workspace
+from bridge.workspace.filesystem import Workspace
 
 MAX_MATCHES = 200
 MAX_COLUMNS = 300

@@ -8,12 +8,12 @@ from pathlib import Path
 from pydantic import Field
 
 from bridge.errors import ToolError
-from bridge.process import Finished, Limit, StartError, environment, run
+from bridge.process.run import Finished, Limit, StartError, environment, run
+from bridge.text import printed, shown
+from bridge.tools.approvals import is_permitted
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.commands import checked
-from bridge.tools.leave import is_permitted
+from bridge.tools.command_policy import checked
 from bridge.tools.recorded import check_of
-from bridge.tools.text import printed, shown
 
 MAX_TIMEOUT_SECONDS = 600.0
 _LIMIT = Limit(200_000, 400_000)  # the model reads less of it at once

@@ -18,7 +18,7 @@ from bridge.container import (
     is_reserved_variable,
 )
 from bridge.launcher import runner_environment
-from bridge.process import environment
+from bridge.process.run import environment
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile.bridge").read_text()
@@ -39,7 +39,9 @@ def test_the_image_sets_the_certificates_that_tools_get() -> None:
 
 def test_the_environment_is_what_the_processes_of_a_container_read() -> None:
     read_by_the_bridge = {name.upper() for name in BridgeSettings.model_fields}
-    read_by_the_forwarder = set(re.findall(r"Variable\.(\w+)", text_of("bridge/forwarder.py")))
+    read_by_the_forwarder = set(
+        re.findall(r"Variable\.(\w+)", text_of("bridge/forwarder/__main__.py"))
+    )
     assert {str(name) for name in Variable} <= read_by_the_bridge | read_by_the_forwarder
     named_by_the_bot = set(re.findall(r"Variable\.(\w+)", text_of("bot/agents/boot.py")))
     folders = SocketFolders(Path("g"), Path("b"), 1)

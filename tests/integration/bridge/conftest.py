@@ -16,13 +16,13 @@ import pytest
 from aiohttp import ClientSession, StreamReader, web
 from pydantic import SecretStr
 
+from bridge.agent.session import Session
 from bridge.config import BridgeSettings
-from bridge.doorway import Doorway
-from bridge.listening import listening_socket
-from bridge.llm import OpenAIChatModel
+from bridge.http.connections import Doorway
+from bridge.http.server import create_app
+from bridge.http.sockets import listening_socket
+from bridge.model.client import OpenAIChatModel
 from bridge.protocol import AgentEvent, parse_event
-from bridge.server import create_app
-from bridge.session import Session
 from bridge.tools import default_tools
 
 TOKEN = "canary-bridge-token"

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.attachments import MAX_ATTACHED_FILES
 from bridge.config import BridgeSettings
 from bridge.protocol import MAX_ATTACHMENT_BYTES
+from bridge.workspace.attachments import MAX_ATTACHED_FILES
 from tests.integration.bridge.conftest import Client
 
 FOLDER = ".threadsmith-attachments"

@@ -17,9 +17,9 @@ DESCRIPTION = Path(__file__).parents[3] / "docs" / "openapi.json"
 SECONDS = 90
 FILES_ONLY = """
 import sys
-import bridge.git
-plain = bridge.git.git_environment
-bridge.git.git_environment = lambda: plain() | {"GIT_ALLOW_PROTOCOL": "file"}
+import bridge.workspace.git
+plain = bridge.workspace.git.git_environment
+bridge.workspace.git.git_environment = lambda: plain() | {"GIT_ALLOW_PROTOCOL": "file"}
 from bridge.__main__ import main
 sys.exit(main())
 """

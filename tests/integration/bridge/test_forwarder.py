@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 
-from bridge.peers import uid_of
+from bridge.process.peer_uid import uid_of
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "canary-gateway-token"
 PROGRAM = """
 import ctypes, sys
-import bridge.forwarder as forwarder
+import bridge.forwarder.__main__ as forwarder
 forwarder.GATEWAY_PORT = forwarder.EGRESS_PORT = 0
 forwarder.MAX_FORWARDED = 8
 listen = forwarder.Forwarder.listen

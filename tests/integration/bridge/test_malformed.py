@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.operations import OPERATIONS
+from bridge.http.operations import OPERATIONS
 from tests.integration.bridge.conftest import TOKEN, Client, Provider, says
 
 TASK = {"task_id": "t1", "text": "do it", "model": "acme/model"}
@@ -258,7 +258,7 @@ async def sent(client: Client, method: str, path: str, data: bytes) -> tuple[int
 async def test_a_body_that_does_not_end_is_refused_and_its_connection_ends(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.server.BODY_SECONDS", 0.2)
+    monkeypatch.setattr("bridge.http.server.BODY_SECONDS", 0.2)
     host, _, port = client.url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"PUT /agent/patch HTTP/1.1\r\n" + HEAD + b"Content-Length: 100\r\n\r\n")

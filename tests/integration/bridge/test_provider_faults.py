@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bridge.errors import ModelError
-from bridge.llm import ModelRequest, OpenAIChatModel
+from bridge.model.client import ModelRequest, OpenAIChatModel
 from bridge.protocol import (
     ErrorCode,
     MessageWritten,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientSession, web
 
-from bridge.operations import OPERATIONS
+from bridge.http.operations import OPERATIONS
 from bridge.protocol import Outcome, TaskFinished, ToolFinished, parse_event
 from tests.integration.bridge.conftest import (
     DONE,

@@ -11,13 +11,13 @@ from aiohttp import ClientSession, web
 
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
+from bridge.agent.session import Session
 from bridge.config import BridgeSettings
-from bridge.doorway import Doorway
-from bridge.listening import listening_socket
-from bridge.llm import OpenAIChatModel
+from bridge.http.connections import Doorway
+from bridge.http.server import create_app
+from bridge.http.sockets import listening_socket
+from bridge.model.client import OpenAIChatModel
 from bridge.protocol import WorkspaceRequest
-from bridge.server import create_app
-from bridge.session import Session
 from bridge.tools import default_tools
 from tests.contracts import AWAY, BridgeBench, BridgeContract
 from tests.integration.bridge.conftest import (

@@ -30,7 +30,7 @@ RACE = """
     import os, sys
     from pathlib import Path
     from bridge.errors import ToolError
-    from bridge.workspace import Workspace
+    from bridge.workspace.filesystem import Workspace
     root = Path("/tmp/race")
     (root / "in").mkdir(parents=True)
     (root / "in/file").write_text("inside")

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from bridge.agent.session import Session
 from bridge.config import BridgeSettings
-from bridge.context import ModelLimits
 from bridge.errors import ModelError
-from bridge.llm import ModelRequest
+from bridge.model.client import ModelRequest
+from bridge.model.limits import ModelLimits
+from bridge.model.response import ModelTurn, ToolCall
 from bridge.protocol import (
     AgentEvent,
     ChatMode,
@@ -28,9 +30,7 @@ from bridge.protocol import (
     WorkspaceRequest,
     parse_event,
 )
-from bridge.session import Session
 from bridge.tools import default_tools
-from bridge.turns import ModelTurn, ToolCall
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import pytest
 
 from bridge.errors import BridgeError
-from bridge.llm import ModelRequest
+from bridge.model.client import ModelRequest
+from bridge.model.response import ModelTurn, ToolCall
 from bridge.protocol import (
     AgentEvent,
     AnswerRequest,
@@ -28,8 +29,7 @@ from bridge.protocol import (
     ToolFinished,
     ToolStarted,
 )
-from bridge.replay import replay
-from bridge.turns import ModelTurn, ToolCall
+from bridge.replay.__main__ import replay
 from tests.integration.session.conftest import (
     Desk,
     HangingStep,

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bridge.config import BridgeSettings
-from bridge.context import ModelLimits
 from bridge.errors import ModelError
-from bridge.llm import ModelRequest
+from bridge.model.client import ModelRequest
+from bridge.model.limits import ModelLimits
+from bridge.model.response import ModelTurn
 from bridge.protocol import (
     AgentEvent,
     ContextCompacted,
@@ -23,7 +24,6 @@ from bridge.protocol import (
     ToolFinished,
     WorkspaceRequest,
 )
-from bridge.turns import ModelTurn
 from tests.integration.session.conftest import (
     Desk,
     Half,

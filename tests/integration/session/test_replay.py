@@ -8,7 +8,8 @@ import pytest
 
 from bridge.config import BridgeSettings
 from bridge.errors import ModelError
-from bridge.llm import ModelRequest
+from bridge.model.client import ModelRequest
+from bridge.model.response import CallUsage, ModelTurn
 from bridge.protocol import (
     AgentEvent,
     ErrorCode,
@@ -17,9 +18,8 @@ from bridge.protocol import (
     Outcome,
     parse_event,
 )
-from bridge.recording import recorded_tasks
-from bridge.replay import Replay, main, replay
-from bridge.turns import CallUsage, ModelTurn
+from bridge.replay.__main__ import Replay, main, replay
+from bridge.replay.recording import recorded_tasks
 from tests.integration.session.conftest import (
     Half,
     HangingStep,

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from bridge.errors import BridgeError
-from bridge.llm import ModelRequest
+from bridge.model.client import ModelRequest
+from bridge.model.response import ModelTurn
 from bridge.protocol import (
     ChatMode,
     Disposition,
@@ -14,7 +15,6 @@ from bridge.protocol import (
     SessionStatus,
     TaskStarted,
 )
-from bridge.turns import ModelTurn
 from tests.integration.session.conftest import HangingStep, OpenDesk, message, says, task
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, ModelError
-from bridge.llm import ModelRequest
+from bridge.model.client import ModelRequest
+from bridge.model.response import CallUsage, ModelTurn, ToolCall
 from bridge.protocol import (
     ChatMode,
     Disposition,
@@ -25,7 +26,6 @@ from bridge.protocol import (
     UsageRecorded,
     WorkspaceRequest,
 )
-from bridge.turns import CallUsage, ModelTurn, ToolCall
 from tests.integration.session.conftest import HangingStep, OpenDesk, calls, message, says, task
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.tools import default_tools
 from bridge.tools.base import ToolContext, ToolResult
-from bridge.workspace import Workspace
+from bridge.workspace.filesystem import Workspace
 
 Call = Callable[..., Awaitable[ToolResult]]
 

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.errors import ToolError
 from bridge.tools.search import MAX_MATCHES, _read
-from bridge.workspace import Workspace
+from bridge.workspace.filesystem import Workspace
 from tests.integration.tools.conftest import Call
 
 

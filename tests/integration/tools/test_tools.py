@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 from bridge.errors import ToolError
 from bridge.tools import default_tools
 from bridge.tools.base import Tool, ToolContext, ToolResult
-from bridge.workspace import Workspace
+from bridge.workspace.filesystem import Workspace
 
 TOOLS = {tool.name: tool for tool in default_tools()}
 

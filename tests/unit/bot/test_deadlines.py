@@ -5,8 +5,8 @@ import pytest
 from bot.agents import deadlines
 from bot.bridge_client.requests import Limits
 from bridge import protocol
-from bridge.runner import distant
-from bridge.runner.errands import Attach, CommitAll, ReadDiff
+from bridge.runner import client
+from bridge.runner.operations import Attach, CommitAll, ReadDiff
 
 LIMITS = Limits()
 
@@ -27,6 +27,6 @@ def test_the_outer_deadline_is_the_longer_one(outer: float, inner: float) -> Non
 
 
 def test_the_last_tool_dies_within_five_seconds_of_a_stop() -> None:
-    ending = distant._CANCEL_SECONDS + distant._RESET_SECONDS
+    ending = client._CANCEL_SECONDS + client._RESET_SECONDS
     assert ending <= protocol.TOOL_DEATH_SECONDS < 5
     assert deadlines.PULSE_SECONDS < 5

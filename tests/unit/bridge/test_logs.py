@@ -2,7 +2,7 @@ import json
 import logging
 import sys
 
-from bridge.logs import JsonLines, current_task
+from bridge.process.logs import JsonLines, current_task
 
 
 def record(message: str, *arguments: object) -> logging.LogRecord:

@@ -1,0 +1,149 @@
+"""Keeps the conversation within the model's context: a summary takes the place of its old part."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bridge.agent.model_retry import ModelCalls
+from bridge.agent.summaries import SUMMARY_NOTE, facts_of, summary_text
+from bridge.errors import ModelError
+from bridge.model.client import ChatModel
+from bridge.model.limits import Meter, ModelLimits, Summary, cut_before, size_of
+from bridge.protocol import MAX_MESSAGE_CHARS, ContextCompacted
+from bridge.state.conversation import Conversation
+from bridge.state.event_log import EventLog
+
+_log = logging.getLogger(__name__)
+# Shares of the room behind the standing instructions and the tools.
+_KEPT_SHARE, _SUMMARY_SHARE, _FACTS_SHARE = 0.3, 0.15, 0.1
+_LEAST_ROOM_TOKENS = 1_000
+_FITS_ANYWHERE_TOKENS = 6_000  # no model that can work on code takes less
+_MOST_BYTES = 48_000  # of the model's words, and of the facts: more is no summary
+_LEAST_GAIN = 0.1  # a summary that saves less is not worth its price
+
+Tools = Sequence[Mapping[str, Any]]
+
+
+class Memory:
+    """Measures the next prompt, and makes it smaller in time.
+
+    `summary_model` writes the summaries; None: the model of the task does.
+    """
+
+    def __init__(
+        self,
+        model: ChatModel,
+        conversation: Conversation,
+        events: EventLog,
+        calls: ModelCalls,
+        *,
+        summary_model: str | None = None,
+    ) -> None:
+        self._model = model
+        self._conversation = conversation
+        self._events = events
+        self._calls = calls
+        self._summary_model = summary_model
+        self._meter = Meter()
+        self._learned: dict[str, ModelLimits] = {}
+        self._tools_bytes: tuple[Tools, int] = ((), 0)
+
+    async def limits(self, model: str) -> ModelLimits:
+        """What the model takes, as far as it is known."""
+        return self._learned.get(model) or await self._model.limits(model)
+
+    def counted(self, prompt_tokens: int, prompt_bytes: int) -> None:
+        """What the provider says of the prompt that was just answered."""
+        self._meter.counted(prompt_tokens, prompt_bytes)
+
+    def prompt_bytes(self, tools: Tools) -> int:
+        """How large the next prompt is on the wire."""
+        if self._tools_bytes[0] is not tools:
+            self._tools_bytes = (tools, size_of(list(tools)))
+        return self._conversation.view_bytes() + self._tools_bytes[1]
+
+    async def make_room(self, task_id: str, model: str, tools: Tools) -> None:
+        """Summarise, if the next prompt would come too near to the model's limit."""
+        estimate = self._meter.estimate(self.prompt_bytes(tools))
+        if estimate <= _FITS_ANYWHERE_TOKENS:
+            return  # so that a first call never waits for the provider's list
+        limits = await self.limits(model)
+        if estimate > limits.prompt_tokens:
+            await self._compact(task_id, model, tools, limits, fits=True)
+
+    async def make_room_after(
+        self, task_id: str, model: str, tools: Tools, error: ModelError
+    ) -> bool:
+        """Summarise because the provider found the prompt too long; False: nothing to leave out."""
+        estimate = self._meter.estimate(self.prompt_bytes(tools))
+        limits = (await self.limits(model)).after_overflow(error.said, estimate)
+        self._learned[model] = limits
+        _log.warning("the prompt of about %s tokens was too long: %s", estimate, error.message)
+        return await self._compact(task_id, model, tools, limits, fits=False)
+
+    async def _compact(
+        self, task_id: str, model: str, tools: Tools, limits: ModelLimits, *, fits: bool
+    ) -> bool:
+        talk, before = self._conversation, self._meter.estimate(self.prompt_bytes(tools))
+        fixed_bytes = self._tools_bytes[1] + sum(talk.sizes[: talk.head])
+        fixed = self._meter.bytes_in(limits.prompt_tokens) - fixed_bytes
+        room = max(fixed, self._meter.bytes_in(_LEAST_ROOM_TOKENS))
+        first = talk.summary.upto if talk.summary else talk.head
+        upto = cut_before(talk.messages, talk.sizes, first, int(room * _KEPT_SHARE))
+        if upto is None or sum(talk.sizes[first:upto]) < room * _LEAST_GAIN:
+            return False
+        facts = facts_of(
+            talk.messages[talk.head : upto], min(int(room * _FACTS_SHARE), _MOST_BYTES)
+        )
+        limit = min(int(room * _SUMMARY_SHARE), _MOST_BYTES)
+        said = await self._ask(task_id, model, tools, limit, fits=fits)
+        earlier = talk.summary.text if talk.summary else ""
+        text = summary_text(facts, said, earlier, limit)
+        left_out = upto - first
+        talk.summarise(Summary(text, upto))
+        self._meter.forget()
+        await talk.sync()
+        await self._events.record(
+            ContextCompacted(
+                task_id=task_id,
+                messages_left_out=left_out,
+                tokens_before=before,
+                tokens_after=self._meter.estimate(self.prompt_bytes(tools)),
+                by_model=bool(said),
+                summary=text[:MAX_MESSAGE_CHARS],
+            )
+        )
+        return True
+
+    async def _ask(
+        self, task_id: str, model: str, tools: Tools, limit_bytes: int, *, fits: bool
+    ) -> str:
+        """The model's own summary; nothing when it has none to give, which must not stop the work.
+
+        It is asked at the end of the very prompt that it knows, most of which is cached.
+        """
+        talk = self._conversation
+        view = talk.view()
+        if not fits:
+            view = _first_half(view, talk.head)
+        note = {"role": "user", "content": SUMMARY_NOTE.format(words=max(limit_bytes // 8, 80))}
+        try:
+            asked = self._summary_model or model
+            turn = await self._calls.aside(task_id, asked, [*view, note], tools)
+        except ModelError as error:
+            _log.warning("no summary by the model: %s", error.message)
+            return ""
+        return turn.text.strip()
+
+
+def _first_half(view: list[Mapping[str, Any]], head: int) -> list[Mapping[str, Any]]:
+    """About the older half of a prompt that was too long, ending where a message may follow."""
+    sizes = [size_of(message) for message in view]
+    upto, taken, half = head, 0, sum(sizes[head:]) // 2
+    for place in range(head, len(view)):
+        taken += sizes[place]
+        if taken > half:
+            break
+        if place + 1 < len(view) and view[place + 1]["role"] != "tool":
+            upto = place + 1
+    return view[:upto]

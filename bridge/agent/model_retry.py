@@ -1,0 +1,177 @@
+"""Asks the model until it answers, or until asking again is pointless."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.errors import ModelError
+from bridge.model.client import ChatModel, ModelRequest
+from bridge.model.response import ModelTurn, clean
+from bridge.protocol import (
+    MAX_MESSAGE_CHARS,
+    MessageWritten,
+    ModelRetried,
+    TextDelta,
+    UsageRecorded,
+)
+from bridge.state.conversation import Conversation
+from bridge.state.event_log import EventLog
+
+_log = logging.getLogger(__name__)
+_LONGEST_WAIT_SECONDS = 30.0
+_LONGEST_RETRY_AFTER_SECONDS = 600.0
+_ASIDE_ATTEMPTS = 2
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a call is tried, and the longest first wait, which doubles each time."""
+
+    attempts: int
+    first_wait_seconds: float = 1.0
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the model has said in the attempt at work."""
+
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return clean("".join(self.parts)).strip()
+
+
+class ModelCalls:
+    """Model calls with retries, each told to the event log."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        conversation: Conversation,
+        events: EventLog,
+        *,
+        patience: Patience,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._model = model
+        self._conversation = conversation
+        self._events = events
+        self._patience = patience
+        self._sleep = sleep
+
+    async def complete(
+        self,
+        task_id: str,
+        model: str,
+        tools: Sequence[Mapping[str, Any]],
+        *,
+        max_attempts: int | None = None,
+    ) -> ModelTurn:
+        """The model's answer to the conversation, and its place in it.
+
+        Raises ModelError when it fails for good. Then, and when cancelled, what the model had said
+        so far is kept in the conversation and the log.
+        """
+        request = ModelRequest(model, self._conversation.view(), tools)
+        heard = _Heard()
+        attempts = min(max_attempts or self._patience.attempts, self._patience.attempts)
+        try:
+            turn = await self._insist(task_id, request, heard, attempts)
+        except (ModelError, asyncio.CancelledError):
+            await self._keep(task_id, heard.text)
+            raise
+        turn = turn.with_new_ids(self._conversation.call_ids)
+        self._conversation.append(turn.message())
+        await self._record_usage(task_id, model, turn)
+        return turn
+
+    async def aside(
+        self,
+        task_id: str,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]],
+    ) -> ModelTurn:
+        """An answer that is no part of the conversation and that nobody watches.
+
+        Raises ModelError sooner than `complete` does.
+        """
+        attempts = min(_ASIDE_ATTEMPTS, self._patience.attempts)
+        turn = await self._insist(task_id, ModelRequest(model, messages, tools), None, attempts)
+        await self._record_usage(task_id, model, turn)
+        return turn
+
+    async def _insist(
+        self, task_id: str, request: ModelRequest, heard: _Heard | None, attempts: int
+    ) -> ModelTurn:
+        attempt = 1
+        while True:
+            try:
+                return await self._attempt(task_id, request, heard)
+            except ModelError as error:
+                wait = self._wait_seconds(attempt, attempts, error)
+                _log.warning("model call %s failed: %s", attempt, error.message)
+                if wait is None:
+                    raise
+                attempt += 1
+                retried = ModelRetried(
+                    task_id=task_id,
+                    attempt=attempt,
+                    max_attempts=attempts,
+                    wait_seconds=round(wait, 3),
+                    error=error.on_the_wire(),
+                )
+            await self._events.record(retried)
+            await self._sleep(wait)
+
+    async def _attempt(
+        self, task_id: str, request: ModelRequest, heard: _Heard | None
+    ) -> ModelTurn:
+        if heard is None:
+            return await self._model.complete(request, lambda _text: None)
+        heard.parts.clear()
+
+        def hear(text: str) -> None:
+            heard.parts.append(text)
+            self._events.pass_by(TextDelta(task_id=task_id, text=text))
+
+        return await self._model.complete(request, hear)
+
+    async def _keep(self, task_id: str, text: str) -> None:
+        """Keep half an answer: it was shown, and the next answer may build on it."""
+        if text:
+            self._conversation.append({"role": "assistant", "content": text})
+            cut = text[:MAX_MESSAGE_CHARS]
+            await self._events.record(MessageWritten(task_id=task_id, text=cut, final=False))
+
+    async def _record_usage(self, task_id: str, model: str, turn: ModelTurn) -> None:
+        usage = turn.usage
+        await self._events.record(
+            UsageRecorded(
+                task_id=task_id,
+                model=turn.model or model,
+                provider=turn.provider,
+                generation_id=turn.generation_id,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                cached_tokens=usage.cached_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                cost_usd=usage.cost_usd,
+            )
+        )
+
+    def _wait_seconds(self, attempt: int, attempts: int, error: ModelError) -> float | None:
+        """How long to wait before the next attempt; None when there is to be none."""
+        if not error.retryable or attempt >= attempts:
+            return None
+        if (asked := error.retry_after_seconds) is not None:
+            return asked if asked <= _LONGEST_RETRY_AFTER_SECONDS else None
+        first = self._patience.first_wait_seconds
+        longest = min(_LONGEST_WAIT_SECONDS, first * 2.0 ** (attempt - 1))
+        return random.uniform(longest / 2, longest)  # noqa: S311  (spreads load, keeps no secret)

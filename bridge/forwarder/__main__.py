@@ -1,0 +1,122 @@
+"""The sandbox's way to the gateway: bytes of two loopback ports passed on, both ways, as they are.
+
+It knows no HTTP but one refusal, and imports next to nothing: there is one in each container.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+from bridge.container import EGRESS_PORT, GATEWAY_PORT, LOOPBACK, Variable
+from bridge.forwarder.connection import READ, Connection, Gateway, Watch
+from bridge.process.peer_uid import uid_of
+
+MAX_FORWARDED = 256
+MAX_OF_TOOLS = 192  # the rest is for the bridge, which always gets through
+_BACKLOG = 128
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
+
+class Forwarder:
+    """All connections of this process, in one thread; none can hold up another."""
+
+    def __init__(self) -> None:
+        self._watch = Watch()
+
+    def listen(self, port: int, gateway: Gateway) -> int:
+        """Take connections on this loopback port (0: a free one); the port. Raises OSError."""
+        listener = socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
+        self.take(listener, gateway)
+        return int(listener.getsockname()[1])
+
+    def take(self, listener: socket.socket, gateway: Gateway) -> None:
+        """Take connections on a port that somebody has opened."""
+        listener.setblocking(False)
+        self._watch.selector.register(listener, READ, gateway)
+
+    def run(self) -> None:
+        """Pass bytes on until the process ends."""
+        while True:
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait for the next thing to happen, and do what it asks for."""
+        for key, events in self._watch.selector.select(self._watch.pause()):
+            if not isinstance(key.fileobj, socket.socket):
+                continue
+            if isinstance(key.data, Gateway):
+                self._accept(key.fileobj, key.data)
+            else:
+                self._watch.tell(key.fileobj, key.data, events)
+        self._watch.look_at_the_clock()
+
+    def _accept(self, listener: socket.socket, gateway: Gateway) -> None:
+        try:
+            client, peer = listener.accept()
+        except OSError:
+            return  # it went away again
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(self._watch, client, gateway, uid_of(peer, client.getsockname()))
+        known = self._watch.connections
+        others = sum(one.uid != os.getuid() for one in known)
+        is_own = connection.uid == os.getuid()
+        if len(known) < MAX_FORWARDED and (is_own or others < MAX_OF_TOOLS):
+            known.add(connection)
+            connection.dial()
+        else:
+            client.close()
+
+
+def main() -> int:
+    """Serve the ports until the parent ends; the exit status of the process."""
+    _bind_to_parent_and_hide()
+    token = os.environ.get(Variable.OPENROUTER_API_KEY, "")
+    gateway_socket = os.environ.get(Variable.GATEWAY_SOCKET, "")
+    egress_socket = os.environ.get(Variable.EGRESS_SOCKET, "")
+    address = os.environ.get(Variable.GATEWAY_ADDRESS, "")
+    if not (gateway_socket or (address and token)):
+        sys.stderr.write(
+            "threadsmith forwarder: GATEWAY_SOCKET, or GATEWAY_ADDRESS with OPENROUTER_API_KEY, "
+            "has to be set\n"
+        )
+        return 2
+    if gateway_socket:
+        doors = [(GATEWAY_PORT, Gateway(path=gateway_socket))]
+    else:
+        preamble = f"THREADSMITH {token}\n".encode()
+        doors = [(GATEWAY_PORT, Gateway(address=address, preamble=preamble))]
+    if egress_socket:
+        doors.append((EGRESS_PORT, Gateway(path=egress_socket)))
+    opened = [
+        int(number) for number in os.environ.get(Variable.FORWARDER_FDS, "").split(",") if number
+    ]
+    forwarder = Forwarder()
+    try:
+        # The launcher has opened the ports, in this order; on its own this process opens them.
+        for number, (_, gateway) in zip(opened, doors, strict=False):
+            forwarder.take(socket.socket(fileno=number), gateway)
+        for port, gateway in doors[len(opened) :]:
+            forwarder.listen(port, gateway)
+        forwarder.run()
+    except OSError as error:
+        sys.stderr.write(f"threadsmith forwarder: {error}\n")
+    return 1
+
+
+def _bind_to_parent_and_hide() -> None:
+    """End with the parent, and keep other processes from reading this one's memory."""
+    parent = os.getppid()
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    for option, value in ((_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_DUMPABLE, 0)):
+        if prctl(option, int(value), 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl failed")
+    if os.getppid() != parent:
+        sys.exit(1)  # it went away in between
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""How many may be connected to the bridge, and how long without a request that shows the token.
+
+aiohttp bounds neither. This stands between the listening socket and aiohttp's protocol, and the
+routes say when a request is whole and shows the token. Who holds a connection without one gives
+way to whoever comes next, so that the bot gets in however many others knock.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from bridge.process.peer_uid import uid_of
+
+MAX_CONNECTIONS = 64
+HEADER_SECONDS = 10.0
+_UNREAD_SECONDS = 120.0
+
+# What aiohttp does bound. Idle connections live longer than the
+# client keeps them, which is 15 s: the other way round a request meets a closing connection.
+_HTTP_BOUNDS: dict[str, Any] = {
+    "keepalive_timeout": 75.0,
+    "lingering_time": 2.0,
+    "max_line_size": 8_190,
+    "max_field_size": 8_190,
+    "max_headers": 64,
+    "auto_decompress": False,
+}
+
+_log = logging.getLogger(__name__)
+_http_log = logging.getLogger("bridge.http")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether the fault is on this side: what is no HTTP would fill the log, from anybody."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_http_log.addFilter(_is_ours)
+
+
+class Doorway:
+    """Keeps the connections of one server within bounds."""
+
+    def __init__(
+        self, *, max_connections: int = MAX_CONNECTIONS, header_seconds: float = HEADER_SECONDS
+    ) -> None:
+        self.header_seconds = header_seconds
+        self._max_connections = max_connections
+        self._visitors: dict[asyncio.BaseTransport, _Visitor] = {}
+        # Who may be sent away, the one that has been so for longest first.
+        self._strangers: dict[_Visitor, None] = {}
+        self._resting: dict[_Visitor, None] = {}
+        self._refused: set[int | None] = set()
+
+    @asynccontextmanager
+    async def serving(
+        self, app: web.Application, listener: socket.socket, shutdown_seconds: float = 1.0
+    ) -> AsyncIterator[None]:
+        """Answer at a listening socket while inside; then finish what is under way."""
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=_http_log,
+            shutdown_timeout=shutdown_seconds,
+            **_HTTP_BOUNDS,
+        )
+        await runner.setup()
+        try:
+            make = cast(Callable[[], asyncio.Protocol], runner.server)  # it is set up
+            server = await asyncio.get_running_loop().create_server(
+                lambda: _Visitor(self, make()), sock=listener
+            )
+            try:
+                yield
+            finally:
+                server.close()
+        finally:
+            await runner.cleanup()
+
+    def begun(self, request: web.Request) -> None:
+        """The request's head is there."""
+        if visitor := self._visitor(request):
+            visitor.stop_clock()
+
+    def let_in(self, request: web.Request) -> None:
+        """The request is whole, and shows the token: its connection stays."""
+        if visitor := self._visitor(request):
+            visitor.is_known = True
+            self._strangers.pop(visitor, None)
+            self._resting.pop(visitor, None)
+
+    def answered(self, request: web.Request) -> None:
+        """The answer is made; the connection waits for its next request."""
+        if visitor := self._visitor(request):
+            visitor.is_idle = True
+            self._rest(visitor)
+
+    def enter(self, visitor: "_Visitor", transport: asyncio.Transport) -> bool:
+        """Whether there is room for it, where it may be necessary to send another away."""
+        if not self._is_welcome(transport):
+            return False
+        if len(self._visitors) >= self._max_connections:
+            queue = self._strangers or self._resting
+            if not queue:
+                return False
+            next(iter(queue)).send_away()
+        self._visitors[transport] = visitor
+        self._rest(visitor)
+        return True
+
+    def leave(self, visitor: "_Visitor", transport: asyncio.BaseTransport) -> None:
+        """Its connection is gone, or going."""
+        self._visitors.pop(transport, None)
+        self._strangers.pop(visitor, None)
+        self._resting.pop(visitor, None)
+
+    def _is_welcome(self, transport: asyncio.Transport) -> bool:
+        """Whether it comes from outside, or from this process's user: the tools' is neither."""
+        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not isinstance(peer, tuple):
+            return True  # a unix socket, whose mode decided that
+        uid = uid_of(peer[:2], here[:2])
+        if uid in (None, 0, os.getuid()):
+            return True
+        if uid not in self._refused:
+            self._refused.add(uid)
+            _log.warning("connections of user %s are refused", uid)
+        return False
+
+    def _rest(self, visitor: "_Visitor") -> None:
+        queue = self._resting if visitor.is_known else self._strangers
+        queue.pop(visitor, None)
+        queue[visitor] = None
+
+    def _visitor(self, request: web.Request) -> "_Visitor | None":
+        return None if request.transport is None else self._visitors.get(request.transport)
+
+
+class _Visitor(asyncio.Protocol):
+    """One connection: aiohttp's protocol, and the clocks that it lacks."""
+
+    def __init__(self, doorway: Doorway, inner: asyncio.Protocol) -> None:
+        self.is_known = False
+        self.is_idle = True
+        self._doorway = doorway
+        self._inner = inner
+        self._transport: asyncio.Transport | None = None
+        self._clock: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast(asyncio.Transport, transport)
+        if not self._doorway.enter(self, stream):
+            stream.abort()
+            return
+        self._transport = stream
+        self._start_clock()
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is None:
+            return
+        if self.is_idle and self._clock is None:
+            self._start_clock()
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return None if self._transport is None else self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is None:
+            return
+        self._doorway.leave(self, self._transport)
+        for clock in (self._clock, self._unread):
+            if clock is not None:
+                clock.cancel()
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self.send_away)
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+        self._inner.resume_writing()
+
+    def stop_clock(self) -> None:
+        """A request has begun."""
+        self.is_idle = False
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def send_away(self) -> None:
+        """Drop the connection, whatever is under way on it."""
+        if self._transport is not None:
+            self._doorway.leave(self, self._transport)
+            self._transport.abort()
+
+    def _start_clock(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._clock = loop.call_later(self._doorway.header_seconds, self.send_away)

@@ -1,0 +1,119 @@
+"""How much the model can be told: its limits, the size of a prompt, and where one may be cut."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.protocol.limits import SMALLEST_CONTEXT_TOKENS
+
+ChatMessage = Mapping[str, Any]  # one message as the chat-completions API wants it
+
+# What a model is believed to take whose provider does not say; most take more.
+FALLBACK_CONTEXT_TOKENS = 128_000
+FALLBACK_OUTPUT_TOKENS = 8_192
+LARGEST_CONTEXT_TOKENS = 100_000_000
+_SHARE_USED = 0.8
+_TOKENS_PER_BYTE = 1 / 3  # more than English or code needs, so that the guess errs to the safe side
+_LEAST_PER_BYTE, _MOST_PER_BYTE = 1 / 8, 2.0
+_LEARNED_SHARE = 0.95
+_NAMED_LIMIT = re.compile(
+    r"(?:maximum context length (?:is|of)|context window of|>) ?([0-9]{4,9})(?: tokens| maximum)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What stands for the messages before position `upto`, as the model reads it."""
+
+    text: str
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """What a model takes: tokens of prompt and answer together, and of the answer alone."""
+
+    context_tokens: int = FALLBACK_CONTEXT_TOKENS
+    output_tokens: int = FALLBACK_OUTPUT_TOKENS
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How large a prompt may grow before a summary has to make it smaller."""
+        reserve = min(self.output_tokens, self.context_tokens // 4)
+        return int(self.context_tokens * _SHARE_USED) - reserve
+
+    @property
+    def result_chars(self) -> int:
+        """How much of the context one tool result may take."""
+        return min(max(self.context_tokens // 4, 2_000), 30_000)
+
+    @property
+    def step_chars(self) -> int:
+        """How much all tool results of one step may take together."""
+        return max(self.context_tokens // 2, 4_000)
+
+    def after_overflow(self, words: str, estimate: int) -> "ModelLimits":
+        """What an overflow teaches: the provider's own number, or less than was asked for."""
+        named = _NAMED_LIMIT.search(words.replace(",", ""))
+        limit = int(named[1]) if named else int(estimate * _LEARNED_SHARE)
+        context = max(min(self.context_tokens, limit), SMALLEST_CONTEXT_TOKENS)
+        return ModelLimits(context, min(self.output_tokens, context // 4))
+
+
+class Meter:
+    """The tokens of the next prompt: what the provider counted, and a guess of what came since."""
+
+    def __init__(self) -> None:
+        self._tokens = 0
+        self._bytes = 0
+        self._per_byte = _TOKENS_PER_BYTE
+
+    def counted(self, tokens: int, size_bytes: int) -> None:
+        """The provider counted this many tokens in a prompt of this size; 0 says nothing."""
+        if tokens > 0 and size_bytes > 0:
+            self._tokens, self._bytes = tokens, size_bytes
+            self._per_byte = min(max(tokens / size_bytes, _LEAST_PER_BYTE), _MOST_PER_BYTE)
+
+    def forget(self) -> None:
+        """The prompt is another one now; how dense its text is stays known."""
+        self._tokens = self._bytes = 0
+
+    def estimate(self, size_bytes: int) -> int:
+        """The tokens of a prompt of this size that begins like the last one."""
+        since = size_bytes - self._bytes
+        if since < 0:
+            return int(size_bytes * self._per_byte) + 1
+        density = max(self._per_byte, _TOKENS_PER_BYTE) if self._bytes else self._per_byte
+        return self._tokens + int(since * density) + 1
+
+    def bytes_in(self, tokens: int) -> int:
+        """How much text is about so many tokens."""
+        return int(max(tokens, 0) / self._per_byte)
+
+
+def size_of(message: object) -> int:
+    """The bytes of a message or of a tool schema on the wire."""
+    return len(json.dumps(message, ensure_ascii=False).encode(errors="replace"))
+
+
+def cut_before(
+    messages: Sequence[ChatMessage], sizes: Sequence[int], first: int, keep_bytes: int
+) -> int | None:
+    """From which message on to keep everything, so that about `keep_bytes` stay; None: no cut.
+
+    Calls and their results stay together, and the newest answer of the model with what followed it
+    always stays. Messages before `first` are left out already.
+    """
+    newest = len(messages) - 1
+    while newest > first and messages[newest]["role"] != "assistant":
+        newest -= 1
+    position, kept = newest, sum(sizes[newest:])
+    for at in range(newest - 1, first, -1):
+        kept += sizes[at]
+        if kept > keep_bytes:
+            break
+        if messages[at]["role"] != "tool":
+            position = at
+    return position if position > first else None

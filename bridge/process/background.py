@@ -1,0 +1,154 @@
+"""Processes that outlive the call that started them, because it said so: few, bounded, and listed.
+
+A development server or a long build is declared by its start; whatever else a call leaves behind
+ends with it. What one of these starts belongs to it, and ends with it.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.process.run import Limit, Stream, find_program, spawn
+from bridge.process.tree import MARK, Family
+
+MAX_PROCESSES = 4
+MAX_LIFETIME_SECONDS = 2 * 3_600.0
+KEPT_BYTES = 200_000
+_ENDED_KEPT = 8
+
+
+class ProcessesError(Exception):
+    """It cannot be started, or there is no such process; the message is for the model."""
+
+
+@dataclass(slots=True)
+class Process:
+    """One declared process. Its output is kept from its end backwards, `read` of it are known."""
+
+    name: str
+    command: str
+    began: float
+    family: Family
+    stream: Stream
+    running: asyncio.subprocess.Process
+    timer: asyncio.TimerHandle
+    read: int = 0
+    stopped: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its first process lives."""
+        return self.running.returncode is None
+
+    @property
+    def state(self) -> str:
+        """In words: running since when, or how it ended."""
+        if self.is_running:
+            return f"running for {time.monotonic() - self.began:.0f} s"
+        code = self.running.returncode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return f"ended: {self.stopped or how}"
+
+    def new_output(self) -> tuple[str, int]:
+        """What came since it was asked last, and how many bytes of that are lost."""
+        kept = self.stream.output()
+        data = kept.head + kept.tail
+        total = self.stream.total
+        fresh = total - self.read
+        self.read = total
+        shown = data[-fresh:] if fresh else b""
+        return shown.decode(errors="replace"), max(fresh - len(shown), 0)
+
+
+class Processes:
+    """The declared processes of one agent, by name."""
+
+    def __init__(
+        self,
+        *,
+        max_processes: int = MAX_PROCESSES,
+        max_lifetime_seconds: float = MAX_LIFETIME_SECONDS,
+    ) -> None:
+        self._max_processes = max_processes
+        self._max_lifetime_seconds = max_lifetime_seconds
+        self._numbers = itertools.count(1)
+        self._all: dict[str, Process] = {}
+
+    async def start(
+        self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], command: str
+    ) -> Process:
+        """Start one. Raises ProcessesError when as many run already, StartError when it cannot."""
+        await self.tidy()
+        live = [one for one in self._all.values() if one.is_running]
+        if len(live) >= self._max_processes:
+            names = ", ".join(f"{one.name} ({one.command[:60]})" for one in live)
+            raise ProcessesError(
+                f"{self._max_processes} processes run already: {names}. Stop one with stop_process."
+            )
+        program = find_program(argv, cwd, env)
+        family, stream = Family(), Stream(Limit(0, KEPT_BYTES), None)
+        try:
+            running = await spawn(
+                [program, *argv[1:]], cwd, {**env, MARK: family.mark}, (stream, None)
+            )
+        except BaseException:
+            await family.end()
+            raise
+        family.started(running.pid)
+        name = f"p{next(self._numbers)}"
+        timer = asyncio.get_running_loop().call_later(
+            self._max_lifetime_seconds, self._expire, name
+        )
+        made = Process(name, command, time.monotonic(), family, stream, running, timer)
+        self._all[name] = made
+        return made
+
+    def find(self, name: str) -> Process:
+        """The process of that name. Raises ProcessesError."""
+        if found := self._all.get(name):
+            return found
+        raise ProcessesError(f"There is no process {name[:40]!r}. {self.listed()}")
+
+    def listed(self) -> str:
+        """All of them, in words."""
+        if not self._all:
+            return "No process has been started with start_process."
+        return "\n".join(
+            f"{one.name}: {one.command[:200]} ({one.state})" for one in self._all.values()
+        )
+
+    async def stop(self, name: str) -> Process:
+        """End one and everything that it started."""
+        found = self.find(name)
+        if found.is_running:
+            found.stopped = "stopped"
+        await self._end(found)
+        return found
+
+    async def tidy(self) -> None:
+        """End what ended processes left behind, and forget the oldest of them."""
+        ended = [one for one in self._all.values() if not one.is_running]
+        for one in ended:
+            await self._end(one)
+        for one in ended[:-_ENDED_KEPT]:
+            del self._all[one.name]
+
+    async def close(self) -> None:
+        """End all of them."""
+        for name in list(self._all):
+            await self.stop(name)
+
+    def _expire(self, name: str) -> None:
+        found = self._all.get(name)
+        if found is not None and found.is_running:
+            found.stopped = f"its {self._max_lifetime_seconds:g} s were over"
+            found.family.kill()
+
+    async def _end(self, process: Process) -> None:
+        process.timer.cancel()
+        await process.family.end()
+        await process.running.wait()
+        process.stream.close()

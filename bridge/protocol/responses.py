@@ -1,0 +1,143 @@
+"""What the bridge answers at once, in JSON."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bridge.protocol.limits import MAX_TASK_CHARS, Identifier
+
+
+class Answer(BaseModel):
+    """Base of the answers: the reader keeps going when a newer bridge says more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Health(Answer):
+    """GET /health."""
+
+    status: Literal["ok"] = "ok"
+    protocol: int
+    instance_id: str = Field(max_length=64)
+
+
+class WorkspaceReady(Answer):
+    """POST /agent/workspace, once the checkout is there."""
+
+    repository: str = Field(max_length=140)
+    source_branch: str = Field(max_length=250)
+    target_branch: str = Field(max_length=250)
+    base_commit: str = Field(max_length=64)
+    duration_seconds: float
+    already_there: bool = False
+
+
+class Disposition(StrEnum):
+    """What became of a message: it started a task, joins the running one, or waits."""
+
+    STARTED = "started"
+    STEERING = "steering"
+    QUEUED = "queued"
+
+
+class Accepted(Answer):
+    """POST /agent/execute or /agent/chat when the caller asked for JSON instead of a stream.
+
+    `position` counts from 1 among the messages that wait; 0 when the task starts at once.
+    """
+
+    disposition: Disposition
+    task_id: Identifier
+    position: int = 0
+
+
+class Revised(Answer):
+    """PUT or DELETE /agent/messages/{id}. `revised` is False when a task has it already."""
+
+    revised: bool
+
+
+class Pushed(Answer):
+    """POST /agent/push. `commit` is what the branch holds there now; None when nothing is
+    committed. `refusal` says why it was not pushed."""
+
+    commit: str | None = Field(default=None, max_length=64)
+    refusal: str = Field(default="", max_length=1_000)
+
+
+class Answered(Answer):
+    """POST /agent/answers/{id}. `taken` is False when somebody had answered before: who and what
+    is in `author` and `answer` then."""
+
+    taken: bool
+    answer: str = Field(default="", max_length=MAX_TASK_CHARS)
+    author: str = Field(default="", max_length=1_000)
+
+
+class Undone(Answer):
+    """POST /agent/undo. `files` differ from how the task had left them."""
+
+    files: int
+
+
+class Attached(Answer):
+    """PUT /agent/attachments/{name}: where the file lies, relative to the workspace's root."""
+
+    path: str = Field(max_length=300)
+    size_bytes: int = Field(ge=0)
+
+
+class SessionStatus(StrEnum):
+    """What the bridge is doing."""
+
+    EMPTY = "empty"
+    CLONING = "cloning"
+    IDLE = "idle"
+    WORKING = "working"
+    WAITING = "waiting"  # a task that waits for a person
+
+
+class Usage(Answer):
+    """Sums over the model calls so far. `cost_usd` is None until a provider has named a cost."""
+
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+
+
+class Status(Answer):
+    """GET /agent/status."""
+
+    status: SessionStatus
+    instance_id: str = Field(max_length=64)
+    task_id: str | None = None
+    model: str | None = None
+    step: int = 0
+    max_steps: int = 0
+    queue: int = 0
+    question_id: str | None = Field(default=None, max_length=64)
+    last_seq: int = 0
+    conversation_messages: int = 0
+    usage: Usage = Usage()
+
+
+class FileChange(Answer):
+    """One file against the source branch. Counts are lines; both are 0 for a binary file."""
+
+    path: str = Field(max_length=4_096)
+    status: Literal["added", "modified", "deleted", "renamed", "untracked"]
+    added: int = 0
+    removed: int = 0
+
+
+class Diff(Answer):
+    """GET /agent/diff: the workspace against the source branch, uncommitted files included."""
+
+    base_commit: str = Field(max_length=64)
+    files: tuple[FileChange, ...] = Field(default=(), max_length=5_000)
+    text: str
+    truncated: bool = False

@@ -1,0 +1,238 @@
+"""A recorded task, read from its events: what the model answered and what the tools gave."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from bridge.errors import ModelError
+from bridge.model.response import CallUsage, ModelTurn, ToolCall
+from bridge.protocol import (
+    AgentEvent,
+    CheckRecorded,
+    ContextCompacted,
+    ErrorCode,
+    Event,
+    FileChange,
+    FilesChanged,
+    MessageTakenUp,
+    MessageWritten,
+    ModelChanged,
+    ModelRetried,
+    Outcome,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
+    ReasoningWritten,
+    StepStarted,
+    TaskFinished,
+    TaskPaused,
+    TaskResumed,
+    TaskStarted,
+    ToolFinished,
+    ToolStarted,
+    UsageRecorded,
+    WireError,
+)
+
+_VARYING = frozenset({"seq", "at", "duration_seconds", "wait_seconds", "max_attempts"})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFailure:
+    """A call that failed after the model had `said` this much."""
+
+    error: ModelError
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interjection:
+    """What a person said to the task at work, and the model that they chose with it."""
+
+    event: MessageTakenUp
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTask:
+    """One task; `answers` and `results` are in the order in which they were given.
+
+    `finished` is None when the record ends before the task does.
+    """
+
+    started: TaskStarted
+    events: tuple[Event, ...]
+    answers: tuple[ModelTurn | RecordedFailure, ...]
+    results: tuple[tuple[ToolStarted, ToolFinished], ...]
+    changes: tuple[tuple[FileChange, ...], ...]
+    fallbacks: tuple[str, ...]
+    said: tuple[tuple[Interjection, ...], ...]  # before each step
+    finished: TaskFinished | None
+
+
+def recorded_tasks(events: Iterable[AgentEvent]) -> Iterator[RecordedTask]:
+    """The tasks of an agent's log, oldest first; events outside of tasks are passed over."""
+    started: TaskStarted | None = None
+    inside: list[Event] = []
+    for event in events:
+        if isinstance(event, TaskStarted):
+            if started is not None:
+                yield _task(started, inside)
+            started, inside = event, []
+        elif started is not None and event.task_id == started.task_id:
+            inside.append(event)
+            if isinstance(event, TaskFinished):
+                yield _task(started, inside)
+                started = None
+    if started is not None:
+        yield _task(started, inside)
+
+
+def _task(started: TaskStarted, events: Sequence[Event]) -> RecordedTask:
+    last = events[-1] if events else None
+    finished = last if isinstance(last, TaskFinished) else None
+    answers: list[ModelTurn | RecordedFailure] = []
+    step = _Step()
+    for step in _steps(events):
+        answers += step.answers()
+    if finished is not None and finished.error is not None:
+        said = "" if step.usage else step.text
+        answers.append(RecordedFailure(_error(finished.error), said))
+    elif finished is None or finished.outcome is Outcome.INTERRUPTED:
+        said_nothing = not step.calls and not step.final
+        if said_nothing and answers and isinstance(answers[-1], ModelTurn):
+            answers.pop()  # the record ends before it says what the answer was
+    return RecordedTask(
+        started=started,
+        events=tuple(events),
+        answers=tuple(answers),
+        results=tuple(_results(events)),
+        changes=tuple(event.files for event in events if isinstance(event, FilesChanged)),
+        fallbacks=tuple(
+            event.model for event in events if isinstance(event, ModelChanged) and event.error
+        ),
+        said=tuple(_interjections(started, events)),
+        finished=finished,
+    )
+
+
+@dataclass(slots=True)
+class _Step:
+    """The events of one model call and its tools."""
+
+    failures: list[RecordedFailure] = field(default_factory=list)
+    usage: UsageRecorded | None = None
+    text: str = ""
+    reasoning: str = ""
+    final: bool = False
+    calls: list[ToolStarted] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        match event:
+            case ModelRetried():
+                error = _error(event.error)
+                again = ModelError(error.code, error.message, retryable=True)
+                self.failures.append(RecordedFailure(again))
+            case ModelChanged(error=wire) if wire is not None:
+                self.failures.append(RecordedFailure(_error(wire), self.text))
+                self.text = ""
+            case ContextCompacted():
+                self.usage = None  # the summary's own
+            case UsageRecorded():
+                self.usage = event
+            case ReasoningWritten():
+                self.reasoning = event.text
+            case MessageWritten():
+                self.text, self.final = event.text, event.final
+            case ToolStarted():
+                self.calls.append(event)
+            case _:
+                pass
+
+    def answers(self) -> list[ModelTurn | RecordedFailure]:
+        if self.usage is None:
+            return list(self.failures)
+        calls = tuple(ToolCall(call.call_id, call.tool, call.arguments) for call in self.calls)
+        usage = self.usage
+        turn = ModelTurn(
+            text=self.text,
+            tool_calls=calls,
+            reasoning=self.reasoning,
+            # The parts of a cut answer are written as one text, in the step that ends it.
+            cut_off=not calls and not self.final,
+            model=usage.model,
+            provider=usage.provider,
+            generation_id=usage.generation_id,
+            usage=CallUsage(
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+                usage.reasoning_tokens,
+                usage.cost_usd,
+            ),
+        )
+        return [*self.failures, turn]
+
+
+def _steps(events: Iterable[Event]) -> Iterator[_Step]:
+    step: _Step | None = None
+    for event in events:
+        if isinstance(event, StepStarted):
+            if step is not None:
+                yield step
+            step = _Step()
+        elif step is not None:
+            step.take(event)
+    if step is not None:
+        yield step
+
+
+def _results(events: Iterable[Event]) -> Iterator[tuple[ToolStarted, ToolFinished]]:
+    open_call: ToolStarted | None = None
+    for event in events:
+        if isinstance(event, ToolStarted):
+            open_call = event
+        elif isinstance(event, ToolFinished) and open_call is not None:
+            yield open_call, event
+            open_call = None
+
+
+def _interjections(
+    started: TaskStarted, events: Iterable[Event]
+) -> Iterator[tuple[Interjection, ...]]:
+    model = started.model
+    said: list[Interjection] = []
+    for event in events:
+        if isinstance(event, MessageTakenUp):
+            said.append(Interjection(event, model))
+        elif isinstance(event, ModelChanged) and event.error is None and said:
+            model = event.model
+            said[-1] = Interjection(said[-1].event, model)
+        elif isinstance(event, StepStarted):
+            yield tuple(said)
+            said.clear()
+
+
+def _error(error: WireError) -> ModelError:
+    known = error.code in set(ErrorCode)
+    return ModelError(ErrorCode(error.code) if known else ErrorCode.INTERNAL, error.message)
+
+
+def comparable(events: Sequence[Event]) -> list[dict[str, object]]:
+    """What a replay has to repeat: the loop's own events, without what differs from run to run.
+
+    Left out are what the workspace looked like, what only wrote a summary, and what people and the
+    bridge told beside the loop; how the task ended is compared by its outcome.
+    """
+    kept: list[Event] = []
+    for event in events:
+        match event:
+            case ContextCompacted():
+                while kept and isinstance(kept[-1], UsageRecorded):
+                    kept.pop()
+            case FilesChanged() | TaskFinished() | PlanUpdated() | CheckRecorded():
+                pass
+            case QuestionAsked() | QuestionAnswered() | TaskPaused() | TaskResumed():
+                pass
+            case _:
+                kept.append(event)
+    return [event.model_dump(mode="json", exclude=set(_VARYING)) for event in kept]

@@ -1,0 +1,263 @@
+"""The conversation with the model and the messages that wait to join it, kept on disk.
+
+Both lie in one file, so that a message leaves the queue and enters the conversation in one write.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from bridge.model.limits import ChatMessage, Summary, size_of
+from bridge.model.response import ToolCall
+from bridge.protocol import Approvals, ChatMode, Disposition
+from bridge.state.journal import Journal
+
+_TURNS = {ChatMode.INTERRUPT: 0, ChatMode.STEER: 1, ChatMode.QUEUE: 2}
+_REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
+
+
+class PersonMessage(BaseModel):
+    """A message of a person, accepted: it becomes a task, or joins the one at work."""
+
+    model_config = ConfigDict(frozen=True)
+    task_id: str
+    message_id: str | None = None
+    text: str
+    mode: ChatMode
+    model: str
+    max_steps: int
+    author: str = ""
+    approvals: Approvals = Approvals.REFUSE
+    disposition: Disposition = Disposition.STARTED
+
+    @property
+    def id(self) -> str:
+        """What the sender calls it: the first task has no other name than its own."""
+        return self.message_id or self.task_id
+
+
+class Conversation:
+    """What the model has been told and has said. Every tool call in it has a result, or is about
+    to get one.
+
+    `messages` is all of it, for good; the model is told `view()`, where a summary may stand for
+    the older part. The view only grows at its end until the next summary replaces a part of it.
+    """
+
+    messages: list[ChatMessage]
+    sizes: list[int]  # bytes of each message, so that nobody has to measure them twice
+    summary: Summary | None
+    call_ids: set[str]  # of every tool call so far
+    waiting: list[PersonMessage]
+    withdrawn: set[str]  # the task ids that withdrawn messages would have become
+    last_accepted: PersonMessage | None
+    base_seq: int  # where the events of an earlier bridge ended
+    restored_digest: str | None
+    _bytes: int
+    _by_task: dict[str, PersonMessage]
+    _by_message: dict[str, PersonMessage]
+
+    def __init__(self, path: Path) -> None:
+        self._journal = Journal(path)
+        self._forget()
+        position = 0
+        while lines := self._journal.read(position):
+            for line in lines:
+                self._apply(json.loads(line))
+            position += len(lines)
+
+    def accept(self, message: PersonMessage) -> None:
+        """Let the message wait; call `sync` before promising so."""
+        self._write({"accepted": message.model_dump(mode="json")})
+
+    def revise(self, message: PersonMessage, text: str) -> None:
+        """A waiting message says something else; call `sync` before promising so."""
+        self._write({"revised": message.task_id, "text": text})
+
+    def withdraw(self, message: PersonMessage) -> None:
+        """A waiting message leaves the queue for good; call `sync` before promising so."""
+        self._write({"withdrawn": message.task_id})
+
+    def restore(
+        self,
+        messages: Sequence[ChatMessage],
+        waiting: Sequence[PersonMessage],
+        last_seq: int,
+        digest: str,
+        summary: Summary | None = None,
+    ) -> None:
+        """Begin with an earlier conversation instead of whatever is here.
+
+        It is one line of the file, so that a kill leaves all of it or nothing; call `sync` before
+        promising it. `last_seq` is where the earlier events ended.
+        """
+        said = [message.model_dump(mode="json") for message in waiting]
+        record = {"messages": messages, "waiting": said, "last_seq": last_seq, "digest": digest}
+        if summary is not None:
+            record |= {"summary": summary.text, "upto": summary.upto}
+        self._write({"restored": record})
+
+    def take(self, message: PersonMessage) -> None:
+        """The message stops waiting and becomes part of the conversation."""
+        said = {"role": "user", "content": message.text}
+        self._write({"message": said, "takes": message.task_id})
+
+    def append(self, message: ChatMessage) -> None:
+        """Add what the model, a tool or the bridge says."""
+        self._write({"message": message})
+
+    def summarise(self, summary: Summary) -> None:
+        """From now on the summary stands for what lies before `summary.upto`."""
+        self._write({"summarised": summary.text, "upto": summary.upto})
+
+    def drop_reasoning(self) -> None:
+        """Forget what the model thought: another model could not read it, and may refuse it."""
+        if any(_REASONING & message.keys() for message in self.messages):
+            self._write({"reasoning_dropped": len(self.messages)})
+
+    def view(self) -> list[ChatMessage]:
+        """What the model is told: the standing instructions, the summary, and what follows it."""
+        if self.summary is None:
+            return list(self.messages)
+        said = {"role": "user", "content": self.summary.text}
+        return [*self.messages[: self.head], said, *self.messages[self.summary.upto :]]
+
+    def view_bytes(self) -> int:
+        """How large the view is."""
+        if self.summary is None:
+            return self._bytes
+        left_out = self._bytes_before(self.summary.upto)
+        return (
+            self._bytes - left_out + self._bytes_before(self.head) + len(self.summary.text.encode())
+        )
+
+    @property
+    def head(self) -> int:
+        """How many messages at the start are standing instructions: 1, or 0 without any."""
+        return int(bool(self.messages) and self.messages[0]["role"] == "system")
+
+    def answer_open_calls(self, text: str) -> int:
+        """Give every tool call that has no result the result `text`; returns how many had none."""
+        missing = open_calls(self.messages)[1]
+        for call_id in missing:
+            self.append({"role": "tool", "tool_call_id": call_id, "content": text})
+        return len(missing)
+
+    def find(self, *, task_id: str, message_id: str | None = None) -> PersonMessage | None:
+        """The accepted message of this id, if there was one."""
+        if message_id is not None and (found := self._by_message.get(message_id)):
+            return found
+        return self._by_task.get(task_id)
+
+    def steering(self) -> list[PersonMessage]:
+        """The waiting messages that the task at work takes up, oldest first."""
+        return [message for message in self.waiting if message.mode is ChatMode.STEER]
+
+    def in_turn(self) -> list[PersonMessage]:
+        """Whose turn comes when: what interrupted first, then what came too late to steer."""
+        return sorted(self.waiting, key=lambda message: _TURNS[message.mode])
+
+    async def sync(self) -> None:
+        """Return when everything so far is on the disk."""
+        await self._journal.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._journal.close()
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._journal.append(json.dumps(record, separators=(",", ":")).encode())
+        self._apply(record)
+
+    def _apply(self, record: dict[str, Any]) -> None:
+        match record:
+            case {"accepted": fields}:
+                self._enter(PersonMessage.model_validate(fields))
+            case {"revised": task_id, "text": text}:
+                self.waiting = [
+                    m.model_copy(update={"text": text}) if m.task_id == task_id else m
+                    for m in self.waiting
+                ]
+            case {"withdrawn": task_id}:
+                self._leave(task_id)
+                self.withdrawn.add(task_id)
+            case {"restored": fields}:
+                self._forget()
+                for message in fields["messages"]:
+                    self._add(message)
+                if "summary" in fields:
+                    self.summary = Summary(fields["summary"], fields["upto"])
+                self.base_seq, self.restored_digest = fields["last_seq"], fields["digest"]
+                for waiting in fields["waiting"]:
+                    self._enter(PersonMessage.model_validate(waiting))
+            case {"summarised": text, "upto": upto}:
+                self.summary = Summary(text, upto)
+            case {"reasoning_dropped": _}:
+                told, self.messages, self.sizes, self._bytes = self.messages, [], [], 0
+                for message in told:
+                    self._add({k: v for k, v in message.items() if k not in _REASONING})
+            case _:
+                self._add(record["message"])
+                if taken := record.get("takes"):
+                    self._leave(taken)
+
+    def _add(self, message: ChatMessage) -> None:
+        self.messages.append(message)
+        self.sizes.append(size_of(message))
+        self._bytes += self.sizes[-1]
+        self.call_ids.update(call["id"] for call in message.get("tool_calls") or ())
+
+    def _bytes_before(self, position: int) -> int:
+        return sum(self.sizes[:position])
+
+    def _forget(self) -> None:
+        self.messages = []
+        self.sizes = []
+        self.summary = None
+        self.call_ids = set()
+        self._bytes = 0
+        self.waiting = []
+        self.withdrawn = set()
+        self.last_accepted = None
+        self.base_seq = 0
+        self.restored_digest = None
+        self._by_task = {}
+        self._by_message = {}
+
+    def _enter(self, message: PersonMessage) -> None:
+        self.waiting.append(message)
+        self.last_accepted = message
+        self._by_task[message.task_id] = message
+        if message.message_id is not None:
+            self._by_message[message.message_id] = message
+
+    def _leave(self, task_id: str) -> None:
+        self.waiting = [message for message in self.waiting if message.task_id != task_id]
+
+
+def calls_of(message: ChatMessage, ids: Collection[str]) -> list[ToolCall]:
+    """These calls of a message of the model, in its order."""
+    return [
+        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+        for call in message.get("tool_calls") or ()
+        if call["id"] in ids
+    ]
+
+
+def open_calls(messages: Sequence[ChatMessage]) -> tuple[int, list[str]]:
+    """The calls that have no result yet, and the position of the message that makes them.
+
+    Without such calls the position is the end. Only the newest message with calls can have some.
+    """
+    answered: set[str] = set()
+    for position in range(len(messages) - 1, -1, -1):
+        message = messages[position]
+        if message["role"] == "tool":
+            answered.add(message["tool_call_id"])
+        elif calls := message.get("tool_calls"):
+            missing = [call["id"] for call in calls if call["id"] not in answered]
+            return (position if missing else len(messages)), missing
+    return len(messages), []

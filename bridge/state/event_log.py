@@ -1,0 +1,233 @@
+"""The event log: every fact numbered, on disk, replayed and followed by any number of readers.
+
+A reader takes from the file at its own pace, so one that never reads costs the task nothing.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from bridge.protocol import (
+    MAX_FRAME_BYTES,
+    Event,
+    FilesChanged,
+    MessageTakenUp,
+    MessageWritten,
+    QuestionAnswered,
+    QuestionAsked,
+    ReasoningWritten,
+    TaskFinished,
+    TaskPaused,
+    TaskResumed,
+    TaskStarted,
+    TaskUndone,
+    ToolFinished,
+    WorkspaceReadyEvent,
+    parse_event,
+)
+from bridge.state.journal import Journal
+
+_DURABLE = (
+    TaskStarted,
+    MessageTakenUp,
+    MessageWritten,
+    ToolFinished,
+    QuestionAsked,
+    QuestionAnswered,
+    TaskPaused,
+    TaskResumed,
+    TaskFinished,
+    TaskUndone,
+    WorkspaceReadyEvent,
+)
+_EVENT_BYTES = MAX_FRAME_BYTES - 1_024  # a frame is an event and a few words around it
+_BATCH_BYTES = 262_144
+_PASSING_BYTES = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event as it travels: `data` is its JSON. `seq` is 0 for an event only passing by."""
+
+    seq: int
+    kind: str
+    task_id: str | None
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    number: int
+    after_seq: int
+    frame: Frame
+
+
+class EventLog:
+    """Numbers events gaplessly from `base_seq` + 1 and keeps them in one file.
+
+    What lies at or before `base_seq` was told by an earlier bridge and is not here.
+    `observe` sees every stored event once, in order: those of the file first.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        observe: Callable[[Event], None] = lambda _event: None,
+        *,
+        base_seq: int = 0,
+    ) -> None:
+        self.base_seq = base_seq
+        self._journal = Journal(path)
+        self._observe = observe
+        self._passing: deque[_Passing] = deque()
+        self._passing_bytes = 0
+        self._passed = 0
+        self._followers = 0
+        self._changed = asyncio.Event()
+        self.closed = False
+        for event in self._replay():
+            observe(event)
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the newest event, here or before the base; 0 when there is none."""
+        return self.base_seq + len(self._journal)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever stored here."""
+        return not len(self._journal)
+
+    def start_after(self, seq: int) -> None:
+        """Number from `seq` + 1; only for a log that is empty."""
+        if not self.is_empty:
+            raise ValueError("the log has numbers already")
+        self.base_seq = seq
+
+    async def record(self, event: Event) -> Event:
+        """Number and store the event, and return it numbered.
+
+        Returns when a fact that somebody may act upon is on the disk; smaller facts follow with
+        the next of those. Raises BridgeError when the disk is full.
+        """
+        numbered, data = _encoded(event.model_copy(update={"seq": self.last_seq + 1}))
+        self._journal.append(data)
+        self._observe(numbered)
+        self._wake()
+        if isinstance(numbered, _DURABLE):
+            await self._journal.sync()
+        return numbered
+
+    def pass_by(self, event: Event) -> None:
+        """Show an event to those who read now; it is not stored, and the slow may miss it."""
+        if not self._followers:
+            return
+        frame = _frame(_encoded(event)[1])
+        self._passed += 1
+        self._passing.append(_Passing(self._passed, self.last_seq, frame))
+        self._passing_bytes += len(frame.data)
+        while self._passing_bytes > _PASSING_BYTES:
+            self._passing_bytes -= len(self._passing.popleft().frame.data)
+        self._wake()
+
+    def follow(self, after: int) -> "Follower":
+        """Read everything after number `after`, then what comes. Use it as a context."""
+        return Follower(self, after)
+
+    def end_readers(self) -> None:
+        """Let every reader end; events can still be recorded."""
+        self.closed = True
+        self._wake()
+
+    def close(self) -> None:
+        """End all readers and close the file; nothing is recorded any more."""
+        self.end_readers()
+        self._journal.close()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _replay(self) -> Iterator[Event]:
+        position = 0
+        while lines := self._journal.read(position):
+            for line in lines:
+                yield parse_event(line)
+            position += len(lines)
+
+
+class Follower:
+    """One reader's place in the log."""
+
+    def __init__(self, log: EventLog, after: int) -> None:
+        self._log = log
+        self._seq = after
+        self._passed = log._passed  # noqa: SLF001  (the two classes are one thing in two parts)
+
+    def __enter__(self) -> "Follower":
+        self._log._followers += 1  # noqa: SLF001  (as above)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log._followers -= 1  # noqa: SLF001  (as above)
+
+    async def next(self, wait_seconds: float) -> list[Frame]:
+        """The next frames in order; none when the time is over or the log is closed."""
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while not self._log.closed:
+                    changed = self._log._changed  # noqa: SLF001  (as above)
+                    if frames := self._take():
+                        return frames
+                    await changed.wait()
+        except TimeoutError:
+            pass
+        return []
+
+    def _take(self) -> list[Frame]:
+        log = self._log
+        self._seq = max(self._seq, log.base_seq)
+        stored = log._journal.read(self._seq - log.base_seq, _BATCH_BYTES)  # noqa: SLF001  (as above)
+        newer = takewhile(lambda item: item.number > self._passed, reversed(log._passing))  # noqa: SLF001  (as above)
+        passing = list(newer)
+        frames: list[Frame] = []
+        for line in (*stored, None):
+            while passing and passing[-1].after_seq <= self._seq:
+                item = passing.pop()
+                self._passed = item.number
+                if item.after_seq == self._seq:  # else the stored event has overtaken it
+                    frames.append(item.frame)
+            if line is not None:
+                frames.append(_frame(line))
+                self._seq += 1
+        return frames
+
+
+def _frame(line: bytes) -> Frame:
+    fields = json.loads(line)
+    return Frame(fields["seq"], fields["type"], fields["task_id"], line.decode())
+
+
+def _encoded(event: Event) -> tuple[Event, bytes]:
+    data = event.model_dump_json().encode()
+    while len(data) > _EVENT_BYTES:
+        event = _halved(event)
+        data = event.model_dump_json().encode()
+    return event, data
+
+
+def _halved(event: Event) -> Event:
+    match event:
+        case MessageWritten() | ReasoningWritten():
+            return event.model_copy(update={"text": event.text[: len(event.text) // 2]})
+        case FilesChanged():
+            return event.model_copy(update={"files": event.files[: len(event.files) // 2]})
+        case ToolFinished():
+            kept = event.files_touched[: len(event.files_touched) // 2]
+            return event.model_copy(update={"files_touched": kept})
+        case _:
+            raise ValueError(f"an event of type {type(event).__name__} is too large to send")

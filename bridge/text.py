@@ -1,0 +1,36 @@
+"""Makes the contents and names of files and the output of programs fit for the model to read."""
+
+import re
+
+# A message in a person's place that no person wrote.
+NOTE = "[Note from the system]"
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def shown(name: str) -> str:
+    """A file name on one line: undecodable bytes replaced, control characters escaped."""
+    decoded = _SURROGATES.sub("\ufffd", name)
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], decoded)
+
+
+def printed(output: str) -> str:
+    """Program output as a terminal would leave it: no escapes, overwritten lines gone."""
+    plain = _ESCAPES.sub("", output).replace("\r\n", "\n")
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n")]
+    return _CONTROLS.sub("", "\n".join(lines))
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 file`, `3 files`, `2 matches`."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def size(size_bytes: int) -> str:
+    """`512 B`, `1.5 KiB`, `3.0 MiB`."""
+    if size_bytes < 1024:  # noqa: PLR2004  (a kibibyte)
+        return f"{size_bytes} B"
+    kibibytes = size_bytes / 1024
+    return f"{kibibytes:.1f} KiB" if kibibytes < 1024 else f"{kibibytes / 1024:.1f} MiB"  # noqa: PLR2004

@@ -1,0 +1,129 @@
+"""Runs one tool call of the model and tells the event log; whatever happens is a result."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from bridge.errors import ToolError
+from bridge.model.response import ToolCall, clean, cut_middle
+from bridge.protocol import (
+    MAX_RESULT_CHARS,
+    MAX_SAVED_RESULT_CHARS,
+    PlanUpdated,
+    ToolFinished,
+    ToolOutput,
+    ToolStarted,
+)
+from bridge.state.event_log import EventLog
+from bridge.tools.base import PersonNeeded, Tool, ToolContext, ToolResult
+
+_log = logging.getLogger(__name__)
+_TORN = (
+    "The output limit cut this call off, so nothing of it was run. Send it again, in smaller parts."
+)
+_OUTPUT_CHARS = 4_096  # one fragment of running output
+_TARGET_CHARS = 300
+
+
+class ToolCalls:
+    """The tools by name, and how one of them is run."""
+
+    def __init__(self, tools: Iterable[Tool[Any]], events: EventLog) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._events = events
+
+    @cached_property
+    def schemas(self) -> tuple[dict[str, Any], ...]:
+        """The tools as the API wants them; made on first use, which is after the first answer."""
+        return tuple(tool.schema() for tool in self._tools.values())
+
+    async def run(
+        self, task_id: str, call: ToolCall, context: ToolContext, *, began: bool = False
+    ) -> ToolResult:
+        """The result of the call, its text whole within reason.
+
+        A ToolError, an unknown tool and wrong arguments are results too. Cancelling kills the
+        tool; the log then says that the call was interrupted. PersonNeeded leaves the call open:
+        it is run again with the answer, and has begun then.
+        """
+        started = time.monotonic()
+        target = self._target(call)
+        name = clean(call.name)[:64]
+        if not began:
+            await self._events.record(
+                ToolStarted(
+                    task_id=task_id,
+                    call_id=call.id,
+                    tool=name,
+                    target=target,
+                    arguments=cut_middle(call.arguments, MAX_RESULT_CHARS),
+                )
+            )
+
+        def output(text: str) -> None:
+            shown = clean(text[-_OUTPUT_CHARS:])
+            self._events.pass_by(ToolOutput(task_id=task_id, call_id=call.id, text=shown))
+
+        result: ToolResult | None = ToolResult("The call was interrupted.", "interrupted", ok=False)
+        try:
+            result = await self._run(call, dataclasses.replace(context, on_output=output))
+        except PersonNeeded:
+            result = None
+            raise
+        finally:
+            if result is not None:
+                finished = ToolFinished(
+                    task_id=task_id,
+                    call_id=call.id,
+                    tool=name,
+                    target=target,
+                    ok=result.ok,
+                    summary=clean(result.summary)[:_TARGET_CHARS],
+                    exit_code=result.exit_code,
+                    duration_seconds=round(time.monotonic() - started, 4),
+                    result=cut_middle(clean(result.text), MAX_RESULT_CHARS),
+                    files_touched=tuple(clean(path) for path in result.files_touched[:1_000]),
+                )
+                await self._events.record(finished)
+        if result.plan is not None:
+            await self._events.record(PlanUpdated(task_id=task_id, items=result.plan))
+        text = cut_middle(clean(result.text), MAX_SAVED_RESULT_CHARS)
+        return dataclasses.replace(result, text=text or "(no output)")
+
+    async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult:
+        if call.torn:
+            return ToolResult(_TORN, "cut off by the output limit", ok=False)
+        tool = self._tools.get(call.name)
+        if tool is None:
+            text = f"There is no tool {call.name[:64]!r}. The tools are: {', '.join(self._tools)}."
+            return ToolResult(text, "no such tool", ok=False)
+        try:
+            arguments = tool.parse(call.arguments)
+            if tool.asks is not None:
+                permitted = tool.asks(context, arguments)
+                context = dataclasses.replace(context, permitted=permitted)
+            return await tool.run(context, arguments)
+        except ToolError as error:
+            return ToolResult(str(error), _first_line(str(error)), ok=False)
+        except PersonNeeded:
+            raise
+        except Exception:  # noqa: BLE001  (boundary: a fault inside one tool never ends the task)
+            _log.exception("tool %s failed inside", call.name[:64])
+            text = "The tool failed for a reason of its own. Try it in another way."
+            return ToolResult(text, "failed inside", ok=False)
+
+    def _target(self, call: ToolCall) -> str:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            return ""
+        try:
+            return clean(tool.target(tool.parse(call.arguments)))[:_TARGET_CHARS]
+        except ToolError:
+            return ""
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.splitlines()), "")[:200]

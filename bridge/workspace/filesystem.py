@@ -1,0 +1,263 @@
+"""The checkout on disk: the one way by which a path of the model becomes a file."""
+
+import errno
+import os
+import posixpath
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bridge.errors import ToolError
+from bridge.workspace.safe_open import open_beneath
+
+TEMPORARY_PREFIX = ".threadsmith-"
+_REASONS = {
+    errno.ENOENT: "there is no such file or directory",
+    errno.ENOTDIR: "a part of the path is a file, not a directory",
+    errno.EISDIR: "it is a directory",
+    errno.EXDEV: "a link on the way leads outside the workspace",
+    errno.ELOOP: "it goes through a link that cannot be followed safely",
+    errno.EACCES: "permission denied",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOSPC: "no space is left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ENXIO: "it is not a regular file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a directory. `size_bytes` is None unless it is a file, `target` unless a link.
+
+    Undecodable bytes of a name are kept as lone surrogates, as `os.fsdecode` makes them.
+    """
+
+    name: str
+    kind: Literal["directory", "file", "link", "other"]
+    size_bytes: int | None = None
+    target: str | None = None
+
+
+class Workspace:
+    """A directory that no path may leave, whatever links it holds.
+
+    Paths are relative to the root, or absolute and inside it. All methods block, and raise
+    ToolError with the path and the reason.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def relative(self, path: str) -> str:
+        """The path relative to the root, without `.` and `..`; the root itself is `.`."""
+        if not path or "\0" in path:
+            raise ToolError("The path is empty or holds a NUL character.")
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise ToolError("The path is not valid text.") from error
+        root = str(self.root)
+        if path == root or path.startswith(root.rstrip("/") + "/"):
+            path = path[len(root) :].lstrip("/") or "."
+        normal = posixpath.normpath(path)
+        if normal.startswith(("/", "../")) or normal == "..":
+            raise ToolError(
+                f"{path[:200]} lies outside the workspace. Use a path relative to it, or one "
+                f"that begins with {root}/."
+            )
+        return normal
+
+    def read_bytes(self, path: str, limit_bytes: int) -> bytes:
+        """A regular file, whole; refused when it is larger than the limit."""
+        name = self.relative(path)
+        with _explained(name), self._opened(name, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+            found = os.fstat(descriptor)
+            if stat.S_ISDIR(found.st_mode):
+                raise IsADirectoryError(errno.EISDIR, "")
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.ENXIO, "")
+            data = _read_up_to(descriptor, limit_bytes + 1)
+        if len(data) > limit_bytes:
+            raise ToolError(
+                f"{name} is too large to read whole (over {limit_bytes} bytes). Look for what "
+                "you need with search_files, or take a part of it with a command such as head."
+            )
+        return data
+
+    def write_bytes(self, path: str, data: bytes) -> bool:
+        """Put a file in place in one step, with its directories; True when it is new.
+
+        An existing file keeps its mode. A link to a file inside is written through. Nothing in a
+        `.git` directory is written, by whatever way it is reached.
+        """
+        name = self.relative(path)
+        with _explained(name):
+            _refuse_git(name)
+            target, mode = self._destination(name)
+            _refuse_git(target)
+            parent, _, last = target.rpartition("/")
+            descriptor = self._make_directories(parent or ".")
+            try:
+                _refuse_git(self._location(descriptor))
+                _replace(descriptor, last, data, mode)
+            finally:
+                os.close(descriptor)
+        return mode is None
+
+    def entries(self, path: str) -> list[Entry]:
+        """What a directory holds, unsorted; links are not followed."""
+        name = self.relative(path)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
+        with (
+            _explained(name),
+            self._opened(name, flags) as descriptor,
+            os.scandir(descriptor) as it,
+        ):
+            return [_entry(item, descriptor) for item in it]
+
+    def names(self, path: str) -> list[str]:
+        """The names in a directory, for a hint; empty when it cannot be read."""
+        with suppress(ToolError):
+            return [entry.name for entry in self.entries(path)]
+        return []
+
+    @contextmanager
+    def directory_of(self, path: str) -> Iterator[tuple[int, str, str]]:
+        """A descriptor to start a program in, and what it is.
+
+        Gives (descriptor, path of that directory relative to the root, name in it): the name is
+        `.` when the path is the directory itself, else that of a regular file in it.
+        """
+        name = self.relative(path)
+        with _explained(name), self._opened(name, os.O_PATH) as descriptor:
+            found = self._location(descriptor)
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+                raise OSError(errno.ENXIO, "")
+        inside, last = (found, ".") if stat.S_ISDIR(mode) else _split(found)
+        with _explained(name):
+            start = self._open(inside, os.O_PATH | os.O_DIRECTORY)
+        try:
+            yield start, inside, last
+        finally:
+            os.close(start)
+
+    def _open(self, name: str, flags: int) -> int:
+        root = os.open(self.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            return open_beneath(root, name, flags)
+        finally:
+            os.close(root)
+
+    @contextmanager
+    def _opened(self, name: str, flags: int) -> Iterator[int]:
+        descriptor = self._open(name, flags)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _destination(self, name: str) -> tuple[str, int | None]:
+        """Where a write to `name` lands after links, and the mode to keep (None: a new file)."""
+        try:
+            with self._opened(name, os.O_PATH) as descriptor:
+                mode = os.fstat(descriptor).st_mode
+                if stat.S_ISDIR(mode):
+                    raise IsADirectoryError(errno.EISDIR, "")
+                if not stat.S_ISREG(mode):
+                    raise OSError(errno.ENXIO, "")
+                return self._location(descriptor), stat.S_IMODE(mode)
+        except FileNotFoundError:
+            return name, None
+
+    def _location(self, descriptor: int) -> str:
+        """Where an open file lies now, relative to the root."""
+        with self._opened(".", os.O_PATH) as root:
+            base = _path_of(root).rstrip("/")
+        found = _path_of(descriptor)
+        if found == base:
+            return "."
+        if not found.startswith(base + "/"):
+            raise OSError(errno.EXDEV, "")
+        return found[len(base) + 1 :]
+
+    def _make_directories(self, name: str) -> int:
+        """Like `mkdir -p` beneath the root; the caller closes the descriptor."""
+        flags = os.O_PATH | os.O_DIRECTORY
+        with suppress(FileNotFoundError):
+            return self._open(name, flags)
+        parent, last = _split(name)
+        above = self._make_directories(parent)
+        try:
+            _refuse_git(self._location(above))
+            with suppress(FileExistsError):
+                os.mkdir(last, dir_fd=above)
+        finally:
+            os.close(above)
+        return self._open(name, flags)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0) or os.strerror(error.errno or 0)
+        raise ToolError(f"{name[:300]}: {reason}.") from error
+
+
+def _refuse_git(name: str) -> None:
+    if any(part.casefold() == ".git" for part in name.split("/")):
+        raise ToolError(f"{name[:300]}: git's own files are not written by hand. Use git commands.")
+
+
+def _split(name: str) -> tuple[str, str]:
+    parent, _, last = name.rpartition("/")
+    return parent or ".", last
+
+
+def _path_of(descriptor: int) -> str:
+    return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115  (a descriptor, not a path)
+
+
+def _read_up_to(descriptor: int, count: int) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        chunk = os.read(descriptor, min(count - len(data), 1_048_576))
+        if not chunk:
+            break
+        data += chunk
+    return bytes(data)
+
+
+def _replace(directory: int, name: str, data: bytes, mode: int | None) -> None:
+    temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o666, dir_fd=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            file.write(data)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=directory)
+        raise
+
+
+def _entry(item: os.DirEntry[str], directory: int) -> Entry:
+    try:
+        if item.is_symlink():
+            return Entry(item.name, "link", target=os.readlink(item.name, dir_fd=directory))
+        if item.is_dir(follow_symlinks=False):
+            return Entry(item.name, "directory")
+        if item.is_file(follow_symlinks=False):
+            return Entry(item.name, "file", item.stat(follow_symlinks=False).st_size)
+    except OSError:
+        pass  # it went away while we looked
+    return Entry(item.name, "other")
