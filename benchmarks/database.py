@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.report import Row, Sample
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.domain.posts import Post, PostKind, Priority
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from bridge.protocol import StepStarted
 
 _ROUNDS, _COMMITS = 3, 100

@@ -17,7 +17,7 @@ from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.posts import Post, PostKind, Priority
 from bot.errors import BridgeRefused, BridgeUnreachable, ChannelUnavailable, RepositoryError
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from bridge.protocol import (
     AgentEvent,
     ChatRequest,

@@ -12,7 +12,7 @@ from bot.agents.container_ports import Container, ContainerSpec, Exit
 from bot.agents.file_ports import Files
 from bot.agents.ports import Access
 from bot.domain.agent import RepoRef
-from bot.domain.offers import ModelOffer
+from bot.domain.model_offer import ModelOffer
 from bot.domain.outgoing import ROOT_KEY
 from bot.domain.posts import PostKind
 from bot.errors import (
@@ -22,7 +22,7 @@ from bot.errors import (
     ModelUnusable,
     RepositoryError,
 )
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from tests.scripted_bridge import ScriptedBridge
 from tests.waiting import Changes
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.gate import Gate
+from bot.agents.access.authorization import Gate
 from bot.agents.publishing import Publishing
-from bot.slack.desk import Desk
-from bot.slack.desks import Desks, open_desks
+from bot.slack.handlers.commands import Desk
+from bot.slack.handlers.desks import Desks, open_desks
+from bot.slack.handlers.register import register_listeners
 from bot.slack.inbox import Inbox
-from bot.slack.listeners import register_listeners
 from bot.slack.people import SlackPeople
-from bot.slack.sealing import Sealing
+from bot.slack.secret_middleware import Sealing
 from playground.slack.state import TEAM_ID
 from tests.stage import Stage
 

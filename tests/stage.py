@@ -7,21 +7,21 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from bot.agents.access.encryption import Vault
+from bot.agents.access.secrets import Keyring
 from bot.agents.container_ports import ContainerSpec
-from bot.agents.fleet import Fleet
-from bot.agents.keyring import Keyring
+from bot.agents.context import World
+from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.service import AgentService, Origin, Reply
-from bot.agents.world import World
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
-from bot.domain.finding import Examined, broken, fine
+from bot.domain.health import Examined, broken, fine
 from bot.domain.start_command import StartAgent
 from bot.redaction import Redactor
-from bot.slack.render.voice import SlackVoice
+from bot.slack.views.presenter import SlackVoice
+from bot.store.agents import SqlStore
 from bot.store.engine import Engines, parse_url
-from bot.store.store import SqlStore
 from bot.store.transaction import SqlTransaction
-from bot.vault import Vault
 from tests.fakes import FakeFiles, FakeGateway, FakeOutbox, FakeRuntime, Shown
 from tests.publishing_fakes import FakePulls, FakeWriter
 from tests.scripted_bridge import ScriptedBridge

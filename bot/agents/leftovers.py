@@ -2,8 +2,8 @@
 
 import logging
 
-from bot.agents.fleet import Fleet
-from bot.agents.world import World
+from bot.agents.context import World
+from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.agent import Agent, AgentStatus, Leftover
 
 logger = logging.getLogger(__name__)

@@ -17,12 +17,12 @@ from bot.agents.message_ports import MessageWrites
 from bot.agents.rule_ports import RuleWrites
 from bot.agents.sandbox import SocketFolders
 from bot.domain.agent import Agent, Leftover, RepoRef, ThreadRef
-from bot.domain.card import TaskCard, ToolLine
 from bot.domain.egress import Denial
 from bot.domain.message import Message
-from bot.domain.offers import ModelOffer
+from bot.domain.model_offer import ModelOffer
 from bot.domain.posts import Post
 from bot.domain.question import Closed
+from bot.domain.task_card import TaskCard, ToolLine
 from bridge.protocol import (
     Accepted,
     AgentEvent,

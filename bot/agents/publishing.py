@@ -5,9 +5,9 @@ import logging
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+from bot.agents.context import World
 from bot.agents.publish_ports import Pulls, Speakers, Writer
 from bot.agents.results import SILENT, Results
-from bot.agents.world import World
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.pull_request import (
     INSTRUCTIONS,

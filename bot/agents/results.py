@@ -3,11 +3,11 @@
 import asyncio
 from dataclasses import dataclass, replace
 
+from bot.agents.context import World
+from bot.agents.lifecycle.salvage import MAX_FILED_PATCH_BYTES
 from bot.agents.ports import BridgeAddress
-from bot.agents.salvage import MAX_FILED_PATCH_BYTES
-from bot.agents.world import World
 from bot.domain.agent import Agent
-from bot.domain.hunks import FileHunks, files_of, part_of
+from bot.domain.patch_view import FileHunks, files_of, part_of
 from bot.domain.steps import TaskSteps, steps_of
 from bot.errors import AnswerTooLarge, BotError, UserError
 

@@ -9,7 +9,7 @@ from bot.domain.agent import Agent, RepoRef
 from bot.domain.audit import Audit
 from bot.domain.limits import Load
 from bot.domain.policy import Person
-from bot.domain.secret import ModelKey, SecretEntry, SecretRef
+from bot.domain.secrets import ModelKey, SecretEntry, SecretRef
 
 
 class RuleWrites(Protocol):

@@ -3,33 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.agents.allowance import Allowance
-from bot.agents.continuation import Continuation
-from bot.agents.control import Control
+from bot.agents.access.channel_settings import Rulebook
+from bot.agents.context import World
+from bot.agents.controls.allowance import Allowance
+from bot.agents.controls.buttons import Control
+from bot.agents.controls.continuation import Continuation
+from bot.agents.controls.message_edits import Revision
+from bot.agents.controls.model import ModelSwitch
+from bot.agents.controls.questions import Questions
+from bot.agents.controls.quieting import Quieting
+from bot.agents.controls.reading import Reading
+from bot.agents.controls.turns import Turn, Turns
 from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
-from bot.agents.explain import why_not
-from bot.agents.fleet import Fleet
-from bot.agents.model_switch import ModelSwitch
+from bot.agents.lifecycle.failures import why_not
+from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.ports import BridgeAddress, Transaction
-from bot.agents.questions import Questions
-from bot.agents.quieting import Quieting
-from bot.agents.reading import Reading
 from bot.agents.results import Results
-from bot.agents.revision import Revision
-from bot.agents.rulebook import Rulebook
-from bot.agents.starter import Origin, Starter
-from bot.agents.stopper import Stopper
-from bot.agents.turns import Turn, Turns
-from bot.agents.world import World
+from bot.agents.start import Origin, Starter
+from bot.agents.stop import Stopper
 from bot.domain.agent import Agent, AgentStatus, Leftover, ThreadRef
 from bot.domain.attachment import Attachment
 from bot.domain.audit import Audit
-from bot.domain.background import NOTHING, Opening
 from bot.domain.message import Message, MessageKind
-from bot.domain.offers import ModelOffer
+from bot.domain.model_offer import ModelOffer
 from bot.domain.quoting import code
 from bot.domain.replies import is_restart
 from bot.domain.start_command import StartAgent
+from bot.domain.thread_context import NOTHING, Opening
 from bot.errors import BotError, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 

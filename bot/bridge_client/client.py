@@ -15,9 +15,8 @@ from pydantic import BaseModel
 
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client.control import ControlRequests
-from bot.bridge_client.hiding import hidden, hidden_conversation, hidden_diff
-from bot.bridge_client.lines import Lines
-from bot.bridge_client.requests import (
+from bot.bridge_client.events import Frame, Frames
+from bot.bridge_client.http import (
     SMALL_BYTES,
     Limits,
     Requests,
@@ -26,8 +25,9 @@ from bot.bridge_client.requests import (
     read,
     refusal,
 )
+from bot.bridge_client.lines import Lines
+from bot.bridge_client.redaction import hidden, hidden_conversation, hidden_diff
 from bot.bridge_client.sequence import GapError, Sequence
-from bot.bridge_client.sse import Frame, Frames
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bot.redaction import Hide
 from bridge.protocol import (

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from bot.agents.ports import BridgeAddress
-from bot.bridge_client.requests import Limits, Requests, read
+from bot.bridge_client.http import Limits, Requests, read
 from bridge.protocol import Answered, AnswerRequest, TaskRequest, Undone
 
 

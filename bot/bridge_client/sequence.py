@@ -4,7 +4,7 @@ import logging
 
 from pydantic import ValidationError
 
-from bot.bridge_client.sse import Frame
+from bot.bridge_client.events import Frame
 from bot.errors import BridgeUnreachable
 from bridge.protocol import AgentEvent, TextDelta, ToolOutput, UnknownEvent, parse_event
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Self, assert_never
 
 from bot.domain.quoting import code
-from bot.domain.secret import SecretScope
+from bot.domain.secrets import SecretScope
 from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 from bridge.protocol import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.domain.agent import RepoRef
 from bot.domain.doctor_command import RunDoctor
-from bot.domain.help_text import EXAMPLE
+from bot.domain.help import EXAMPLE
 from bot.domain.quoting import code
 from bot.domain.settings_command import (
     SetMine,

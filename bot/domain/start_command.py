@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
 from bot.domain.budget import checked_budget
-from bot.domain.help_text import EXAMPLE
+from bot.domain.help import EXAMPLE
 from bot.domain.quoting import code
 from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand

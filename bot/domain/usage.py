@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.domain.secret import SecretScope
+from bot.domain.secrets import SecretScope
 
 
 class CostSource(StrEnum):

@@ -10,17 +10,17 @@ from yarl import URL
 
 from bot.config import Settings
 from bot.domain.agent import RepoRef
-from bot.domain.finding import Finding, FindingError, broken, doubtful, fine
+from bot.domain.health import Finding, FindingError, broken, doubtful, fine
 from bot.errors import RepositoryError
-from bot.gateway.app_tokens import AppTokens
-from bot.gateway.catalogue import Catalogue
-from bot.gateway.git_host import GitHost
-from bot.gateway.relay import (
+from bot.gateway.git.app_tokens import AppTokens
+from bot.gateway.git.host import GitHost
+from bot.gateway.git.repository import RepositoryCheck
+from bot.gateway.model.catalogue import Catalogue
+from bot.gateway.upstream import (
     MAX_API_ANSWER_BYTES,
     BodyTooLargeError,
     read_bounded,
 )
-from bot.gateway.repository import RepositoryCheck
 
 LOW_CREDIT_USD = 1.0
 _EXPIRES_SOON = timedelta(days=7)

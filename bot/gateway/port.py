@@ -12,8 +12,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.errors import ConfigurationError
-from bot.gateway.doors import Doors
-from bot.gateway.entrances import Entrances, runner_of
+from bot.gateway.auth import Doors
+from bot.gateway.listeners import Entrances, runner_of
 from bot.gateway.preamble import Preamble
 
 _BACKLOG = 128

@@ -8,36 +8,36 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.accounting import Accountant
+from bot.agents.access.billing import Accountant
 from bot.agents.ports import Access
 from bot.agents.rule_ports import Credentials
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.egress import Denial
-from bot.domain.offers import ModelOffer
-from bot.domain.secret import ModelKey, SecretScope
+from bot.domain.model_offer import ModelOffer
+from bot.domain.secrets import ModelKey, SecretScope
 from bot.errors import ConfigurationError
-from bot.gateway.addresses import Addresses
-from bot.gateway.allow_list import AllowList
-from bot.gateway.app_tokens import AppTokens
-from bot.gateway.catalogue import Catalogue
-from bot.gateway.dialing import Dialer, SystemResolver
-from bot.gateway.doors import Agents, Doors
-from bot.gateway.egress import EgressProxy
-from bot.gateway.entrances import Entrances
-from bot.gateway.folders import Folders
-from bot.gateway.git import PREFIX as GIT_PREFIX, GitDoor
-from bot.gateway.git_host import GitHost
-from bot.gateway.model import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
-from bot.gateway.own_prices import own_prices
+from bot.gateway.auth import Agents, Doors
+from bot.gateway.egress.addresses import Addresses
+from bot.gateway.egress.allow_list import AllowList
+from bot.gateway.egress.connector import Dialer, SystemResolver
+from bot.gateway.egress.proxy import EgressProxy
+from bot.gateway.egress.upstream_proxy import UpstreamProxies
+from bot.gateway.git.app_tokens import AppTokens
+from bot.gateway.git.github import HostPulls
+from bot.gateway.git.host import GitHost
+from bot.gateway.git.proxy import PREFIX as GIT_PREFIX, GitDoor
+from bot.gateway.git.push_policy import Pushes
+from bot.gateway.git.repository import RepositoryCheck
+from bot.gateway.git.repository_list import RepositoryList
+from bot.gateway.listeners import Entrances
+from bot.gateway.model.catalogue import Catalogue
+from bot.gateway.model.completion_client import DoorWriter
+from bot.gateway.model.own_prices import own_prices
+from bot.gateway.model.proxy import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
 from bot.gateway.port import SharedPort
-from bot.gateway.pulls import HostPulls
-from bot.gateway.push import Pushes
-from bot.gateway.repository import RepositoryCheck
-from bot.gateway.repository_list import RepositoryList
+from bot.gateway.socket_dirs import Folders
 from bot.gateway.tokens import Tokens, load_tokens
-from bot.gateway.upstream_proxy import UpstreamProxies
-from bot.gateway.writer import DoorWriter
 from bridge.container import FORWARDER_GATEWAY
 
 _log = logging.getLogger(__name__)

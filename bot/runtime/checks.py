@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot.config import Settings
-from bot.domain.finding import Finding, broken, doubtful, fine
+from bot.domain.health import Finding, broken, doubtful, fine
 from bot.errors import ConfigurationError
 from bot.runtime.docker import DockerRuntime
 from bot.runtime.sealing import why_open

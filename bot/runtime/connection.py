@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import docker
 from docker.utils import kwargs_from_env
 
-from bot.runtime.refusals import speaking
+from bot.runtime.errors import speaking
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 

@@ -15,7 +15,7 @@ from bot.shared_answers import SharedAnswers
 
 if TYPE_CHECKING:
     from bot.runtime.engine import Engine
-    from bot.runtime.watch import Watch
+    from bot.runtime.events import Watch
 
 T = TypeVar("T")
 

@@ -14,14 +14,14 @@ from docker.errors import APIError, DockerException, NotFound
 from bot.agents.container_ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.connection import answering, opened
-from bot.runtime.facts import inspected_container, is_running, running_container
+from bot.runtime.errors import image_needed, startable
+from bot.runtime.events import Stream, Watch
 from bot.runtime.network import Network
-from bot.runtime.refusals import image_needed, startable
+from bot.runtime.parsing import inspected_container, is_running, running_container
 from bot.runtime.sealing import why_not_sealed
 from bot.runtime.spec import LABEL_CONFIG_HASH, Deployment, broken_promises
 from bot.runtime.survey import Survey, surveyed
 from bot.runtime.volumes import Volumes
-from bot.runtime.watch import Stream, Watch
 
 OLDEST_API = (1, 41)
 _ATTEMPTS = 5

@@ -8,7 +8,7 @@ import docker
 from docker.errors import NotFound
 
 from bot.errors import EngineError
-from bot.runtime.refusals import conflict_allowed
+from bot.runtime.errors import conflict_allowed
 from bot.runtime.spec import Deployment
 
 Json = dict[str, Any]

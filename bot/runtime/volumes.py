@@ -8,7 +8,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, NotFound
 
-from bot.runtime.facts import newest_volumes, sizes_of_volumes
+from bot.runtime.parsing import newest_volumes, sizes_of_volumes
 from bot.runtime.spec import Deployment
 
 _MEASURE_SECONDS = 60

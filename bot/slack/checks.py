@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.finding import Finding, broken, doubtful, fine
+from bot.domain.health import Finding, broken, doubtful, fine
 
 # Slack refuses signed requests that are five minutes off; a GitHub App's token, one.
 SKEW_WARN_SECONDS, SKEW_FAIL_SECONDS = 30.0, 240.0

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from bot.domain.finding import Finding, FindingError, broken, doubtful, fine
+from bot.domain.health import Finding, FindingError, broken, doubtful, fine
 from bot.store.engine import parse_url, path_of
+from bot.store.migrate import MIGRATIONS
 from bot.store.owner import holder
 from bot.store.server_checks import on_server
-from bot.store.upgrade import MIGRATIONS
 
 MIB = 1_048_576
 FAIL_BYTES, WARN_BYTES = 256 * MIB, 2_048 * MIB

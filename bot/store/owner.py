@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bot.errors import ConfigurationError
 from bot.store.engine import create_private_file, migration_engine, parse_url, path_of
-from bot.store.lease import Lease
+from bot.store.ownership import Lease
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from sqlalchemy import case, select
 from bot.domain.agent import Agent
 from bot.store import tables
 from bot.store.engine import Engines
-from bot.store.values import ALIVE_STATUSES, agent_of
+from bot.store.rows import ALIVE_STATUSES, agent_of
 
 
 class SqlPersonRows:

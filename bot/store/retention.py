@@ -7,8 +7,8 @@ from sqlalchemy.sql.dml import Delete
 
 from bot.store import tables
 from bot.store.engine import Engines
+from bot.store.rows import ALIVE_STATUSES
 from bot.store.usage_retention import DAY_SECONDS, add_up
-from bot.store.values import ALIVE_STATUSES
 
 # Slack repeats an event for two hours at the most, and the catch-up looks back for 23.
 _INPUT_SECONDS = 86_400.0

@@ -7,10 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.domain.finding import Finding, broken, fine
+from bot.domain.health import Finding, broken, fine
 from bot.errors import ConfigurationError
 from bot.store.engine import Engines
-from bot.store.upgrade import MIGRATIONS
+from bot.store.migrate import MIGRATIONS
 
 _ANSWER_SECONDS = 5.0
 _DRIVER = "Install the driver beside Threadsmith: `pip install asyncpg`, or take SQLite."

@@ -7,7 +7,7 @@ from sqlalchemy import Double, case, cast, func, or_, select
 from bot.domain.thread import OwnThread
 from bot.store import tables
 from bot.store.engine import Engines
-from bot.store.values import ALIVE_STATUSES, agent_of
+from bot.store.rows import ALIVE_STATUSES, agent_of
 
 # The keys of the posts that say that an agent was stopped begin so.
 _STOPPED = "stopped:%"

@@ -11,19 +11,19 @@ from bot.domain.agent import Agent
 from bot.domain.message import Message
 from bot.domain.posts import Post
 from bot.redaction import Hide
-from bot.store import outbox_rows, tables
+from bot.store import outbox, tables
 from bot.store.engine import insert_new
 from bot.store.link import Link
-from bot.store.outbox_rows import hidden_post
-from bot.store.rule_rows import RuleWrites
-from bot.store.usage_rows import UsageWrites
-from bot.store.values import (
+from bot.store.outbox import hidden_post
+from bot.store.rows import (
     agent_of,
     agent_values,
     later,
     message_of,
     message_values,
 )
+from bot.store.settings import RuleWrites
+from bot.store.usage import UsageWrites
 from bridge.protocol import AgentEvent
 
 
@@ -164,4 +164,4 @@ class SqlTransaction(UsageWrites, RuleWrites):
     async def enqueue(self, agent_id: str, post: Post) -> None:
         """Store what the thread should show; the sender is woken when this commits."""
         shown = hidden_post(post, self._hide)
-        self.enqueued |= await outbox_rows.enqueue(self._connection, agent_id, shown)
+        self.enqueued |= await outbox.enqueue(self._connection, agent_id, shown)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Row, delete, func, select, update
 from bot.domain.usage import CostSource
 from bot.store import tables
 from bot.store.engine import Engines
-from bot.store.usage_rows import day_of
+from bot.store.usage import day_of
 
 DAY_SECONDS = 86_400
 # A write transaction holds everybody up; each group of a day is three short statements.

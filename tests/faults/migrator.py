@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from bot.store.engine import parse_url
-from bot.store.upgrade import upgrade
+from bot.store.migrate import upgrade
 
 
 def main(old: str, folder: str) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.crashpoints import CrashPoints
+from bot.app.fault_injection import CrashPoints
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.posts import Post, PostKind, Priority
-from bot.slack.outbox import Outbox
-from bot.store.store import SqlStore
+from bot.slack.outbox.sender import Outbox
+from bot.store.agents import SqlStore
 
 POSTS_A_THREAD = 5
 POINTS = ("slack.chat_postMessage.after", "outbox.sent.before")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bot.slack.delivery import METADATA_TYPE
+from bot.slack.outbox.delivery import METADATA_TYPE
 from playground.model.conversation import Call, Conversation, Turn
 from playground.model.server import ModelSettings
 from playground.model.stories import Stories

@@ -13,7 +13,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from bot.store.engine import parse_url
-from bot.store.upgrade import MIGRATIONS, upgrade
+from bot.store.migrate import MIGRATIONS, upgrade
 from tests.e2e.conftest import ROOT
 
 MIGRATOR = Path(__file__).with_name("migrator.py")

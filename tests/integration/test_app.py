@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.agents.fleet import Fleet
-from bot.app import serve
+from bot.agents.lifecycle.fleet import Fleet
+from bot.app.serve import serve
 from bot.redaction import Redactor
 from bot.store.retention import Pruned, Retention
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
-from tests.integration.operating.conftest import GOOD_ENGINE, serving, settings_of
+from tests.integration.cli.conftest import GOOD_ENGINE, serving, settings_of
 
 ENGINE = GOOD_ENGINE | {
     "/v1.45/_ping": "OK",

@@ -43,7 +43,7 @@ def test_the_environment_is_what_the_processes_of_a_container_read() -> None:
         re.findall(r"Variable\.(\w+)", text_of("bridge/forwarder/__main__.py"))
     )
     assert {str(name) for name in Variable} <= read_by_the_bridge | read_by_the_forwarder
-    named_by_the_bot = set(re.findall(r"Variable\.(\w+)", text_of("bot/agents/boot.py")))
+    named_by_the_bot = set(re.findall(r"Variable\.(\w+)", text_of("bot/agents/lifecycle/boot.py")))
     folders = SocketFolders(Path("g"), Path("b"), 1)
     assert named_by_the_bot | set(sealed_environment(folders)) <= {str(name) for name in Variable}
 

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 ROOT = Path(__file__).parents[2]
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "manifest.yml").read_text())
 SLACK = "\n".join(path.read_text() for path in sorted((ROOT / "bot/slack").rglob("*.py")))
-CALLERS = SLACK + (ROOT / "bot/app.py").read_text()
+CALLERS = SLACK + (ROOT / "bot/app/serve.py").read_text()
 
 
 def text(most: int, least: int = 1) -> dict[str, Any]:

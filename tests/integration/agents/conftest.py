@@ -8,7 +8,7 @@ from tests.stage import Stage, stage as make_stage
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    for part in ("run", "courier"):
-        monkeypatch.setattr(f"bot.agents.{part}.RETRY_SECONDS", 0.001)
+    for part in ("run", "message_delivery"):
+        monkeypatch.setattr(f"bot.agents.lifecycle.{part}.RETRY_SECONDS", 0.001)
     async with make_stage(tmp_path) as made:
         yield made

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from bot.agents.accounting import Accountant, BudgetUsed, Ending, Wish
+from bot.agents.access.billing import Accountant, BudgetUsed, Ending, Wish
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.budget import MAX_BUDGET_NANO, NANO, Price
 from bot.domain.usage import Usage

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from bot.agents.continuation import GO_ON
+from bot.agents.controls.continuation import GO_ON
 from bot.domain.agent import AgentStatus
 from bot.errors import UserError
 from tests.stage import Stage

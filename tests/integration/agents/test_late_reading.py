@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.agents.late_reading import FIRST_PAUSE_SECONDS, MOST_ATTEMPTS, LateReading
 from bot.agents.leftovers import DAY_SECONDS, Leftovers
-from bot.agents.loops import LoopSupervisor
-from bot.agents.recovery import Recovery
+from bot.agents.lifecycle.background_loops import LoopSupervisor
+from bot.agents.lifecycle.late_reading import FIRST_PAUSE_SECONDS, MOST_ATTEMPTS, LateReading
+from bot.agents.reconcile import Recovery
+from bot.cli.agents import _agents
 from bot.domain.agent import Agent, AgentStatus, Leftover
 from bot.errors import AnswerTooLarge
-from bot.operating.fleet import _agents
 from bridge.protocol import INTERRUPT_SECONDS, ErrorCode, FileChange, FilesChanged, WireError
 from tests.scripted_bridge import CHANGED, PATCH, ScriptedBridge
 from tests.stage import Stage

@@ -10,12 +10,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import insert
 
-from bot.agents.boot import ContainerGone
-from bot.agents.denials import Denials
-from bot.agents.errands import Errands
+from bot.agents.egress_notices import Denials
+from bot.agents.lifecycle.boot import ContainerGone
+from bot.agents.lifecycle.errands import Errands
+from bot.agents.lifecycle.run import AgentRun
 from bot.agents.ports import BridgeAddress
 from bot.agents.publishing import Publishing
-from bot.agents.run import AgentRun
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.egress import Denial, DenialReason
 from bot.domain.message import Message, MessageKind

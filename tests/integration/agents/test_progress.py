@@ -1,6 +1,6 @@
 import pytest
 
-from bot.agents.progress import Progress
+from bot.agents.lifecycle.progress import Progress
 from bot.domain.agent import AgentStatus
 from bridge.protocol import (
     AgentEvent,

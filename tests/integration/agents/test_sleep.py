@@ -3,7 +3,7 @@
 import pytest
 
 from bot.agents.container_ports import Exit
-from bot.agents.run import CRASH_LOOP_SECONDS
+from bot.agents.lifecycle.run import CRASH_LOOP_SECONDS
 from bot.domain.agent import Agent, AgentStatus
 from bridge.protocol import Outcome
 from tests.stage import Stage

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.agents.explain import AGAIN
+from bot.agents.lifecycle.failures import AGAIN
 from bot.agents.service import Origin
 from bot.domain.agent import AgentStatus, RepoRef
 from bot.domain.start_command import StartAgent

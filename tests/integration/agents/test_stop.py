@@ -5,7 +5,7 @@ import pytest
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import UserError
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from bridge.protocol import ErrorCode, Outcome, StepStarted, WireError
 from tests.fakes import FakeOutbox, Shown
 from tests.scripted_bridge import CHANGED, PATCH
@@ -83,7 +83,7 @@ async def test_where_nothing_changed_there_is_no_patch(stage: Stage) -> None:
 async def test_a_patch_too_large_to_file_is_kept_and_told_of(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.agents.salvage.MAX_FILED_PATCH_BYTES", len(PATCH) - 1)
+    monkeypatch.setattr("bot.agents.lifecycle.salvage.MAX_FILED_PATCH_BYTES", len(PATCH) - 1)
     agent = await stage.working()
     stage.bridge.saved, stage.bridge.patch_bytes = CHANGED, PATCH
     await stage.service.stop(agent.id, "UBEN")

@@ -1,6 +1,6 @@
 """An agent's tools get every variable that can be handed over; the thread names the others."""
 
-from bot.domain.secret import MAX_VARIABLES_OF_A_PLACE, SecretKind, SecretRef, SecretScope
+from bot.domain.secrets import MAX_VARIABLES_OF_A_PLACE, SecretKind, SecretRef, SecretScope
 from bridge.protocol import MAX_VARIABLES, WireError
 from tests.stage import Stage
 

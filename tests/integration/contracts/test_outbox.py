@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from tests.contracts import OutboxBench, OutboxContract
 from tests.integration.slack.bench import Bench
 from tests.integration.slack.conftest import client, slack, store

@@ -7,13 +7,13 @@ from typing import Any
 import aiohttp
 from sqlalchemy import select
 
-from bot.agents.accounting import Accountant
+from bot.agents.access.billing import Accountant
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.gateway.server import HostGateway
-from bot.slack.render.voice import SlackVoice
+from bot.slack.views.presenter import SlackVoice
 from bot.store import tables
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 
 API = RepoRef("acme", "api")
 PRICED = {

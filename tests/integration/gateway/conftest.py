@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.config import Settings
 from bot.gateway.server import HostGateway
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from tests.integration.gateway.bench import API, PRICED, Bench
 
 __all__ = ["API"]

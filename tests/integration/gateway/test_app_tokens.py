@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError, RepositoryError
-from bot.gateway.app_tokens import AppTokens
+from bot.gateway.git.app_tokens import AppTokens
 from tests.integration.gateway.conftest import API, Serving
 
 KEY = rsa.generate_private_key(65_537, 2_048)
@@ -171,7 +171,7 @@ async def test_half_of_the_settings_is_an_error(session: aiohttp.ClientSession) 
 async def test_the_tokens_used_last_are_kept_and_no_more(
     host: Host, serving: Serving, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.gateway.app_tokens.MOST_KEPT", 2)
+    monkeypatch.setattr("bot.gateway.git.app_tokens.MOST_KEPT", 2)
     tokens = AppTokens(session, await serving.start(host.routes()), "42", KEY, lambda: host.now)
     for name in ("api", "web", "api", "docs", "api", "web"):
         await tokens.token(RepoRef("acme", name))

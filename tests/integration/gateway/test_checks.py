@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ModelUnusable, RepositoryError
-from bot.gateway.catalogue import CACHE_SECONDS, Catalogue
+from bot.gateway.model.catalogue import CACHE_SECONDS, Catalogue
 from bot.gateway.server import HostGateway
 from tests.integration.gateway.conftest import API, GIT_TOKEN, MODEL_KEY, GitServer, Provider, git
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.domain.agent import RepoRef
-from bot.domain.secret import ModelKey, SecretScope
+from bot.domain.secrets import ModelKey, SecretScope
 from bot.gateway.server import HostGateway
 from tests.integration.gateway.bench import Bench
 from tests.integration.gateway.conftest import (
@@ -20,8 +20,8 @@ from tests.integration.gateway.conftest import (
     Provider,
     git,
 )
-from tests.integration.gateway.test_git_door import url_with_token
-from tests.integration.gateway.test_model_door import bearer, chat_url, echo
+from tests.integration.gateway.test_git_proxy import url_with_token
+from tests.integration.gateway.test_model_proxy import bearer, chat_url, echo
 
 
 @dataclass

@@ -9,12 +9,12 @@ from ipaddress import ip_address
 import pytest
 
 from bot.domain.egress import Denial, DenialReason
-from bot.gateway.addresses import Addresses
-from bot.gateway.allow_list import AllowList
-from bot.gateway.dialing import Dialer
-from bot.gateway.egress import EgressLimits, EgressProxy
-from bot.gateway.proxy_request import MAX_PROXY_HEAD_BYTES
-from bot.gateway.upstream_proxy import UpstreamProxies
+from bot.gateway.egress.addresses import Addresses
+from bot.gateway.egress.allow_list import AllowList
+from bot.gateway.egress.connector import Dialer
+from bot.gateway.egress.proxy import EgressLimits, EgressProxy
+from bot.gateway.egress.request import MAX_PROXY_HEAD_BYTES
+from bot.gateway.egress.upstream_proxy import UpstreamProxies
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

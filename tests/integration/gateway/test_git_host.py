@@ -5,7 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.domain.agent import RepoRef
-from bot.gateway.git_host import GitHost
+from bot.gateway.git.host import GitHost
 from tests.integration.gateway.conftest import GIT_TOKEN, GitServer
 
 NAMES = ("api", "web", "docs")
@@ -14,7 +14,7 @@ NAMES = ("api", "web", "docs")
 async def test_the_addresses_used_last_are_kept_and_others_looked_up_again(
     git_server: GitServer, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.gateway.git_host.MOST_BASES", 2)
+    monkeypatch.setattr("bot.gateway.git.host.MOST_BASES", 2)
 
     async def token_of(_repo: RepoRef) -> SecretStr:
         return SecretStr(GIT_TOKEN)

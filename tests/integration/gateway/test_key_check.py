@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from bot.errors import ModelUnusable
-from bot.gateway.key_check import KeyCheck
+from bot.gateway.model.key_check import KeyCheck
 from playground.feed import Feed
 from playground.model.server import ModelSettings, model_running
 
@@ -69,7 +69,7 @@ async def test_what_cannot_be_a_key_is_never_sent(
 async def test_a_silent_provider_is_given_up_before_slack_gives_up(
     session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.gateway.key_check._SECONDS", 0.1)
+    monkeypatch.setattr("bot.gateway.model.key_check._SECONDS", 0.1)
 
     async def silent(_: web.Request) -> web.Response:
         await asyncio.Event().wait()

@@ -13,11 +13,11 @@ from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from bot.agents.accounting import Accountant, Ending, Wish
+from bot.agents.access.billing import Accountant, Ending, Wish
 from bot.domain.agent import AgentStatus
 from bot.domain.budget import NANO, Price
 from bot.domain.usage import CostSource, Usage
-from bot.slack.render.voice import SlackVoice
+from bot.slack.views.presenter import SlackVoice
 from bot.store import tables
 from playground.feed import Feed
 from playground.model.server import ModelSettings, ScriptedModel, model_running

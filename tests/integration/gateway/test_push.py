@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.agent import AgentStatus
-from bot.gateway.refs import pkt_line
+from bot.gateway.git.pkt_line import pkt_line
 from bot.gateway.server import HostGateway
 from tests.integration.gateway.bench import Bench
 from tests.integration.gateway.conftest import API, GIT_TOKEN, GitServer, git

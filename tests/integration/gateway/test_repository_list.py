@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.gateway.repository_list import CACHE_SECONDS, SILENT_SECONDS, RepositoryList
+from bot.gateway.git.repository_list import CACHE_SECONDS, SILENT_SECONDS, RepositoryList
 from playground.listening import listening
 
 TOKEN = "canary-token"

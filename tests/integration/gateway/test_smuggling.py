@@ -7,7 +7,7 @@ import pytest
 
 from bot.gateway.server import HostGateway
 from tests.integration.gateway.conftest import API, Provider
-from tests.integration.gateway.test_model_door import echo
+from tests.integration.gateway.test_model_proxy import echo
 
 BODY = b'{"model":"m","messages":[{"role":"user","content":"x"}]}'
 LENGTH = str(len(BODY)).encode()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.posts import Post, PostKind, Priority
-from bot.slack.outbox import Outbox
-from bot.store.store import SqlStore
+from bot.slack.outbox.sender import Outbox
+from bot.store.agents import SqlStore
 from tests.integration.slack.fake_slack import (
     VirtualClock,
 )

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from tests.integration.slack.bench import Bench
 from tests.integration.slack.fake_slack import FakeSlack, agent
 

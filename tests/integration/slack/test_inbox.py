@@ -16,7 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import text
 
 from bot.slack.inbox import Inbox, key_of
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 
 MENTION = {
     "type": "event_callback",

@@ -12,7 +12,7 @@ from bot.domain.outgoing import Content, OpenRow
 from bot.domain.posts import Post
 from bot.errors import ChannelUnavailable
 from bot.store import tables
-from bot.store.outbox_rows import SqlOutboxRows
+from bot.store.outbox import SqlOutboxRows
 from tests.integration.slack.bench import ANSWER, CARD, FILE, MARK, ROOT, Bench, card
 from tests.integration.slack.fake_slack import (
     FakeSlack,

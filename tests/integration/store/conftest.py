@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.agent import Agent, RepoRef
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 
 MakeAgent = Callable[..., Agent]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.domain.agent import Agent, RepoRef
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 
 WRITER = Path(__file__).with_name("writer.py")
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,7 @@ from bot.domain.message import Message, MessageKind
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.usage import Call, CostSource, Settled, Usage
 from bot.store import tables
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from bridge.protocol import MessageWritten
 
 DAY = 86_400.0

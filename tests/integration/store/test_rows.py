@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from bot.domain.outgoing import OpenRow
 from bot.domain.posts import Post, PostKind, Priority
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from tests.integration.store.conftest import MakeAgent
 
 AGENT = "k3f9ab"

@@ -15,7 +15,7 @@ from bot.domain.attachment import Attachment
 from bot.domain.message import FIRST, Message, MessageKind
 from bot.domain.posts import Post, PostKind, Priority
 from bot.store import tables
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 from bridge.protocol import ChatMode, MessageWritten, StepStarted, TextDelta, parse_event
 from tests.integration.store.conftest import MakeAgent
 

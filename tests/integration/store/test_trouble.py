@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from bot.domain.agent import Agent, RepoRef
 from bot.errors import StoreUnavailable
+from bot.store.agents import SqlStore
 from bot.store.engine import Engines
-from bot.store.store import SqlStore
 
 AGENT = Agent("a", "T", "C", None, RepoRef("o", "n"), None, "b", "t", "m", 15, "U", 1.0)
 

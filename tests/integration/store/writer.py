@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bot.store.store import SqlStore
+from bot.store.agents import SqlStore
 
 
 async def main(mode: str, path: Path) -> None:

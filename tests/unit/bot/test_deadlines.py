@@ -3,7 +3,7 @@
 import pytest
 
 from bot.agents import deadlines
-from bot.bridge_client.requests import Limits
+from bot.bridge_client.http import Limits
 from bridge import protocol
 from bridge.runner import client
 from bridge.runner.operations import Attach, CommitAll, ReadDiff

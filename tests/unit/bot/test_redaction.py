@@ -147,7 +147,10 @@ def test_hostile_text_takes_no_longer_than_it_is_long() -> None:
 
 def test_a_line_takes_microseconds_whatever_is_known() -> None:
     redact = Redactor(secrets.token_urlsafe(30) for _ in range(100))
-    line = "2026-11-26 12:00:00 INFO bot.agents.run: the container of k3f9ab is gone again " * 3
+    line = (
+        "2026-11-26 12:00:00 INFO bot.agents.lifecycle.run: the container of k3f9ab is gone again "
+        * 3
+    )
     redact(line)
     started = time.perf_counter()
     for _ in range(100):

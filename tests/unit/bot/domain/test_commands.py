@@ -13,7 +13,7 @@ from bot.domain.commands import (
     StopAgent,
     parse,
 )
-from bot.domain.help_text import HELP
+from bot.domain.help import HELP
 from bot.domain.replies import is_stop, reply_mode, reply_model
 from bot.domain.settings_command import SetMine, SetRule
 from bot.domain.start_command import MAX_FIRST_TASK_CHARS, StartAgent, title_of

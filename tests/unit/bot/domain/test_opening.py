@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE, SharedFile, sorted_out, with_files
-from bot.domain.background import MAX_QUOTES_CHARS, Opening, Said
+from bot.domain.thread_context import MAX_QUOTES_CHARS, Opening, Said
 from bridge.protocol import MAX_ATTACHMENT_BYTES
 
 

@@ -5,35 +5,35 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from bot.agents.explain import explain, gone
+from bot.agents.lifecycle.failures import explain, gone
 from bot.agents.publishing import REFUSED, Published
 from bot.domain.agent import Agent, AgentStatus, RepoRef, checked_branch
 from bot.domain.budget import checked_budget
 from bot.domain.commands import parse
 from bot.domain.egress import Denial, DenialReason
-from bot.domain.finding import Examined, Finding, Verdict
-from bot.domain.offers import ModelOffer
+from bot.domain.health import Examined, Finding, Verdict
+from bot.domain.model_offer import ModelOffer
 from bot.domain.policy import checked_patterns
 from bot.domain.preferences import Preferences
 from bot.domain.pull_request import Credits, PullRequest, PullState, question, words as pull_words
 from bot.domain.quoting import code
 from bot.domain.replies import reply_model
-from bot.domain.secret import SecretEntry, SecretKind, SecretRef, SecretScope
+from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
 from bot.domain.settings_command import checked_model
 from bot.domain.usage import Sum
 from bot.domain.usage_command import ShowUsage, UsageOf
 from bot.errors import BridgeRefused, UserError
-from bot.gateway.refs import Refs
-from bot.gateway.repository import _chosen
-from bot.slack.render.evidence import evidence_markdown
-from bot.slack.render.form import Draft, FormPlace, read_form, repository_options, start_form
-from bot.slack.render.home import closed_view, defaults_form, home_view, read_defaults
-from bot.slack.render.lists import agent_line, list_text, offers_text
-from bot.slack.render.model_form import model_options
-from bot.slack.render.published import pull_state, pushed_text
-from bot.slack.render.report import report_text
-from bot.slack.render.secrets import read_secret_form, secret_form, secrets_list
-from bot.slack.render.usage import heading, usage_text
+from bot.gateway.git.pkt_line import Refs
+from bot.gateway.git.repository import _chosen
+from bot.slack.views.evidence import evidence_markdown
+from bot.slack.views.home import closed_view, defaults_form, home_view, read_defaults
+from bot.slack.views.lists import agent_line, list_text, offers_text
+from bot.slack.views.model_form import model_options
+from bot.slack.views.published import pull_state, pushed_text
+from bot.slack.views.report import report_text
+from bot.slack.views.secrets import read_secret_form, secret_form, secrets_list
+from bot.slack.views.start_form import Draft, FormPlace, read_form, repository_options, start_form
+from bot.slack.views.usage import heading, usage_text
 from bridge.protocol import Check, CheckKind, Evidence, WireError
 from tests.unit.bot.slack.posts import VOICE, Words, agent_of, wire
 

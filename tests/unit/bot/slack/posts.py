@@ -7,11 +7,11 @@ from typing import Any
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent, Leftover, RepoRef
-from bot.domain.card import Phase, TaskCard, ToolLine
 from bot.domain.posts import Post
 from bot.domain.question import Closed
-from bot.domain.secret import SecretScope
-from bot.slack.render.voice import SlackVoice
+from bot.domain.secrets import SecretScope
+from bot.domain.task_card import Phase, TaskCard, ToolLine
+from bot.slack.views.presenter import SlackVoice
 from bridge.protocol import (
     Check,
     CheckKind,

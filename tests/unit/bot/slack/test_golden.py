@@ -11,10 +11,10 @@ import pytest
 from bot.domain.agent import AgentStatus, RepoRef
 from bot.domain.posts import Post, PostKind
 from bot.domain.preferences import Preferences
-from bot.domain.secret import SecretEntry, SecretKind, SecretRef, SecretScope
-from bot.slack.render.form import Draft, FormPlace, start_form
-from bot.slack.render.home import closed_view, defaults_form, home_view
-from bot.slack.render.secrets import secret_form, secrets_list
+from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
+from bot.slack.views.home import closed_view, defaults_form, home_view
+from bot.slack.views.secrets import secret_form, secrets_list
+from bot.slack.views.start_form import Draft, FormPlace, start_form
 from playground.slack.rules import check_blocks, check_view
 from tests.unit.bot.slack.posts import Words, agent_of, posts
 from tests.unit.bot.slack.windows import windows

@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 
 import pytest
 
-import bot.slack.render
+import bot.slack.views
 from playground.slack.rules import check_view
 from tests.unit.bot.slack.places import form_errors, pull, texts, views
 from tests.unit.bot.slack.posts import Words, posts
@@ -90,7 +90,7 @@ def test_every_word_of_a_text_that_fits_is_there() -> None:
 
 def rendering() -> Iterator[tuple[str, CodeType]]:
     """What makes text or blocks in bot/slack/render, and is not there to read what comes back."""
-    package = bot.slack.render
+    package = bot.slack.views
     for found in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{found.name}")
         owners = [module, *(c for _, c in inspect.getmembers(module, inspect.isclass))]

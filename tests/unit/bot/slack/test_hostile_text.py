@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.domain.posts import Post, PostKind
-from bot.slack.render.text import model_markdown
+from bot.slack.views.text import model_markdown
 from playground.slack.rules import check_blocks
 from tests.unit.bot.slack.posts import Words, noted, posts
 

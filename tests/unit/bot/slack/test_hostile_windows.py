@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.render.windows import Place, Shows, pieces
+from bot.slack.views.modal import Place, Shows, pieces
 from playground.slack.rules import check_view
 from tests.unit.bot.slack.posts import noted
 from tests.unit.bot.slack.test_hostile_text import CONTROLS, HOSTILE, hostile, texts

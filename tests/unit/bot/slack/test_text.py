@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bot.domain.quoting import code, cut, escaped, line
-from bot.slack.render.splitting import split_markdown
-from bot.slack.render.text import model_markdown, money, plain, seconds
+from bot.slack.views.splitting import split_markdown
+from bot.slack.views.text import model_markdown, money, plain, seconds
 
 
 def test_the_three_characters_are_escaped_once() -> None:

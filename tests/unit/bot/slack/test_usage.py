@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from bot.domain.budget import NANO
-from bot.domain.secret import SecretScope
+from bot.domain.secrets import SecretScope
 from bot.domain.usage import CostSource, LedgerLine, Sum
 from bot.domain.usage_command import ShowUsage, UsageOf
-from bot.slack.render.chart import HEIGHT, WIDTH, usage_chart
-from bot.slack.render.usage import heading, usage_csv, usage_text
+from bot.slack.views.chart import HEIGHT, WIDTH, usage_chart
+from bot.slack.views.usage import heading, usage_csv, usage_text
 
 TODAY = date(2026, 3, 2)
 

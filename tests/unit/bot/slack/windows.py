@@ -6,12 +6,12 @@ from typing import Any
 
 from bot.agents.results import Changes
 from bot.domain.agent import Agent, RepoRef
-from bot.domain.hunks import MAX_HUNKS_CHARS, FileHunks
+from bot.domain.patch_view import MAX_HUNKS_CHARS, FileHunks
 from bot.domain.steps import TaskSteps, ToolStep
-from bot.slack.render.changes import files_view, hunks_view
-from bot.slack.render.details import details_view
-from bot.slack.render.model_form import model_form
-from bot.slack.render.windows import Place, Shows, sentence
+from bot.slack.views.changes import files_view, hunks_view
+from bot.slack.views.details import details_view
+from bot.slack.views.modal import Place, Shows, sentence
+from bot.slack.views.model_form import model_form
 from bridge.protocol import Outcome
 from tests.unit.bot.slack.posts import Words
 

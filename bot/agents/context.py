@@ -1,0 +1,43 @@
+"""What every part of the product is given: the ports, the limits, the clock."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bot.agents.container_ports import Runtime
+from bot.agents.file_ports import Files
+from bot.agents.health_checks import Examination, nothing
+from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Store, Voice
+from bot.config import Settings
+from bot.domain.agent import Agent
+from bot.redaction import Hide
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The outside, as ports. `bridge_token` gives the token that one agent's bridge wants.
+
+    `variables` are what an agent's tools find in their environment; `hide` takes known secrets out
+    of what people wrote; `examine` looks how the deployment is. Without `files`, what people
+    attach is named and not handed over.
+    """
+
+    settings: Settings
+    store: Store
+    outbox: Outbox
+    runtime: Runtime
+    bridge: Bridge
+    gateway: Gateway
+    voice: Voice
+    bridge_token: Callable[[str], SecretStr]
+    clock: Callable[[], float] = time.time
+    variables: Callable[[Agent], Mapping[str, str]] = lambda _: {}
+    hide: Hide = str
+    files: Files | None = None
+    examine: Examination = nothing
+
+    def address(self, agent_id: str, endpoint: str) -> BridgeAddress:
+        """Where the agent's bridge answers, with its token."""
+        return BridgeAddress(endpoint, self.bridge_token(agent_id))

@@ -1,0 +1,108 @@
+"""Keeps the files of each agent below the disk's limit: warns, then ends what writes.
+
+An engine that bounds volumes needs none of this; most do not. The engine measures, because what
+runs in a container may say what it likes.
+"""
+
+import asyncio
+import logging
+
+from bot.agents.context import World
+from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
+from bot.agents.lifecycle.fleet import Fleet
+from bot.domain.agent import Agent, AgentStatus
+from bot.errors import BotError
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 5.0
+# To measure is to walk through all files: it may take this part of the time, and no more.
+_SHARE = 0.1
+_WARN_AT = 0.8
+# One that was told may tidy up, as long as its files do not grow by more than this meanwhile.
+_GROWN = 1.05
+_WRITES = frozenset({AgentStatus.WORKING, AgentStatus.IDLE})
+
+
+class DiskWatch:
+    """Of all agents whose containers may run."""
+
+    def __init__(self, world: World, fleet: Fleet) -> None:
+        self._world = world
+        self._fleet = fleet
+        self._limit = world.settings.container_disk_bytes
+        self._told: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled; without a limit there is nothing to do."""
+        loop = asyncio.get_running_loop()
+        while self._limit:
+            began = loop.time()
+            try:
+                await self.look()
+            except BotError as error:
+                logger.warning("the agents' files are not measured: %s", error)
+            await asyncio.sleep(max(PAUSE_SECONDS, (loop.time() - began) / _SHARE))
+
+    async def look(self) -> None:
+        """Measure once, and do what is to be done; raises EngineError."""
+        alive = await self._world.store.agents(alive=True)
+        agents = [agent for agent in alive if agent.status in _WRITES]
+        sizes = await self._world.runtime.disk_usage() if agents else {}
+        for agent in agents:
+            await self._judge(agent, sizes.get(agent.id, 0))
+        there = {agent.id for agent in alive}
+        self._told = {one: size for one, size in self._told.items() if one in there}
+
+    async def _judge(self, agent: Agent, size: int) -> None:
+        told = self._told.get(agent.id, 0)
+        if size < self._limit * _WARN_AT:
+            self._told.pop(agent.id, None)
+        elif size < self._limit:
+            if not told:
+                self._told[agent.id] = size
+                await self._say(
+                    agent,
+                    f"The files of this agent take {_gib(size)} of {_gib(self._limit)}. Beyond "
+                    "that it is interrupted; tell it to delete what it does not need.",
+                )
+        elif told < self._limit or size > told * _GROWN:
+            self._told[agent.id] = size
+            await self._end_what_writes(agent, size)
+
+    async def _end_what_writes(self, agent: Agent, size: int) -> None:
+        """End the tool and its task; of an agent without a task, everything in its container."""
+        working = agent.status is AgentStatus.WORKING
+        logger.warning("the files of %s take %d bytes", agent.id, size)
+        try:
+            if working:
+                await self._interrupt(agent)
+            else:
+                await self._fleet.put_to_sleep(agent)
+        except BotError as error:
+            logger.warning("%s is not interrupted, so it is stopped: %s", agent.id, error)
+            await self._world.runtime.stop(agent.id)
+        done = "Its task was interrupted" if working else "Its container was stopped"
+        await self._say(
+            agent,
+            f"The files of this agent take {_gib(size)} of {_gib(self._limit)}. {done}. Reply to "
+            "go on, and tell it to delete what it does not need; an admin may raise "
+            "CONTAINER_DISK_BYTES.",
+        )
+
+    async def _interrupt(self, agent: Agent) -> None:
+        container = await self._world.runtime.find(agent.id)
+        if container and container.endpoint:
+            address = self._world.address(agent.id, container.endpoint)
+            await self._world.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
+
+    async def _say(self, agent: Agent, text: str) -> None:
+        async with self._world.store.transaction() as tx:
+            current = await tx.agent(agent.id)
+            if current is not None and current.alive:
+                key = f"disk:{current.last_seq}:{self._told[agent.id]}"
+                await tx.enqueue(agent.id, self._world.voice.trouble(current, key, text))
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

@@ -1,0 +1,51 @@
+"""Puts an agent's commits on its own branch at the git host, through the gateway."""
+
+import asyncio
+import logging
+
+from bot.agents.context import World
+from bot.agents.ports import BridgeAddress
+from bot.domain.agent import Agent
+from bot.errors import BotError
+from bridge.protocol import PushRequest
+
+logger = logging.getLogger(__name__)
+
+# The events of the next task wait meanwhile; a push that takes longer goes on in the container.
+PUSH_SECONDS = 20.0
+NOT_PUSHED = (
+    "The agent's commits could not be pushed to its branch: the git host refuses them, or others "
+    "have moved the branch. They are kept here, and in the patch."
+)
+
+
+class Branch:
+    """Pushes after a task and before the end. Never an error: the patch is kept in any case."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def push(
+        self, agent: Agent, address: BridgeAddress, seconds: float = PUSH_SECONDS
+    ) -> bool:
+        """Whether the branch at the host now holds commits of the agent."""
+        if not agent.repo.exists or not await self._world.gateway.may_push(agent.repo):
+            return False
+        access = self._world.gateway.access(agent.id, agent.repo)
+        try:
+            async with asyncio.timeout(seconds):
+                request = PushRequest(clone_url=access.clone_url)
+                pushed = await self._world.bridge.push_branch(address, request)
+        except (BotError, TimeoutError) as error:
+            # A container of an older image has no such route.
+            logger.info("the branch of %s was not pushed: %s", agent.id, error)
+            return False
+        if pushed.refusal:
+            logger.warning("the branch of %s was not pushed: %s", agent.id, pushed.refusal)
+            await self._tell(agent)
+        return pushed.commit is not None
+
+    async def _tell(self, agent: Agent) -> None:
+        """Say it once in the life of an agent: most reasons stay."""
+        async with self._world.store.transaction() as tx:
+            await tx.enqueue(agent.id, self._world.voice.notice(agent, "push", f"⚠ {NOT_PUSHED}"))

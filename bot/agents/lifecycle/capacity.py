@@ -1,0 +1,103 @@
+"""Who may run now and who waits; each decision is part of the write transaction that stores it."""
+
+from collections.abc import Sequence
+
+from bot.agents.context import World
+from bot.agents.ports import Transaction
+from bot.domain.agent import Agent, AgentStatus
+from bot.domain.limits import Limits, has_room, ordinal
+from bot.domain.task_card import TaskCard
+from bot.domain.verbosity import Verbosity
+
+# Keeps the order of those that come at the same moment.
+_TURN_SECONDS = 0.000_1
+# Each move is an edit of a message; further back the number that was shown first is kept.
+_SHOWN_MOVES = 10
+
+
+class Places:
+    """The places among the agents that run, and the queue for them. Sleeping needs none."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._limits = Limits.of(world.settings)
+
+    async def ask(self, tx: Transaction, agent: Agent, task_id: str = "") -> Agent:
+        """The agent with a place, or waiting for one, stored so; its thread shows the waiting.
+
+        `task_id` names the task that the person waits for, where there is one.
+        """
+        if agent.placed:
+            return agent
+        placed = await tx.placed()
+        others = [other for other in await tx.waiting() if other.id != agent.id]
+        if has_room(self._limits, placed) and not others:
+            asked = agent.admitted()
+        else:
+            last = others[-1].waiting_since + _TURN_SECONDS if others else 0.0
+            asked = agent.queued(max(self._world.clock(), last))
+        if asked != agent:
+            await tx.save_agent(asked)
+        if asked.waiting:
+            before = [other for other in others if other.waiting_since < asked.waiting_since]
+            await self._show(tx, asked, len(before) + 1, task_id)
+        return asked
+
+    async def admit(self) -> Sequence[Agent]:
+        """Give free places to those who wait longest; the next ones see how far they have come."""
+        admitted: list[Agent] = []
+        async with self._world.store.transaction() as tx:
+            placed = await tx.placed()
+            waiting = await tx.waiting()
+            for agent in waiting:
+                if not has_room(self._limits, placed + len(admitted)):
+                    break
+                admitted.append(agent.admitted())
+                await tx.save_agent(admitted[-1])
+                if _has_no_card(agent):
+                    await self._say(tx, agent, "▶ *It has a place now.*")
+            still = waiting[len(admitted) :][:_SHOWN_MOVES]
+            for position, agent in enumerate(still, 1):
+                await self._show(tx, agent, position, await self._next_task(agent))
+        return admitted
+
+    async def close(self, tx: Transaction, agent: Agent) -> None:
+        """Within the transaction that ends an agent: its thread shows no waiting any more."""
+        if not agent.waiting:
+            return
+        if _has_no_card(agent):
+            await self._say(tx, agent, "⏹ *It waits no longer.*")
+        elif task_id := await self._next_task(agent):
+            card = self._card(agent, task_id, 0).cut_short(self._world.clock())
+            await tx.enqueue(agent.id, self._world.voice.card(agent, card))
+
+    async def _show(self, tx: Transaction, agent: Agent, position: int, task_id: str) -> None:
+        if _has_no_card(agent):
+            text = f"⏳ *Waiting for a free place*: {ordinal(position)} in the queue."
+            await self._say(tx, agent, text)
+        elif task_id:
+            card = self._card(agent, task_id, position)
+            await tx.enqueue(agent.id, self._world.voice.card(agent, card))
+
+    async def _say(self, tx: Transaction, agent: Agent, text: str) -> None:
+        post = self._world.voice.notice(agent, f"place:{agent.last_seq}", text)
+        await tx.enqueue(agent.id, post)
+
+    async def _next_task(self, agent: Agent) -> str:
+        waiting = await self._world.store.undelivered(agent.id)
+        return next((message.task_id for message in waiting if message.begins_task), "")
+
+    def _card(self, agent: Agent, task_id: str, position: int) -> TaskCard:
+        since = agent.waiting_since
+        number = agent.task_number + 1
+        return TaskCard(task_id, number, started_at=since, now=since, queued=position)
+
+
+def _has_no_card(agent: Agent) -> bool:
+    """Whether a message of its own tells of the waiting."""
+    return _comes_back(agent) or agent.verbosity is Verbosity.QUIET
+
+
+def _comes_back(agent: Agent) -> bool:
+    """Whether a person wants it back after its end: there may be no task whose card could tell."""
+    return agent.status is AgentStatus.STARTING and agent.base_commit is not None

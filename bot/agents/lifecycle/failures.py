@@ -1,0 +1,87 @@
+"""What to tell people about an agent that ended: plain words and the next step."""
+
+from collections.abc import Sequence
+
+from bot.agents.container_ports import Exit
+from bot.agents.lifecycle.boot import ContainerEnded, ContainerGone
+from bot.agents.ports import SavedState
+from bot.domain.agent import Agent, AgentStatus
+from bot.domain.quoting import code, line
+from bot.errors import BridgeRefused, UserError
+from bridge.protocol import ErrorCode, FilesChanged
+
+AGAIN = 'Reply "restart" to go on from what was saved.'
+_KILLED = 137
+_SHOWN_FILES = 8
+_CLONE_ERRORS = frozenset(
+    {
+        ErrorCode.REPOSITORY_NOT_FOUND,
+        ErrorCode.BRANCH_NOT_FOUND,
+        ErrorCode.CLONE_FAILED,
+        ErrorCode.CLONE_TIMEOUT,
+        ErrorCode.NO_SPACE,
+    }
+)
+
+
+def why_not(agent: Agent) -> str:
+    """Why an agent that is over takes nothing more, and how to go on."""
+    match agent.status:
+        case AgentStatus.STOPPED:
+            return f"This agent was stopped. {AGAIN}"
+        case AgentStatus.LOST:
+            return f"The container of this agent is gone. {AGAIN}"
+        case _:
+            return f"This agent has ended. {AGAIN}"
+
+
+def how_it_ended(how: Exit | None) -> str:
+    """How a container ended that nobody had stopped."""
+    if how is None:
+        return "The container was not started"
+    if how.out_of_memory and how.code == _KILLED:
+        return "The container ran out of memory"
+    if how.code == _KILLED:
+        return "The container was killed"
+    return f"The container ended (exit {how.code})"
+
+
+def lost_files(changed: FilesChanged | None, saved: SavedState | None) -> tuple[str, ...]:
+    """Return the files of the newest change, where it came after the state that the host kept."""
+    since = saved.last_seq if saved else 0
+    if changed is None or changed.seq <= since:
+        return ()
+    return tuple(change.path for change in changed.files)
+
+
+def gone(*, has_files: bool, lost: Sequence[str]) -> str:
+    """A container that is not there any more: what is lost with it, and what is not."""
+    if has_files:
+        return f"The container of this agent is gone, its files are still there. {AGAIN}"
+    if not lost:
+        return f"The container of this agent is gone. Nothing was lost. {AGAIN}"
+    names = ", ".join(code(path) for path in lost[:_SHOWN_FILES])
+    more = f" and {len(lost) - _SHOWN_FILES} more" if len(lost) > _SHOWN_FILES else ""
+    return (
+        "The container of this agent is gone. What changed since the end of the last task may be "
+        f"lost: {names}{more}. {AGAIN}"
+    )
+
+
+def explain(agent: Agent, error: Exception) -> str:
+    """Why the run of an agent ended by this error."""
+    match error:
+        case UserError(user_text=text):
+            return f"{text} {AGAIN}"
+        case BridgeRefused() if error.error.code in _CLONE_ERRORS:
+            why = line(error.error.message, 300)
+            return f"Could not clone `{agent.repo}`: {why} Nothing was changed."
+        case ContainerEnded(how=how):
+            return f"{how_it_ended(how)} twice within a minute, so it stays down. {AGAIN}"
+        case ContainerGone():
+            return gone(has_files=False, lost=())
+        case _:
+            return (
+                f"Something went wrong inside Threadsmith; the log has it under `{agent.id}`. "
+                f"{AGAIN}"
+            )

@@ -1,0 +1,217 @@
+"""The agents that this process drives: launching, waking, resting, and what a failure means."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bot.agents.context import World
+from bot.agents.lifecycle.boot import ContainerGone
+from bot.agents.lifecycle.capacity import Places
+from bot.agents.lifecycle.failures import explain, gone, lost_files
+from bot.agents.lifecycle.run import AgentRun
+from bot.agents.lifecycle.supervisor import Supervisor
+from bot.domain.agent import Agent, AgentStatus
+from bot.errors import BotError, StoreUnavailable, UserError
+from bridge.protocol import FilesChanged
+
+logger = logging.getLogger(__name__)
+
+# While others wait for a place, an idle agent leaves its own sooner.
+SLEEP_AFTER_WHEN_FULL_SECONDS = 60.0
+
+
+class Fleet:
+    """One run per agent that is awake. `reconcile` brings rows and containers together."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._supervisor = Supervisor(self._crashed)
+        self._runs: dict[str, AgentRun] = {}
+        self._held: Counter[str] = Counter()
+        self.places = Places(world)
+        self.somebody_left = asyncio.Event()
+        self.something_unread = asyncio.Event()
+
+    @contextmanager
+    def hold(self, agent_id: str) -> Iterator[None]:
+        """While one agent is being started or stopped, nothing else launches or removes it."""
+        self._held[agent_id] += 1
+        try:
+            yield
+        finally:
+            self._held[agent_id] -= 1
+            if not self._held[agent_id]:
+                del self._held[agent_id]
+
+    def held(self, agent_id: str) -> bool:
+        """Whether it is just being started, stopped or removed."""
+        return agent_id in self._held
+
+    def launch(self, agent: Agent) -> None:
+        """Drive an agent from now on."""
+        run = AgentRun(self._world, agent)
+        self._supervisor.spawn(agent.id, run.run())
+        self._runs[agent.id] = run
+
+    def run_of(self, agent_id: str) -> AgentRun | None:
+        """The run of this agent, if this process drives it."""
+        return self._runs.get(agent_id) if self._supervisor.running(agent_id) else None
+
+    def wake(self, agent: Agent) -> None:
+        """There is a message for this agent; one that sleeps is woken, if it has a place.
+
+        One that is just being ended is left to `reconcile`: its old container goes first.
+        """
+        if run := self.run_of(agent.id):
+            run.wake()
+        elif agent.alive and agent.placed and not self._busy(agent.id):
+            self.launch(agent)
+
+    async def admit(self) -> None:
+        """Launch those who wait for a place, as far as places are free."""
+        for agent in await self.places.admit():
+            logger.info("%s has a place now", agent.id)
+            self.wake(agent)
+
+    async def admit_for_ever(self) -> None:
+        """Admit whenever `somebody_left` a place, until cancelled."""
+        while True:
+            await self.somebody_left.wait()
+            self.somebody_left.clear()
+            try:
+                await self.admit()
+            except BotError as error:
+                # `reconcile` admits too.
+                logger.warning("nobody is admitted now: %s", error)
+
+    def _busy(self, agent_id: str) -> bool:
+        return agent_id in self._held or self._supervisor.running(agent_id)
+
+    async def cancel(self, agent_id: str) -> None:
+        """Drive it no more; its container is left as it is."""
+        await self._supervisor.cancel(agent_id)
+        self._runs.pop(agent_id, None)
+
+    async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
+        """Close the gateway to this agent and remove its container."""
+        await self._world.gateway.close(agent_id)
+        try:
+            await self._world.runtime.remove(agent_id, keep_files=keep_files)
+        except BotError as error:
+            # `reconcile` removes it as soon as the engine answers again.
+            logger.warning("the container of %s is still there: %s", agent_id, error)
+
+    async def reconcile(self) -> None:
+        """Go on with what should run, remove what should not; may be called at any time.
+
+        Raises EngineError when the engine does not answer: then nothing is known, and nothing
+        is changed.
+        """
+        # A row is stored before its container is made, so containers are listed first.
+        containers = await self._world.runtime.list()
+        alive = {agent.id: agent for agent in await self._world.store.agents(alive=True)}
+        for container in containers:
+            if container.agent_id not in alive and container.agent_id not in self._held:
+                logger.info("removing the container of %s, which is over", container.agent_id)
+                await self.remove(container.agent_id, keep_files=True)
+        there = {container.agent_id for container in containers}
+        for agent in alive.values():
+            if self._busy(agent.id):
+                continue
+            # One whose container was taken away in its sleep has to be told of.
+            asleep = agent.status is AgentStatus.SLEEPING and agent.id in there
+            if not asleep or await self._world.store.undelivered(agent.id):
+                logger.info("going on with %s (%s)", agent.id, agent.status)
+                await self._go_on(agent)
+        if any(agent.waiting for agent in alive.values()):
+            await self.admit()
+
+    async def rest(self) -> None:
+        """Put agents to sleep that have been idle for long; a reply wakes them."""
+        agents = await self._world.store.agents(alive=True)
+        seconds = self._world.settings.sleep_after_seconds
+        if any(agent.waiting for agent in agents):
+            seconds = min(seconds, SLEEP_AFTER_WHEN_FULL_SECONDS)
+        limit = self._world.clock() - seconds
+        for agent in agents:
+            idle = agent.status is AgentStatus.IDLE and agent.status_since < limit
+            if idle and agent.id not in self._held:
+                await self.put_to_sleep(agent)
+
+    async def put_to_sleep(self, agent: Agent) -> None:
+        """Stop the container of an idle agent; one that has something to do stays awake."""
+        with self.hold(agent.id):
+            await self._put_to_sleep(agent)
+        # A reply that came meanwhile found nobody to wake.
+        if await self._world.store.undelivered(agent.id):
+            stored = await self._world.store.agent(agent.id)
+            if stored:
+                await self._go_on(stored)
+
+    async def _put_to_sleep(self, agent: Agent) -> None:
+        if await self._world.store.undelivered(agent.id):
+            return
+        logger.info("%s goes to sleep", agent.id)
+        await self.cancel(agent.id)
+        async with self._world.store.transaction() as tx:
+            current = await tx.agent(agent.id)
+            if current is None or current.status is not AgentStatus.IDLE:
+                return
+            await tx.save_agent(current.with_status(AgentStatus.SLEEPING, self._world.clock()))
+        try:
+            await self._world.runtime.stop(agent.id)
+        except BotError as error:
+            logger.warning("the container of %s does not sleep: %s", agent.id, error)
+
+    async def _go_on(self, agent: Agent) -> None:
+        """Drive an agent that should run, once it has a place."""
+        if not agent.placed:
+            waiting = await self._world.store.undelivered(agent.id)
+            async with self._world.store.transaction() as tx:
+                current = await tx.agent(agent.id)
+                if current is None or not current.alive:
+                    return
+                task_id = next((one.task_id for one in waiting if one.begins_task), "")
+                agent = await self.places.ask(tx, current, task_id)
+        self.wake(agent)
+
+    async def close(self) -> None:
+        """Let go of the agents; their containers work on."""
+        await self._supervisor.close()
+        self._runs.clear()
+
+    async def _crashed(self, agent_id: str, error: Exception) -> None:
+        """A run ended by an error: say so in its thread, and leave no container behind."""
+        run = self._runs.pop(agent_id, None)
+        if isinstance(error, StoreUnavailable):
+            return  # It works on in its container; `reconcile` follows it again.
+        lost = isinstance(error, ContainerGone)
+        said = await self._what_to_say(agent_id, error)
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(agent_id)
+            if agent is None or not agent.alive:
+                return
+            status = AgentStatus.LOST if lost else AgentStatus.FAILED
+            await tx.save_agent(agent.with_status(status, self._world.clock()))
+            if run:
+                await run.progress.close(tx, agent)
+            key = f"ended:{agent.last_seq}:{int(agent.status_since)}"
+            await tx.enqueue(agent_id, self._world.voice.trouble(agent, key, said))
+        # An agent that never had a workspace has nothing to keep.
+        await self.remove(agent_id, keep_files=agent.base_commit is not None)
+
+    async def _what_to_say(self, agent_id: str, error: Exception) -> str:
+        agent = await self._world.store.agent(agent_id)
+        if agent is None:
+            return str(error)
+        if not isinstance(error, ContainerGone):
+            return explain(agent, error)
+        changed = await self._world.store.newest_event(agent_id, FilesChanged)
+        saved = await self._world.store.saved_state(agent_id)
+        try:
+            has_files = await self._world.runtime.has_files(agent_id)
+        except UserError:
+            has_files = False
+        return gone(has_files=has_files, lost=lost_files(changed, saved))

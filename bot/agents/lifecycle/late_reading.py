@@ -1,0 +1,147 @@
+"""Reads what a stop could not read in time, from the files that were kept for it."""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, replace
+
+from bot.agents.context import World
+from bot.agents.deadlines import READ_WAIT_SECONDS
+from bot.agents.lifecycle.container_spec import spec_of
+from bot.agents.lifecycle.fleet import Fleet
+from bot.agents.lifecycle.salvage import Patience, Salvaged, salvage
+from bot.agents.ports import BridgeAddress, Saved, Transaction
+from bot.domain.agent import Agent, Leftover
+from bot.errors import BotError, BridgeRefused, BridgeUnreachable
+from bridge.protocol import SessionStatus
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 3_600.0
+# A bridge that cannot say it so often never will: a new container can still go on with the files.
+MOST_ATTEMPTS = 6
+_PATIENCE = Patience(READ_WAIT_SECONDS, READ_WAIT_SECONDS, READ_WAIT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempts:
+    """How often the files of one agent were read in vain, and when they are read again."""
+
+    failed: int = 0
+    again_at: float = 0.0
+
+    def after_failure(self, now: float, *, counts: bool) -> "_Attempts":
+        """Wait twice as long as the last time; an engine that is away proves nothing."""
+        pause = min(FIRST_PAUSE_SECONDS * 2**self.failed, LONGEST_PAUSE_SECONDS)
+        return _Attempts(self.failed + counts, now + pause)
+
+
+class LateReading:
+    """Starts a container on the kept files that begins no task, and removes it once it is read.
+
+    One agent at a time: these containers have no place among those that run.
+    """
+
+    def __init__(self, world: World, fleet: Fleet) -> None:
+        self._world = world
+        self._fleet = fleet
+        self._attempts: dict[str, _Attempts] = {}
+
+    async def run(self) -> None:
+        """Read again and again, until cancelled."""
+        while True:
+            self._fleet.something_unread.clear()
+            try:
+                await self.read()
+            except BotError as error:
+                logger.warning("what stopped agents left is not read: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._world.settings.reconcile_seconds):
+                    await self._fleet.something_unread.wait()
+
+    async def read(self) -> None:
+        """Read what is due, once; may be called at any time."""
+        agents = await self._world.store.unread()
+        left = {agent.id for agent in agents}
+        self._attempts = {one: tried for one, tried in self._attempts.items() if one in left}
+        for agent in agents:
+            tried = self._attempts.get(agent.id, _Attempts())
+            if self._fleet.held(agent.id) or self._world.clock() < tried.again_at:
+                continue
+            with self._fleet.hold(agent.id):
+                await self._attempt(agent, tried)
+            # A "restart" that came meanwhile launched nothing.
+            stored = await self._world.store.agent(agent.id)
+            if stored and stored.alive:
+                self._fleet.wake(stored)
+
+    async def _attempt(self, agent: Agent, tried: _Attempts) -> None:
+        counts = True
+        try:
+            read = await self._salvage(agent)
+        except BotError as error:
+            logger.warning("the files of %s are not read: %s", agent.id, error)
+            counts = isinstance(error, BridgeUnreachable | BridgeRefused)
+            read = Salvaged()
+        if read.leftover in {Leftover.PATCH, Leftover.CONVERSATION}:
+            tried = tried.after_failure(self._world.clock(), counts=counts)
+            self._attempts[agent.id] = tried
+        is_read = await self._store(agent, read, gives_up=tried.failed >= MOST_ATTEMPTS)
+        await self._fleet.remove(agent.id, keep_files=not is_read)
+
+    async def _salvage(self, agent: Agent) -> Salvaged:
+        if not await self._world.runtime.has_files(agent.id):
+            logger.warning("the files of %s are gone", agent.id)
+            return await self._as_kept(agent)
+        # One that is still there is of the stop, and may be at work.
+        await self._world.runtime.remove(agent.id, keep_files=True)
+        address = await self._boot(agent)
+        status = await self._world.bridge.status(address)
+        if status.status is SessionStatus.EMPTY:
+            return await self._as_kept(agent)
+        return await salvage(self._world, agent, address, _PATIENCE)
+
+    async def _boot(self, agent: Agent) -> BridgeAddress:
+        await self._world.gateway.open(agent.id, agent.repo)
+        spec = spec_of(self._world, agent, holds_tasks=True)
+        container = await self._world.runtime.start(spec)
+        if container.endpoint is None:
+            raise BridgeUnreachable(f"the container of {agent.id} ended at once")
+        address = self._world.address(agent.id, container.endpoint)
+        seconds = self._world.settings.boot_timeout_seconds
+        await self._world.bridge.wait_ready(address, seconds)
+        return address
+
+    async def _as_kept(self, agent: Agent) -> Salvaged:
+        """Take what the host has for all there is: nothing else is left."""
+        kept = await self._world.store.saved_state(agent.id)
+        return Salvaged(None, kept.patch if kept else b"", kept.conversation if kept else b"")
+
+    async def _store(self, agent: Agent, read: Salvaged, *, gives_up: bool) -> bool:
+        """Store and show what was read; True when nothing else is in the files."""
+        left = read.leftover
+        if gives_up and left is not Leftover.NOTHING:
+            left = Leftover.FILES
+        async with self._world.store.transaction() as tx:
+            current = await tx.agent(agent.id)
+            if current is None or current.alive or current.leftover is Leftover.NOTHING:
+                return False
+            state = read.state(current.last_seq, self._world.clock())
+            if state:
+                await tx.save_state(agent.id, state)
+            if left in {Leftover.NOTHING, Leftover.FILES}:
+                await self._show(tx, current, replace(read.saved(), leftover=left))
+                await tx.save_agent(replace(current, leftover=left))
+        return left is Leftover.NOTHING
+
+    async def _show(self, tx: Transaction, agent: Agent, saved: Saved) -> None:
+        if agent.leftover is Leftover.CONVERSATION:
+            # The thread has the patch already.
+            if saved.leftover is Leftover.NOTHING:
+                return
+            saved = Saved(None, b"", leftover=saved.leftover)
+        await tx.enqueue(agent.id, self._world.voice.salvaged(agent, saved))
+        if saved.patch and saved.fits:
+            key = f"salvaged:{agent.last_seq}"
+            await tx.enqueue(agent.id, self._world.voice.patch(agent, key, saved.patch))

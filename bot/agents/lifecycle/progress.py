@@ -1,0 +1,202 @@
+"""Stores each event of an agent together with what the thread should show because of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.agents.context import World
+from bot.agents.ports import Transaction
+from bot.domain.agent import Agent
+from bot.domain.posts import Post
+from bot.domain.question import Closed
+from bot.domain.task_card import TaskCard, ToolLine
+from bot.domain.verbosity import Verbosity
+from bridge.protocol import (
+    AgentEvent,
+    FilesChanged,
+    MessageTakenUp,
+    ModelChanged,
+    ModelRetried,
+    Outcome,
+    PlanUpdated,
+    QuestionAnswered,
+    QuestionAsked,
+    StepStarted,
+    TaskFinished,
+    TaskPaused,
+    TaskResumed,
+    TaskStarted,
+    ToolFinished,
+    ToolStarted,
+)
+
+_SHOWN = (
+    TaskStarted, StepStarted, ToolStarted, ToolFinished, FilesChanged, ModelRetried, ModelChanged,
+    PlanUpdated, TaskPaused, TaskResumed,
+)  # fmt: skip
+
+
+class Progress:
+    """The live card of one agent's newest task, and the posts that its events cause."""
+
+    def __init__(self, world: World, agent: Agent) -> None:
+        self._world = world
+        self._agent_id = agent.id
+        now = world.clock()
+        number = max(agent.task_number, 1)
+        self.card = TaskCard(agent.task_id or agent.first_task_id, number, started_at=now, now=now)
+        self._stored_card = self.card
+        self._silenced = False
+        self._because = ""
+        self._asked: QuestionAsked | None = None  # and not answered
+        # Of the step that ended with the newest event: its number, and its tool calls.
+        self._ended_step: tuple[int, Sequence[ToolLine]] | None = None
+        self._tools_before = 0
+        # The task whose card the thread shows; after a restart, what is not quiet shows one.
+        self._shown_card = "" if agent.verbosity is Verbosity.QUIET else self.card.task_id
+
+    async def restore(self, agent: Agent) -> None:
+        """Draw the card of the task at work again from its stored events."""
+        if agent.task_id is None:
+            return
+        events = await self._world.store.events(agent.id, agent.task_id)
+        if events:
+            self.card = replace(self.card, started_at=events[0].at, now=events[0].at)
+        for event in events:
+            self._fold(agent, event)
+        self._ended_step = None
+        self._stored_card = self.card
+
+    def silence(self) -> None:
+        """Say nothing about an interruption: the one who stops says it all in one message."""
+        self._silenced = True
+
+    def because(self, text: str) -> None:
+        """Why the task at work is about to fail: said in place of what the bridge knows."""
+        self._because = text
+
+    def begin(self, agent: Agent, task_id: str) -> None:
+        """Draw what comes now on the card of the next task."""
+        now = self._world.clock()
+        self.card = TaskCard(task_id, agent.task_number + 1, started_at=now, now=now)
+        self._tools_before = 0
+
+    async def phase(self, name: str) -> None:
+        """Show that a phase of the boot begins; a task that is at work or over shows none."""
+        if self.card.running or self.card.outcome is not None:
+            return
+        if any(phase.name == name and phase.seconds is None for phase in self.card.phases):
+            return
+        self.card = self.card.begin_phase(name, self._world.clock())
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent and agent.alive:
+                for post in self._card(agent):
+                    await tx.enqueue(agent.id, post)
+
+    async def take(self, event: AgentEvent) -> None:
+        """Store one event, the agent after it, and its posts, in one transaction."""
+        if not event.seq:
+            return
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent is None or event.seq <= agent.last_seq:
+                return
+            after = agent.apply(event)
+            self._fold(after, event)
+            await tx.add_events(agent.id, [event])
+            await tx.save_agent(after)
+            for post in (*self._posts(after, event), *await self._used(tx, after, event)):
+                await tx.enqueue(agent.id, post)
+        self._stored_card = self.card
+
+    async def close(self, tx: Transaction, agent: Agent) -> None:
+        """Within a transaction: leave no card behind that says it is still at work."""
+        if self.card.outcome is None:
+            self.card = self.card.cut_short(self._world.clock())
+        for post in self._unanswered(agent):
+            await tx.enqueue(agent.id, post)
+        # An event whose transaction was cut off has changed the card here and not there.
+        if self.card is not self._stored_card:
+            for post in self._card(agent):
+                await tx.enqueue(agent.id, post)
+
+    def _fold(self, agent: Agent, event: AgentEvent) -> None:
+        if isinstance(event, TaskStarted) and event.task_id not in {None, self.card.task_id}:
+            self.card = TaskCard(
+                str(event.task_id), agent.task_number, started_at=event.at, now=event.at
+            )
+            self._tools_before = 0
+        if isinstance(event, StepStarted | TaskFinished):
+            count = self.card.tool_count - self._tools_before
+            self._ended_step = (self.card.step, self.card.tools[-count:] if count else ())
+            self._tools_before = self.card.tool_count
+        self.card = replace(self.card.apply(event), number=max(agent.task_number, 1))
+        if self.card.question is not None:
+            self._asked = self.card.question
+
+    def _posts(self, agent: Agent, event: AgentEvent) -> Sequence[Post]:  # noqa: PLR0911  (one arm an event)
+        voice = self._world.voice
+        match event:
+            case QuestionAsked():
+                self._asked = event
+                return (*self._card(agent), voice.question(agent, self.card, event))
+            case QuestionAnswered():
+                return (*self._card(agent), *self._answered(agent, event))
+            case TaskFinished() if self._asked is not None:
+                unanswered = self._unanswered(agent)
+                return (*unanswered, *self._posts(agent, event))
+            case TaskFinished():
+                card = (*self._step_before(agent), *self._card(agent))
+                if self._silenced and event.outcome is Outcome.INTERRUPTED:
+                    return card
+                if self._because and event.outcome is Outcome.FAILED:
+                    text = f'{self._because} Its files are as they were; reply "go on" to go on.'
+                    self._because = ""
+                    return (*card, voice.trouble(agent, f"revived:{event.seq}", text))
+                return (*card, *voice.answer(agent, self.card))
+            case ModelChanged(error=error) if error is not None:
+                return (*self._card(agent), voice.fallback(agent, event))
+            case _ if isinstance(event, _SHOWN):
+                return (*self._step_before(agent), *self._card(agent))
+            case _:
+                return ()
+
+    def _answered(self, agent: Agent, event: QuestionAnswered) -> Sequence[Post]:
+        asked, self._asked = self._asked, None
+        if asked is None or asked.question_id != event.question_id:
+            return ()
+        by_message = event.message_id is not None
+        closed = Closed(event.author, event.answer, event.at, by_message)
+        return (self._world.voice.question(agent, self.card, asked, closed),)
+
+    def _unanswered(self, agent: Agent) -> Sequence[Post]:
+        """The question that nobody answers any more, without its buttons."""
+        asked, self._asked = self._asked, None
+        if asked is None:
+            return ()
+        return (self._world.voice.question(agent, self.card, asked, Closed()),)
+
+    def _card(self, agent: Agent) -> Sequence[Post]:
+        """The live card, where the thread shows one; one that is shown is not left at work."""
+        ends_shown = self._shown_card == self.card.task_id and self.card.outcome is not None
+        if agent.verbosity is Verbosity.QUIET and not ends_shown:
+            return ()
+        self._shown_card = self.card.task_id
+        return (self._world.voice.card(agent, self.card),)
+
+    def _step_before(self, agent: Agent) -> Sequence[Post]:
+        """What the step that has just ended did, where the thread shows each one."""
+        step, self._ended_step = self._ended_step, None
+        if step is None or agent.verbosity is not Verbosity.VERBOSE:
+            return ()
+        number, lines = step
+        return (self._world.voice.step(agent, self.card, number, lines),) if lines else ()
+
+    async def _used(self, tx: Transaction, agent: Agent, event: AgentEvent) -> Sequence[Post]:
+        """The mark of the message that the agent has taken up, where it stands in the thread."""
+        if not isinstance(event, MessageTakenUp | TaskStarted) or not event.message_id:
+            return ()
+        message = await tx.message(agent.id, event.message_id)
+        if message is None or not message.is_posted:
+            return ()
+        return (self._world.voice.mark(agent, message.id, "used"),)

@@ -1,0 +1,203 @@
+"""The life of one agent while the bot runs: boot, follow its events, hand over its messages."""
+
+import asyncio
+import functools
+import logging
+from contextlib import aclosing
+
+from bot.agents.context import World
+from bot.agents.lifecycle.boot import Boot, ContainerEnded, ContainerGone, NoAnswer
+from bot.agents.lifecycle.branch import Branch
+from bot.agents.lifecycle.failures import how_it_ended
+from bot.agents.lifecycle.message_delivery import RETRY_SECONDS, Courier
+from bot.agents.lifecycle.progress import Progress
+from bot.agents.ports import BridgeAddress, SavedState
+from bot.domain.agent import Agent, AgentStatus
+from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
+from bridge.protocol import Outcome, QuestionAsked, TaskFinished, TaskPaused
+
+logger = logging.getLogger(__name__)
+
+# A container that ends twice within this time is not started a third time.
+CRASH_LOOP_SECONDS = 60.0
+
+
+class AgentRun:
+    """Drives one agent. Everything it does can be done again after a restart of the bot."""
+
+    def __init__(self, world: World, agent: Agent) -> None:
+        self._world = world
+        self._agent_id = agent.id
+        self._asleep = agent.status is AgentStatus.SLEEPING
+        # A person asked for a new container in place of one that is lost.
+        self._fresh = (
+            agent.status is AgentStatus.STARTING
+            and agent.base_commit is not None
+            and agent.container_id is None
+        )
+        self.progress = Progress(world, agent)
+        self._boot = Boot(world, self.progress, fresh=self._fresh)
+        self._branch = Branch(world)
+        self._courier = Courier(world, agent.id)
+
+    def wake(self) -> None:
+        """There is a message to hand over."""
+        self._courier.wake()
+
+    async def run(self) -> None:
+        """Drive the agent until cancelled, or until it sleeps.
+
+        Raises ContainerGone, ContainerEnded, EngineError, BridgeRefused or BridgeUnreachable.
+        """
+        agent = await self._stored()
+        if not agent.alive:
+            return
+        await self.progress.restore(agent)
+        if self._asleep or self._fresh:
+            await self._announce_next(agent)
+        resume = self._asleep
+        while True:
+            try:
+                await self._live(resume=resume)
+            except ContainerEnded as ended:
+                if not await self._revive(ended):
+                    return
+                resume = True
+            except NoAnswer as error:
+                logger.warning("asking again about %s: %s", self._agent_id, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _live(self, *, resume: bool) -> None:
+        address = await self._boot.address(await self._stored(), resume=resume)
+        await self._came_up()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow(address))
+                check = functools.partial(self._is_at, address)
+                group.create_task(self._courier.deliver(address, check))
+        except ExceptionGroup as group_error:
+            # Both halves watch the same bridge: the first reason is the reason.
+            raise group_error.exceptions[0] from group_error
+
+    async def _announce_next(self, agent: Agent) -> None:
+        """Show the boot on the card of the task that comes next, if one waits."""
+        if self.progress.card.waits:
+            return  # what comes now is for the task that waits
+        waiting = await self._world.store.undelivered(agent.id)
+        following = next((message for message in waiting if message.begins_task), None)
+        if following:
+            self.progress.begin(agent, following.task_id)
+
+    async def _came_up(self) -> None:
+        """The container is there: an agent that slept is idle, a fresh one says so."""
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent is None:
+                return
+            booting = agent.status is AgentStatus.STARTING and agent.base_commit is not None
+            if agent.status is AgentStatus.SLEEPING or booting:
+                await tx.save_agent(agent.with_status(AgentStatus.IDLE, self._world.clock()))
+            if self._fresh and booting:
+                text = "▶ *Restarted.* Files and conversation are back; reply to go on."
+                key = f"restarted:{agent.last_seq}"
+                await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
+        self._asleep = self._fresh = False
+
+    async def _revive(self, ended: ContainerEnded) -> bool:
+        """What to do about a container that ended by itself; False: it may stay as it is.
+
+        One at work is started again, once a minute at most; an idle one sleeps until a reply.
+        Raises the same error when it ends too often.
+        """
+        now = self._world.clock()
+        waiting = await self._world.store.undelivered(self._agent_id)
+        told = await self._was_cut_short(now)
+        logger.warning("%s", ended)
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent is None or not agent.alive:
+                return False
+            resting = agent.status in {AgentStatus.IDLE, AgentStatus.SLEEPING}
+            if resting and not waiting:
+                await tx.save_agent(agent.with_status(AgentStatus.SLEEPING, now))
+                if told:
+                    return False
+                text = f"💤 {how_it_ended(ended.how)} while it was idle. A reply wakes it."
+                key = f"asleep:{agent.last_seq}"
+                await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
+                return False
+            if now - agent.revived_at < CRASH_LOOP_SECONDS:
+                raise ended
+            await tx.save_agent(agent.revived(now))
+        self.progress.because(f"{how_it_ended(ended.how)} and was started again.")
+        return True
+
+    async def _was_cut_short(self, now: float) -> bool:
+        """Whether its task ended just before with it: then the thread knows already."""
+        end = await self._world.store.newest_event(self._agent_id, TaskFinished)
+        if end is None or end.outcome is not Outcome.FAILED:
+            return False
+        return now - end.at < CRASH_LOOP_SECONDS
+
+    async def _follow(self, address: BridgeAddress) -> None:
+        while True:
+            try:
+                after = (await self._stored()).last_seq
+                async with aclosing(self._world.bridge.events(address, after)) as events:
+                    async for event in events:
+                        await self.progress.take(event)
+                        if isinstance(event, TaskFinished | QuestionAsked | TaskPaused):
+                            await self._keep_state(address)
+            except BridgeUnreachable as error:
+                logger.warning("the event stream of %s is gone: %s", self._agent_id, error)
+                await self._is_at(address)
+            except BridgeRefused as error:
+                logger.warning("the event stream of %s is refused: %s", self._agent_id, error)
+                if await self._is_at(address):
+                    # Its log ends before ours: these are not the files that we knew.
+                    raise ContainerGone(f"the log of {self._agent_id} is another one") from error
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _keep_state(self, address: BridgeAddress) -> None:
+        """Keep on the host what a fresh container would need."""
+        # What is handed over from now on may be missing in it, and is handed over again then.
+        now = self._world.clock()
+        try:
+            conversation = await self._world.bridge.export(address)
+            patch = await self._world.bridge.patch(address)
+        except BotError as error:
+            logger.warning("the state of %s was not kept: %s", self._agent_id, error)
+            return
+        async with self._world.store.transaction() as tx:
+            agent = await tx.agent(self._agent_id)
+            if agent:
+                state = SavedState(conversation, patch, agent.last_seq, now)
+                await tx.save_state(agent.id, state)
+        logger.debug("state kept of %s", self._agent_id)
+        if agent:
+            await self._branch.push(agent, address)
+
+    async def _is_at(self, address: BridgeAddress) -> bool:
+        """Whether its container runs and answers there; False: the engine does not say.
+
+        Raises ContainerGone, ContainerEnded, or NoAnswer when it has to be asked elsewhere: a
+        container that was started again has another port, and its old one may be another's.
+        """
+        try:
+            container = await self._world.runtime.find(self._agent_id)
+        except EngineError as error:
+            logger.warning("the engine did not answer about %s: %s", self._agent_id, error)
+            return False
+        if container is None:
+            raise ContainerGone(f"the container of {self._agent_id} is gone")
+        if not container.running:
+            raise ContainerEnded(self._agent_id, container.exit)
+        if container.endpoint != address.endpoint:
+            raise NoAnswer(f"the container of {self._agent_id} is at {container.endpoint} now")
+        return True
+
+    async def _stored(self) -> Agent:
+        agent = await self._world.store.agent(self._agent_id)
+        if agent is None:
+            raise LookupError(f"agent {self._agent_id} is not stored")
+        return agent

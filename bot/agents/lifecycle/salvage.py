@@ -1,0 +1,114 @@
+"""Reads what an agent leaves behind, each part by itself: one that fails costs no other."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bot.agents.context import World
+from bot.agents.ports import BridgeAddress, Saved, SavedState
+from bot.domain.agent import Agent, Leftover
+from bot.errors import AnswerTooLarge, BotError
+from bridge.protocol import Diff
+
+logger = logging.getLogger(__name__)
+
+# Of a patch in the thread; what the host keeps may be a little larger.
+MAX_FILED_PATCH_BYTES = 20_000_000
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each part may take; they are read side by side."""
+
+    diff_seconds: float
+    patch_seconds: float
+    export_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What was read of an agent; None is a part that was not."""
+
+    diff: Diff | None = None
+    patch: bytes | None = None
+    conversation: bytes | None = None
+    too_large: bool = False
+
+    @property
+    def leftover(self) -> Leftover:
+        """Name what only the agent's files hold."""
+        if self.too_large:
+            return Leftover.FILES
+        if self.patch is None:
+            return Leftover.PATCH
+        return Leftover.CONVERSATION if self.conversation is None else Leftover.NOTHING
+
+    def saved(self) -> Saved:
+        """Tell what the thread should hear of it."""
+        patch = self.patch or b""
+        return Saved(
+            self.diff,
+            patch,
+            newest=self.patch is not None,
+            leftover=self.leftover,
+            fits=fits_thread(patch),
+        )
+
+    def state(self, last_seq: int, at: float) -> SavedState | None:
+        """Make what a fresh container would need, when all of it was read."""
+        if self.patch is None or self.conversation is None:
+            return None
+        return SavedState(self.conversation, self.patch, last_seq, at)
+
+
+def fits_thread(patch: bytes) -> bool:
+    """Tell whether a patch is small enough to be a file in the thread."""
+    return len(patch) <= MAX_FILED_PATCH_BYTES
+
+
+async def salvage(
+    world: World, agent: Agent, address: BridgeAddress, patience: Patience
+) -> Salvaged:
+    """Read diff, patch and conversation, as far as each comes in its time."""
+    async with asyncio.TaskGroup() as group:
+        diff = group.create_task(
+            _in_time(world.bridge.diff(address), patience.diff_seconds, agent, "diff")
+        )
+        patch = group.create_task(_patch(world, agent, address, patience.patch_seconds))
+        conversation = group.create_task(
+            _in_time(world.bridge.export(address), patience.export_seconds, agent, "conversation")
+        )
+    read, too_large = patch.result()
+    listed = diff.result()
+    if read is None and listed is not None and not listed.files:
+        read, too_large = b"", False
+    return Salvaged(listed, read, conversation.result(), too_large)
+
+
+async def _patch(
+    world: World, agent: Agent, address: BridgeAddress, seconds: float
+) -> tuple[bytes | None, bool]:
+    """Read the patch; True beside it when it is larger than the host takes."""
+    try:
+        return await _in_time(world.bridge.patch(address), seconds, agent, "patch"), False
+    except AnswerTooLarge as error:
+        logger.warning("the patch of %s is not taken: %s", agent.id, error)
+        return None, True
+
+
+async def _in_time(
+    reading: Awaitable[_Part], seconds: float, agent: Agent, what: str
+) -> _Part | None:
+    try:
+        async with asyncio.timeout(seconds):
+            return await reading
+    except AnswerTooLarge:
+        if what == "patch":
+            raise
+    except (BotError, TimeoutError) as error:
+        logger.warning("the %s of %s was not read: %s", what, agent.id, str(error) or "too slow")
+    return None

@@ -1,0 +1,179 @@
+"""Stops an agent: kills its tools, keeps its state on the host, removes its container, says so."""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import replace
+
+from bot.agents import deadlines
+from bot.agents.context import World
+from bot.agents.lifecycle.branch import Branch
+from bot.agents.lifecycle.fleet import Fleet
+from bot.agents.lifecycle.run import AgentRun
+from bot.agents.lifecycle.salvage import Patience, fits_thread, salvage
+from bot.agents.ports import BridgeAddress, Saved, SavedState
+from bot.domain.agent import Agent, AgentStatus, Leftover
+from bot.errors import BotError, StoreUnavailable, UserError
+
+logger = logging.getLogger(__name__)
+
+STOPPED_UNSTORED = (
+    "The agent is stopped and its container is removed; its files are kept. The thread will say "
+    "so later: the bot's database takes nothing now."
+)
+
+
+class Stopper:
+    """Never waits behind a task; a second stop of the same agent does nothing."""
+
+    def __init__(self, world: World, fleet: Fleet) -> None:
+        self._world = world
+        self._fleet = fleet
+        self._branch = Branch(world)
+        self._stopping: dict[str, asyncio.Event] = {}
+        # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
+        self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], Saved, ExitStack]] = {}
+
+    def stopping(self, agent_id: str) -> bool:
+        """Whether this agent is being stopped just now."""
+        return agent_id in self._stopping or agent_id in self._unstored
+
+    async def stop(self, agent: Agent, actor: str) -> None:
+        """Stop this agent; `actor` is the user who asked for it, "" for no user.
+
+        Raises UserError when it is stopped and the database could not take it down.
+        """
+        if under_way := self._stopping.get(agent.id):
+            # Its word may be noted as obeyed only when it is: the process may die before that.
+            await under_way.wait()
+        if self.stopping(agent.id) or under_way:
+            return
+        ended = self._stopping[agent.id] = asyncio.Event()
+        try:
+            with self._fleet.hold(agent.id):
+                await self._stop(agent, actor)
+        finally:
+            del self._stopping[agent.id]
+            ended.set()
+
+    async def _stop(self, agent: Agent, actor: str) -> None:
+        run = self._fleet.run_of(agent.id)
+        if run:
+            run.progress.silence()
+        saved, state = await self._halt(agent)
+        await self._fleet.cancel(agent.id)
+        store = functools.partial(self._store, agent, actor, run, saved, state)
+        try:
+            await store()
+        except StoreUnavailable as error:
+            logger.warning("%s is stopped, which is stored later: %s", agent.id, error)
+            held = ExitStack()
+            held.enter_context(self._fleet.hold(agent.id))
+            self._unstored[agent.id] = (store, saved, held)
+            await self._fleet.remove(agent.id, keep_files=True)
+            raise UserError(STOPPED_UNSTORED, str(error)) from error
+        await self._remove(agent.id, saved)
+
+    async def _remove(self, agent_id: str, saved: Saved) -> None:
+        """Remove the container, and its files unless something in them is still to be read."""
+        await self._fleet.remove(agent_id, keep_files=saved.leftover is not Leftover.NOTHING)
+        if saved.leftover is not Leftover.NOTHING:
+            self._fleet.something_unread.set()
+
+    async def settle(self) -> None:
+        """Store the stops that could not be stored when they were done; raises StoreUnavailable."""
+        for agent_id, (store, saved, held) in list(self._unstored.items()):
+            await store()
+            del self._unstored[agent_id]
+            held.close()
+            await self._remove(agent_id, saved)
+
+    async def _store(
+        self,
+        agent: Agent,
+        actor: str,
+        run: AgentRun | None,
+        saved: Saved,
+        state: SavedState | None,
+    ) -> None:
+        async with self._world.store.transaction() as tx:
+            current = await tx.agent(agent.id) or agent
+            stopped = current.with_status(AgentStatus.STOPPED, self._world.clock())
+            await tx.save_agent(replace(stopped, leftover=saved.leftover))
+            if state:
+                await tx.save_state(agent.id, state)
+            if run:
+                await run.progress.close(tx, current)
+            else:
+                await self._fleet.places.close(tx, current)
+            seconds = self._world.clock() - agent.created_at
+            said = replace(saved, card=run.progress.card) if run else saved
+            await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, said))
+            if saved.patch and saved.fits:
+                # Each stop has a file of its own: the agent may be restarted and stopped again.
+                key = f"stopped:{current.last_seq}"
+                await tx.enqueue(agent.id, self._world.voice.patch(current, key, saved.patch))
+
+    async def _halt(self, agent: Agent) -> tuple[Saved, SavedState | None]:
+        """Stop the tools, then read what there is to save; silence is no reason to wait."""
+        is_running = True
+        try:
+            address = await self._address(agent)
+            is_running = address is not None
+            if address is not None:
+                await self._interrupt(address)
+                return await self._read(agent, address)
+        except (BotError, TimeoutError) as error:
+            logger.warning("stopping %s without its newest changes: %s", agent.id, error)
+        kept = await self._world.store.saved_state(agent.id)
+        is_newest = not is_running and kept is not None and kept.last_seq >= agent.last_seq
+        left = Leftover.NOTHING if is_newest or agent.base_commit is None else Leftover.PATCH
+        return _with_kept(Saved(None, b"", leftover=left), kept), None
+
+    async def _interrupt(self, address: BridgeAddress) -> None:
+        """End the tools. A bridge that shows no sign of life meanwhile is not waited for."""
+        bridge = self._world.bridge
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(bridge.interrupt(address, deadlines.INTERRUPT_WAIT_SECONDS))
+                group.create_task(bridge.wait_ready(address, deadlines.PULSE_SECONDS))
+        except ExceptionGroup as group_error:
+            raise group_error.exceptions[0] from group_error
+
+    async def _read(self, agent: Agent, address: BridgeAddress) -> tuple[Saved, SavedState | None]:
+        patience = Patience(
+            deadlines.STOP_DIFF_SECONDS,
+            deadlines.STOP_PATCH_SECONDS,
+            deadlines.STOP_EXPORT_SECONDS,
+        )
+        async with asyncio.TaskGroup() as group:
+            pushing = group.create_task(self._push(agent, address))
+            reading = group.create_task(salvage(self._world, agent, address, patience))
+        read = reading.result()
+        saved = replace(read.saved(), pushed=pushing.result())
+        if agent.base_commit is None:
+            saved = replace(saved, leftover=Leftover.NOTHING)
+        if read.patch is None:
+            saved = _with_kept(saved, await self._world.store.saved_state(agent.id))
+        return saved, read.state(agent.last_seq, self._world.clock())
+
+    async def _push(self, agent: Agent, address: BridgeAddress) -> bool:
+        try:
+            return await self._branch.push(agent, address, deadlines.STOP_PUSH_SECONDS)
+        except StoreUnavailable as error:
+            logger.warning("the push of %s is not told: %s", agent.id, error)
+            return False
+
+    async def _address(self, agent: Agent) -> BridgeAddress | None:
+        container = await self._world.runtime.find(agent.id)
+        if container is None or container.endpoint is None:
+            return None
+        return self._world.address(agent.id, container.endpoint)
+
+
+def _with_kept(saved: Saved, kept: SavedState | None) -> Saved:
+    """Put the patch of the end of the last task in place of the newest one."""
+    patch = kept.patch if kept else b""
+    return replace(saved, patch=patch, newest=False, fits=fits_thread(patch))

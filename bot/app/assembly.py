@@ -1,0 +1,172 @@
+"""The composition root: the only file that knows every part and puts them together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.agents.access.authorization import Gate
+from bot.agents.context import World
+from bot.agents.egress_notices import Denials
+from bot.agents.lifecycle.background_loops import LoopSupervisor
+from bot.agents.lifecycle.fleet import Fleet
+from bot.agents.publishing import Publishing
+from bot.agents.reconcile import Recovery
+from bot.agents.service import AgentService
+from bot.app.build import Foundation, founded
+from bot.app.control_socket import listening
+from bot.app.health import Doctor
+from bot.bridge_client import HttpBridge
+from bot.config import Settings
+from bot.domain.policy import Action
+from bot.redaction import Redactor
+from bot.slack.backfill import CatchUp
+from bot.slack.events import is_urgent
+from bot.slack.files import SlackFiles
+from bot.slack.handlers.desks import Desks, open_desks
+from bot.slack.handlers.register import register_listeners
+from bot.slack.identity import Identity, identify, slack_client
+from bot.slack.inbox import Inbox
+from bot.slack.outbox.sender import Outbox
+from bot.slack.outbox.undeliverable import Undelivered
+from bot.slack.people import SlackPeople
+from bot.slack.secret_middleware import Sealing
+from bot.store.agents import SqlStore
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that runs."""
+
+    app: AsyncApp
+    store: SqlStore
+    fleet: Fleet
+    recovery: Recovery
+    inbox: Inbox
+    outbox: Outbox
+    catch_up: CatchUp
+    desks: Desks
+    doctor: Doctor
+    denials: Denials
+    loops: LoopSupervisor
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts]:
+    """Every part, open and put together; closes them in the opposite order."""
+    async with founded(settings, redact) as ground:
+        client = slack_client(settings, ground.session)
+        identity = await identify(client)
+        slack = ground.points.around("slack", client)
+        outbox = _outbox(ground, slack, identity)
+        loops = LoopSupervisor()
+        doctor = Doctor(settings, ground.session, ground.runtime, loops=loops.failing)
+        world = _world(ground, slack, outbox, doctor)
+        fleet = Fleet(world)
+        ground.store.on_left = fleet.somebody_left.set
+        service = AgentService(world, fleet)
+        gate = Gate(world, SlackPeople(slack, identity.team))
+
+        async def stop_agent(agent_id: str) -> None:
+            await service.stop(agent_id, "")
+            await gate.note(Action.STOP, "operator", agent_id)
+
+        async with listening(settings.data_dir.resolve(), stop_agent, loops.failing):
+            desks = _desks(ground, world, service, gate, slack, identity)
+            inbox = Inbox(
+                ground.points.around("inbox", ground.store.inbox_rows),
+                lambda body: is_urgent(body, settings.slack_stop_reaction),
+            )
+            app = _bolt(settings, client, Sealing(ground.keyring.seal, redact.known), inbox)
+            register_listeners(app, desks, inbox, settings.slack_stop_reaction)
+            yield Parts(
+                app,
+                ground.store,
+                fleet,
+                Recovery(world, service, fleet),
+                inbox,
+                outbox,
+                _catch_up(ground, desks, slack, identity),
+                desks,
+                doctor,
+                ground.denials,
+                loops,
+            )
+
+
+def _outbox(ground: Foundation, slack: AsyncWebClient, identity: Identity) -> Outbox:
+    outbox = Outbox(
+        ground.points.around("outbox", ground.store.outbox_rows),
+        slack,
+        bot_name=identity.bot_name,
+        on_dead=Undelivered(ground.watched, ground.voice, slack).note,
+    )
+    ground.store.on_enqueued = outbox.wake
+    return outbox
+
+
+def _world(ground: Foundation, slack: AsyncWebClient, outbox: Outbox, doctor: Doctor) -> World:
+    settings, points, redact = ground.settings, ground.points, ground.redact
+    return World(
+        settings=settings,
+        store=ground.watched,
+        outbox=outbox,
+        runtime=points.around("runtime", ground.runtime),
+        bridge=points.around("bridge", HttpBridge(ground.session, hide=redact)),
+        gateway=points.around("gateway", ground.gateway),
+        voice=ground.voice,
+        bridge_token=redact.hiding(ground.gateway.tokens.bridge_token),
+        variables=ground.keyring.variables,
+        hide=redact.known,
+        files=SlackFiles(slack, ground.session, settings.slack_bot_token),
+        examine=doctor.examine,
+    )
+
+
+def _desks(
+    ground: Foundation,
+    world: World,
+    service: AgentService,
+    gate: Gate,
+    slack: AsyncWebClient,
+    identity: Identity,
+) -> Desks:
+    points, gateway, store = ground.points, ground.gateway, ground.store
+    pulls = points.around("pulls", gateway.pulls)
+    desks = open_desks(
+        service,
+        gate,
+        ground.keyring,
+        store.usage_rows,
+        world,
+        slack,
+        publishing=Publishing(world, pulls, gateway.writer, service.results, store.thread_rows),
+        workspace_url=identity.workspace_url,
+    )
+    store.on_saved = desks.changed
+    return desks
+
+
+def _catch_up(
+    ground: Foundation, desks: Desks, slack: AsyncWebClient, identity: Identity
+) -> CatchUp:
+    return CatchUp(
+        ground.store.thread_rows,
+        desks.words,
+        slack,
+        bot_user_id=identity.bot_user_id,
+        stop_reaction=ground.settings.slack_stop_reaction,
+    )
+
+
+def _bolt(settings: Settings, client: AsyncWebClient, sealing: Sealing, inbox: Inbox) -> AsyncApp:
+    app = AsyncApp(
+        client=client,
+        signing_secret=settings.slack_signing_secret.get_secret_value() or None,
+        request_verification_enabled=not settings.socket_mode,
+    )
+    app.use(sealing.middleware)
+    app.use(inbox.middleware)
+    return app

@@ -1,0 +1,142 @@
+"""A socket in the data directory, by which whoever runs the bot asks the running one to act.
+
+Only the owner of the data directory can open it, and the engine decides nothing here: what is
+asked goes the way of every other wish, so the thread is told and the container's state is kept.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
+
+from bot.agents.lifecycle.background_loops import FailingLoop
+from bot.errors import BotError, UserError
+
+logger = logging.getLogger(__name__)
+
+NAME = "control.sock"
+# A stop ends tools, reads what changed and removes a container.
+ASK_SECONDS = 60.0
+LOOPS_SECONDS = 5.0
+_REFUSED, _FAILED = 409, 500
+_FAILING = TypeAdapter(list[FailingLoop])
+
+
+@asynccontextmanager
+async def listening(
+    data_dir: Path,
+    stop: Callable[[str], Awaitable[None]],
+    failing: Callable[[], Sequence[FailingLoop]],
+) -> AsyncIterator[None]:
+    """Take wishes for the length of a block; `stop` raises UserError for what cannot be.
+
+    `failing` names the background loops that do not get going.
+    """
+
+    async def on_stop(request: web.Request) -> web.Response:
+        agent_id = request.match_info["agent_id"]
+        try:
+            await stop(agent_id)
+        except UserError as error:
+            return web.json_response({"error": error.user_text}, status=_REFUSED)
+        except BotError:
+            logger.exception("a stop by the command failed")
+            return web.json_response({"error": "The log of the bot says why."}, status=_FAILED)
+        return web.json_response({})
+
+    async def on_loops(_request: web.Request) -> web.Response:
+        return web.json_response([asdict(loop) for loop in failing()])
+
+    app = web.Application()
+    app.router.add_get("/loops", on_loops)
+    app.router.add_post("/agents/{agent_id}/stop", on_stop)
+    runner = web.AppRunner(app, access_log=None)
+    with _bound(data_dir) as listener:
+        await runner.setup()
+        try:
+            if listener is not None:
+                await web.SockSite(runner, listener).start()
+            yield
+        finally:
+            # The server must leave the socket before it is closed.
+            await runner.cleanup()
+
+
+async def ask_to_stop(data_dir: Path, agent_id: str) -> None:
+    """Have the running bot stop an agent; raises UserError with what it answers, or its silence."""
+    timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
+    try:
+        with _short(data_dir) as path:
+            connector = aiohttp.UnixConnector(path=path)
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+                session.post(f"http://bot/agents/{agent_id}/stop") as answer,
+            ):
+                said = await answer.json()
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise UserError(
+            f"The bot that works with {data_dir} does not answer at {NAME} ({type(error).__name__})"
+            ". Stop the agent in Slack, or end the bot and try again."
+        ) from error
+    if answer.status != 200:  # noqa: PLR2004
+        raise UserError(str(said.get("error", "The bot refused.")))
+
+
+async def failing_loops(data_dir: Path) -> Sequence[FailingLoop] | None:
+    """The loops of the running bot that do not get going; None when no bot answers."""
+    timeout = aiohttp.ClientTimeout(total=LOOPS_SECONDS)
+    try:
+        with _short(data_dir) as path:
+            connector = aiohttp.UnixConnector(path=path)
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+                session.get("http://bot/loops") as answer,
+            ):
+                return _FAILING.validate_json(await answer.read())
+    except (aiohttp.ClientError, OSError, ValidationError):
+        return None
+
+
+@contextmanager
+def _bound(data_dir: Path) -> Iterator[socket.socket | None]:
+    """The listening socket, closed to others before anybody can connect; None where there is none.
+
+    The data directory is this process's own, so a socket that is there is a dead one.
+    """
+    listener = socket.socket(socket.AF_UNIX)
+    place = data_dir / NAME
+    try:
+        try:
+            place.unlink(missing_ok=True)
+            with _short(data_dir) as path:
+                listener.bind(path)
+            place.chmod(0o600)
+        except OSError as error:
+            logger.warning(
+                "%s cannot be made, so `threadsmith stop` will not work: %s", place, error
+            )
+            yield None
+        else:
+            yield listener
+    finally:
+        listener.close()
+        with contextlib.suppress(OSError):
+            place.unlink(missing_ok=True)
+
+
+@contextmanager
+def _short(data_dir: Path) -> Iterator[str]:
+    """The socket's path by way of an open folder: the kernel takes 107 bytes and no more."""
+    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{NAME}"
+    finally:
+        os.close(folder)

@@ -1,0 +1,128 @@
+"""Which checks of the deployment there are, and what each is given; every part brings its own."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from pydantic import SecretStr
+
+from bot.agents.health_checks import Check, examine
+from bot.agents.lifecycle.background_loops import FailingLoop, found_in
+from bot.app import control_socket
+from bot.config import Settings
+from bot.domain.agent import RepoRef
+from bot.domain.health import Examined, Finding, fine
+from bot.errors import EngineError
+from bot.gateway import checks as gateway_checks
+from bot.redaction import Redactor
+from bot.runtime import checks as runtime_checks
+from bot.runtime.docker import DockerRuntime
+from bot.slack import checks as slack_checks, manifest
+from bot.store import checks as store_checks
+
+CODE = Path(__file__).parents[2] / "bridge"
+
+
+@dataclass(slots=True)
+class Doctor:
+    """Examines one deployment; what it is given stays its owner's to close.
+
+    Where this is the bot itself, `sockets` tells how many connections Slack counts for the app,
+    and `loops` which of its background loops do not get going; else the running bot is asked.
+    """
+
+    settings: Settings
+    session: aiohttp.ClientSession
+    runtime: DockerRuntime
+    sockets: Callable[[], int] | None = None
+    loops: Callable[[], Sequence[FailingLoop]] | None = None
+
+    async def examine(
+        self,
+        channels: Sequence[str] = (),
+        repositories: Sequence[RepoRef] = (),
+        *,
+        only: Sequence[str] = (),
+    ) -> Sequence[Examined]:
+        """Run every check, or `only` those. Without names, the known channels and repositories."""
+        checks = self.checks(channels, repositories)
+        return await examine({name: checks[name] for name in only or checks})
+
+    def checks(
+        self, channels: Sequence[str] = (), repositories: Sequence[RepoRef] = ()
+    ) -> Mapping[str, Check]:
+        """The checks by their names, in the order in which a person reads them."""
+        settings, session, runtime = self.settings, self.session, self.runtime
+        bot = self._slack(settings.slack_bot_token)
+        app = self._slack(settings.slack_app_token)
+        database, data_dir = settings.database, settings.data_dir.resolve()
+        tried = repositories or _named(settings)
+        return {
+            "settings": self._settings,
+            "Slack bot token": lambda: slack_checks.bot_token(bot, manifest.scopes()),
+            "Slack app token": lambda: slack_checks.app_token(app),
+            "Slack events": lambda: store_checks.events(database, data_dir),
+            "Slack sockets": self._sockets,
+            "Slack channels": lambda: self._channels(channels),
+            "background loops": self._loops,
+            "clock": lambda: slack_checks.clock(bot),
+            "engine": lambda: runtime_checks.engine(runtime, settings),
+            "image": lambda: runtime_checks.image(runtime, settings, CODE),
+            "network": lambda: runtime_checks.network(runtime, settings),
+            "disk": self._disk,
+            "database": lambda: store_checks.database(database),
+            "model key": lambda: gateway_checks.model_key(session, settings),
+            "default model": lambda: gateway_checks.model_tools(session, settings),
+            "git": lambda: gateway_checks.git_access(session, settings, tried),
+        }
+
+    def _slack(self, token: SecretStr) -> slack_checks.Client:
+        return slack_checks.client_for(token, self.settings.slack_api_url, self.session)
+
+    async def _settings(self) -> Finding:
+        self.settings.check_tokens()
+        return fine("complete, and each token is of the right kind")
+
+    async def _sockets(self) -> Finding:
+        return slack_checks.sockets(self.sockets() if self.sockets else None)
+
+    async def _loops(self) -> Finding:
+        if self.loops is not None:
+            return found_in(self.loops())
+        return found_in(await control_socket.failing_loops(self.settings.data_dir.resolve()))
+
+    async def _channels(self, named: Sequence[str]) -> Finding:
+        bot = self._slack(self.settings.slack_bot_token)
+        known = named or self.settings.allowed_channels
+        known = known or await store_checks.channels(self.settings.database)
+        return await slack_checks.in_channels(bot, await slack_checks.name_of(bot), known)
+
+    async def _disk(self) -> Finding:
+        places = [self.settings.data_dir.resolve()]
+        with contextlib.suppress(EngineError):  # which has a check of its own
+            places.append((await self.runtime.survey(self.settings.bridge_image)).root)
+        return await store_checks.room(places)
+
+
+def hidden(examined: Sequence[Examined], settings: Settings) -> Sequence[Examined]:
+    """The same without any secret value of the settings."""
+    redact = Redactor(settings.secrets)
+    return [
+        Examined(
+            one.check,
+            Finding(
+                one.finding.verdict,
+                redact(one.finding.found),
+                redact(one.finding.next_step),
+            ),
+            one.seconds,
+        )
+        for one in examined
+    ]
+
+
+def _named(settings: Settings) -> Sequence[RepoRef]:
+    patterns = [one for one in settings.allowed_repositories if not one.endswith("/*")]
+    return [RepoRef.parse(one) for one in patterns[:5]]

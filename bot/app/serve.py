@@ -1,0 +1,112 @@
+"""Runs the bot: its parts come up in order, work side by side, and end in order."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+
+from bot.agents.lifecycle.background_loops import Loop
+from bot.app.assembly import Parts, assembled
+from bot.config import Settings
+from bot.errors import BotError
+from bot.redaction import Redactor
+from bot.slack.socket_mode import SocketConnection
+from bot.store.agents import SqlStore
+from bot.store.owner import owned
+
+logger = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 3_600.0
+# It sends what the others still have to say, so it ends last.
+OUTBOX = "outbox"
+DRAIN_SECONDS = 5.0
+
+
+async def serve(settings: Settings, redact: Redactor) -> None:
+    """Run the bot until SIGINT or SIGTERM; raises ConfigurationError or EngineError at start."""
+    settings.check_tokens()
+    async with owned(settings.database, settings.data_dir.resolve()):
+        await _serve(settings, redact)
+
+
+async def _serve(settings: Settings, redact: Redactor) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with assembled(settings, redact) as parts:
+        background = background_loops(parts)
+        try:
+            for name, background_loop in background.items():
+                parts.loops.start(name, background_loop)
+            # What was stored is older than anything that is about to arrive.
+            await parts.inbox.replay(parts.app)
+            async with _connected(settings, parts):
+                parts.catch_up.missed()
+                logger.info("ready")
+                await stop.wait()
+                logger.info("stopping; the containers work on")
+            await parts.loops.cancel(*(name for name in background if name != OUTBOX))
+            await parts.fleet.close()
+            await parts.outbox.drain(DRAIN_SECONDS)
+        finally:
+            await parts.loops.cancel()
+
+
+def background_loops(parts: Parts) -> Mapping[str, Loop]:
+    """Every loop that lives as long as the bot; a failure of one starts that one again.
+
+    None of these ends the process: each goes on from what is stored, and a bot that does the rest
+    is worth more than one that starts again and again. What must end it stands elsewhere: the
+    settings, the engine, a database that is newer or cannot be used raise at the start, before
+    any of these run, and so does the replay of the inbox when the database fails; the heartbeat
+    of the ownership (`store.lease`) cuts off `serve`, because another process owns the data then.
+    The watch over Slack's socket (`slack.connection`) outlives a failure of each round by itself.
+    """
+    return {
+        OUTBOX: parts.outbox.run,
+        **parts.recovery.loops(),
+        "retention": lambda: _prune_for_ever(parts.store),
+        "catch-up": parts.catch_up.serve,
+        **parts.desks.loops(),
+        "admission": parts.fleet.admit_for_ever,
+        "denials": parts.denials.run,
+    }
+
+
+@asynccontextmanager
+async def _connected(settings: Settings, parts: Parts) -> AsyncIterator[None]:
+    """Receive events: over a socket that we open, or on a port that Slack calls."""
+    if settings.socket_mode:
+        app_token = settings.slack_app_token.get_secret_value()
+        connection = SocketConnection(parts.app, app_token, parts.catch_up.missed)
+        parts.doctor.sockets = lambda: connection.sockets
+        async with connection.running():
+            logger.info("connected to Slack by Socket Mode")
+            yield
+        return
+    server = parts.app.server(port=settings.slack_http_port, path="/slack/events")
+    runner = aiohttp.web.AppRunner(server.web_app)
+    await runner.setup()
+    try:
+        host, port = settings.slack_http_host, settings.slack_http_port
+        await aiohttp.web.TCPSite(runner, host, port).start()
+        logger.info("listening for Slack on http://%s:%d/slack/events", host, port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _prune_for_ever(store: SqlStore) -> None:
+    while True:
+        try:
+            pruned = await store.retention.prune(time.time())
+            if pruned.total:
+                logger.info("%d rows were of no more use", pruned.total)
+        except BotError as error:
+            logger.warning("cannot tidy the database: %s", error)
+        await asyncio.sleep(PRUNE_SECONDS)

@@ -1,0 +1,73 @@
+"""The `threadsmith` command."""
+
+import asyncio
+import sys
+import time
+
+import click
+
+from bot.app.playground import playground
+from bot.cli.agents import COMMANDS as FLEET_COMMANDS
+from bot.cli.doctor import doctor_command
+from bot.cli.records import COMMANDS
+from bot.cli.setup import setup_command
+from bot.config import Settings
+from bot.errors import ConfigurationError, UserError
+from bot.log_setup import set_up_logs
+from bot.redaction import Redactor
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="threadsmith")
+def main() -> None:
+    """Self-hosted autonomous coding agents in Slack threads."""
+
+
+for _command in (*COMMANDS, doctor_command, setup_command, *FLEET_COMMANDS):
+    main.add_command(_command)
+
+
+@main.command()
+def run() -> None:
+    """Run the bot. Without Slack tokens, a local playground stands in for Slack."""
+    try:
+        settings = Settings.read()
+        if settings.has_slack:
+            _serve(settings)
+        else:
+            with playground(settings) as settings_here:
+                _serve(settings_here)
+    except (ConfigurationError, UserError) as error:
+        text = error.user_text if isinstance(error, UserError) else str(error)
+        click.echo(f"threadsmith: {text}", err=True)
+        sys.exit(1)
+
+
+@main.command("forget-secrets")
+@click.confirmation_option(prompt="Every stored secret is lost. Go on?")
+def forget_secrets() -> None:
+    """Remove every stored secret, when the key to them is lost. Stop the bot first."""
+    from bot.store.agents import SqlStore
+
+    async def forget() -> int:
+        settings = Settings.read()
+        store = await SqlStore.open(settings.database, settings.data_dir.resolve())
+        try:
+            return await store.secret_rows.forget_all(time.time())
+        finally:
+            await store.close()
+
+    try:
+        click.echo(f"{asyncio.run(forget())} secrets are removed.")
+    except (ConfigurationError, UserError) as error:
+        click.echo(f"threadsmith: {error}", err=True)
+        sys.exit(1)
+
+
+def _serve(settings: Settings) -> None:
+    # Slack, SQL and HTTP libraries take half a second to import, which `--help` need not pay.
+    from bot.app.serve import serve
+
+    redact = Redactor(settings.secrets)
+    set_up_logs(settings.log_level, redact)
+    asyncio.run(serve(settings, redact))

@@ -1,0 +1,194 @@
+"""The egress proxy: what tools in a sealed container may fetch, and a plain refusal for the rest.
+
+It speaks CONNECT and plain HTTP, one request for each connection. A redirect is the client's
+business: where it leads is asked for by a new request, and checked like the first.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.domain.egress import Denial, DenialReason
+from bot.gateway.egress.connector import AwayError, DeniedError, Dialer, Line
+from bot.gateway.egress.request import (
+    MAX_PROXY_HEAD_BYTES,
+    MalformedError,
+    ProxyRequest,
+    read_request,
+)
+
+_CHUNK_BYTES = 65_536
+_FAREWELL_SECONDS = 2.0
+_log = logging.getLogger(__name__)
+
+_WHY = {
+    DenialReason.NOT_ON_LIST: (
+        "is not on the allow-list. Do without it, or ask for an admin to add it to EGRESS_ALLOW"
+    ),
+    DenialReason.PRIVATE_ADDRESS: "leads to a private address, which is closed from here",
+    DenialReason.PORT: "is asked for at a port that is closed; 80 and 443 are open",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EgressLimits:
+    """How much one agent may have open, and for how long."""
+
+    connections: int = 128
+    head_seconds: float = 10.0
+    idle_seconds: float = 120.0
+    total_seconds: float = 3_600.0
+    total_bytes: int = 8 * 1024**3
+
+
+class EgressProxy:
+    """Serves the connections of all agents. `denied` is told of each refused destination."""
+
+    def __init__(
+        self,
+        dialer: Dialer,
+        denied: Callable[[str, Denial], None],
+        limits: EgressLimits | None = None,
+    ) -> None:
+        self._dialer = dialer
+        self._denied = denied
+        self._limits = limits or EgressLimits()
+        self._open: Counter[str] = Counter()
+
+    async def serve(
+        self, agent_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Serve one connection of this agent to its end; the stream's limit bounds the head."""
+        client = _Client(reader, writer)
+        if self._open[agent_id] >= self._limits.connections:
+            await client.refuse(503, "Too many connections at once.")
+            return
+        self._open[agent_id] += 1
+        try:
+            await self._serve(agent_id, client)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # one end went away
+        finally:
+            self._open[agent_id] -= 1
+            if not self._open[agent_id]:
+                del self._open[agent_id]
+            writer.transport.abort()
+
+    async def _serve(self, agent_id: str, client: "_Client") -> None:
+        try:
+            request = await client.request(self._limits.head_seconds)
+        except MalformedError as error:
+            await client.refuse(error.status, str(error))
+            return
+        try:
+            line = await self._dialer.dial(request)
+        except AwayError as error:
+            await client.refuse(502, str(error))
+        except DeniedError as error:
+            self._denied(agent_id, Denial(request.host, request.port, error.reason, time.time()))
+            await client.refuse(403, f"{request.host} {_WHY[error.reason]}.")
+        else:
+            try:
+                await self._pass_on(client, request, line)
+            finally:
+                line.writer.transport.abort()
+
+    async def _pass_on(self, client: "_Client", request: ProxyRequest, line: Line) -> None:
+        if request.tunnel:
+            client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            upwards = None
+        else:
+            extra = line.proxy.authorization if line.proxy else b""
+            line.writer.write(request.head(absolute=line.proxy is not None, extra=extra))
+            upwards = request.body_bytes
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._limits.total_seconds
+        try:
+            async with asyncio.timeout(self._limits.idle_seconds) as patience:
+
+                def moved() -> None:
+                    patience.reschedule(min(loop.time() + self._limits.idle_seconds, end))
+
+                flow = _Flow(moved, self._limits.total_bytes)
+                async with asyncio.TaskGroup() as group:
+                    up = group.create_task(flow.run(client.reader, line.writer, upwards))
+                    await flow.run(line.reader, client.writer, None)
+                    if not request.tunnel:
+                        up.cancel()  # the answer is whole; nobody reads the rest of the request
+        except* OSError as group:
+            # One end went away, or nothing moved for too long.
+            _log.debug("an egress connection was cut: %r", group.exceptions)
+        await client.parted()
+
+
+class _Flow:
+    """Passes bytes on, both ways, up to a total."""
+
+    def __init__(self, moved: Callable[[], None], total_bytes: int) -> None:
+        self._moved = moved
+        self._left = total_bytes
+
+    async def run(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, length: int | None
+    ) -> None:
+        """Until the source ends, or `length` bytes were passed on; raises OSError."""
+        left = length
+        while left is None or left > 0:
+            chunk = await source.read(_CHUNK_BYTES if left is None else min(_CHUNK_BYTES, left))
+            if not chunk:
+                break
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise ConnectionError("the connection has carried enough")
+            left = None if left is None else left - len(chunk)
+            target.write(chunk)
+            await target.drain()
+            self._moved()
+        if length is None and target.can_write_eof():
+            target.write_eof()
+
+
+class _Client:
+    """The container's end of a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        # What has been drained is out of this process: the connection may be cut.
+        writer.transport.set_write_buffer_limits(0)
+
+    async def request(self, seconds: float) -> ProxyRequest:
+        """Read the head; raises MalformedError, or OSError when the client is gone or slow."""
+        try:
+            async with asyncio.timeout(seconds):
+                head = await self.reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            raise MalformedError(431, "The head of the request is too large.") from None
+        if len(head) > MAX_PROXY_HEAD_BYTES:
+            raise MalformedError(431, "The head of the request is too large.")
+        return read_request(head)
+
+    async def refuse(self, status: int, text: str) -> None:
+        """Answer with words; most clients show the first line only, so it has them too."""
+        body = f"Threadsmith: {text}\n".encode()
+        head = (
+            f"HTTP/1.1 {status} {text}\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        with contextlib.suppress(OSError):
+            self.writer.write(head + body)
+            await self.parted()
+
+    async def parted(self) -> None:
+        """Wait for the client to go: bytes that nobody reads would make the end a reset."""
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await self.writer.drain()
+                if self.writer.can_write_eof():
+                    self.writer.write_eof()
+                while await self.reader.read(_CHUNK_BYTES):
+                    pass

@@ -1,0 +1,131 @@
+"""The git door: the agent's one repository over smart HTTP, with the token added on the way."""
+
+import logging
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from bot.domain.agent import RepoRef
+from bot.errors import RepositoryError
+from bot.gateway.auth import Doors
+from bot.gateway.git.host import RECEIVE, UPLOAD, GitHost, HostUnreachableError, is_success
+from bot.gateway.git.push_policy import Pushes
+from bot.gateway.listeners import AGENT
+from bot.gateway.strict import oddity
+from bot.gateway.upstream import (
+    BodyTooLargeError,
+    UpstreamError,
+    answer,
+    forwarded_headers,
+    relay,
+)
+
+PREFIX = "/git"
+
+_log = logging.getLogger(__name__)
+_NO_PUSH = "Pushing is not enabled here. Commit; the changes are collected from the workspace."
+
+
+class GitDoor:
+    """Forwards fetches of the agent's repository, and pushes to the agent's own branch.
+
+    The doors tell that branch; without `pushes`, or where an agent has none, nothing is pushed.
+    """
+
+    def __init__(self, doors: Doors, host: GitHost, pushes: Pushes | None) -> None:
+        self._doors = doors
+        self._host = host
+        self._pushes = pushes
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of this door."""
+        base = f"{PREFIX}/{{owner}}/{{name}}"
+        return [
+            web.get(f"{base}/info/refs", self._refs, allow_head=False),
+            web.post(f"{base}/{UPLOAD}", self._fetch),
+            web.post(f"{base}/{RECEIVE}", self._push),
+        ]
+
+    async def _refs(self, request: web.Request) -> web.StreamResponse:
+        admitted = self._admitted(request)
+        if isinstance(admitted, web.Response):
+            return admitted
+        agent_id, repo = admitted
+        headers = forwarded_headers(request.headers)
+        match request.query.getall("service", []):
+            case ["git-upload-pack"]:
+                service = UPLOAD
+            case ["git-receive-pack"]:
+                service = RECEIVE
+                headers.popall("Git-Protocol", None)
+                if self._pushes is None or await self._doors.branch_of(agent_id) is None:
+                    return _refused(403, _NO_PUSH)
+            case _:
+                return _refused(403, "Only git's smart HTTP protocol is served here.")
+        try:
+            async with self._host.refs(repo, headers, service) as upstream:
+                if not is_success(upstream, service):
+                    status = 404 if upstream.status < 500 else 502  # noqa: PLR2004
+                    return _refused(status, f"The git host answered {upstream.status} for {repo}.")
+                return await answer(request, upstream)
+        except (HostUnreachableError, RepositoryError) as error:
+            return _unreachable(repo, error)
+
+    async def _fetch(self, request: web.Request) -> web.StreamResponse:
+        admitted = self._admitted(request)
+        if isinstance(admitted, web.Response):
+            return admitted
+        _, repo = admitted
+        url = f"{self._host.base(repo)}/{UPLOAD}"
+        try:
+            ours = await self._host.headers(repo)
+            headers = CIMultiDict({**forwarded_headers(request.headers), **ours})
+            return await relay(request, self._host.session, url, headers)
+        except BodyTooLargeError:
+            return _refused(413, "The request is larger than 20 MiB.")
+        except (UpstreamError, RepositoryError) as error:
+            return _unreachable(repo, error)
+
+    async def _push(self, request: web.Request) -> web.StreamResponse:
+        admitted = self._admitted(request)
+        if isinstance(admitted, web.Response):
+            return admitted
+        agent_id, repo = admitted
+        branch = await self._doors.branch_of(agent_id)
+        if self._pushes is None or branch is None:
+            return _refused(403, _NO_PUSH)
+        try:
+            return await self._pushes.take(request, agent_id, repo, branch)
+        except (HostUnreachableError, UpstreamError, RepositoryError) as error:
+            return _unreachable(repo, error)
+
+    def _admitted(self, request: web.Request) -> tuple[str, RepoRef] | web.Response:
+        """The agent and its repository when the path names that, and the refusal otherwise."""
+        if odd := oddity(request):
+            return _refused(400, odd)
+        admitted = self._doors.admitted(
+            request.headers.get("Authorization", ""), request.app[AGENT]
+        )
+        if admitted is None:
+            refusal = _refused(401, "This agent's token is not valid here, or it has ended.")
+            # git sends the credentials of its helper only after it was asked to.
+            refusal.headers["WWW-Authenticate"] = 'Basic realm="threadsmith"'
+            return refusal
+        agent_id, repo = admitted
+        owner, name = request.match_info["owner"], request.match_info["name"]
+        asked = (owner.lower(), name.removesuffix(".git").lower())
+        if asked != (repo.owner.lower(), repo.name.lower()):
+            _log.warning("agent %s was refused another repository", agent_id)
+            return _refused(403, f"This agent may use only {repo}.")
+        return agent_id, repo
+
+
+def _refused(status: int, text: str) -> web.Response:
+    response = web.Response(status=status, text=text + "\n")
+    response.force_close()  # a body that nobody reads must not become the next request
+    return response
+
+
+def _unreachable(repo: RepoRef, error: Exception) -> web.Response:
+    _log.warning("the git host did not answer for %s: %s", repo, error)
+    return _refused(502, "The git host could not be reached.")

@@ -1,0 +1,102 @@
+"""Makes a model call for an agent through the agent's own door, so that its budget pays."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.agents.ports import Access
+from bot.domain.agent import Agent, RepoRef
+from bot.gateway.upstream import (
+    MAX_API_ANSWER_BYTES,
+    BodyTooLargeError,
+    read_bounded,
+)
+from bridge.container import GATEWAY_SOCKET_NAME
+
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+_MAX_ANSWER_TOKENS = 1_500
+
+_log = logging.getLogger(__name__)
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    message: _Message
+
+
+class _Completion(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    choices: tuple[_Choice, ...] = Field(min_length=1)
+
+
+class _Doorway(Protocol):
+    def access(self, agent_id: str, repo: RepoRef) -> Access:
+        """The addresses and the token of one agent."""
+
+
+class DoorWriter:
+    """Implements the Writer port. The caps, the ledger and the key are those of the agent."""
+
+    def __init__(self, session: aiohttp.ClientSession, doorway: _Doorway) -> None:
+        self._session = session
+        self._doorway = doorway
+
+    async def write(self, agent: Agent, instructions: str, text: str) -> str:
+        """What the agent's model wrote; "" when it is away, too dear, or has nothing to say."""
+        access = self._doorway.access(agent.id, agent.repo)
+        body = {
+            "model": agent.model,
+            "max_tokens": _MAX_ANSWER_TOKENS,
+            "messages": [
+                {"role": "system", "content": instructions},
+                {"role": "user", "content": text},
+            ],
+        }
+        headers = {"Authorization": f"Bearer {access.token.get_secret_value()}"}
+        url = f"{access.model_base_url}/chat/completions"
+        try:
+            async with (
+                self._way(access) as session,
+                session.post(
+                    url, json=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT
+                ) as answer,
+            ):
+                found = await read_bounded(answer, MAX_API_ANSWER_BYTES)
+                if answer.status != 200:  # noqa: PLR2004
+                    _log.info("agent %s: nothing was written (%d)", agent.id, answer.status)
+                    return ""
+                return _Completion.model_validate_json(found).choices[0].message.content or ""
+        except (
+            aiohttp.ClientError,
+            OSError,
+            TimeoutError,
+            BodyTooLargeError,
+            ValidationError,
+        ) as error:
+            _log.info("agent %s: nothing was written: %s", agent.id, type(error).__name__)
+            return ""
+
+    @asynccontextmanager
+    async def _way(self, access: Access) -> AsyncIterator[aiohttp.ClientSession]:
+        """The port that all share, or the agent's own socket where containers have no network."""
+        if access.folders is None:
+            yield self._session
+            return
+        # By the open folder, because an address of a socket has room for 107 bytes only.
+        folder = os.open(access.folders.gateway, os.O_PATH | os.O_DIRECTORY)
+        try:
+            connector = aiohttp.UnixConnector(path=f"/proc/self/fd/{folder}/{GATEWAY_SOCKET_NAME}")
+            async with aiohttp.ClientSession(connector=connector) as session:
+                yield session
+        finally:
+            os.close(folder)

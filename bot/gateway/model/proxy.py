@@ -1,0 +1,220 @@
+"""The model's door: chat completions and the list of models, with the key added on the way."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import reduce
+
+import aiohttp
+from aiohttp import web
+
+from bot.agents.access.billing import Accountant, BudgetUsed, Leave, NotServed, Wish
+from bot.config import Settings
+from bot.domain.budget import NANO, Price
+from bot.domain.secrets import ModelKey
+from bot.errors import StoreUnavailable
+from bot.gateway.auth import Doors
+from bot.gateway.listeners import AGENT
+from bot.gateway.model.catalogue import Catalogue
+from bot.gateway.model.completion import Entry, complete
+from bot.gateway.model.rate_limit import CallRate
+from bot.gateway.model.request import ChatCall, read_chat
+from bot.gateway.problems import RequestRefusedError, problem
+from bot.gateway.strict import oddity
+from bot.gateway.upstream import (
+    MAX_BODY_BYTES,
+    TIMEOUT,
+    BodyTooLargeError,
+    UpstreamError,
+    forwarded_headers,
+    relay,
+)
+
+PREFIX = "/model/v1"
+_BODY_SECONDS = 60.0
+_STORE_AGAIN_SECONDS = 5
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """What agents may ask of the model."""
+
+    allowed: tuple[str, ...]
+    max_tokens: int
+    calls_per_minute: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ModelLimits":
+        """The limits that the settings name."""
+        return cls(settings.model_allow, settings.model_max_tokens, settings.model_calls_per_minute)
+
+
+class ModelDoor:
+    """Forwards the two calls an agent may make to the provider; everything else is 404.
+
+    `key_of` gives the key for an agent's calls, asked at each of them. `accountant` is asked for
+    leave before each call, and told how it ended; without one nothing is counted.
+    """
+
+    def __init__(
+        self,
+        doors: Doors,
+        catalogue: Catalogue,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        key_of: Callable[[str], Awaitable[ModelKey]],
+        limits: ModelLimits,
+    ) -> None:
+        self._doors = doors
+        self._catalogue = catalogue
+        self._session = session
+        self._base_url = base_url
+        self._key_of = key_of
+        self._limits = limits
+        self._rate = CallRate(limits.calls_per_minute)
+        self.accountant: Accountant | None = None
+
+    def forget(self, agent_id: str) -> None:
+        """The agent has ended."""
+        self._rate.forget(agent_id)
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes of this door."""
+        return [
+            web.post(f"{PREFIX}/chat/completions", self._chat),
+            web.get(f"{PREFIX}/models", self._models, allow_head=False),
+        ]
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        try:
+            agent_id = self._admitted(request)
+            call = read_chat(await _body(request), self._limits.allowed)
+        except RequestRefusedError as refused:
+            return refused.answer()
+        key = await self._key_of(agent_id)
+        try:
+            leave = await self._leave(agent_id, call, key)
+        except BudgetUsed as used:
+            _log.info("agent %s: %s", agent_id, used)
+            return _no_money(used)
+        except NotServed:
+            return problem(401, _NOT_VALID)
+        except StoreUnavailable as error:
+            _log.warning("agent %s: no model call without an entry: %s", agent_id, error)
+            text = "Threadsmith cannot enter this call at the moment."
+            return problem(503, text, retry_after_seconds=_STORE_AGAIN_SECONDS)
+        return await self._call(request, agent_id, call, leave, key)
+
+    async def _call(
+        self, request: web.Request, agent_id: str, call: ChatCall, leave: Leave, key: ModelKey
+    ) -> web.StreamResponse:
+        entry = Entry(self.accountant, leave)
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "text/event-stream" if call.streams else "application/json",
+            # What is compressed cannot be metered as it passes.
+            "Accept-Encoding": "identity",
+            "User-Agent": "threadsmith",
+        }
+        try:
+            if value := key.value.get_secret_value():
+                headers["Authorization"] = f"Bearer {value}"
+            upstream = self._session.post(
+                f"{self._base_url}/chat/completions",
+                data=call.body(leave.max_tokens),
+                headers=headers,
+                allow_redirects=False,
+                timeout=TIMEOUT,
+            )
+            return await complete(request, upstream, entry, value)
+        except UpstreamError as error:
+            _log.warning("agent %s: the model provider did not answer: %s", agent_id, error)
+            return problem(502, "The model provider could not be reached.")
+        finally:
+            await entry.close()
+
+    def _admitted(self, request: web.Request) -> str:
+        """Who asks; raises RequestRefusedError."""
+        if odd := oddity(request):
+            raise RequestRefusedError(400, odd)
+        admitted = self._doors.admitted(
+            request.headers.get("Authorization", ""), request.app[AGENT]
+        )
+        if admitted is None:
+            raise RequestRefusedError(401, _NOT_VALID)
+        if wait := self._rate.wait_seconds(admitted[0]):
+            text = "This agent asks the model too often (MODEL_CALLS_PER_MINUTE)."
+            raise RequestRefusedError(429, text, retry_after_seconds=wait)
+        return admitted[0]
+
+    async def _leave(self, agent_id: str, call: ChatCall, key: ModelKey) -> Leave:
+        listings = [await self._catalogue.listing(model) for model in call.models]
+        prices = [listing.price for listing in listings]
+        contexts = [one.context_tokens for one in listings if one.context_tokens]
+        answers = [one.answer_tokens for one in listings if one.answer_tokens]
+        most = min([self._limits.max_tokens, *answers])
+        limit = call.limit(most, min(contexts, default=None))
+        wish = Wish(call.model, call.prompt_tokens, limit, _dearest(prices), key.scope)
+        if self.accountant is None:
+            return Leave.unmetered(agent_id, wish)
+        return await self.accountant.begin(agent_id, wish)
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        try:
+            agent_id = self._admitted(request)
+        except RequestRefusedError as refused:
+            return refused.answer()
+        headers = forwarded_headers(request.headers)
+        headers["User-Agent"] = "threadsmith"
+        if key := (await self._key_of(agent_id)).value.get_secret_value():
+            headers["Authorization"] = f"Bearer {key}"
+        try:
+            return await relay(request, self._session, self._base_url + "/models", headers)
+        except BodyTooLargeError:
+            return problem(413, "The request is larger than 20 MiB.")
+        except UpstreamError as error:
+            _log.warning("agent %s: the model provider did not answer: %s", agent_id, error)
+            return problem(502, "The model provider could not be reached.")
+
+
+_NOT_VALID = "This agent's token is not valid here, or the agent has ended."
+
+
+def _dearest(prices: list[Price | None]) -> Price | None:
+    known = [price for price in prices if price is not None]
+    return reduce(Price.at_least, known) if len(known) == len(prices) else None
+
+
+async def _body(request: web.Request) -> bytes:
+    if "Content-Encoding" in request.headers:
+        raise RequestRefusedError(415, "A compressed body is not read here.")
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise RequestRefusedError(413, _TOO_LARGE)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise RequestRefusedError(413, _TOO_LARGE)
+    except TimeoutError:
+        raise RequestRefusedError(408, "The request did not arrive in time.") from None
+    return bytes(body)
+
+
+_TOO_LARGE = "The request is larger than 20 MiB."
+
+
+def _no_money(used: BudgetUsed) -> web.Response:
+    refused = used.refused
+    return problem(
+        402,
+        used.user_text,
+        reason="budget_used",
+        scope=refused.scope.value,
+        used_usd=f"{refused.used_nano / NANO:.6f}",
+        limit_usd=f"{refused.limit_nano / NANO:.6f}",
+    )

@@ -1,0 +1,247 @@
+"""Reads what was missed in the threads that are ours: after downtime, a deaf or a cut connection.
+
+Every message found is handed to the desk as if Slack had sent it just now; what was taken up
+already is claimed and has no second effect. Messages from before the stored cursor are read again
+only where their claims are still kept, so nothing depends on the order in which events arrived.
+
+A reaction carries no time. A stop reaction counts when the agent lives, and the message it is on
+is newer than the last time the agent was stopped: nobody has obeyed it then. One that somebody put
+on an older message while nothing was heard is not seen; edits and deletions are not either.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.agent import Agent
+from bot.domain.thread import OwnThread
+from bot.errors import BotError
+from bot.slack.events import person_message, reaction_name
+from bot.slack.handlers.commands import Desk
+from bot.slack.outbox.delivery import Refused, TooFast, meaning
+from bot.slack.outbox.rate_limits import Call, Clock, Method, MonotonicClock, Pace
+
+_log = logging.getLogger(__name__)
+
+# Within this the claims of what was taken up are kept, with an hour to spare.
+LONGEST_LOOK_BACK_SECONDS = 23 * 3_600.0
+# The clocks of this host and of Slack may differ, and an event may be lost on its way.
+MARGIN_SECONDS = 60.0
+_AGAIN_AFTER_SECONDS = 60.0
+_CALL_TIMEOUT_SECONDS = 30.0
+_MOST_TRIES = 5
+_MOST_THREADS = 500
+_MOST_PAGES = 50
+_PAGE = 200
+_LARGEST_PAGE = 999
+
+Json = Mapping[str, Any]
+
+
+class ThreadRows(Protocol):
+    """Where the threads are stored."""
+
+    async def to_read(self, ended_after: float, limit: int) -> Sequence[OwnThread]:
+        """Threads of living agents, then those that ended later than this; newest first each."""
+
+
+class CatchUp:
+    """`serve` lives as long as the bot; `missed` says that something may have been missed."""
+
+    def __init__(
+        self,
+        threads: ThreadRows,
+        desk: Desk,
+        client: AsyncWebClient,
+        *,
+        bot_user_id: str,
+        stop_reaction: str,
+        clock: Clock | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._threads = threads
+        self._desk = desk
+        self._client = client
+        self._bot_user_id = bot_user_id
+        self._stop_reaction = stop_reaction
+        self._clock = clock or MonotonicClock()
+        self._wall = wall
+        self._pace = Pace()
+        self._since: float | None = None
+        self._woken = asyncio.Event()
+
+    def missed(self, seconds: float = LONGEST_LOOK_BACK_SECONDS) -> None:
+        """Events of the last so many seconds may not have arrived."""
+        since = self._wall() - seconds
+        self._since = since if self._since is None else min(since, self._since)
+        self._woken.set()
+
+    async def serve(self) -> None:
+        """Catch up whenever something may have been missed, until cancelled."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            since, self._since = self._since, None
+            if since is None or await self._run_whole(since):
+                continue
+            # What came meanwhile may come a minute later too: Slack is in trouble.
+            self.missed(self._wall() - since)
+            self._woken.clear()
+            await self._clock.wait(self._woken, _AGAIN_AFTER_SECONDS)
+            self._woken.set()
+
+    async def _run_whole(self, since: float) -> bool:
+        try:
+            return await self.run(since)
+        except Exception:
+            self.missed(self._wall() - since)  # for whoever serves again
+            raise
+
+    async def run(self, since: float) -> bool:
+        """Read every thread from `since` (seconds since the epoch), or its cursor if earlier.
+
+        False when a thread could not be read for a reason that may pass.
+        """
+        since = max(since, self._wall() - LONGEST_LOOK_BACK_SECONDS)
+        try:
+            threads = await self._threads.to_read(since, _MOST_THREADS)
+        except BotError as error:
+            _log.warning("cannot catch up: %s", error)
+            return False
+        complete = True
+        for thread in threads:
+            try:
+                await self._read(thread, since)
+            except SlackApiError as error:
+                _log.warning("cannot read the thread of %s: %s", thread.agent.id, error)
+            except (BotError, aiohttp.ClientError, OSError) as error:
+                _log.warning("cannot read the thread of %s yet: %s", thread.agent.id, error)
+                complete = False
+            except Exception:  # noqa: BLE001  (one thread's bug must not hide all the others)
+                _log.exception("the thread of %s cannot be read", thread.agent.id)
+        _log.info("caught up with %d threads", len(threads))
+        return complete
+
+    async def _read(self, thread: OwnThread, since: float) -> None:
+        agent = thread.agent
+        oldest = _oldest(agent, since)
+        stop_by: str | None = None
+        async with aclosing(self._messages(agent, oldest)) as messages:
+            async for message in messages:
+                stop_by = stop_by or self._stopper(thread, message)
+                if float(message["ts"]) > float(oldest):
+                    await self._hand_over(agent, message)
+        if agent.alive and stop_by is not None:
+            await self._desk.stop(agent.id, stop_by, agent.channel, agent.thread_ts)
+
+    async def _messages(self, agent: Agent, oldest: str) -> AsyncGenerator[Json]:
+        """The thread in its order. Of one beyond 999 messages, the newest and the first ones.
+
+        A quiet workspace is read every 85 seconds, so most threads must cost one call: the older
+        messages are wanted as well, for their reactions.
+        """
+        first = await self._call(agent, limit=_LARGEST_PAGE)
+        if not _next_cursor(first):
+            for message in _in_order(first):
+                yield message
+            return
+        async with aclosing(self._replies(agent, oldest=oldest, limit=_PAGE)) as replies:
+            async for message in replies:
+                yield message
+        if agent.alive:
+            for message in _in_order(first):
+                if float(message["ts"]) <= float(oldest):
+                    yield message
+
+    async def _hand_over(self, agent: Agent, message: Json) -> None:
+        where = {"channel": agent.channel, "thread_ts": agent.thread_ts}
+        read = person_message({"team_id": agent.team}, {**message, **where}, self._bot_user_id)
+        if read is not None and read.thread_ts is not None:
+            await self._desk.message(read, mention_event=False)
+
+    def _stopper(self, thread: OwnThread, message: Json) -> str | None:
+        """Who put a stop reaction on this message that nobody has obeyed."""
+        agent = thread.agent
+        begun = float(_beginning(agent)) - MARGIN_SECONDS
+        if float(message["ts"]) <= max(thread.stopped_at, begun):
+            return None
+        for reaction in message.get("reactions") or ():
+            if reaction_name(str(reaction.get("name"))) == self._stop_reaction:
+                people = (user for user in reaction.get("users") or ())
+                return next((str(user) for user in people if user != self._bot_user_id), None)
+        return None
+
+    async def _replies(
+        self,
+        agent: Agent,
+        **asked: Any,  # noqa: ANN401  (arguments of Slack's method)
+    ) -> AsyncGenerator[Json]:
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            page = await self._call(agent, cursor=cursor, **asked)
+            for message in _in_order(page):
+                yield message
+            cursor = _next_cursor(page)
+            if not cursor:
+                return
+
+    async def _call(self, agent: Agent, **asked: Any) -> Any:  # noqa: ANN401  (the SDK's answer)
+        """Read one page; what may pass is tried a few times, within Slack's pace."""
+        call = Call(Method.REPLIES, agent.channel, agent.id)
+        tries = 0
+        while True:
+            await self._wait_for_turn(call)
+            try:
+                async with asyncio.timeout(_CALL_TIMEOUT_SECONDS):
+                    return await self._client.conversations_replies(
+                        channel=agent.channel, ts=agent.thread_ts or "", **asked
+                    )
+            except SlackApiError as error:
+                verdict, tries = meaning(error), tries + 1
+                if isinstance(verdict, Refused):
+                    raise
+                if tries >= _MOST_TRIES:
+                    raise ConnectionError(str(error)) from error
+                seconds = verdict.seconds if isinstance(verdict, TooFast) else 2.0**tries
+            except (aiohttp.ClientError, OSError):
+                tries += 1
+                if tries >= _MOST_TRIES:
+                    raise
+                seconds = 2.0**tries
+            self._pace.hold(call, seconds, self._clock.now())
+
+    async def _wait_for_turn(self, call: Call) -> None:
+        while (at := self._pace.ready_at(call, self._clock.now())) > self._clock.now():
+            await self._clock.wait(asyncio.Event(), at - self._clock.now())
+        self._pace.take(call, self._clock.now())
+
+
+def _in_order(page: Json) -> Sequence[Json]:
+    found = [message for message in page.get("messages") or () if message.get("ts")]
+    return sorted(found, key=lambda message: float(message["ts"]))
+
+
+def _next_cursor(page: Json) -> str | None:
+    return (page.get("response_metadata") or {}).get("next_cursor") or None
+
+
+def _beginning(agent: Agent) -> str:
+    """From when the thread is the agent's: its root, or later in a thread that was there before."""
+    root = agent.thread_ts or "0"
+    older = float(root) < agent.created_at - MARGIN_SECONDS
+    return f"{agent.created_at:.6f}" if older else root
+
+
+def _oldest(agent: Agent, since: float) -> str:
+    """Where to read on: at the cursor, or at `since` if that is earlier."""
+    beginning = _beginning(agent)
+    cursor = agent.read_ts or beginning
+    earlier = min(cursor, f"{since:.6f}", key=float)
+    return max(beginning, earlier, key=float)

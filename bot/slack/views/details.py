@@ -1,0 +1,74 @@
+"""The window with all steps of a task: what each tool was given, and what it said."""
+
+from dataclasses import replace
+from typing import Any
+
+from bot.domain.quoting import code
+from bot.domain.steps import TaskSteps, ToolStep
+from bot.domain.task_card import ToolLine
+from bot.slack.views.blocks import Block, button, context, section
+from bot.slack.views.modal import Place, leading, literal, pieces, turning, window
+from bot.slack.views.task_card import tool_line
+from bridge.protocol import Outcome
+
+CHANGE_MODEL = "agent_change_model"
+TITLE = "Steps of the task"
+# A window may have 100 blocks and 250 kB; this is what one reads without losing the thread.
+_PAGE_CHARS, _PAGE_BLOCKS = 12_000, 60
+_ENDS = {
+    Outcome.COMPLETED: "completed",
+    Outcome.STEP_LIMIT: "ended at the step limit",
+    Outcome.BUDGET_LIMIT: "ended at the budget",
+    Outcome.INTERRUPTED: "interrupted",
+    Outcome.FAILED: "failed",
+}
+
+
+def details_view(place: Place, steps: TaskSteps, model: str = "") -> dict[str, Any]:
+    """One page of the steps; a page that is not there becomes the nearest one.
+
+    `model` is that of the agent, where it can be changed.
+    """
+    pages = _pages(steps)
+    place = replace(place, page=min(place.page, len(pages) - 1))
+    how = _ENDS[steps.outcome] if steps.outcome else "at work"
+    counts = f"{_count(steps.steps, 'step')} · {_count(len(steps.calls), 'tool call')} · {how}"
+    if model:
+        counts += f" · {code(model, 80)}"
+    more = [] if steps.outcome else [leading("Refresh", place, "refresh")]
+    more += [button("Change model", CHANGE_MODEL, place.packed())] if model else []
+    blocks = [context(counts), *pages[place.page], *turning(place, len(pages), more)]
+    return window(TITLE, blocks)
+
+
+def _pages(steps: TaskSteps) -> list[list[Block]]:
+    if not steps.calls:
+        return [[section("No tool was called so far.")]]
+    pages: list[list[Block]] = [[]]
+    size = 0
+    for number, call in enumerate(steps.calls, start=1):
+        shown = _call(number, call)
+        chars = len(call.arguments) + len(call.result)
+        full = size + chars > _PAGE_CHARS or len(pages[-1]) + len(shown) > _PAGE_BLOCKS
+        if pages[-1] and full:
+            pages.append([])
+            size = 0
+        pages[-1] += shown
+        size += chars
+    return pages
+
+
+def _call(number: int, call: ToolStep) -> list[Block]:
+    line = tool_line(
+        ToolLine(call.call_id, call.tool, call.target, call.ok, call.summary, call.seconds)
+    )
+    blocks = [section(f"*{number}.* {line} · step {call.step}")]
+    if call.arguments.strip() not in {"", "{}"}:
+        blocks += [context("Arguments"), *map(literal, pieces(call.arguments))]
+    if call.result.strip():
+        blocks += [context("Result"), *map(literal, pieces(call.result))]
+    return blocks
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

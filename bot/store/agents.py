@@ -1,0 +1,210 @@
+"""Agents, their events, and which messages are ours: the Store port on SQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import ColumnElement, Row, Select, case, or_, select
+
+from bot.agents.ports import SavedState
+from bot.domain.agent import Agent, Leftover, ThreadRef
+from bot.domain.message import Message
+from bot.redaction import Hide
+from bot.store import tables
+from bot.store.engine import Engines, create_private_folder, parse_url
+from bot.store.inbox import SqlInboxRows
+from bot.store.migrate import upgrade
+from bot.store.outbox import SqlOutboxRows
+from bot.store.person_rows import SqlPersonRows
+from bot.store.retention import Retention
+from bot.store.rows import (
+    ALIVE_STATUSES,
+    agent_of,
+    message_of,
+)
+from bot.store.secrets import SqlSecretRows
+from bot.store.settings import SqlRuleRows
+from bot.store.thread_rows import SqlThreadRows
+from bot.store.transaction import SqlTransaction
+from bot.store.usage import SqlUsageRows
+from bridge.protocol import AgentEvent, Event, kind_of, parse_event
+
+E = TypeVar("E", bound=Event)
+
+
+class SqlStore:
+    """The database: the Store port, and the rows of the inbox and the outbox.
+
+    `on_enqueued` is called after a commit that gave the sender something to do, `on_left` after
+    one in which an agent may have left its place or the queue, `on_saved` for each agent that was
+    stored anew. All, and `hide`, may be set after the store was opened, since others need the
+    store first.
+    """
+
+    def __init__(self, engines: Engines, on_enqueued: Callable[[], None] | None = None) -> None:
+        self._engines = engines
+        self.on_enqueued = on_enqueued
+        self.on_left: Callable[[], None] | None = None
+        self.on_saved: Callable[[Agent], None] | None = None
+        self.hide: Hide = str
+        self.rule_rows = SqlRuleRows(engines)
+        self.secret_rows = SqlSecretRows(engines)
+        self.outbox_rows = SqlOutboxRows(engines)
+        self.inbox_rows = SqlInboxRows(engines)
+        self.thread_rows = SqlThreadRows(engines)
+        self.person_rows = SqlPersonRows(engines)
+        self.usage_rows = SqlUsageRows(engines)
+        self.retention = Retention(engines)
+
+    @classmethod
+    async def open(
+        cls, database: str, data_dir: Path, on_enqueued: Callable[[], None] | None = None
+    ) -> Self:
+        """Open the database at this address and bring it up to date.
+
+        Raises ConfigurationError when it cannot be used, or was written by a newer version.
+        """
+        await asyncio.to_thread(create_private_folder, data_dir)
+        url = parse_url(database)
+        await upgrade(url)
+        return cls(Engines.of(url), on_enqueued)
+
+    async def close(self) -> None:
+        """Close the connections; twice is once."""
+        await self._engines.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        """Open a write transaction; commits at the end, rolls back on an exception.
+
+        Others wait meanwhile, so nothing slow belongs inside; nor does a second one of the same
+        task, which would wait for itself.
+        """
+        async with self._engines.writing() as connection:
+            transaction = SqlTransaction(connection, self.hide)
+            yield transaction
+        if transaction.enqueued and self.on_enqueued is not None:
+            self.on_enqueued()
+        if transaction.left_place and self.on_left is not None:
+            self.on_left()
+        if self.on_saved is not None:
+            for agent in transaction.saved:
+                self.on_saved(agent)
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        """One agent by its id."""
+        return await self._one(tables.agent.c.id == agent_id)
+
+    async def agent_of_thread(self, thread: ThreadRef) -> Agent | None:
+        """The agent of this thread: the one that is alive, or else the newest."""
+        return await self._one(
+            tables.agent.c.team == thread.team,
+            tables.agent.c.channel == thread.channel,
+            tables.agent.c.thread_ts == thread.thread_ts,
+        )
+
+    async def agent_of_message(self, team: str, channel: str, ts: str) -> Agent | None:
+        """The agent whose thread a message of ours, or the thread's root, belongs to."""
+        ours = select(tables.posted.c.agent_id).where(
+            tables.posted.c.channel == channel, tables.posted.c.ts == ts
+        )
+        return await self._one(
+            tables.agent.c.team == team,
+            tables.agent.c.channel == channel,
+            or_(tables.agent.c.thread_ts == ts, tables.agent.c.id.in_(ours)),
+        )
+
+    async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
+        """Agents, newest first; the ended ones too when `alive` is False."""
+        query = select(tables.agent).order_by(tables.agent.c.created_at.desc(), tables.agent.c.id)
+        if alive:
+            query = query.where(tables.agent.c.status.in_(ALIVE_STATUSES))
+        if channel is not None:
+            query = query.where(tables.agent.c.channel == channel)
+        return [agent for row in await self._rows(query) if (agent := agent_of(row))]
+
+    async def unread(self) -> Sequence[Agent]:
+        """The agents that ended with something unread in their files."""
+        row = tables.agent.c
+        left = (Leftover.PATCH.value, Leftover.CONVERSATION.value)
+        query = (
+            select(tables.agent)
+            .where(row.leftover.in_(left), row.status.not_in(ALIVE_STATUSES))
+            .order_by(row.status_since, row.id)
+        )
+        return [agent for found in await self._rows(query) if (agent := agent_of(found))]
+
+    async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
+        """The agents that a person has started: those alive first, the newest first."""
+        return await self.person_rows.agents(team, user, limit)
+
+    async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
+        """What has been set for a channel; a name that is missing has its default."""
+        return await self.rule_rows.channel(team, channel)
+
+    async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
+        """Whether a person's message was taken for us already."""
+        row = tables.claim.c
+        query = select(row.ts).where(row.team == team, row.channel == channel, row.ts == ts)
+        return bool(await self._rows(query))
+
+    async def undelivered(self, agent_id: str) -> Sequence[Message]:
+        """Messages still to be handed to the bridge, in order of arrival."""
+        row = tables.message.c
+        query = (
+            select(tables.message)
+            .where(row.agent_id == agent_id, row.delivered_at.is_(None))
+            .order_by(row.order)
+        )
+        return [message_of(row) for row in await self._rows(query)]
+
+    async def saved_state(self, agent_id: str) -> SavedState | None:
+        """What was kept of the agent's container."""
+        query = select(tables.saved).where(tables.saved.c.agent_id == agent_id)
+        rows = await self._rows(query)
+        if not rows:
+            return None
+        return SavedState(rows[0].conversation, rows[0].patch, rows[0].last_seq, rows[0].at)
+
+    async def events(
+        self,
+        agent_id: str,
+        task_id: str | None = None,
+        *,
+        kinds: Sequence[type[Event]] | None = None,
+        newest: int | None = None,
+    ) -> Sequence[AgentEvent]:
+        """Return stored events in order: of one task, of these kinds, the `newest` few, or all."""
+        row = tables.event.c
+        query = select(row.body).where(row.agent_id == agent_id)
+        if task_id is not None:
+            query = query.where(row.task_id == task_id)
+        if kinds is not None:
+            query = query.where(row.kind.in_([kind_of(kind) for kind in kinds]))
+        query = query.order_by(row.seq.desc()).limit(newest)
+        return [parse_event(row.body) for row in reversed(await self._rows(query))]
+
+    async def newest_event(
+        self, agent_id: str, kind: type[E], task_id: str | None = None
+    ) -> E | None:
+        """Return the last stored event of this kind, in one task or in all."""
+        events = await self.events(agent_id, task_id, kinds=(kind,), newest=1)
+        return next((event for event in events if isinstance(event, kind)), None)
+
+    async def _one(self, *conditions: ColumnElement[bool]) -> Agent | None:
+        living = case((tables.agent.c.status.in_(ALIVE_STATUSES), 0), else_=1)
+        query = (
+            select(tables.agent)
+            .where(*conditions)
+            .order_by(living, tables.agent.c.created_at.desc())
+            .limit(1)
+        )
+        rows = await self._rows(query)
+        return agent_of(rows[0]) if rows else None
+
+    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        async with self._engines.reading() as connection:
+            result = await connection.execute(query)
+            return list(result.all())

@@ -1,0 +1,100 @@
+"""Stored secrets on SQL: what they are for in clear, their values encrypted by the caller."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, delete, insert, select, update
+
+from bot.domain.audit import Audit
+from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
+from bot.store import tables
+from bot.store.engine import Engines
+from bot.store.link import Link
+from bot.store.settings import RuleWrites
+
+
+class SqlSecretRows:
+    """Every change is durable when the call returns, together with its entry in the record."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    async def all(self) -> Sequence[tuple[SecretEntry, str]]:
+        """Every secret with its ciphertext."""
+        async with self._engines.reading() as connection:
+            found = await connection.execute(select(tables.secret).order_by(tables.secret.c.at))
+            return [
+                (
+                    SecretEntry(
+                        SecretRef(
+                            row.team,
+                            SecretScope(row.scope),
+                            row.owner,
+                            SecretKind(row.kind),
+                            row.name,
+                        ),
+                        row.exposed,
+                        row.created_by,
+                        row.at,
+                    ),
+                    row.ciphertext,
+                )
+                for row in found.all()
+            ]
+
+    async def put(self, entry: SecretEntry, ciphertext: str, audit: Audit) -> None:
+        """Store a secret; it replaces the one with the same reference."""
+        ref = entry.ref
+        values = {
+            "team": ref.team,
+            "scope": ref.scope.value,
+            "owner": ref.owner,
+            "kind": ref.kind.value,
+            "name": ref.name,
+            "ciphertext": ciphertext,
+            "exposed": entry.exposed,
+            "created_by": entry.created_by,
+            "at": entry.at,
+        }
+        async with self._engines.writing(durable=True) as connection:
+            await _delete(connection, ref)
+            await connection.execute(insert(tables.secret).values(values))
+            await RuleWrites(connection).add_audit(audit)
+
+    async def remove(self, ref: SecretRef, audit: Audit) -> bool:
+        """Remove a secret; False when there is none."""
+        async with self._engines.writing(durable=True) as connection:
+            removed = await _delete(connection, ref)
+            if removed:
+                await RuleWrites(connection).add_audit(audit)
+        return removed
+
+    async def forget_all(self, now: float) -> int:
+        """Remove every secret; how many there were."""
+        async with self._engines.writing(durable=True) as connection:
+            count = (await connection.execute(delete(tables.secret))).rowcount
+            audit = Audit(now, "operator", "secret.remove", "all", f"{count} removed")
+            await RuleWrites(connection).add_audit(audit)
+        return count
+
+    async def encrypt_anew(self, ref: SecretRef, ciphertext: str) -> None:
+        """Replace the ciphertext of the same value."""
+        async with self._engines.writing(durable=True) as connection:
+            await connection.execute(
+                update(tables.secret).where(*_is(ref)).values(ciphertext=ciphertext)
+            )
+
+
+async def _delete(connection: Link, ref: SecretRef) -> bool:
+    result = await connection.execute(delete(tables.secret).where(*_is(ref)))
+    return result.rowcount == 1
+
+
+def _is(ref: SecretRef) -> tuple[ColumnElement[bool], ...]:
+    row = tables.secret.c
+    return (
+        row.team == ref.team,
+        row.scope == ref.scope.value,
+        row.owner == ref.owner,
+        row.kind == ref.kind.value,
+        row.name == ref.name,
+    )

@@ -1,0 +1,103 @@
+"""The real listeners in Bolt, between a playground workspace and the core with its fakes."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.agent import Agent, AgentStatus
+from bot.slack.handlers.commands import Desk
+from bot.slack.handlers.home import HomeDesk
+from bot.slack.session_status import Sessions
+from playground.feed import Feed
+from playground.slack.delivery import DeliveryFailed, Parcel
+from playground.slack.hub import Hub
+from playground.slack.person import Person
+from playground.slack.server import slack_running
+from playground.slack.settings import SlackSettings
+from playground.slack.state import Json
+from tests.reception import reception
+from tests.stage import Stage, stage as make_stage
+from tests.watched_inbox import WatchedInbox, settled
+
+
+class InProcess:
+    """Hands payloads to the app without a socket between."""
+
+    def __init__(self, app: AsyncApp) -> None:
+        self._app = app
+
+    async def send(self, parcel: Parcel) -> Json | str | None:
+        """The app's acknowledgement."""
+        request = AsyncBoltRequest(mode="socket_mode", body=parcel.payload)
+        response = await self._app.async_dispatch(request)
+        if response.status != 200:
+            raise DeliveryFailed("http_error")
+        body: Json | str | None = json.loads(response.body) if response.body else None
+        return body
+
+
+@dataclass
+class Office:
+    """A workspace with people, the app in it, and the core behind."""
+
+    stage: Stage
+    hub: Hub
+    client: AsyncWebClient
+    app: AsyncApp
+    inbox: WatchedInbox
+    desk: Desk
+    home: HomeDesk
+    sessions: Sessions
+
+    def person(self, name: str) -> Person:
+        return Person(self.hub, self.hub.workspace.user(name))
+
+    async def agents(self, count: int = 1) -> list[Agent]:
+        """The agents, once there are so many."""
+
+        async def look() -> list[Agent] | None:
+            found = await self.stage.store.agents(alive=False)
+            return list(found) if len(found) == count else None
+
+        return await self.stage.changes.found(look)
+
+    async def in_thread(self, text: str = "acme/api fix it") -> tuple[Agent, str]:
+        """A working agent that @ana started by a mention; and the root of its thread."""
+        ts = await self.person("ana").say(text, mention=True)
+        (agent,) = await self.agents()
+        return await self.stage.reaches(agent.id, AgentStatus.WORKING), ts
+
+    async def settle(self) -> None:
+        """Wait until every listener has ended, those too that had nothing to do."""
+        await settled(self.stage, self.hub)
+
+
+@pytest.fixture
+async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Office]:
+    for part in ("run", "message_delivery"):
+        monkeypatch.setattr(f"bot.agents.lifecycle.{part}.RETRY_SECONDS", 0.001)
+    settings = SlackSettings(limits_enabled=False)
+    async with (
+        make_stage(tmp_path) as stage,
+        slack_running(settings, Feed()) as hub,
+        aiohttp.ClientSession() as session,
+    ):
+        base_url = f"{hub.grants.base_url}/api/"
+        client = AsyncWebClient(
+            token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
+        )
+        inbox = WatchedInbox(stage)
+        desks = reception(stage, client, inbox)
+        app = desks.app
+        hub.courier.transport = InProcess(app)
+        office = Office(
+            stage, hub, client, app, inbox, desks.desk, desks.desks.home, desks.desks.sessions
+        )
+        yield office
+        await office.settle()

@@ -1,0 +1,141 @@
+"""The bot's ears: the real app on a real socket of a playground, before a core with fakes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.agent import Agent, AgentStatus
+from bot.slack.backfill import CatchUp
+from bot.slack.events import is_urgent
+from bot.slack.socket_mode import SocketConnection
+from playground.feed import Feed
+from playground.slack.hub import Hub
+from playground.slack.person import Person
+from playground.slack.server import slack_running
+from playground.slack.settings import SlackSettings
+from playground.slack.state import BOT_USER_ID
+from tests.integration.slack.fake_slack import VirtualClock
+from tests.reception import reception
+from tests.stage import Stage, stage as make_stage
+from tests.watched_inbox import WatchedInbox, settled
+
+STOP = "octagonal_sign"
+SETTINGS = SlackSettings(
+    limits_enabled=False, ack_timeout_seconds=10.0, retry_delays_seconds=(0.0, 0.05)
+)
+
+
+class ManualClock:
+    """Time that only the test moves."""
+
+    def __init__(self) -> None:
+        self._now = 1_000.0
+        self._moved = asyncio.Event()
+        self.waits = 0
+
+    def now(self) -> float:
+        return self._now
+
+    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
+        assert seconds is not None
+        due = self._now + seconds
+        self.waits += 1
+        while self._now < due:
+            await self._moved.wait()
+
+    async def advance(self, seconds: float) -> None:
+        """Move on in steps of a second; whoever waits gets each turn."""
+        for _ in range(int(seconds)):
+            self._now += 1
+            moved, self._moved = self._moved, asyncio.Event()
+            moved.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+
+@dataclass
+class Line:
+    """A workspace, the app at the other end of the line, and the core behind it."""
+
+    stage: Stage
+    hub: Hub
+    catch_up: CatchUp
+    connection: SocketConnection
+    clock: ManualClock
+    app: AsyncApp
+    gaps: list[float] = field(default_factory=list)
+
+    def person(self, name: str = "ana") -> Person:
+        return Person(self.hub, self.hub.workspace.user(name))
+
+    async def in_thread(self, text: str = "acme/api fix it", count: int = 1) -> tuple[Agent, str]:
+        """A working agent that @ana started by a mention; and the root of its thread."""
+        ts = await self.person().say(text, mention=True)
+
+        async def look() -> Agent | None:
+            found = await self.stage.store.agents(alive=False)
+            mine = [agent for agent in found if agent.thread_ts == ts]
+            return mine[0] if mine and len(found) == count else None
+
+        agent = await self.stage.changes.found(look)
+        working = await self.stage.reaches(agent.id, AgentStatus.WORKING)
+        await self.settle()
+        return working, ts
+
+    async def settle(self) -> None:
+        """Wait until every event is delivered and every listener has ended."""
+        await settled(self.stage, self.hub)
+
+    def lose(self, kind: str = "message", times: int = 1) -> None:
+        self.hub.faults.event(kind, "lost", times)
+
+    async def read(self) -> bool:
+        """Catch up with the last hour."""
+        return await self.catch_up.run(time.time() - 3_600)
+
+    async def texts(self, times: int) -> list[str]:
+        """What the bridges were told, once it is so much."""
+        await self.stage.asked("chat", times)
+        return [body.text for body in self.stage.bridge.bodies("chat")]
+
+
+@pytest.fixture
+async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
+    async with (
+        make_stage(tmp_path) as stage,
+        slack_running(SETTINGS, Feed()) as hub,
+        aiohttp.ClientSession() as session,
+    ):
+        stage.clock.now = time.time()
+        client = AsyncWebClient(
+            token=SETTINGS.bot_token,
+            base_url=f"{hub.grants.base_url}/api/",
+            session=session,
+            retry_handlers=[],
+        )
+        inbox = WatchedInbox(stage, lambda body: is_urgent(body, STOP))
+        desks = reception(stage, client, inbox)
+        desk, app = desks.desk, desks.app
+        catch_up = CatchUp(
+            stage.store.thread_rows,
+            desk,
+            client,
+            bot_user_id=BOT_USER_ID,
+            stop_reaction=STOP,
+            clock=VirtualClock(),
+        )
+        clock = ManualClock()
+        gaps: list[float] = []
+        connection = SocketConnection(app, SETTINGS.app_token, gaps.append, clock=clock)
+        async with connection.running():
+            await hub.socket_mode.connected()
+            line = Line(stage, hub, catch_up, connection, clock, app, gaps)
+            yield line
+            await line.settle()
