@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from benchmarks.floor import serve
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.model.conversation import Call, Conversation, Turn
 from playground.model.server import MAX_BODY_BYTES, ModelSettings, ScriptedModel
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.repositories import GitFailed
 
 PREFIX = "/api/v3"

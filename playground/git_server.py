@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.git_api import PREFIX as API_PREFIX, GitApi
-from playground.listening import listening
+from playground.ports import listening
 from playground.repositories import git, git_environment, make_repository
 from playground.sample import SAMPLES
 

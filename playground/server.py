@@ -8,16 +8,16 @@ from pathlib import Path
 
 from aiohttp import web
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.git_server import GitServer, GitSettings, git_running
 from playground.model.catalog import listing
 from playground.model.server import ModelSettings, ScriptedModel, model_running
 from playground.page.routes import Page
 from playground.page.snapshot import PageSettings
-from playground.slack.hub import Hub
-from playground.slack.person import Person
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
+from playground.slack.user_client import Person
+from playground.slack.workspace import Hub
 
 
 @dataclass(frozen=True, slots=True)

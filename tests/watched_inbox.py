@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec
 
 from bot.slack.inbox import Inbox
-from playground.slack.hub import Hub
+from playground.slack.workspace import Hub
 from tests.stage import Stage
 
 P = ParamSpec("P")

@@ -10,15 +10,15 @@ from typing import Any
 
 from aiohttp import web
 
-from playground.feed import Feed
-from playground.listening import listening
-from playground.model.broken import broken_pieces
+from playground.event_feed import Feed
 from playground.model.catalog import KEY, context_length, knows, listing, takes_tools
 from playground.model.chunks import COMMENT, DONE, Generation, data
 from playground.model.conversation import Conversation, read_conversation
 from playground.model.faults import CUT, ENDLESS, FAULTS, HTML_PAGE, STATUS_FAULTS
-from playground.model.prefixes import Prefixes
-from playground.model.stories import Stories
+from playground.model.malformed_responses import broken_pieces
+from playground.model.prompt_cache import Prefixes
+from playground.model.scenarios import Stories
+from playground.ports import listening
 
 Json = dict[str, Any]
 

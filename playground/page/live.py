@@ -6,9 +6,9 @@ import uuid
 
 from aiohttp import WSMsgType, web
 
-from playground.feed import Entry, Feed
-from playground.slack.hub import Hub
+from playground.event_feed import Entry, Feed
 from playground.slack.state import Json, User
+from playground.slack.workspace import Hub
 
 HEARTBEAT_SECONDS = 20.0
 MAX_PAGES = 32

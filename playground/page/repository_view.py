@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from playground.git_server import GitServer
 from playground.repositories import GitFailed
-from playground.slack.onlooker import CannotDo
+from playground.slack.observer import CannotDo
 from playground.slack.state import Json
 
 MAX_BRANCHES = 200

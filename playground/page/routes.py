@@ -10,8 +10,8 @@ from playground.page.repository_view import RepositoryView
 from playground.page.snapshot import PageSettings, about, snapshot
 from playground.page.web_files import WebFiles
 from playground.slack.control import json_errors
-from playground.slack.hub import Hub
-from playground.slack.onlooker import CannotDo
+from playground.slack.observer import CannotDo
+from playground.slack.workspace import Hub
 
 MAX_ENTRY_CHARS = 400_000
 

@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass
 
 from playground.page.completion import commands, shortcuts
-from playground.page.demonstrations import demonstrations
-from playground.slack.hub import Hub
+from playground.page.demos import demonstrations
 from playground.slack.objects import message_object, view_object
 from playground.slack.state import BOT_USER_ID, TEAM_NAME, Channel, Json, User
+from playground.slack.workspace import Hub
 
 SHOWN_MESSAGES = 500
 SHOWN_EPHEMERALS = 100

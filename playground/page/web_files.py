@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from playground.slack.hub import Hub
+from playground.slack.workspace import Hub
 
 WEB = Path(__file__).parents[1] / "web"
 TYPES = {

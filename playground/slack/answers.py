@@ -4,10 +4,10 @@ from aiohttp import web
 
 from playground.slack.arguments import Arguments
 from playground.slack.errors import SlackError
-from playground.slack.grants import ResponseUrl
-from playground.slack.hub import Hub
 from playground.slack.methods.chat import read_content
 from playground.slack.state import BOT_ID, BOT_USER_ID, Ephemeral, Json, Message
+from playground.slack.trigger_tokens import ResponseUrl
+from playground.slack.workspace import Hub
 
 
 async def handle_response_url(hub: Hub, request: web.Request) -> web.Response:

@@ -10,11 +10,11 @@ from typing import Any
 from aiohttp import web
 
 from playground.slack.errors import SlackError
-from playground.slack.hub import Hub
 from playground.slack.objects import channel_object, user_object, view_object
-from playground.slack.onlooker import CannotDo
-from playground.slack.person import Outcome, Person
+from playground.slack.observer import CannotDo
 from playground.slack.state import Json
+from playground.slack.user_client import Outcome, Person
+from playground.slack.workspace import Hub
 
 KEEPALIVE_SECONDS = 15.0
 ACTS = frozenset(

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.slack.faults import EventFault, Faults
 from playground.slack.state import Json
 

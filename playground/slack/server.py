@@ -5,17 +5,17 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from playground.feed import Feed
-from playground.guard import guard
-from playground.listening import listening
+from playground.event_feed import Feed
+from playground.origin_check import guard
+from playground.ports import listening
 from playground.slack.answers import handle_response_url
 from playground.slack.arguments import BODY_BYTES
 from playground.slack.control import Control
-from playground.slack.hub import Hub
 from playground.slack.methods.files import MAX_FILE_BYTES, receive_upload, send_file
 from playground.slack.settings import SlackSettings
 from playground.slack.state import TEAM_ID
 from playground.slack.web_api import WebApi
+from playground.slack.workspace import Hub
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.slack.delivery import DeliveryFailed, Kind, Parcel
 from playground.slack.settings import SlackSettings
 from playground.slack.state import APP_ID, Json

@@ -8,10 +8,10 @@ from aiohttp import web
 from playground.slack.arguments import Arguments, read_arguments
 from playground.slack.errors import SlackError
 from playground.slack.faults import Fault, FaultKind
-from playground.slack.hub import Hub
 from playground.slack.methods import chat, conversations, files, people, views
 from playground.slack.methods.base import Method
 from playground.slack.state import Json
+from playground.slack.workspace import Hub
 
 METHODS: dict[str, Method] = {
     method.name: method

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from playground.model.scenarios import Story
 from playground.model.server import ModelRequest
-from playground.model.stories import Story
 from playground.server import Playground, PlaygroundSettings, running
-from playground.slack.person import Person
+from playground.slack.user_client import Person
 
 IMAGE = os.environ.get("BRIDGE_IMAGE", "threadsmith-bridge:latest")
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from playground.model.conversation import Call, Turn
-from playground.model.stories import sequence
+from playground.model.scenarios import sequence
 from playground.server import PlaygroundSettings, running
 from tests.e2e.conftest import Stage, deployed, docker
 

@@ -3,7 +3,7 @@
 import pytest
 
 from playground.model.conversation import Call, Turn
-from playground.model.stories import sequence
+from playground.model.scenarios import sequence
 from tests.e2e.conftest import Stage
 
 pytestmark = [

@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from playground.model.conversation import Call, Conversation, Turn
-from playground.model.stories import Story
+from playground.model.scenarios import Story
 from tests.e2e.conftest import Stage
 
 pytestmark = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from playground.model.conversation import Call, Turn
-from playground.model.stories import sequence
-from playground.slack.person import Person
+from playground.model.scenarios import sequence
 from playground.slack.plain_text import message_text
+from playground.slack.user_client import Person
 from tests.e2e.conftest import Stage
 
 pytestmark = [

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from playground.server import PlaygroundSettings, running
-from playground.slack.person import Person
 from playground.slack.state import Json
+from playground.slack.user_client import Person
 from tests.e2e.conftest import Bot, Stage, deployed, docker, environment_of
 
 pytestmark = [

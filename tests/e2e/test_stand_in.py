@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.model.server import ModelSettings, model_running
 from tests.e2e.conftest import Bot
 

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from playground.model.conversation import Call, Turn
+from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, sequence
 from playground.model.server import ModelSettings
-from playground.model.stories import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, sequence
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
 from tests.e2e.conftest import Stage, deployed, engine, leftovers

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from playground.model.conversation import Call, Conversation, Turn
-from playground.model.stories import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, Stories
-from playground.slack.person import Person
+from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, Stories
+from playground.slack.user_client import Person
 from tests.e2e.conftest import Json, Stage
 from tests.faults.ledger import Ledger
 

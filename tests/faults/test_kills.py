@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from bot.slack.outbox.delivery import METADATA_TYPE
 from playground.model.conversation import Call, Conversation, Turn
+from playground.model.scenarios import Stories
 from playground.model.server import ModelSettings
-from playground.model.stories import Stories
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
 from tests.e2e.conftest import READY_SECONDS, ROOT, Bot, Stage, environment_of

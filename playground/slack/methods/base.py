@@ -6,8 +6,8 @@ from typing import Literal
 
 from playground.slack.arguments import Arguments
 from playground.slack.errors import SlackError
-from playground.slack.hub import Hub
 from playground.slack.state import BOT_USER_ID, Channel, Json, Message
+from playground.slack.workspace import Hub
 
 Run = Callable[[Hub, Arguments], Awaitable[Json]]
 

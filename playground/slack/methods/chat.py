@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from playground.slack.arguments import Arguments
 from playground.slack.block_kit import MAX_TEXT
 from playground.slack.errors import SlackError
-from playground.slack.hub import Hub
 from playground.slack.methods.base import (
     Method,
     message_in,
@@ -22,6 +21,7 @@ from playground.slack.rules import (
     check_metadata,
 )
 from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, Ephemeral, Json, Message
+from playground.slack.workspace import Hub
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from playground.slack.arguments import Arguments
 from playground.slack.errors import SlackError
-from playground.slack.hub import Hub
 from playground.slack.methods.base import Method, message_in, own_channel, visible_channel
 from playground.slack.objects import channel_object, message_object, reactions
 from playground.slack.state import BOT_USER_ID, Json, Message
+from playground.slack.workspace import Hub
 
 MAX_PAGE = 999
 DEFAULT_PAGE = 100

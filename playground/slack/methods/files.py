@@ -6,11 +6,11 @@ from aiohttp import web
 
 from playground.slack.arguments import Arguments
 from playground.slack.errors import SlackError, invalid_arguments
-from playground.slack.hub import Hub
 from playground.slack.methods.base import Method, own_channel
 from playground.slack.objects import file_object
 from playground.slack.rules import check_blocks
 from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, File, Json, Message
+from playground.slack.workspace import Hub
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SNIPPET_BYTES = 1024 * 1024

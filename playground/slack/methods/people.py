@@ -2,7 +2,6 @@
 
 from playground.slack.arguments import Arguments
 from playground.slack.errors import SlackError, invalid_arguments
-from playground.slack.hub import Hub
 from playground.slack.methods.base import Method, message_in, own_channel
 from playground.slack.objects import bot_profile, user_object
 from playground.slack.state import (
@@ -13,6 +12,7 @@ from playground.slack.state import (
     TEAM_NAME,
     Json,
 )
+from playground.slack.workspace import Hub
 
 SESSION_STATES = frozenset({"active", "processing", "suspended", "closed"})
 MAX_TITLE = 200

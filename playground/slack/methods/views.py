@@ -3,11 +3,11 @@
 from playground.slack.arguments import Arguments
 from playground.slack.block_kit import complete_view
 from playground.slack.errors import SlackError
-from playground.slack.hub import Hub
 from playground.slack.methods.base import Method
 from playground.slack.objects import view_object
 from playground.slack.rules import check_view
 from playground.slack.state import BOT_USER_ID, Json, View
+from playground.slack.workspace import Hub
 
 MAX_STACK = 3
 

@@ -13,9 +13,9 @@ from bridge.protocol import (
     TaskFinished,
     ToolFinished,
 )
-from playground.feed import Feed
-from playground.model.broken import HALF
+from playground.event_feed import Feed
 from playground.model.faults import FAULTS
+from playground.model.malformed_responses import HALF
 from playground.model.server import ModelSettings, ScriptedModel, model_running
 from tests.integration.bridge.conftest import KEY, Client, running
 

@@ -15,7 +15,7 @@ from bridge.protocol import (
     TaskFinished,
     UsageRecorded,
 )
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.model.catalog import SMALL_WINDOW, context_length
 from playground.model.conversation import Call, Conversation, Turn
 from playground.model.server import ModelSettings, model_running

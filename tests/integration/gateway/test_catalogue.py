@@ -9,7 +9,7 @@ from bot.domain.budget import NANO, Price
 from bot.errors import ConfigurationError, UserError
 from bot.gateway.model.catalogue import CACHE_SECONDS, Catalogue
 from bot.gateway.model.own_prices import own_prices
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.model.catalog import SMALL_WINDOW
 from playground.model.server import ModelSettings, model_running
 

@@ -16,7 +16,7 @@ from bot.errors import NothingToPropose, RepositoryError
 from bot.gateway.git.github import HostPulls
 from bot.slack.views.evidence import evidence_markdown
 from bridge.protocol import Check, CheckKind, Evidence
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.git_server import GitServer, GitSettings, git_running
 from tests.integration.gateway.conftest import Serving
 from tests.refusals import refused

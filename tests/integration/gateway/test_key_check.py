@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.errors import ModelUnusable
 from bot.gateway.model.key_check import KeyCheck
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.model.server import ModelSettings, model_running
 
 KEY = SecretStr("canary-key-of-a-person")

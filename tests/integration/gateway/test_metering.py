@@ -19,7 +19,7 @@ from bot.domain.budget import NANO, Price
 from bot.domain.usage import CostSource, Usage
 from bot.slack.views.presenter import SlackVoice
 from bot.store import tables
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.model.server import ModelSettings, ScriptedModel, model_running
 from tests.integration.gateway.bench import ASKED, Bench
 from tests.integration.gateway.conftest import API, MODEL_KEY, Provider

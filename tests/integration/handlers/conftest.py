@@ -14,13 +14,13 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.slack.handlers.commands import Desk
 from bot.slack.handlers.home import HomeDesk
 from bot.slack.session_status import Sessions
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.slack.delivery import DeliveryFailed, Parcel
-from playground.slack.hub import Hub
-from playground.slack.person import Person
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import Json
+from playground.slack.user_client import Person
+from playground.slack.workspace import Hub
 from tests.reception import reception
 from tests.stage import Stage, stage as make_stage
 from tests.watched_inbox import WatchedInbox, settled

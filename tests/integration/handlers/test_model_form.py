@@ -12,7 +12,7 @@ from bot.slack.handlers.results import OLD_WINDOW
 from bot.slack.views.details import CHANGE_MODEL
 from bot.slack.views.model_form import MODEL
 from bot.slack.views.task_card import DETAILS
-from playground.slack.person import Person
+from playground.slack.user_client import Person
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_results import button_posted, seen
 

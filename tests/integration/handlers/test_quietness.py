@@ -16,12 +16,12 @@ from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.settings_command import SetRule
 from bot.slack.outbox.sender import Outbox
 from bridge.protocol import AgentEvent, StepStarted, ToolFinished, ToolStarted
-from playground.feed import Feed
-from playground.slack.hub import Hub
-from playground.slack.person import Person
+from playground.event_feed import Feed
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import TEAM_ID
+from playground.slack.user_client import Person
+from playground.slack.workspace import Hub
 from tests.integration.slack.fake_slack import VirtualClock
 from tests.stage import COMMAND, Stage, stage as make_stage
 

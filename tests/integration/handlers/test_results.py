@@ -16,8 +16,8 @@ from bridge.protocol import (
     ToolFinished,
     ToolStarted,
 )
-from playground.slack.person import Person
 from playground.slack.plain_text import message_text
+from playground.slack.user_client import Person
 from tests.integration.handlers.conftest import Office
 from tests.stage import KNOWN_SECRET
 

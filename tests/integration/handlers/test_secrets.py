@@ -13,8 +13,8 @@ from bot.agents.access.secrets import Keyring
 from bot.domain.secrets import SecretKind, SecretRef, SecretScope
 from bot.errors import ConfigurationError, ModelUnusable
 from bot.redaction import Redactor
-from playground.slack.person import Person
 from playground.slack.state import TEAM_ID, Json
+from playground.slack.user_client import Person
 from tests.integration.handlers.conftest import Office
 
 VALUE = "canary-typed-K3f9/0815+x"

@@ -5,7 +5,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from playground.model.conversation import Call, Turn
-from playground.model.stories import sequence
+from playground.model.scenarios import sequence
 from playground.server import Playground
 
 TOOL: Any = {"type": "function", "function": {"name": "read_file", "parameters": {}}}

@@ -6,7 +6,7 @@ import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from playground.server import Playground
-from playground.slack.onlooker import CannotDo
+from playground.slack.observer import CannotDo
 from tests.integration.playground.bolt import Bolt
 
 

@@ -11,12 +11,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import FileUnavailable
 from bot.slack.files import SlackFiles
-from playground.feed import Feed
-from playground.listening import listening
-from playground.slack.hub import Hub
-from playground.slack.person import Person
+from playground.event_feed import Feed
+from playground.ports import listening
 from playground.slack.server import slack_running
 from playground.slack.settings import SCOPES, SlackSettings
+from playground.slack.user_client import Person
+from playground.slack.workspace import Hub
 
 TOKEN = SlackSettings().bot_token
 

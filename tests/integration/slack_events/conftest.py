@@ -15,12 +15,12 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.slack.backfill import CatchUp
 from bot.slack.events import is_urgent
 from bot.slack.socket_mode import SocketConnection
-from playground.feed import Feed
-from playground.slack.hub import Hub
-from playground.slack.person import Person
+from playground.event_feed import Feed
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import BOT_USER_ID
+from playground.slack.user_client import Person
+from playground.slack.workspace import Hub
 from tests.integration.slack.fake_slack import VirtualClock
 from tests.reception import reception
 from tests.stage import Stage, stage as make_stage

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.domain.agent import Agent
-from playground.slack.person import Person
+from playground.slack.user_client import Person
 from tests.integration.slack_events.conftest import Line
 
 

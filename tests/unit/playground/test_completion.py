@@ -8,7 +8,7 @@ import pytest
 from bot.domain.commands import parse
 from bot.domain.start_command import StartAgent
 from playground.page.completion import OPTIONS, SHORTCUTS, SUB_COMMANDS
-from playground.page.demonstrations import DEMONSTRATIONS
+from playground.page.demos import DEMONSTRATIONS
 
 MANIFEST = (Path(__file__).parents[3] / "manifest.yml").read_text()
 VALUES = {"--model": "a/b", "--steps": "3", "--budget": "0.5"}

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.slack.arguments import Arguments
-from playground.slack.hub import Hub
 from playground.slack.settings import SlackSettings
 from playground.slack.state import BOT_USER_ID, Json, Message, View
 from playground.slack.web_api import METHODS
+from playground.slack.workspace import Hub
 
 LISTS = json.loads((Path(__file__).parent / "slack_keys.json").read_text())
 OPAQUE = {"blocks", "attachments", "files", "state", "shares", "metadata", "root", "reactions"}

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from playground.slack.hub import Hub
 from playground.slack.objects import message_object, view_object
 from playground.slack.plain_text import message_text
 from playground.slack.state import BOT_USER_ID, Channel, Ephemeral, Json, Message, User, View
+from playground.slack.workspace import Hub
 
 WAIT_SECONDS = 10.0
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from playground.model.conversation import Call, Conversation, Turn
-from playground.model.describing import describe, is_asked
-from playground.model.feature_story import add_overdue, is_open
+from playground.model.feature_scenario import add_overdue, is_open
+from playground.model.pr_description import describe, is_asked
 from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
-from playground.model.review_story import progress, review
+from playground.model.review_scenario import progress, review
 
 Story = Callable[[Conversation], Turn]
 

@@ -1,14 +1,13 @@
 """What can happen in the workspace: each act changes the data, enters the feed, tells the app."""
 
-from playground.feed import Feed
-from playground.slack.attention import Attention
+from playground.event_feed import Feed
 from playground.slack.block_kit import complete
 from playground.slack.delivery import Courier
 from playground.slack.events import Payloads
 from playground.slack.faults import Faults
-from playground.slack.grants import Grants
 from playground.slack.http_delivery import HttpDelivery
 from playground.slack.limits import Limits
+from playground.slack.notifications import Attention
 from playground.slack.objects import message_object, rich_text, view_object
 from playground.slack.settings import SlackSettings
 from playground.slack.socket_mode import SocketMode
@@ -22,6 +21,7 @@ from playground.slack.state import (
     View,
     default_workspace,
 )
+from playground.slack.trigger_tokens import Grants
 
 
 class Hub:

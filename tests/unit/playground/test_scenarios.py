@@ -3,7 +3,7 @@ from typing import Any
 
 from playground.model.conversation import Turn, read_conversation
 from playground.model.python_tests import counts_in
-from playground.model.stories import Stories
+from playground.model.scenarios import Stories
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("edit_file", "git_status")]
 RUNS = {

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from playground.feed import Feed
+from playground.event_feed import Feed
 from playground.slack.elements import action_of, find_element, input_value
 from playground.slack.objects import rich_text
 from playground.slack.plain_text import message_text

@@ -1,6 +1,6 @@
 from typing import Any
 
-from playground.model.prefixes import Prefixes
+from playground.model.prompt_cache import Prefixes
 
 
 def message(text: str, *, marked: bool = False) -> dict[str, Any]:

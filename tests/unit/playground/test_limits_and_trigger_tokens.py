@@ -2,10 +2,10 @@ import pytest
 
 from playground.slack.errors import SlackError
 from playground.slack.faults import Faults
-from playground.slack.grants import Grants
 from playground.slack.limits import Limits
 from playground.slack.settings import SlackSettings
 from playground.slack.state import Message, Workspace, default_workspace
+from playground.slack.trigger_tokens import Grants
 
 
 class Clock:

@@ -6,11 +6,11 @@ from playground.slack.answers import show_answer
 from playground.slack.delivery import DeliveryFailed, Kind
 from playground.slack.elements import CLICKED, action_of, elements_of, find_element, input_value
 from playground.slack.errors import SlackError
-from playground.slack.grants import ResponseUrl
 from playground.slack.methods.views import new_view, replace_view
-from playground.slack.onlooker import CannotDo, Onlooker
+from playground.slack.observer import CannotDo, Onlooker
 from playground.slack.rules import check_view
 from playground.slack.state import BOT_USER_ID, File, Json, Message, View
+from playground.slack.trigger_tokens import ResponseUrl
 
 
 @dataclass(frozen=True, slots=True)
