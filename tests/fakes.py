@@ -23,8 +23,8 @@ from bot.errors import (
     RepositoryError,
 )
 from bot.store.agents import SqlStore
+from tests.harness.waiting import Changes
 from tests.scripted_bridge import ScriptedBridge
-from tests.waiting import Changes
 
 __all__ = ["FakeFiles", "FakeGateway", "FakeOutbox", "FakeRuntime", "ScriptedBridge", "Shown"]
 

@@ -40,8 +40,8 @@ from bridge.protocol import (
     WorkspaceReadyEvent,
     WorkspaceRequest,
 )
+from tests.harness.waiting import Changes
 from tests.scripted_control import ScriptedControl
-from tests.waiting import Changes
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 PATCH = b"diff --git a/a.py b/a.py\n"

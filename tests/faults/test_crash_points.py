@@ -18,7 +18,7 @@ from playground.slack.settings import SlackSettings
 from tests.e2e.conftest import Bot, Stage, environment_of
 from tests.faults.conftest import QUICK
 from tests.faults.ledger import ledger
-from tests.faults.tales import CHANNEL, TALES, Tale, told_to
+from tests.faults.scenarios import CHANNEL, TALES, Tale, told_to
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stage import Stage, stage as make_stage
+from tests.harness.app import Stage, stage as make_stage
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from bot.domain.budget import MAX_BUDGET_NANO, NANO, Price
 from bot.domain.usage import Usage
 from bot.errors import UserError
 from bridge.protocol import Outcome
-from tests.stage import COMMAND, ORIGIN, Stage
+from tests.harness.app import COMMAND, ORIGIN, Stage
 
 
 async def used(stage: Stage) -> Agent:

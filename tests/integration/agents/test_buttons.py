@@ -17,8 +17,8 @@ from bridge.protocol import (
     PlanUpdated,
     TaskFinished,
 )
+from tests.harness.app import Stage
 from tests.integration.agents.test_questions import buttons, words
-from tests.stage import Stage
 
 RED = Check(
     command="pytest -q", kind=CheckKind.TESTS, exit_code=1, duration_seconds=6.2, stale=True

@@ -12,7 +12,7 @@ from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.domain.settings_command import SetRule
 from bot.errors import NotAllowed
-from tests.stage import COMMAND, Stage, stage as make_stage
+from tests.harness.app import COMMAND, Stage, stage as make_stage
 
 FREE = {"max_agents_per_user": 0, "max_agents_per_channel": 0, "starts_per_hour_per_user": 0}
 

@@ -5,7 +5,7 @@ import pytest
 from bot.agents.controls.continuation import GO_ON
 from bot.domain.agent import AgentStatus
 from bot.errors import UserError
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 
 async def test_continue_starts_one_task_more_however_often_it_is_pressed(stage: Stage) -> None:

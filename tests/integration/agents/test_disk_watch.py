@@ -10,7 +10,7 @@ from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import EngineError
 from bridge.protocol import Outcome
-from tests.stage import Stage, stage as make_stage
+from tests.harness.app import Stage, stage as make_stage
 
 LIMIT = 2**30
 

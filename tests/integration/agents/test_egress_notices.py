@@ -11,7 +11,7 @@ from bot.agents.lifecycle.progress import Progress
 from bot.domain.agent import Agent
 from bot.domain.egress import Denial, DenialReason
 from bridge.protocol import ToolStarted
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 NOT_LISTED = DenialReason.NOT_ON_LIST
 

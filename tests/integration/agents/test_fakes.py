@@ -20,8 +20,8 @@ from tests.contracts import (
     RuntimeContract,
 )
 from tests.fakes import FakeGateway, FakeOutbox, FakeRuntime, ScriptedBridge
-from tests.stage import REPO, open_store, spec as a_spec
-from tests.waiting import Changes
+from tests.harness.app import REPO, open_store, spec as a_spec
+from tests.harness.waiting import Changes
 
 
 class TestFakeRuntime(RuntimeContract):

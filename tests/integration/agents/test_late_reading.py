@@ -13,8 +13,8 @@ from bot.cli.agents import _agents
 from bot.domain.agent import Agent, AgentStatus, Leftover
 from bot.errors import AnswerTooLarge
 from bridge.protocol import INTERRUPT_SECONDS, ErrorCode, FileChange, FilesChanged, WireError
+from tests.harness.app import Stage
 from tests.scripted_bridge import CHANGED, PATCH, ScriptedBridge
-from tests.stage import Stage
 
 REFUSED = WireError(code=ErrorCode.INTERNAL, message="no")
 UNREAD = "could not be read in time"

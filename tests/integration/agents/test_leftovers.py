@@ -8,7 +8,7 @@ import pytest
 from bot.agents.leftovers import DAY_SECONDS, Leftovers
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import EngineError
-from tests.stage import Stage, spec
+from tests.harness.app import Stage, spec
 
 
 async def ended(stage: Stage, status: AgentStatus, **fields: object) -> Agent:

@@ -35,7 +35,7 @@ from bridge.protocol import (
     ToolStarted,
     WireError,
 )
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 LENGTH = 5_000
 TASK = "t1"

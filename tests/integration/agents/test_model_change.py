@@ -8,7 +8,7 @@ from bot.domain.agent import AgentStatus, ThreadRef
 from bot.errors import ModelUnusable
 from bridge.protocol import ModelChanged, WireError
 from tests.fakes import Shown
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 
 async def test_a_task_at_work_goes_on_with_the_new_model(stage: Stage) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bot.domain.agent import AgentStatus
 from bridge.protocol import ErrorCode, WireError
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 STRANGER = WireError(code=ErrorCode.UNAUTHORIZED, message="This needs the token of this agent.")
 

@@ -19,7 +19,7 @@ from bridge.protocol import (
     UsageRecorded,
     WireError,
 )
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 ERROR = WireError(code="model_unavailable", message="The provider did not answer: 502.")
 

@@ -9,8 +9,8 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.domain.pull_request import Credits, PullState
 from bot.errors import NothingToPropose, RepositoryError, UserError
 from bridge.protocol import Pushed
-from tests.refusals import refused
-from tests.stage import KNOWN_SECRET, Stage
+from tests.harness.app import KNOWN_SECRET, Stage
+from tests.harness.refusals import refused
 
 PATCH = f"diff --git a/a.py b/a.py\n+new {KNOWN_SECRET}\n".encode()
 CREDITS = Credits("Ana")

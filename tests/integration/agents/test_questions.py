@@ -18,7 +18,7 @@ from bridge.protocol import (
     WireError,
 )
 from tests.fakes import Shown
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 Q, KEY = "q1", "question:q1"
 

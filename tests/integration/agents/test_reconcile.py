@@ -9,7 +9,7 @@ from bot.agents.reconcile import Recovery
 from bot.domain.agent import AgentStatus
 from bot.errors import EngineError
 from bridge.protocol import MessageWritten, StepStarted, TaskFinished
-from tests.stage import COMMAND, ORIGIN, Stage, spec
+from tests.harness.app import COMMAND, ORIGIN, Stage, spec
 
 
 async def test_after_a_restart_a_working_agent_goes_on_in_its_container(stage: Stage) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from bot.domain.agent import AgentStatus
 from bot.domain.posts import PostKind
 from bridge.protocol import Outcome, TaskFinished, WireError
+from tests.harness.app import KNOWN_SECRET, Stage
 from tests.scripted_bridge import CHANGED
-from tests.stage import KNOWN_SECRET, Stage
 
 HOLDS = f"+password = {KNOWN_SECRET}\n".encode()
 

@@ -7,7 +7,7 @@ from bot.agents.service import Reply
 from bot.domain.agent import AgentStatus, ThreadRef
 from bot.domain.message import Message, MessageKind
 from bridge.protocol import ChatMode, ErrorCode, MessageTakenUp, WireError
-from tests.stage import COMMAND, ORIGIN, Stage
+from tests.harness.app import COMMAND, ORIGIN, Stage
 
 
 async def test_a_reply_is_stored_marked_as_received_and_handed_over(stage: Stage) -> None:

@@ -8,8 +8,8 @@ import pytest
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import EngineError
 from bridge.protocol import SavedConversation
+from tests.harness.app import COMMAND, ORIGIN, Stage
 from tests.scripted_bridge import CHANGED, PATCH
-from tests.stage import COMMAND, ORIGIN, Stage
 
 
 async def stopped(stage: Stage, agent: Agent) -> Agent:

@@ -6,7 +6,7 @@ from bot.agents.container_ports import Exit
 from bot.agents.lifecycle.run import CRASH_LOOP_SECONDS
 from bot.domain.agent import Agent, AgentStatus
 from bridge.protocol import Outcome
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 
 async def asleep(stage: Stage) -> Agent:

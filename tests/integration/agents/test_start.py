@@ -11,7 +11,7 @@ from bot.domain.start_command import StartAgent
 from bot.errors import ChannelUnavailable, EngineError, ModelUnusable, RepositoryError, UserError
 from bridge.protocol import ErrorCode, WireError
 from tests.fakes import Shown
-from tests.stage import COMMAND, ORIGIN, REPO, Stage
+from tests.harness.app import COMMAND, ORIGIN, REPO, Stage
 
 
 async def nothing_is_left(stage: Stage, agent_id: str) -> None:

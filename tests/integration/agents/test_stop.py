@@ -8,8 +8,8 @@ from bot.errors import UserError
 from bot.store.agents import SqlStore
 from bridge.protocol import ErrorCode, Outcome, StepStarted, WireError
 from tests.fakes import FakeOutbox, Shown
+from tests.harness.app import COMMAND, ORIGIN, Stage
 from tests.scripted_bridge import CHANGED, PATCH
-from tests.stage import COMMAND, ORIGIN, Stage
 
 UNREAD = (
     "⏹ *Stopped by <@UBEN>* after 0.0 s. Its newest changes could not be read in time: its files "

@@ -2,7 +2,7 @@
 
 from bot.domain.secrets import MAX_VARIABLES_OF_A_PLACE, SecretKind, SecretRef, SecretScope
 from bridge.protocol import MAX_VARIABLES, WireError
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 
 async def put(stage: Stage, *names: str, scope: SecretScope = SecretScope.USER) -> None:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge, Limits
 from bridge.protocol import AgentEvent, TaskFinished, TextDelta
-from tests.cutter import cutting
+from tests.harness.flaky_proxy import cutting
 from tests.integration.bridge.conftest import (
     DONE,
     TOKEN,

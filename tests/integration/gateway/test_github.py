@@ -18,8 +18,8 @@ from bot.slack.views.evidence import evidence_markdown
 from bridge.protocol import Check, CheckKind, Evidence
 from playground.event_feed import Feed
 from playground.git_server import GitServer, GitSettings, git_running
+from tests.harness.refusals import refused
 from tests.integration.gateway.conftest import Serving
-from tests.refusals import refused
 from tests.unit.bot.slack.posts import Words, agent_of
 
 REPO = RepoRef("demo", "todo")

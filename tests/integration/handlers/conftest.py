@@ -21,9 +21,9 @@ from playground.slack.settings import SlackSettings
 from playground.slack.state import Json
 from playground.slack.user_client import Person
 from playground.slack.workspace import Hub
-from tests.reception import reception
-from tests.stage import Stage, stage as make_stage
-from tests.watched_inbox import WatchedInbox, settled
+from tests.harness.app import Stage, stage as make_stage
+from tests.harness.slack import reception
+from tests.harness.watched_inbox import WatchedInbox, settled
 
 
 class InProcess:

@@ -22,8 +22,8 @@ from playground.slack.settings import SlackSettings
 from playground.slack.state import TEAM_ID
 from playground.slack.user_client import Person
 from playground.slack.workspace import Hub
+from tests.harness.app import COMMAND, Stage, stage as make_stage
 from tests.integration.slack.fake_slack import VirtualClock
-from tests.stage import COMMAND, Stage, stage as make_stage
 
 GENERAL = "C0GENERAL0"
 STEPS = 3

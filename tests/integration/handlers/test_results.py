@@ -18,8 +18,8 @@ from bridge.protocol import (
 )
 from playground.slack.plain_text import message_text
 from playground.slack.user_client import Person
+from tests.harness.app import KNOWN_SECRET
 from tests.integration.handlers.conftest import Office
-from tests.stage import KNOWN_SECRET
 
 SMALL = b"diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-old <!channel>\n+new\n"
 LONG = (

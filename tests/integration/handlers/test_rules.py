@@ -12,9 +12,9 @@ from bot.domain.policy import Action
 from bot.slack.people import FRESH_SECONDS, SlackPeople
 from bot.slack.views.task_card import PUSH
 from playground.slack.state import TEAM_ID, User
+from tests.harness.app import KNOWN_SECRET
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_results import button_posted
-from tests.stage import KNOWN_SECRET
 
 ZOE = User("U00000ZOE", "zoe", "Zoe Abroad", team_id="T0OTHERORG")
 

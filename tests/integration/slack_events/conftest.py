@@ -21,10 +21,10 @@ from playground.slack.settings import SlackSettings
 from playground.slack.state import BOT_USER_ID
 from playground.slack.user_client import Person
 from playground.slack.workspace import Hub
+from tests.harness.app import Stage, stage as make_stage
+from tests.harness.slack import reception
+from tests.harness.watched_inbox import WatchedInbox, settled
 from tests.integration.slack.fake_slack import VirtualClock
-from tests.reception import reception
-from tests.stage import Stage, stage as make_stage
-from tests.watched_inbox import WatchedInbox, settled
 
 STOP = "octagonal_sign"
 SETTINGS = SlackSettings(

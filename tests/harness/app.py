@@ -23,9 +23,9 @@ from bot.store.agents import SqlStore
 from bot.store.engine import Engines, parse_url
 from bot.store.transaction import SqlTransaction
 from tests.fakes import FakeFiles, FakeGateway, FakeOutbox, FakeRuntime, Shown
+from tests.harness.waiting import Changes
 from tests.publishing_fakes import FakePulls, FakeWriter
 from tests.scripted_bridge import ScriptedBridge
-from tests.waiting import Changes
 
 REPO = RepoRef("acme", "api")
 COMMAND = StartAgent(REPO, "fix the flaky test")

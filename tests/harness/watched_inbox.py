@@ -6,7 +6,7 @@ from typing import Any, ParamSpec
 
 from bot.slack.inbox import Inbox
 from playground.slack.workspace import Hub
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 P = ParamSpec("P")
 

@@ -14,7 +14,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.people import SlackPeople
 from bot.slack.secret_middleware import Sealing
 from playground.slack.state import TEAM_ID
-from tests.stage import Stage
+from tests.harness.app import Stage
 
 URL = "https://playground.invalid/"
 

@@ -17,7 +17,7 @@ from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
 from tests.e2e.conftest import Stage, deployed, docker, engine
 from tests.hostile.capture import Capture, End, capturing
-from tests.hostile.obedient import obey
+from tests.hostile.injectable_model import obey
 from tests.hostile.repository import ORDERS, plant
 
 __all__ = ["engine"]
