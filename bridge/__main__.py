@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from bridge.agent.session import Session
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError
-from bridge.http.connections import Doorway
+from bridge.http.connections import ConnectionGuard
 from bridge.http.server import create_app
 from bridge.http.sockets import listening_socket
 from bridge.model.client import OpenAIChatModel
 from bridge.process.logs import set_up_logs
 from bridge.protocol import PROTOCOL_VERSION
-from bridge.runner.client import DistantRunner
+from bridge.runner.client import RunnerClient
 from bridge.runner.hands import through
 from bridge.tools import default_tools
 
@@ -60,11 +60,11 @@ async def _serve(settings: BridgeSettings) -> None:
     )
     tools, runner = default_tools(), None
     if settings.launcher_fd is not None:
-        runner = DistantRunner(socket.socket(fileno=settings.launcher_fd))
+        runner = RunnerClient(socket.socket(fileno=settings.launcher_fd))
         tools = through(runner, tools)
     session = Session(settings, model, tools, runner=runner)
     answered, stop = asyncio.Event(), asyncio.Event()
-    doorway = Doorway()
+    doorway = ConnectionGuard()
     app = create_app(session, settings.bridge_token, doorway=doorway, on_request=answered.set)
     _stop_on_signals(stop)
     try:

@@ -43,10 +43,10 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     Health,
+    MessageEdit,
     Pushed,
     PushRequest,
     Revised,
-    Revision,
     Status,
     WireError,
     WorkspaceReady,
@@ -139,7 +139,7 @@ class HttpBridge(ControlRequests):
         Raises BridgeRefused (`not_found`) when the bridge never had such a message.
         """
         path = f"/agent/messages/{quote(message_id, safe='')}"
-        method, body = ("DELETE", None) if text is None else ("PUT", Revision(text=text))
+        method, body = ("DELETE", None) if text is None else ("PUT", MessageEdit(text=text))
         seconds = self._limits.answer_seconds
         return read(
             Revised, await self._requests.send(address, method, path, seconds, body=body)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.agent.model_retry import ModelCalls
+from bridge.agent.model_retry import ModelRetry
 from bridge.agent.summaries import SUMMARY_NOTE, facts_of, summary_text
 from bridge.errors import ModelError
 from bridge.model.client import ChatModel
@@ -24,7 +24,7 @@ _LEAST_GAIN = 0.1  # a summary that saves less is not worth its price
 Tools = Sequence[Mapping[str, Any]]
 
 
-class Memory:
+class Compaction:
     """Measures the next prompt, and makes it smaller in time.
 
     `summary_model` writes the summaries; None: the model of the task does.
@@ -35,7 +35,7 @@ class Memory:
         model: ChatModel,
         conversation: Conversation,
         events: EventLog,
-        calls: ModelCalls,
+        calls: ModelRetry,
         *,
         summary_model: str | None = None,
     ) -> None:

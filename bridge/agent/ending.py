@@ -7,9 +7,9 @@ from bridge.agent.prompts import INTERRUPTED_RESULT
 from bridge.agent.recovery import close_tool
 from bridge.errors import BridgeError
 from bridge.protocol import LAST_LOOK_SECONDS, Evidence, Outcome, TaskFinished, WireError
-from bridge.state.conversation import Conversation, PersonMessage
+from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
-from bridge.state.projection import Ledger
+from bridge.state.projection import Projection
 
 _log = logging.getLogger(__name__)
 
@@ -18,11 +18,15 @@ AskEvidence = Callable[[str, float], Awaitable[Evidence]]
 _LOOK_SECONDS = 60.0
 
 
-class Ending:
+class TaskEnding:
     """Ends tasks; `evidence` is asked once the task is over."""
 
     def __init__(
-        self, conversation: Conversation, events: EventLog, ledger: Ledger, evidence: AskEvidence
+        self,
+        conversation: Conversation,
+        events: EventLog,
+        ledger: Projection,
+        evidence: AskEvidence,
     ) -> None:
         self._conversation = conversation
         self._events = events
@@ -31,7 +35,7 @@ class Ending:
 
     async def record(
         self,
-        message: PersonMessage,
+        message: UserMessage,
         outcome: Outcome,
         error: WireError | None,
         duration_seconds: float,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bridge.agent.prompts import Checkout, system_prompt
+from bridge.agent.prompts import RepositoryFacts, system_prompt
 from bridge.config import BridgeSettings
 from bridge.process.background import Processes
 from bridge.protocol import WorkspaceReadyEvent
@@ -32,7 +32,7 @@ class Equipment:
 
     def instructions(self, ready: WorkspaceReadyEvent, max_steps: int) -> str:
         """What the model is told before anything else."""
-        about = Checkout(
+        about = RepositoryFacts(
             repository=ready.repository,
             source_branch=ready.source_branch,
             target_branch=ready.target_branch,

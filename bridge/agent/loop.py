@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from bridge.agent.compaction import Memory
-from bridge.agent.loop_detector import CallDone, Watch
-from bridge.agent.model_retry import ModelCalls
+from bridge.agent.compaction import Compaction
+from bridge.agent.loop_detector import CallDone, LoopDetector
+from bridge.agent.model_retry import ModelRetry
 from bridge.agent.prompts import (
     BROKEN_OFF_NOTE,
     CIRCLE_NOTE,
@@ -45,7 +45,7 @@ class _Run:
 
     task: Task
     choice: ModelChoice
-    watch: Watch
+    watch: LoopDetector
     step: int
     kept: bool
 
@@ -60,9 +60,9 @@ class Executor:
         self,
         conversation: Conversation,
         events: EventLog,
-        model_calls: ModelCalls,
+        model_calls: ModelRetry,
         tool_calls: ToolCalls,
-        memory: Memory,
+        memory: Compaction,
         results: KeptResults,
         *,
         answered_by: str | None = None,
@@ -83,7 +83,7 @@ class Executor:
         in circles; when cancelled, the conversation may hold calls without results.
         """
         choice = ModelChoice(task.model, task.fallback_models, task.plan_model)
-        run = _Run(task, choice, Watch(), after_step, kept=after_step > 0)
+        run = _Run(task, choice, LoopDetector(), after_step, kept=after_step > 0)
         try:
             if after_step:
                 await self._step_tools.finish(task, run.choice.current, run.step)

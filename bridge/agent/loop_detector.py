@@ -26,7 +26,7 @@ class CallDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Circle:
+class RepeatedCalls:
     """What was noticed. `is_the_end`: the hint was given, and nothing changed."""
 
     what: str
@@ -39,7 +39,7 @@ class _Step:
     failed: bool
 
 
-class Watch:
+class LoopDetector:
     """Looks at the steps of one task, oldest first."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Watch:
         """A person said something: what came before is no circle any more."""
         self._steps.clear()
 
-    def step(self, calls: Sequence[CallDone]) -> Circle | None:
+    def step(self, calls: Sequence[CallDone]) -> RepeatedCalls | None:
         """Take in the calls of one step; what it is a part of, each time a limit is reached."""
         if not calls:
             return None
@@ -89,8 +89,12 @@ def _run(matches: Iterable[bool]) -> int:
     return count
 
 
-def _judged(count: int, limits: tuple[int, int], what: str) -> Circle | None:
+def _judged(count: int, limits: tuple[int, int], what: str) -> RepeatedCalls | None:
     hint, end = limits
     if count >= end:
-        return Circle(f"{count} times in a row: {what}", is_the_end=True)
-    return Circle(f"{count} times in a row: {what}", is_the_end=False) if count == hint else None
+        return RepeatedCalls(f"{count} times in a row: {what}", is_the_end=True)
+    return (
+        RepeatedCalls(f"{count} times in a row: {what}", is_the_end=False)
+        if count == hint
+        else None
+    )

@@ -29,7 +29,7 @@ Sleep = Callable[[float], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often a call is tried, and the longest first wait, which doubles each time."""
 
     attempts: int
@@ -47,7 +47,7 @@ class _Heard:
         return clean("".join(self.parts)).strip()
 
 
-class ModelCalls:
+class ModelRetry:
     """Model calls with retries, each told to the event log."""
 
     def __init__(
@@ -56,7 +56,7 @@ class ModelCalls:
         conversation: Conversation,
         events: EventLog,
         *,
-        patience: Patience,
+        patience: RetryPolicy,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._model = model

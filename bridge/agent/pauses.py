@@ -3,25 +3,25 @@
 from bridge.errors import BridgeError
 from bridge.protocol import (
     Answered,
+    ApprovalChoice,
     ErrorCode,
-    Leave,
     QuestionAnswered,
     QuestionAsked,
     QuestionKind,
     TaskResumed,
 )
-from bridge.state.conversation import PersonMessage
+from bridge.state.conversation import UserMessage
 from bridge.state.event_log import EventLog
-from bridge.state.projection import Ledger
+from bridge.state.projection import Projection
 
 _NOT_OPEN = "This question is not open any more: its task has ended."
 _NOT_AT_WORK = "This task is not at work any more."
 
 
-class Waiting:
+class Pauses:
     """Answers and pauses. The waiting itself is a state of the ledger, so it survives a restart."""
 
-    def __init__(self, ledger: Ledger, events: EventLog) -> None:
+    def __init__(self, ledger: Projection, events: EventLog) -> None:
         self._ledger = ledger
         self._events = events
         self._pause_task = ""  # the task that shall pause
@@ -41,12 +41,14 @@ class Waiting:
             return Answered(taken=taken, answer=known.answer, author=known.author)
         if question is None or question.question_id != question_id:
             raise BridgeError(ErrorCode.NOT_FOUND, _NOT_OPEN)
-        if question.kind is QuestionKind.APPROVAL and answer not in set(Leave):
-            raise BridgeError(ErrorCode.INVALID_REQUEST, f"An approval takes: {', '.join(Leave)}.")
+        if question.kind is QuestionKind.APPROVAL and answer not in set(ApprovalChoice):
+            raise BridgeError(
+                ErrorCode.INVALID_REQUEST, f"An approval takes: {', '.join(ApprovalChoice)}."
+            )
         await self._record(question, answer, author)
         return Answered(taken=True, answer=answer, author=author)
 
-    async def hear(self, message: PersonMessage) -> None:
+    async def hear(self, message: UserMessage) -> None:
         """A message of a person ends the waiting, whatever it is for; no command is allowed by it.
 
         The message is stored already.

@@ -100,7 +100,7 @@ conventions and commands. It cannot change the rules above, and it does not spea
 
 
 @dataclass(frozen=True, slots=True)
-class Checkout:
+class RepositoryFacts:
     """What the prompt says about the workspace."""
 
     repository: str
@@ -109,7 +109,9 @@ class Checkout:
     root: Path
 
 
-def system_prompt(checkout: Checkout, tools: Sequence[tuple[str, str]], max_steps: int) -> str:
+def system_prompt(
+    checkout: RepositoryFacts, tools: Sequence[tuple[str, str]], max_steps: int
+) -> str:
     """The first message of the conversation; written once, so that providers can cache it.
 
     `tools` are names and descriptions.

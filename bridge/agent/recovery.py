@@ -14,12 +14,12 @@ from bridge.protocol import (
     ToolFinished,
     WireError,
 )
-from bridge.state.conversation import Conversation, PersonMessage, open_calls
+from bridge.state.conversation import Conversation, UserMessage, open_calls
 from bridge.state.event_log import EventLog
-from bridge.state.projection import Ledger
+from bridge.state.projection import Projection
 
 
-async def recover(ledger: Ledger, events: EventLog, conversation: Conversation) -> None:
+async def recover(ledger: Projection, events: EventLog, conversation: Conversation) -> None:
     """Close what the last process left open; does nothing after a clean end."""
     _settle_taken(ledger, conversation)
     conversation.answer_open_calls(LOST_RESULT)
@@ -42,12 +42,12 @@ async def recover(ledger: Ledger, events: EventLog, conversation: Conversation) 
     await conversation.sync()
 
 
-async def close_tool(ledger: Ledger, events: EventLog) -> None:
+async def close_tool(ledger: Projection, events: EventLog) -> None:
     """End a call that a person's interruption left open."""
     await _end_tool(ledger, events, "interrupted", INTERRUPTED_RESULT)
 
 
-def waiting(ledger: Ledger, conversation: Conversation) -> PersonMessage | None:
+def waiting(ledger: Projection, conversation: Conversation) -> UserMessage | None:
     """The message of the task that goes on, or on waiting, if there is one."""
     running, question = ledger.running, ledger.question
     if running is None or not (ledger.waits or _is_harmless(ledger)):
@@ -57,23 +57,23 @@ def waiting(ledger: Ledger, conversation: Conversation) -> PersonMessage | None:
     return conversation.find(task_id=str(running.task_id))
 
 
-def _is_harmless(ledger: Ledger) -> bool:
+def _is_harmless(ledger: Projection) -> bool:
     """Whether the answer was being taken in: an approved command may have begun by then."""
     return ledger.question is not None and ledger.question.kind is QuestionKind.QUESTION
 
 
-def _settle_taken(ledger: Ledger, conversation: Conversation) -> None:
+def _settle_taken(ledger: Projection, conversation: Conversation) -> None:
     """A message that the log calls started or taken up waits no longer."""
     for message in tuple(conversation.waiting):
         if message.task_id in ledger.first_seq or message.id in ledger.taken_messages:
             conversation.take(message)
 
 
-async def _close_tool(ledger: Ledger, events: EventLog) -> None:
+async def _close_tool(ledger: Projection, events: EventLog) -> None:
     await _end_tool(ledger, events, "interrupted by a restart, outcome unknown", LOST_RESULT)
 
 
-async def _end_tool(ledger: Ledger, events: EventLog, summary: str, result: str) -> None:
+async def _end_tool(ledger: Projection, events: EventLog, summary: str, result: str) -> None:
     tool = ledger.open_tool
     if tool is not None:
         await events.record(

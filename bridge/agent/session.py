@@ -5,13 +5,13 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from bridge.agent.compaction import Memory
+from bridge.agent.compaction import Compaction
 from bridge.agent.equipment import Equipment
 from bridge.agent.loop import Executor
-from bridge.agent.model_retry import ModelCalls, Patience, Sleep
-from bridge.agent.setup import Preparation
+from bridge.agent.model_retry import ModelRetry, RetryPolicy, Sleep
+from bridge.agent.setup import SessionSetup
 from bridge.agent.task import Task
-from bridge.agent.task_runner import Worker
+from bridge.agent.task_runner import TaskRunner
 from bridge.agent.workbench import Workbench
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
@@ -40,9 +40,9 @@ from bridge.protocol import (
 )
 from bridge.runner.operations import Runner
 from bridge.state import archive
-from bridge.state.conversation import Conversation, PersonMessage
+from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
-from bridge.state.projection import Ledger
+from bridge.state.projection import Projection
 from bridge.tools.base import Tool
 from bridge.tools.call import ToolCalls
 from bridge.tools.results import KeptResults, read_result_tool
@@ -73,7 +73,7 @@ class Session:
         tools = (*tools, read_result_tool(self._results))
         self._equipment = Equipment(settings, tools, runner)
         self._hands = self._equipment.hands
-        self._ledger = Ledger()
+        self._ledger = Projection()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
             settings.state_dir / "events.jsonl",
@@ -82,14 +82,14 @@ class Session:
         )
         talk, events = self._conversation, self.events
         self._bench = Workbench(self._equipment, talk, events, self._ledger)
-        patience = Patience(settings.model_max_attempts, settings.model_retry_seconds)
-        calls = ModelCalls(model, talk, events, patience=patience, sleep=sleep)
-        memory = Memory(model, talk, events, calls, summary_model=settings.summary_model)
+        patience = RetryPolicy(settings.model_max_attempts, settings.model_retry_seconds)
+        calls = ModelRetry(model, talk, events, patience=patience, sleep=sleep)
+        memory = Compaction(model, talk, events, calls, summary_model=settings.summary_model)
         tool_calls, last_model = ToolCalls(tools, events), self._ledger.model
         executor = Executor(
             talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
         )
-        self._worker = Worker(
+        self._worker = TaskRunner(
             executor,
             talk,
             events,
@@ -99,7 +99,7 @@ class Session:
             held=settings.hold_tasks,
         )
         self.is_over = self._worker.is_over
-        self._preparation = Preparation(settings, self._bench, events, self._ledger, self._worker)
+        self._preparation = SessionSetup(settings, self._bench, events, self._ledger, self._worker)
         self._pushing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -151,7 +151,7 @@ class Session:
         """Start the task, or let it wait while another one is at work."""
         self._bench.ready()
         return await self._worker.accept(
-            PersonMessage(
+            UserMessage(
                 task_id=request.task_id,
                 text=request.text,
                 mode=ChatMode.QUEUE,
@@ -170,7 +170,7 @@ class Session:
         if model is None:
             raise BridgeError(ErrorCode.INVALID_REQUEST, "The first task has to name a model.")
         return await self._worker.accept(
-            PersonMessage(
+            UserMessage(
                 task_id=request.task_id,
                 message_id=request.message_id,
                 text=request.text,
@@ -270,7 +270,7 @@ class Session:
         first = self._ledger.first_seq.get(task_id)
         return self.events.last_seq if first is None else first - 1
 
-    def _make_task(self, message: PersonMessage) -> Task:
+    def _make_task(self, message: UserMessage) -> Task:
         bench, task_id = self._bench, message.task_id
         bench.instruct(message.max_steps)
         running = self._ledger.running

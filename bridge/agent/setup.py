@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from bridge.agent.task_runner import Worker
+from bridge.agent.task_runner import TaskRunner
 from bridge.agent.workbench import Workbench
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
@@ -16,13 +16,13 @@ from bridge.protocol import (
     WorkspaceRequest,
 )
 from bridge.state.event_log import EventLog
-from bridge.state.projection import Ledger
+from bridge.state.projection import Projection
 from bridge.workspace.patch import SavedPatch, is_applied
 
 _log = logging.getLogger(__name__)
 
 
-class Preparation:
+class SessionSetup:
     """One thing at a time, and never beside a task. Raises BridgeError."""
 
     def __init__(
@@ -30,8 +30,8 @@ class Preparation:
         settings: BridgeSettings,
         bench: Workbench,
         events: EventLog,
-        ledger: Ledger,
-        worker: Worker,
+        ledger: Projection,
+        worker: TaskRunner,
     ) -> None:
         self._settings = settings
         self._bench = bench

@@ -5,7 +5,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from bridge.agent.compaction import Memory
+from bridge.agent.compaction import Compaction
 from bridge.agent.task import Task
 from bridge.errors import BridgeError
 from bridge.model.response import ToolCall
@@ -29,7 +29,7 @@ class StepTools:
         conversation: Conversation,
         events: EventLog,
         tool_calls: ToolCalls,
-        memory: Memory,
+        memory: Compaction,
         results: KeptResults,
     ) -> None:
         self._conversation = conversation

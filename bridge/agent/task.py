@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bridge.protocol import CheckRun, FileChange
-from bridge.state.conversation import PersonMessage
+from bridge.state.conversation import UserMessage
 from bridge.tools.base import ToolContext
 
 Changes = Callable[[], Awaitable[tuple[FileChange, ...]]]
@@ -31,7 +31,7 @@ class Task:
     id: str
     model: str
     max_steps: int
-    take_up: Callable[[], Awaitable[Sequence[PersonMessage]]]
+    take_up: Callable[[], Awaitable[Sequence[UserMessage]]]
     changes: Changes
     context: ToolContext
     fallback_models: tuple[str, ...] = ()

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from bridge.agent.ending import AskEvidence, Ending
+from bridge.agent.ending import AskEvidence, TaskEnding
 from bridge.agent.loop import Executor
-from bridge.agent.pauses import Waiting
+from bridge.agent.pauses import Pauses
 from bridge.agent.recovery import recover, waiting
 from bridge.agent.task import Task
 from bridge.errors import BridgeError
@@ -26,9 +26,9 @@ from bridge.protocol import (
     TaskStarted,
     WireError,
 )
-from bridge.state.conversation import Conversation, PersonMessage
+from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
-from bridge.state.projection import Ledger
+from bridge.state.projection import Projection
 
 _log = logging.getLogger(__name__)
 _NO_MONEY = (ErrorCode.BUDGET_USED, ErrorCode.DAY_BUDGET_USED)
@@ -36,7 +36,7 @@ _OF_ANOTHER = "This task_id belongs to another message."
 _STOPPED = "The bridge was stopped while this task was at work. Reply to go on."
 
 
-class Worker:
+class TaskRunner:
     """Takes messages in and works on them, one task at a time.
 
     `make_task` prepares the conversation for a message and says how its task is run; `evidence`
@@ -48,8 +48,8 @@ class Worker:
         executor: Executor,
         conversation: Conversation,
         events: EventLog,
-        ledger: Ledger,
-        make_task: Callable[[PersonMessage], Task],
+        ledger: Projection,
+        make_task: Callable[[UserMessage], Task],
         evidence: AskEvidence,
         *,
         held: bool = False,
@@ -59,11 +59,11 @@ class Worker:
         self._events = events
         self._ledger = ledger
         self._make_task = make_task
-        self._ending = Ending(conversation, events, ledger, evidence)
-        self.waiting = Waiting(ledger, events)
+        self._ending = TaskEnding(conversation, events, ledger, evidence)
+        self.waiting = Pauses(ledger, events)
         self._held = held
         # At work, or about to be, or waiting for a person; an answer may come before `run` does.
-        self.current: PersonMessage | None = waiting(ledger, conversation)
+        self.current: UserMessage | None = waiting(ledger, conversation)
         self._goes_on = self.current is not None
         self._work: asyncio.Task[None] | None = None  # set while cancelling it interrupts the task
         self._interrupted = False
@@ -78,7 +78,7 @@ class Worker:
         return self._work is None and self._ledger.waits
 
     @property
-    def queued(self) -> list[PersonMessage]:
+    def queued(self) -> list[UserMessage]:
         """The messages that wait behind the current one, in the order of their turns."""
         current = self.current.task_id if self.current else None
         return [m for m in self._conversation.in_turn() if m.task_id != current]
@@ -112,7 +112,7 @@ class Worker:
                 over.set()
                 self._start_next(after=message)
 
-    async def accept(self, message: PersonMessage) -> Accepted:
+    async def accept(self, message: UserMessage) -> Accepted:
         """Take the message in, once: the same one again gets the same answer.
 
         Raises BridgeError when too many wait, or when its task id names another message.
@@ -198,10 +198,10 @@ class Worker:
             said = f"The task did not stop within {INTERRUPT_SECONDS:g} seconds."
             raise BridgeError(ErrorCode.INTERNAL, said) from error
 
-    async def take_up(self) -> list[PersonMessage]:
+    async def take_up(self) -> list[UserMessage]:
         """Move the messages that steer into the conversation, and return them."""
         task_id = self.current.task_id if self.current else None
-        taken: list[PersonMessage] = []
+        taken: list[UserMessage] = []
         # Asked anew for each one: the next may be revised while the log takes this one in.
         while message := next(self._steering(task_id), None):
             taken.append(message)
@@ -214,12 +214,12 @@ class Worker:
                     self._conversation.take(message)
         return taken
 
-    async def _hear(self, message: PersonMessage | None) -> None:
+    async def _hear(self, message: UserMessage | None) -> None:
         if message is not None and self._ledger.question is not None:
             with suppress(BridgeError):  # a full disk: it waits on
                 await self.waiting.hear(message)
 
-    def _steering(self, task_id: str | None) -> Iterator[PersonMessage]:
+    def _steering(self, task_id: str | None) -> Iterator[UserMessage]:
         return (m for m in self._conversation.steering() if m.task_id != task_id)
 
     def _disposition(self, mode: ChatMode) -> Disposition:
@@ -227,12 +227,12 @@ class Worker:
             return Disposition.STARTED
         return Disposition.STEERING if mode is ChatMode.STEER else Disposition.QUEUED
 
-    def _answer(self, message: PersonMessage) -> Accepted:
+    def _answer(self, message: UserMessage) -> Accepted:
         ids = [waiting.task_id for waiting in self.queued]
         position = ids.index(message.task_id) + 1 if message.task_id in ids else 0
         return Accepted(disposition=message.disposition, task_id=message.task_id, position=position)
 
-    def _start_next(self, after: PersonMessage | None) -> None:
+    def _start_next(self, after: UserMessage | None) -> None:
         if self._held or self._ledger.workspace is None:
             return
         if self.current is None:
@@ -246,7 +246,7 @@ class Worker:
         if self.current is not None:
             self._wake.set()
 
-    async def _perform(self, message: PersonMessage) -> None:
+    async def _perform(self, message: UserMessage) -> None:
         current_task.set(message.task_id)
         began = time.monotonic()
         outcome: Outcome | None = Outcome.FAILED
@@ -282,7 +282,7 @@ class Worker:
         if stopped is not None:
             raise stopped
 
-    async def _run_task(self, message: PersonMessage) -> Outcome | None:
+    async def _run_task(self, message: UserMessage) -> Outcome | None:
         task = self._make_task(message)
         running = self._ledger.running
         if running is not None and running.task_id == message.task_id:

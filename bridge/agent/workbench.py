@@ -18,9 +18,9 @@ from bridge.protocol import (
     TaskUndone,
     WorkspaceReadyEvent,
 )
-from bridge.state.conversation import Conversation, PersonMessage
+from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
-from bridge.state.projection import Ledger
+from bridge.state.projection import Projection
 from bridge.tools.base import ToolContext
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Workbench:
         equipment: Equipment,
         conversation: Conversation,
         events: EventLog,
-        ledger: Ledger,
+        ledger: Projection,
     ) -> None:
         self.workspace = equipment.workspace
         self.hands = equipment.hands
@@ -59,7 +59,7 @@ class Workbench:
         prompt = self._equipment.instructions(self.ready(), max_steps)
         self._conversation.append({"role": "system", "content": prompt})
 
-    def context(self, message: PersonMessage) -> ToolContext:
+    def context(self, message: UserMessage) -> ToolContext:
         """What the tools of this message's task may use."""
         return dataclasses.replace(
             self._equipment.context(self.ready()),

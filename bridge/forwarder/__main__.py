@@ -10,7 +10,7 @@ import socket
 import sys
 
 from bridge.container import EGRESS_PORT, GATEWAY_PORT, LOOPBACK, Variable
-from bridge.forwarder.connection import READ, Connection, Gateway, Watch
+from bridge.forwarder.connection import READ, Connection, GatewaySocket, Multiplexer
 from bridge.process.peer_uid import uid_of
 
 MAX_FORWARDED = 256
@@ -24,15 +24,15 @@ class Forwarder:
     """All connections of this process, in one thread; none can hold up another."""
 
     def __init__(self) -> None:
-        self._watch = Watch()
+        self._watch = Multiplexer()
 
-    def listen(self, port: int, gateway: Gateway) -> int:
+    def listen(self, port: int, gateway: GatewaySocket) -> int:
         """Take connections on this loopback port (0: a free one); the port. Raises OSError."""
         listener = socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
         self.take(listener, gateway)
         return int(listener.getsockname()[1])
 
-    def take(self, listener: socket.socket, gateway: Gateway) -> None:
+    def take(self, listener: socket.socket, gateway: GatewaySocket) -> None:
         """Take connections on a port that somebody has opened."""
         listener.setblocking(False)
         self._watch.selector.register(listener, READ, gateway)
@@ -47,13 +47,13 @@ class Forwarder:
         for key, events in self._watch.selector.select(self._watch.pause()):
             if not isinstance(key.fileobj, socket.socket):
                 continue
-            if isinstance(key.data, Gateway):
+            if isinstance(key.data, GatewaySocket):
                 self._accept(key.fileobj, key.data)
             else:
                 self._watch.tell(key.fileobj, key.data, events)
         self._watch.look_at_the_clock()
 
-    def _accept(self, listener: socket.socket, gateway: Gateway) -> None:
+    def _accept(self, listener: socket.socket, gateway: GatewaySocket) -> None:
         try:
             client, peer = listener.accept()
         except OSError:
@@ -85,12 +85,12 @@ def main() -> int:
         )
         return 2
     if gateway_socket:
-        doors = [(GATEWAY_PORT, Gateway(path=gateway_socket))]
+        doors = [(GATEWAY_PORT, GatewaySocket(path=gateway_socket))]
     else:
         preamble = f"THREADSMITH {token}\n".encode()
-        doors = [(GATEWAY_PORT, Gateway(address=address, preamble=preamble))]
+        doors = [(GATEWAY_PORT, GatewaySocket(address=address, preamble=preamble))]
     if egress_socket:
-        doors.append((EGRESS_PORT, Gateway(path=egress_socket)))
+        doors.append((EGRESS_PORT, GatewaySocket(path=egress_socket)))
     opened = [
         int(number) for number in os.environ.get(Variable.FORWARDER_FDS, "").split(",") if number
     ]

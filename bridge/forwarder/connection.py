@@ -19,7 +19,7 @@ _REFUSAL = (
 ).encode()
 
 
-class Gateway:
+class GatewaySocket:
     """Where connections of one port go: a unix socket, or a TCP address and a first line."""
 
     def __init__(self, path: str = "", address: str = "", preamble: bytes = b"") -> None:
@@ -85,7 +85,7 @@ class _Flow:
             self.pending = memoryview(b"")
 
 
-class Watch:
+class Multiplexer:
     """The connections, and what they wait for: events on their sockets, and moments."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class Connection:
     """One client and its own line to the gateway: dialing, then open, then parting."""
 
     def __init__(
-        self, watch: Watch, client: socket.socket, gateway: Gateway, uid: int | None
+        self, watch: Multiplexer, client: socket.socket, gateway: GatewaySocket, uid: int | None
     ) -> None:
         self.uid = uid
         self._watch = watch

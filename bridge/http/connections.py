@@ -46,7 +46,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
 _http_log.addFilter(_is_ours)
 
 
-class Doorway:
+class ConnectionGuard:
     """Keeps the connections of one server within bounds."""
 
     def __init__(
@@ -54,10 +54,10 @@ class Doorway:
     ) -> None:
         self.header_seconds = header_seconds
         self._max_connections = max_connections
-        self._visitors: dict[asyncio.BaseTransport, _Visitor] = {}
+        self._visitors: dict[asyncio.BaseTransport, _Client] = {}
         # Who may be sent away, the one that has been so for longest first.
-        self._strangers: dict[_Visitor, None] = {}
-        self._resting: dict[_Visitor, None] = {}
+        self._strangers: dict[_Client, None] = {}
+        self._resting: dict[_Client, None] = {}
         self._refused: set[int | None] = set()
 
     @asynccontextmanager
@@ -76,7 +76,7 @@ class Doorway:
         try:
             make = cast(Callable[[], asyncio.Protocol], runner.server)  # it is set up
             server = await asyncio.get_running_loop().create_server(
-                lambda: _Visitor(self, make()), sock=listener
+                lambda: _Client(self, make()), sock=listener
             )
             try:
                 yield
@@ -103,7 +103,7 @@ class Doorway:
             visitor.is_idle = True
             self._rest(visitor)
 
-    def enter(self, visitor: "_Visitor", transport: asyncio.Transport) -> bool:
+    def enter(self, visitor: "_Client", transport: asyncio.Transport) -> bool:
         """Whether there is room for it, where it may be necessary to send another away."""
         if not self._is_welcome(transport):
             return False
@@ -116,7 +116,7 @@ class Doorway:
         self._rest(visitor)
         return True
 
-    def leave(self, visitor: "_Visitor", transport: asyncio.BaseTransport) -> None:
+    def leave(self, visitor: "_Client", transport: asyncio.BaseTransport) -> None:
         """Its connection is gone, or going."""
         self._visitors.pop(transport, None)
         self._strangers.pop(visitor, None)
@@ -135,19 +135,19 @@ class Doorway:
             _log.warning("connections of user %s are refused", uid)
         return False
 
-    def _rest(self, visitor: "_Visitor") -> None:
+    def _rest(self, visitor: "_Client") -> None:
         queue = self._resting if visitor.is_known else self._strangers
         queue.pop(visitor, None)
         queue[visitor] = None
 
-    def _visitor(self, request: web.Request) -> "_Visitor | None":
+    def _visitor(self, request: web.Request) -> "_Client | None":
         return None if request.transport is None else self._visitors.get(request.transport)
 
 
-class _Visitor(asyncio.Protocol):
+class _Client(asyncio.Protocol):
     """One connection: aiohttp's protocol, and the clocks that it lacks."""
 
-    def __init__(self, doorway: Doorway, inner: asyncio.Protocol) -> None:
+    def __init__(self, doorway: ConnectionGuard, inner: asyncio.Protocol) -> None:
         self.is_known = False
         self.is_idle = True
         self._doorway = doorway

@@ -15,7 +15,7 @@ from pydantic.json_schema import (
     models_json_schema,
 )
 
-from bridge.http.operations import BYTES, EVENTS, OPERATIONS, PATCH, Operation
+from bridge.http.operations import BYTES, EVENTS, OPERATIONS, PATCH, Route
 from bridge.http.server import INTERNAL_STATUS, STATUS_OF
 from bridge.http.streams import MAX_STREAMS
 from bridge.protocol import BODY_SECONDS, KNOWN_EVENTS, PROTOCOL_VERSION, ErrorCode, WireError
@@ -123,7 +123,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _described(operation: Operation, names: _Names) -> dict[str, Any]:
+def _described(operation: Route, names: _Names) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": operation.does}
     if not operation.needs_token:
         found["security"] = []
@@ -141,7 +141,7 @@ def _described(operation: Operation, names: _Names) -> dict[str, Any]:
     return found
 
 
-def _answers(operation: Operation, names: _Names) -> dict[str, Any]:
+def _answers(operation: Route, names: _Names) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if operation.streams:
         found["200"] = {"description": _STREAM, "content": _content(EVENTS, names, "validation")}
@@ -153,7 +153,7 @@ def _answers(operation: Operation, names: _Names) -> dict[str, Any]:
     return found
 
 
-def _errors(operation: Operation, shared: dict[str, Any]) -> dict[str, Any]:
+def _errors(operation: Route, shared: dict[str, Any]) -> dict[str, Any]:
     """References to the errors of a route, which are added to those that routes share."""
     said = [(STATUS_OF.get(code, INTERNAL_STATUS), code) for code in operation.errors]
     said += _ALWAYS

@@ -17,10 +17,10 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     Health,
+    MessageEdit,
     Pushed,
     PushRequest,
     Revised,
-    Revision,
     SavedConversation,
     Status,
     TaskRequest,
@@ -38,7 +38,7 @@ _PLACE = ("last_event_id", "after")
 
 
 @dataclass(frozen=True)
-class Operation:
+class Route:
     """One route. `request` and `answer` are a model, or the media type of what is no JSON.
 
     `errors` are those of its own. `streams`: it answers with events, or, where `answer` is a model
@@ -58,10 +58,10 @@ class Operation:
 
 
 OPERATIONS = (
-    Operation(
+    Route(
         "get", "/health", "Whether the bridge answers; needs no token.", Health, needs_token=False
     ),
-    Operation(
+    Route(
         "post", "/agent/workspace", "Clone the repository, or find the clone.",
         WorkspaceReady, WorkspaceRequest,
         errors=(
@@ -70,74 +70,74 @@ OPERATIONS = (
             ErrorCode.NO_SPACE,
         ),
     ),
-    Operation(
+    Route(
         "post", "/agent/execute",
         "Start the first task. With `Accept: application/json` it answers at once, else with the "
         "events of the task until it ends. The same `task_id` again attaches to it.",
         Accepted, ExecuteRequest, status=202, streams=True, parameters=_PLACE,
         errors=(*_NO_WORKSPACE, ErrorCode.QUEUE_FULL, ErrorCode.NO_SPACE),
     ),
-    Operation(
+    Route(
         "post", "/agent/chat",
         "The next message of a person. Where it starts a task it answers like execute; where it "
         "joins the task at work, or waits, in JSON at once.",
         Accepted, ChatRequest, status=202, streams=True, parameters=_PLACE,
         errors=(*_NO_WORKSPACE, ErrorCode.QUEUE_FULL, ErrorCode.NO_SPACE),
     ),
-    Operation(
-        "put", "/agent/messages/{id}", "Change a message that waits.", Revised, Revision,
+    Route(
+        "put", "/agent/messages/{id}", "Change a message that waits.", Revised, MessageEdit,
         errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE), parameters=("id",),
     ),
-    Operation(
+    Route(
         "delete", "/agent/messages/{id}", "Withdraw a message that waits.", Revised,
         errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE), parameters=("id",),
     ),
-    Operation(
+    Route(
         "get", "/agent/conversation",
         "The conversation, for the next container; its oldest part is left out beyond 32 MiB.",
         SavedConversation,
     ),
-    Operation(
+    Route(
         "put", "/agent/conversation", "Go on with a conversation, before anything else.",
         Status, SavedConversation, errors=(ErrorCode.WORKSPACE_CONFLICT, ErrorCode.NO_SPACE),
     ),
-    Operation(
+    Route(
         "put", "/agent/environment",
         "Give commands these variables and none of an earlier call; kept in memory alone.",
         Status, ToolEnvironment,
     ),
-    Operation("get", "/agent/status", "What the bridge is doing.", Status),
-    Operation(
+    Route("get", "/agent/status", "What the bridge is doing.", Status),
+    Route(
         "get", "/agent/events", "Every event after the named one, and then those that come.",
         EVENTS, parameters=_PLACE, streams=True,
     ),
-    Operation(
+    Route(
         "get", "/agent/ws",
         "The same as WebSocket messages. Whoever sends anything but control frames is closed: "
         "1003 for a message, 1009 for one beyond 4096 bytes, 1007 for text that is no UTF-8, 1002 "
         "for what is no frame. The bridge closes with 1001 when it ends.",
         "", parameters=_PLACE, status=101, streams=True,
     ),
-    Operation(
+    Route(
         "post", "/agent/interrupt", "End the task at work. Messages that wait are kept.", Status
     ),
-    Operation(
+    Route(
         "post", "/agent/pause",
         "Let the task wait before its next model call, until it is resumed or a message comes.",
         Status, TaskRequest, errors=(ErrorCode.NOT_FOUND,),
     ),
-    Operation(
+    Route(
         "post", "/agent/resume", "Let a paused task go on.", Status, TaskRequest,
         errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE),
     ),
-    Operation(
+    Route(
         "post", "/agent/answers/{id}",
         "Answer the question that the task waits for; the first answer counts. An approval takes "
         "`approve_once`, `approve_agent` or `refuse`.",
         Answered, AnswerRequest, errors=(ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE),
         parameters=("question_id",),
     ),
-    Operation(
+    Route(
         "post", "/agent/undo",
         "Put the files back to before the last task. What it committed is taken back by a commit.",
         Undone, TaskRequest,
@@ -145,26 +145,26 @@ OPERATIONS = (
             *_NO_WORKSPACE, ErrorCode.WORKSPACE_CONFLICT, ErrorCode.NOT_FOUND, ErrorCode.NO_SPACE,
         ),
     ),
-    Operation(
+    Route(
         "put", "/agent/attachments/{name}",
         "Put a file that a person attached into the workspace, at most 8 MiB; it is no part of the "
         "changes. The same name again replaces it.",
         Attached, BYTES, errors=(*_NO_WORKSPACE, ErrorCode.NO_SPACE), parameters=("name",),
     ),
-    Operation(
+    Route(
         "get", "/agent/diff", "What changed against the source branch.", Diff, errors=_NO_WORKSPACE
     ),
-    Operation(
+    Route(
         "post", "/agent/push",
         "Push what is committed to the target branch, never by force; all else is committed first "
         "when the request has a message for it.",
         Pushed, PushRequest, errors=_NO_WORKSPACE,
     ),
-    Operation(
+    Route(
         "get", "/agent/patch", "The changes, as `git apply` takes them.", PATCH,
         errors=_NO_WORKSPACE,
     ),
-    Operation(
+    Route(
         "put", "/agent/patch",
         "Put the changes of an earlier container into a fresh workspace, once; an empty body takes "
         "back those that still wait for one.",

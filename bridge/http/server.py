@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from bridge.agent.session import Session
 from bridge.errors import BridgeError
-from bridge.http.connections import Doorway
+from bridge.http.connections import ConnectionGuard
 from bridge.http.streams import Streams
 from bridge.protocol import (
     BODY_SECONDS,
@@ -27,8 +27,8 @@ from bridge.protocol import (
     ErrorCode,
     ExecuteRequest,
     Health,
+    MessageEdit,
     PushRequest,
-    Revision,
     SavedConversation,
     TaskRequest,
     ToolEnvironment,
@@ -56,7 +56,7 @@ _UNAUTHORIZED = WireError(
     code=ErrorCode.UNAUTHORIZED, message="This needs the token of this agent."
 )
 _FAILED_INSIDE = WireError(code=ErrorCode.INTERNAL, message="The bridge failed inside.")
-_DOORWAY = web.AppKey("doorway", Doorway)
+_DOORWAY = web.AppKey("doorway", ConnectionGuard)
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -65,7 +65,7 @@ def create_app(
     session: Session,
     token: SecretStr,
     *,
-    doorway: Doorway,
+    doorway: ConnectionGuard,
     heartbeat_seconds: float = 15.0,
     on_request: Callable[[], None] = lambda: None,
 ) -> web.Application:
@@ -176,7 +176,7 @@ class _Routes:
         return _json(await self._session.apply(await _body(request, MAX_PATCH_BYTES)))
 
     async def revise(self, request: web.Request) -> web.StreamResponse:
-        revision = await _read(request, Revision)
+        revision = await _read(request, MessageEdit)
         return _json(await self._session.revise(request.match_info["id"], revision.text))
 
     async def withdraw(self, request: web.Request) -> web.StreamResponse:

@@ -8,7 +8,7 @@ from aiohttp import WSCloseCode, web
 
 from bridge.errors import BridgeError
 from bridge.protocol import ErrorCode
-from bridge.state.event_log import EventLog, Follower, Frame
+from bridge.state.event_log import EventFrame, EventLog, Follower
 
 MAX_STREAMS = 48  # of 64 connections: the others are for requests
 _WRITE_SECONDS = 120.0  # a reader that takes nothing for so long is gone; it may come back
@@ -139,6 +139,6 @@ class Streams:
         await response.close(code=WSCloseCode.GOING_AWAY)
 
 
-def _sse(frame: Frame) -> bytes:
+def _sse(frame: EventFrame) -> bytes:
     number = f"id: {frame.seq}\n" if frame.seq else ""
     return f"{number}event: {frame.kind}\ndata: {frame.data}\n\n".encode()

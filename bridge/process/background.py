@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.process.run import Limit, Stream, find_program, spawn
-from bridge.process.tree import MARK, Family
+from bridge.process.run import Limit, OutputStream, find_program, spawn
+from bridge.process.tree import MARK, ProcessTree
 
 MAX_PROCESSES = 4
 MAX_LIFETIME_SECONDS = 2 * 3_600.0
@@ -31,8 +31,8 @@ class Process:
     name: str
     command: str
     began: float
-    family: Family
-    stream: Stream
+    family: ProcessTree
+    stream: OutputStream
     running: asyncio.subprocess.Process
     timer: asyncio.TimerHandle
     read: int = 0
@@ -89,7 +89,7 @@ class Processes:
                 f"{self._max_processes} processes run already: {names}. Stop one with stop_process."
             )
         program = find_program(argv, cwd, env)
-        family, stream = Family(), Stream(Limit(0, KEPT_BYTES), None)
+        family, stream = ProcessTree(), OutputStream(Limit(0, KEPT_BYTES), None)
         try:
             running = await spawn(
                 [program, *argv[1:]], cwd, {**env, MARK: family.mark}, (stream, None)

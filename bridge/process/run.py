@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from bridge.container import CERTIFICATE_VARIABLES, PROXY_VARIABLES, SYSTEM_PATH
-from bridge.process.tree import MARK, Family
+from bridge.process.tree import MARK, ProcessTree
 
 LIVE_LIMIT_BYTES = 262_144
 _PIPE_GRACE_SECONDS = 0.5
@@ -52,7 +52,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class CommandResult:
     """How a program ended. `exit_code` is negative for a signal, None when time ran out.
 
     `stderr` is empty unless it was asked for apart from `stdout`.
@@ -96,7 +96,7 @@ async def run(
     limit: Limit = SHORT,
     on_output: Callable[[str], None] | None = None,
     separate_stderr: bool = False,
-) -> Finished:
+) -> CommandResult:
     """Run `argv` to its end and kill everything that it started, then return.
 
     `on_output` gets the running output of stdout (and stderr, unless separate) up to 256 KiB.
@@ -105,8 +105,8 @@ async def run(
     """
     began = time.monotonic()
     program = find_program(argv, cwd, env)
-    out, err = Stream(limit, on_output), Stream(limit, None)
-    family = Family()
+    out, err = OutputStream(limit, on_output), OutputStream(limit, None)
+    family = ProcessTree()
     exit_code: int | None = None
     process: asyncio.subprocess.Process | None = None
     try:
@@ -132,10 +132,10 @@ async def run(
             err.close()
             if process is not None:
                 await process.wait()
-    return Finished(exit_code, out.output(), err.output(), time.monotonic() - began)
+    return CommandResult(exit_code, out.output(), err.output(), time.monotonic() - began)
 
 
-class Stream(asyncio.Protocol):
+class OutputStream(asyncio.Protocol):
     """One output pipe: keeps head and tail, passes text on, knows when it has ended."""
 
     def __init__(self, limit: Limit, on_output: Callable[[str], None] | None) -> None:
@@ -193,7 +193,7 @@ class Stream(asyncio.Protocol):
         del self._tail[: max(0, len(self._tail) - self._limit.tail_bytes)]
 
 
-async def _ended_within(seconds: float, *streams: Stream) -> None:
+async def _ended_within(seconds: float, *streams: OutputStream) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             for stream in streams:
@@ -204,7 +204,7 @@ async def spawn(
     argv: Sequence[str],
     cwd: Path,
     env: Mapping[str, str],
-    streams: tuple[Stream, Stream | None],
+    streams: tuple[OutputStream, OutputStream | None],
 ) -> asyncio.subprocess.Process:
     """Start a program that goes first when memory runs out. Raises StartError.
 
@@ -233,7 +233,7 @@ async def spawn(
             os.close(write_end)
 
 
-async def _pipe_into(stream: Stream) -> int:
+async def _pipe_into(stream: OutputStream) -> int:
     read_end, write_end = os.pipe()
     try:
         await asyncio.get_running_loop().connect_read_pipe(

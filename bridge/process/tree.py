@@ -37,7 +37,7 @@ class _Process:
         return self.pid, self.started
 
 
-class Family:
+class ProcessTree:
     """The processes of one command, from before its start until all of them are gone.
 
     A descendant belongs to the command by its parents, its session or the mark in its
@@ -115,7 +115,7 @@ class Family:
         return True
 
 
-_families: set[Family] = set()
+_families: set[ProcessTree] = set()
 _owned: set[int] = set()  # the user of which every process but this one may be ended
 
 

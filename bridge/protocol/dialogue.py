@@ -53,7 +53,7 @@ class QuestionKind(StrEnum):
     APPROVAL = "approval"
 
 
-class Leave(StrEnum):
+class ApprovalChoice(StrEnum):
     """The answers to an approval."""
 
     ONCE = "approve_once"

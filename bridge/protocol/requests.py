@@ -135,7 +135,7 @@ class TaskRequest(Request):
     task_id: Identifier
 
 
-class Revision(Request):
+class MessageEdit(Request):
     """PUT /agent/messages/{id}: the person edited a message that may still wait."""
 
     text: TaskText

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from bridge.protocol.limits import MAX_TASK_CHARS, Identifier
 
 
-class Answer(BaseModel):
+class Response(BaseModel):
     """Base of the answers: the reader keeps going when a newer bridge says more."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Health(Answer):
+class Health(Response):
     """GET /health."""
 
     status: Literal["ok"] = "ok"
@@ -22,7 +22,7 @@ class Health(Answer):
     instance_id: str = Field(max_length=64)
 
 
-class WorkspaceReady(Answer):
+class WorkspaceReady(Response):
     """POST /agent/workspace, once the checkout is there."""
 
     repository: str = Field(max_length=140)
@@ -41,7 +41,7 @@ class Disposition(StrEnum):
     QUEUED = "queued"
 
 
-class Accepted(Answer):
+class Accepted(Response):
     """POST /agent/execute or /agent/chat when the caller asked for JSON instead of a stream.
 
     `position` counts from 1 among the messages that wait; 0 when the task starts at once.
@@ -52,13 +52,13 @@ class Accepted(Answer):
     position: int = 0
 
 
-class Revised(Answer):
+class Revised(Response):
     """PUT or DELETE /agent/messages/{id}. `revised` is False when a task has it already."""
 
     revised: bool
 
 
-class Pushed(Answer):
+class Pushed(Response):
     """POST /agent/push. `commit` is what the branch holds there now; None when nothing is
     committed. `refusal` says why it was not pushed."""
 
@@ -66,7 +66,7 @@ class Pushed(Answer):
     refusal: str = Field(default="", max_length=1_000)
 
 
-class Answered(Answer):
+class Answered(Response):
     """POST /agent/answers/{id}. `taken` is False when somebody had answered before: who and what
     is in `author` and `answer` then."""
 
@@ -75,13 +75,13 @@ class Answered(Answer):
     author: str = Field(default="", max_length=1_000)
 
 
-class Undone(Answer):
+class Undone(Response):
     """POST /agent/undo. `files` differ from how the task had left them."""
 
     files: int
 
 
-class Attached(Answer):
+class Attached(Response):
     """PUT /agent/attachments/{name}: where the file lies, relative to the workspace's root."""
 
     path: str = Field(max_length=300)
@@ -98,7 +98,7 @@ class SessionStatus(StrEnum):
     WAITING = "waiting"  # a task that waits for a person
 
 
-class Usage(Answer):
+class Usage(Response):
     """Sums over the model calls so far. `cost_usd` is None until a provider has named a cost."""
 
     model_calls: int = 0
@@ -109,7 +109,7 @@ class Usage(Answer):
     cost_usd: float | None = None
 
 
-class Status(Answer):
+class Status(Response):
     """GET /agent/status."""
 
     status: SessionStatus
@@ -125,7 +125,7 @@ class Status(Answer):
     usage: Usage = Usage()
 
 
-class FileChange(Answer):
+class FileChange(Response):
     """One file against the source branch. Counts are lines; both are 0 for a binary file."""
 
     path: str = Field(max_length=4_096)
@@ -134,7 +134,7 @@ class FileChange(Answer):
     removed: int = 0
 
 
-class Diff(Answer):
+class Diff(Response):
     """GET /agent/diff: the workspace against the source branch, uncommitted files included."""
 
     base_commit: str = Field(max_length=64)

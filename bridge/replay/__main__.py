@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bridge.agent.compaction import Memory
+from bridge.agent.compaction import Compaction
 from bridge.agent.loop import Executor
-from bridge.agent.model_retry import ModelCalls, Patience
+from bridge.agent.model_retry import ModelRetry, RetryPolicy
 from bridge.agent.task import Task
 from bridge.errors import BridgeError
 from bridge.model.client import ModelRequest
@@ -41,7 +41,7 @@ from bridge.replay.recording import (
     comparable,
     recorded_tasks,
 )
-from bridge.state.conversation import Conversation, PersonMessage
+from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
 from bridge.tools.base import ToolContext, ToolResult
 from bridge.tools.call import ToolCalls
@@ -120,11 +120,11 @@ class Replay:
         self._log = EventLog(folder / "events.jsonl", self._hear)
         self._results = KeptResults(folder / "results.jsonl")
         self._tools = RecordedTools(self._log)
-        patience = Patience(_ATTEMPTS)
-        calls = ModelCalls(
+        patience = RetryPolicy(_ATTEMPTS)
+        calls = ModelRetry(
             self._model, self._conversation, self._log, patience=patience, sleep=_no_wait
         )
-        memory = Memory(self._model, self._conversation, self._log, calls)
+        memory = Compaction(self._model, self._conversation, self._log, calls)
         self._executor = Executor(
             self._conversation, self._log, calls, self._tools, memory, self._results
         )
@@ -171,7 +171,7 @@ class Replay:
             last = changes.popleft() if changes else last
             return last
 
-        async def take_up() -> Sequence[PersonMessage]:
+        async def take_up() -> Sequence[UserMessage]:
             taken = waiting.popleft() if waiting else ()
             for said in taken:
                 await self._log.record(said.event)
@@ -241,8 +241,8 @@ async def replay(events: Iterable[AgentEvent], say: Say) -> bool:
     return all(same)
 
 
-def _message(said: Interjection, started: TaskStarted) -> PersonMessage:
-    return PersonMessage(
+def _message(said: Interjection, started: TaskStarted) -> UserMessage:
+    return UserMessage(
         task_id=said.event.message_id,
         text=_words(said),
         mode=ChatMode.STEER,

@@ -91,7 +91,7 @@ def _task(started: TaskStarted, events: Sequence[Event]) -> RecordedTask:
     last = events[-1] if events else None
     finished = last if isinstance(last, TaskFinished) else None
     answers: list[ModelTurn | RecordedFailure] = []
-    step = _Step()
+    step = _RecordedStep()
     for step in _steps(events):
         answers += step.answers()
     if finished is not None and finished.error is not None:
@@ -116,7 +116,7 @@ def _task(started: TaskStarted, events: Sequence[Event]) -> RecordedTask:
 
 
 @dataclass(slots=True)
-class _Step:
+class _RecordedStep:
     """The events of one model call and its tools."""
 
     failures: list[RecordedFailure] = field(default_factory=list)
@@ -173,13 +173,13 @@ class _Step:
         return [*self.failures, turn]
 
 
-def _steps(events: Iterable[Event]) -> Iterator[_Step]:
-    step: _Step | None = None
+def _steps(events: Iterable[Event]) -> Iterator[_RecordedStep]:
+    step: _RecordedStep | None = None
     for event in events:
         if isinstance(event, StepStarted):
             if step is not None:
                 yield step
-            step = _Step()
+            step = _RecordedStep()
         elif step is not None:
             step.take(event)
     if step is not None:

@@ -18,7 +18,7 @@ from bridge.process.tree import own_the_user
 from bridge.protocol import CheckRun
 from bridge.runner.framing import BadFrameError, Head, framed, read_frame
 from bridge.runner.local import LocalRunner
-from bridge.runner.operations import ERRAND, Done, Errand
+from bridge.runner.operations import OPERATION, Done, Operation
 from bridge.tools.base import ToolResult
 from bridge.workspace.filesystem import Workspace
 
@@ -84,7 +84,7 @@ class _Desk:
             self._writer.write(framed({"number": number, "output": clean(text)}))
 
         try:
-            errand = ERRAND.validate_python(asked)
+            errand = OPERATION.validate_python(asked)
             done = await self._runner.perform(errand, data, output)
             answer = framed({"number": number, "done": _as_json(errand, done)}, done.data)
         except asyncio.CancelledError:
@@ -103,7 +103,7 @@ class _Desk:
         await self._writer.drain()
 
 
-def _as_json(errand: Errand, done: Done) -> object:
+def _as_json(errand: Operation, done: Done) -> object:
     if isinstance(done.value, ToolResult):
         return {
             "text": clean(done.value.text),

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from bridge.errors import ToolError, WorkspaceError
 from bridge.protocol import RUNNER_SECONDS, TOOL_DEATH_SECONDS, ErrorCode
 from bridge.runner.framing import BadFrameError, Head, framed, read_frame
-from bridge.runner.operations import CallTool, Done, Errand, hear_nothing
+from bridge.runner.operations import CallTool, Done, Operation, hear_nothing
 
 _log = logging.getLogger(__name__)
 _CANCEL_SECONDS = 3.0
@@ -41,13 +41,13 @@ class _Gone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    errand: Errand
+    errand: Operation
     on_output: Callable[[str], None]
     over: asyncio.Future[Done]
     chars: list[int]
 
 
-class DistantRunner:
+class RunnerClient:
     """Implements Runner over connections that the launcher hands over, one after the other."""
 
     def __init__(self, launcher: socket.socket) -> None:
@@ -78,7 +78,7 @@ class DistantRunner:
 
     async def perform(
         self,
-        errand: Errand,
+        errand: Operation,
         data: bytes = b"",
         on_output: Callable[[str], None] = hear_nothing,
     ) -> Done:
@@ -95,7 +95,7 @@ class DistantRunner:
 
     @contextmanager
     def _call(
-        self, errand: Errand, data: bytes, on_output: Callable[[str], None]
+        self, errand: Operation, data: bytes, on_output: Callable[[str], None]
     ) -> Iterator[tuple[int, _Call]]:
         number = next(self._numbers)
         over = asyncio.get_running_loop().create_future()
@@ -179,7 +179,7 @@ class DistantRunner:
                 return None
 
 
-def _result(errand: Errand, head: Head, data: bytes) -> Done:
+def _result(errand: Operation, head: Head, data: bytes) -> Done:
     if "done" in head:
         return Done(_value(errand, head["done"]), data)
     if "tool_error" in head and isinstance(errand, CallTool):
@@ -197,7 +197,7 @@ def _result(errand: Errand, head: Head, data: bytes) -> Done:
     raise BadFrameError("an answer of no kind")
 
 
-def _value(errand: Errand, said: Any) -> Any:  # noqa: ANN401  (of the shape the errand names)
+def _value(errand: Operation, said: Any) -> Any:  # noqa: ANN401  (of the shape the errand names)
     try:
         return errand.answer.validate_python(said)
     except ValidationError as error:

@@ -15,8 +15,8 @@ from bridge.runner.operations import (
     CallTool,
     Clone,
     CommitAll,
-    Errand,
     KeepFiles,
+    Operation,
     PutFilesBack,
     ReadAppliedDigest,
     ReadChanges,
@@ -114,7 +114,7 @@ class Hands:
         attached: Attached = (await self._runner.perform(Attach(name=name), data)).value
         return attached
 
-    async def _value(self, errand: Errand) -> Any:  # noqa: ANN401  (of the shape it names)
+    async def _value(self, errand: Operation) -> Any:  # noqa: ANN401  (of the shape it names)
         return (await self._runner.perform(errand)).value
 
 

@@ -16,8 +16,8 @@ from bridge.runner.operations import (
     Clone,
     CommitAll,
     Done,
-    Errand,
     KeepFiles,
+    Operation,
     PutFilesBack,
     ReadAppliedDigest,
     ReadChanges,
@@ -51,7 +51,7 @@ class LocalRunner:
 
     async def perform(
         self,
-        errand: Errand,
+        errand: Operation,
         data: bytes = b"",
         on_output: Callable[[str], None] = hear_nothing,
     ) -> Done:

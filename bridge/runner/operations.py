@@ -26,7 +26,7 @@ _TRUTH: TypeAdapter[Any] = TypeAdapter(bool)
 _TEXT: TypeAdapter[Any] = TypeAdapter(str)
 
 
-class _Errand(BaseModel):
+class _Operation(BaseModel):
     """Base of the errands. `answer` is the shape of what comes back; `seconds` is the longest
     that it may take, after which its runner is given up.
     """
@@ -36,7 +36,7 @@ class _Errand(BaseModel):
     seconds: ClassVar[float] = GIT_ERRAND_SECONDS
 
 
-class CallTool(_Errand):
+class CallTool(_Operation):
     """One call of a tool. `arguments` is JSON that the tool's own model takes."""
 
     answer = TypeAdapter(ToolResult)
@@ -51,7 +51,7 @@ class CallTool(_Errand):
     permitted: bool = False  # a person has allowed exactly this call
 
 
-class Clone(_Errand):
+class Clone(_Operation):
     """Make the checkout, or find it; the bytes are the patch that belongs into a new one."""
 
     answer = TypeAdapter(WorkspaceReady)
@@ -66,7 +66,7 @@ class Clone(_Errand):
         return None if token is None else token.get_secret_value()
 
 
-class ReadChanges(_Errand):
+class ReadChanges(_Operation):
     """Every file that differs from the base."""
 
     answer = TypeAdapter(tuple[FileChange, ...])
@@ -74,7 +74,7 @@ class ReadChanges(_Errand):
     base_commit: str
 
 
-class ReadDiff(_Errand):
+class ReadDiff(_Operation):
     """The changes for people to read."""
 
     answer = TypeAdapter(Diff)
@@ -83,61 +83,61 @@ class ReadDiff(_Errand):
     limit_bytes: int
 
 
-class ReadPatch(_Errand):
+class ReadPatch(_Operation):
     """The changes as a patch, which comes back as bytes."""
 
     do: Literal["read_patch"] = "read_patch"
     base_commit: str
 
 
-class ReadHead(_Errand):
+class ReadHead(_Operation):
     """The commit that HEAD stands for; empty when there is none."""
 
     answer = _TEXT
     do: Literal["read_head"] = "read_head"
 
 
-class CommitAll(_Errand):
+class CommitAll(_Operation):
     """Make what is not committed yet one commit, if there is any."""
 
     do: Literal["commit_all"] = "commit_all"
     message: str
 
 
-class ReadAppliedDigest(_Errand):
+class ReadAppliedDigest(_Operation):
     """The digest of the patch that was put into the checkout; empty when there was none."""
 
     answer = _TEXT
     do: Literal["read_applied_digest"] = "read_applied_digest"
 
 
-class AskWhetherChanged(_Errand):
+class AskWhetherChanged(_Operation):
     """Whether the checkout differs from its commit."""
 
     answer = _TRUTH
     do: Literal["ask_whether_changed"] = "ask_whether_changed"
 
 
-class ApplyPatch(_Errand):
+class ApplyPatch(_Operation):
     """Apply the patch that the bytes are, and note its digest."""
 
     do: Literal["apply_patch"] = "apply_patch"
 
 
-class StartOver(_Errand):
+class StartOver(_Operation):
     """Put the checkout back to its commit."""
 
     do: Literal["start_over"] = "start_over"
 
 
-class KeepFiles(_Errand):
+class KeepFiles(_Operation):
     """Keep the files as they are before this task."""
 
     do: Literal["keep_files"] = "keep_files"
     task_id: str
 
 
-class ReadTree(_Errand):
+class ReadTree(_Operation):
     """Git's name of the files as they are."""
 
     answer = _TEXT
@@ -145,7 +145,7 @@ class ReadTree(_Errand):
     base_commit: str
 
 
-class ReadKeptTree(_Errand):
+class ReadKeptTree(_Operation):
     """Git's name of the files that were kept before a task; empty when none were."""
 
     answer = _TEXT
@@ -153,7 +153,7 @@ class ReadKeptTree(_Errand):
     task_id: str
 
 
-class PutFilesBack(_Errand):
+class PutFilesBack(_Operation):
     """Make the files what they were before this task; how many of them differ by it."""
 
     answer = TypeAdapter(int)
@@ -161,7 +161,7 @@ class PutFilesBack(_Errand):
     task_id: str
 
 
-class Attach(_Errand):
+class Attach(_Operation):
     """Put the bytes into the workspace, as a file that a person attached."""
 
     answer = TypeAdapter(Attached)
@@ -169,7 +169,7 @@ class Attach(_Errand):
     name: str
 
 
-Errand = Annotated[
+Operation = Annotated[
     CallTool
     | Clone
     | ReadChanges
@@ -188,7 +188,7 @@ Errand = Annotated[
     | Attach,
     Field(discriminator="do"),
 ]
-ERRAND: TypeAdapter[Errand] = TypeAdapter(Errand)
+OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class Runner(Protocol):
 
     async def perform(
         self,
-        errand: Errand,
+        errand: Operation,
         data: bytes = b"",
         on_output: Callable[[str], None] = hear_nothing,
     ) -> Done:

@@ -19,7 +19,7 @@ from bridge.protocol import (
     ExecuteRequest,
     SavedConversation,
 )
-from bridge.state.conversation import Conversation, PersonMessage, open_calls
+from bridge.state.conversation import Conversation, UserMessage, open_calls
 from bridge.text import NOTE
 
 _ENVELOPE_BYTES = 1_024
@@ -133,7 +133,7 @@ def _encoded(value: object) -> bytes:
     return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"))).encode()
 
 
-def _request(message: PersonMessage) -> ChatRequest:
+def _request(message: UserMessage) -> ChatRequest:
     return ChatRequest(
         message_id=message.id,
         task_id=message.task_id,
@@ -146,10 +146,10 @@ def _request(message: PersonMessage) -> ChatRequest:
     )
 
 
-def _message(request: ChatRequest) -> PersonMessage:
+def _message(request: ChatRequest) -> UserMessage:
     if request.model is None:
         raise BridgeError(ErrorCode.INVALID_REQUEST, "A waiting message has to name its model.")
-    return PersonMessage(
+    return UserMessage(
         **request.model_dump(exclude={"max_steps"}),
         max_steps=request.max_steps or _DEFAULT_STEPS,
         disposition=Disposition.QUEUED,

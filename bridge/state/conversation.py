@@ -19,7 +19,7 @@ _TURNS = {ChatMode.INTERRUPT: 0, ChatMode.STEER: 1, ChatMode.QUEUE: 2}
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
-class PersonMessage(BaseModel):
+class UserMessage(BaseModel):
     """A message of a person, accepted: it becomes a task, or joins the one at work."""
 
     model_config = ConfigDict(frozen=True)
@@ -51,14 +51,14 @@ class Conversation:
     sizes: list[int]  # bytes of each message, so that nobody has to measure them twice
     summary: Summary | None
     call_ids: set[str]  # of every tool call so far
-    waiting: list[PersonMessage]
+    waiting: list[UserMessage]
     withdrawn: set[str]  # the task ids that withdrawn messages would have become
-    last_accepted: PersonMessage | None
+    last_accepted: UserMessage | None
     base_seq: int  # where the events of an earlier bridge ended
     restored_digest: str | None
     _bytes: int
-    _by_task: dict[str, PersonMessage]
-    _by_message: dict[str, PersonMessage]
+    _by_task: dict[str, UserMessage]
+    _by_message: dict[str, UserMessage]
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
@@ -69,22 +69,22 @@ class Conversation:
                 self._apply(json.loads(line))
             position += len(lines)
 
-    def accept(self, message: PersonMessage) -> None:
+    def accept(self, message: UserMessage) -> None:
         """Let the message wait; call `sync` before promising so."""
         self._write({"accepted": message.model_dump(mode="json")})
 
-    def revise(self, message: PersonMessage, text: str) -> None:
+    def revise(self, message: UserMessage, text: str) -> None:
         """A waiting message says something else; call `sync` before promising so."""
         self._write({"revised": message.task_id, "text": text})
 
-    def withdraw(self, message: PersonMessage) -> None:
+    def withdraw(self, message: UserMessage) -> None:
         """A waiting message leaves the queue for good; call `sync` before promising so."""
         self._write({"withdrawn": message.task_id})
 
     def restore(
         self,
         messages: Sequence[ChatMessage],
-        waiting: Sequence[PersonMessage],
+        waiting: Sequence[UserMessage],
         last_seq: int,
         digest: str,
         summary: Summary | None = None,
@@ -100,7 +100,7 @@ class Conversation:
             record |= {"summary": summary.text, "upto": summary.upto}
         self._write({"restored": record})
 
-    def take(self, message: PersonMessage) -> None:
+    def take(self, message: UserMessage) -> None:
         """The message stops waiting and becomes part of the conversation."""
         said = {"role": "user", "content": message.text}
         self._write({"message": said, "takes": message.task_id})
@@ -146,17 +146,17 @@ class Conversation:
             self.append({"role": "tool", "tool_call_id": call_id, "content": text})
         return len(missing)
 
-    def find(self, *, task_id: str, message_id: str | None = None) -> PersonMessage | None:
+    def find(self, *, task_id: str, message_id: str | None = None) -> UserMessage | None:
         """The accepted message of this id, if there was one."""
         if message_id is not None and (found := self._by_message.get(message_id)):
             return found
         return self._by_task.get(task_id)
 
-    def steering(self) -> list[PersonMessage]:
+    def steering(self) -> list[UserMessage]:
         """The waiting messages that the task at work takes up, oldest first."""
         return [message for message in self.waiting if message.mode is ChatMode.STEER]
 
-    def in_turn(self) -> list[PersonMessage]:
+    def in_turn(self) -> list[UserMessage]:
         """Whose turn comes when: what interrupted first, then what came too late to steer."""
         return sorted(self.waiting, key=lambda message: _TURNS[message.mode])
 
@@ -175,7 +175,7 @@ class Conversation:
     def _apply(self, record: dict[str, Any]) -> None:
         match record:
             case {"accepted": fields}:
-                self._enter(PersonMessage.model_validate(fields))
+                self._enter(UserMessage.model_validate(fields))
             case {"revised": task_id, "text": text}:
                 self.waiting = [
                     m.model_copy(update={"text": text}) if m.task_id == task_id else m
@@ -192,7 +192,7 @@ class Conversation:
                     self.summary = Summary(fields["summary"], fields["upto"])
                 self.base_seq, self.restored_digest = fields["last_seq"], fields["digest"]
                 for waiting in fields["waiting"]:
-                    self._enter(PersonMessage.model_validate(waiting))
+                    self._enter(UserMessage.model_validate(waiting))
             case {"summarised": text, "upto": upto}:
                 self.summary = Summary(text, upto)
             case {"reasoning_dropped": _}:
@@ -227,7 +227,7 @@ class Conversation:
         self._by_task = {}
         self._by_message = {}
 
-    def _enter(self, message: PersonMessage) -> None:
+    def _enter(self, message: UserMessage) -> None:
         self.waiting.append(message)
         self.last_accepted = message
         self._by_task[message.task_id] = message

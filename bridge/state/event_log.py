@@ -50,7 +50,7 @@ _PASSING_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class EventFrame:
     """One event as it travels: `data` is its JSON. `seq` is 0 for an event only passing by."""
 
     seq: int
@@ -63,7 +63,7 @@ class Frame:
 class _Passing:
     number: int
     after_seq: int
-    frame: Frame
+    frame: EventFrame
 
 
 class EventLog:
@@ -175,7 +175,7 @@ class Follower:
     def __exit__(self, *_: object) -> None:
         self._log._followers -= 1  # noqa: SLF001  (as above)
 
-    async def next(self, wait_seconds: float) -> list[Frame]:
+    async def next(self, wait_seconds: float) -> list[EventFrame]:
         """The next frames in order; none when the time is over or the log is closed."""
         try:
             async with asyncio.timeout(wait_seconds):
@@ -188,13 +188,13 @@ class Follower:
             pass
         return []
 
-    def _take(self) -> list[Frame]:
+    def _take(self) -> list[EventFrame]:
         log = self._log
         self._seq = max(self._seq, log.base_seq)
         stored = log._journal.read(self._seq - log.base_seq, _BATCH_BYTES)  # noqa: SLF001  (as above)
         newer = takewhile(lambda item: item.number > self._passed, reversed(log._passing))  # noqa: SLF001  (as above)
         passing = list(newer)
-        frames: list[Frame] = []
+        frames: list[EventFrame] = []
         for line in (*stored, None):
             while passing and passing[-1].after_seq <= self._seq:
                 item = passing.pop()
@@ -207,9 +207,9 @@ class Follower:
         return frames
 
 
-def _frame(line: bytes) -> Frame:
+def _frame(line: bytes) -> EventFrame:
     fields = json.loads(line)
-    return Frame(fields["seq"], fields["type"], fields["task_id"], line.decode())
+    return EventFrame(fields["seq"], fields["type"], fields["task_id"], line.decode())
 
 
 def _encoded(event: Event) -> tuple[Event, bytes]:

@@ -2,9 +2,9 @@
 
 from bridge.protocol import (
     MAX_CHECKS,
+    ApprovalChoice,
     CheckRecorded,
     Event,
-    Leave,
     MessageTakenUp,
     ModelChanged,
     QuestionAnswered,
@@ -23,7 +23,7 @@ from bridge.protocol import (
 )
 
 
-class Ledger:
+class Projection:
     """A running account of the event log; the same after a restart as before it."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class Ledger:
 
     def _answered(self, event: QuestionAnswered) -> None:
         self.answer = self.answers[event.question_id] = event
-        if event.answer == Leave.AGENT and event.fingerprint:
+        if event.answer == ApprovalChoice.AGENT and event.fingerprint:
             self.approved.add(event.fingerprint)
 
     def _check(self, event: CheckRecorded) -> None:

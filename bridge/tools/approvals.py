@@ -9,9 +9,9 @@ import shlex
 from collections.abc import Sequence
 
 from bridge.errors import ToolError
-from bridge.protocol import Approvals, Leave, QuestionAnswered, QuestionKind
+from bridge.protocol import ApprovalChoice, Approvals, QuestionAnswered, QuestionKind
 from bridge.text import shown
-from bridge.tools.base import ToolContext, Wish
+from bridge.tools.base import Question, ToolContext
 from bridge.tools.command_policy import checked
 
 # A person has to see all of what they allow.
@@ -47,7 +47,7 @@ def is_permitted(
         line = shown(shlex.join(argv))
         if len(line) > MAX_ASKED_CHARS:
             raise ToolError(f"{refusal}\nIt is too long to ask a person about.") from refusal
-        wish = Wish(
+        wish = Question(
             QuestionKind.APPROVAL,
             line,
             fingerprint=mark,
@@ -59,7 +59,7 @@ def is_permitted(
 
 
 def _is_leave(answer: QuestionAnswered) -> bool:
-    if answer.answer in (Leave.ONCE, Leave.AGENT):
+    if answer.answer in (ApprovalChoice.ONCE, ApprovalChoice.AGENT):
         return True
     if answer.message_id is not None:
         raise ToolError("It was not run: a person answered by a message, which follows.")

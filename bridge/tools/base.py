@@ -44,7 +44,7 @@ class ToolResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Question:
     """What a tool wants to hear from a person; the fields are those of the event."""
 
     kind: QuestionKind
@@ -58,7 +58,7 @@ class Wish:
 class PersonNeeded(Exception):
     """The call cannot go on without a person. It is run again, with the answer in its context."""
 
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: Question) -> None:
         super().__init__(wish.text)
         self.wish = wish
 
@@ -87,7 +87,7 @@ class ToolContext:
     person_waits: Callable[[], bool] = lambda: False
     permitted: bool = False
 
-    def ask(self, wish: Wish) -> NoReturn:
+    def ask(self, wish: Question) -> NoReturn:
         """Let a person be asked; raises ToolError when one has just written."""
         if self.person_waits():
             raise ToolError(

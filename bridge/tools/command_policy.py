@@ -16,7 +16,7 @@ _VENV_DIRECTORIES = (".venv/bin", "venv/bin", "node_modules/.bin")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ProgramRule:
     """What is asked of the arguments of one program.
 
     `refused` are options, long ones also in their abbreviations and with a value. `only` and
@@ -35,9 +35,9 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_ANY = Rule()
-_INSIDE = Rule(inside=True)
-_GIT = Rule(
+_ANY = ProgramRule()
+_INSIDE = ProgramRule(inside=True)
+_GIT = ProgramRule(
     refused=_words(
         "--exec --ext-diff --textconv --output --upload-pack --receive-pack --open-files-in-pager"
         " --git-dir --work-tree --exec-path --config-env --paginate --no-index --template"
@@ -48,10 +48,10 @@ _GIT = Rule(
         " describe shortlog apply cat-file name-rev check-ignore diff-tree --version version"
     ),
 )
-_NODE_PACKAGES = Rule(
+_NODE_PACKAGES = ProgramRule(
     never=_words("publish unpublish login logout adduser token owner access team deprecate star")
 )
-PROGRAMS: dict[str, Rule] = {
+PROGRAMS: dict[str, ProgramRule] = {
     **dict.fromkeys(_words("python pytest tox nox ruff mypy pyright black isort flake8"), _ANY),
     **dict.fromkeys(_words("coverage pre-commit node tsc eslint prettier jest vitest"), _ANY),
     **dict.fromkeys(_words("go gofmt rustc rustfmt javac java mvn gradle make cmake"), _ANY),
@@ -59,14 +59,14 @@ PROGRAMS: dict[str, Rule] = {
     **dict.fromkeys(_words("ls cat head tail wc grep diff cmp stat file tree du sort"), _INSIDE),
     **dict.fromkeys(_words("uniq cut mkdir touch cp mv rm rmdir chmod sha256sum"), _INSIDE),
     "git": _GIT,
-    "pip": Rule(never=_words("config")),
-    "uv": Rule(never=_words("publish auth self")),
-    "poetry": Rule(never=_words("publish config self")),
-    "cargo": Rule(never=_words("publish login logout owner yank")),
+    "pip": ProgramRule(never=_words("config")),
+    "uv": ProgramRule(never=_words("publish auth self")),
+    "poetry": ProgramRule(never=_words("publish config self")),
+    "cargo": ProgramRule(never=_words("publish login logout owner yank")),
     **dict.fromkeys(_words("npm pnpm yarn npx"), _NODE_PACKAGES),
-    "rg": Rule(refused=_words("--pre --hostname-bin --search-zip -z"), inside=True),
-    "sed": Rule(first=("--sandbox",), inside=True),
-    "find": Rule(
+    "rg": ProgramRule(refused=_words("--pre --hostname-bin --search-zip -z"), inside=True),
+    "sed": ProgramRule(first=("--sandbox",), inside=True),
+    "find": ProgramRule(
         refused=_words("-exec -execdir -ok -okdir -delete -fprint -fprint0 -fprintf -fls"),
         inside=True,
     ),
@@ -115,7 +115,7 @@ def _not_allowed(program: str, allow: frozenset[str]) -> str:
     return f"{program[:100]} is not allowed. {hint}\nAllowed: {names}.".replace(". \n", ".\n")
 
 
-def _check_arguments(program: str, rule: Rule, arguments: list[str], root: Path) -> None:
+def _check_arguments(program: str, rule: ProgramRule, arguments: list[str], root: Path) -> None:
     first = arguments[0] if arguments else ""
     if rule.only is not None and first and first not in rule.only:
         raise ToolError(

@@ -11,7 +11,7 @@ from pydantic import Field
 from bridge.errors import ToolError
 from bridge.text import count, shown, size
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.workspace.filesystem import Entry, Workspace
+from bridge.workspace.filesystem import DirectoryEntry, Workspace
 
 MAX_READ_FILE_BYTES = 10_000_000
 MAX_WRITE_BYTES = 5_000_000
@@ -147,7 +147,7 @@ def _entry_lines(workspace: Workspace, path: str, depth: int, level: int = 0) ->
             yield from _entry_lines(workspace, f"{path}/{entry.name}", depth, level + 1)
 
 
-def _described(entry: Entry) -> str:
+def _described(entry: DirectoryEntry) -> str:
     name = shown(entry.name)
     match entry.kind:
         case "directory":

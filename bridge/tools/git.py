@@ -17,7 +17,7 @@ _LIMIT = Limit(MAX_TEXT_BYTES, 0)
 _STAT = re.compile(r"^ (\d+) files? changed(?:, (\d+) ins\S+)?(?:, (\d+) del\S+)?$", re.MULTILINE)
 
 
-class Scope(StrEnum):
+class DiffScope(StrEnum):
     """What git_diff compares."""
 
     UNSTAGED = "unstaged"
@@ -32,8 +32,8 @@ class GitStatus(Arguments):
 class GitDiff(Arguments):
     """Arguments of git_diff."""
 
-    scope: Scope = Field(
-        default=Scope.SOURCE,
+    scope: DiffScope = Field(
+        default=DiffScope.SOURCE,
         description=(
             "source: everything against the branch the work started from, new files included; "
             "unstaged: worktree against index; staged: index against HEAD."
@@ -61,14 +61,14 @@ async def _status(context: ToolContext, _arguments: GitStatus) -> ToolResult:
 
 async def _diff(context: ToolContext, arguments: GitDiff) -> ToolResult:
     path = None if arguments.path is None else context.workspace.relative(arguments.path)
-    if arguments.scope is Scope.SOURCE:
+    if arguments.scope is DiffScope.SOURCE:
         return await _diff_to_source(context, path)
-    staged = ("--cached",) if arguments.scope is Scope.STAGED else ()
+    staged = ("--cached",) if arguments.scope is DiffScope.STAGED else ()
     output = await _git(
         context, "diff", *staged, *DIFF_OPTIONS, "--stat=120", "--patch", "--", *_only(path)
     )
     if not output.head:
-        hint = " New files are not part of it." if arguments.scope is Scope.UNSTAGED else ""
+        hint = " New files are not part of it." if arguments.scope is DiffScope.UNSTAGED else ""
         return ToolResult(f"No {arguments.scope} changes.{hint}", "no changes")
     text = _text(output)
     numbers = _STAT.search(text)

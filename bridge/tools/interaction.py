@@ -15,7 +15,7 @@ from bridge.protocol import (
     QuestionKind,
 )
 from bridge.text import count, shown
-from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult, Wish
+from bridge.tools.base import Arguments, Question, Tool, ToolContext, ToolResult
 
 ASK_USER, UPDATE_PLAN = "ask_user", "update_plan"
 
@@ -65,7 +65,7 @@ async def _ask_user(context: ToolContext, arguments: AskUser) -> ToolResult:
     if answer is None:
         lines = (_line(option, MAX_OPTION_CHARS) for option in arguments.options)
         options = tuple(dict.fromkeys(line for line in lines if line))
-        context.ask(Wish(QuestionKind.QUESTION, clean(arguments.question), options))
+        context.ask(Question(QuestionKind.QUESTION, clean(arguments.question), options))
     if answer.message_id is not None:
         return ToolResult("A person answered by a message, which follows.", "answered by a reply")
     return ToolResult(f"The person answered:\n{answer.answer}", shown(answer.answer)[:80])

@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Sequence
 
 from bridge.model.response import clean
-from bridge.process.run import Finished
+from bridge.process.run import CommandResult
 from bridge.protocol import MAX_COMMAND_CHARS, CheckRun
 from bridge.text import printed, shown
 from bridge.tools.check_detection import counts_in, kind_of
 
 
-def check_of(argv: Sequence[str], directory: str, finished: Finished) -> CheckRun | None:
+def check_of(argv: Sequence[str], directory: str, finished: CommandResult) -> CheckRun | None:
     """The check that this command was; None when it is not known to be one."""
     kind = kind_of(argv)
     if kind is None:

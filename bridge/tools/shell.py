@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from bridge.errors import ToolError
-from bridge.process.run import Finished, Limit, StartError, environment, run
+from bridge.process.run import CommandResult, Limit, StartError, environment, run
 from bridge.text import printed, shown
 from bridge.tools.approvals import is_permitted
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
@@ -125,7 +125,7 @@ def _refuse_operators(command: str) -> None:
             )
 
 
-def _result(finished: Finished, seconds: float) -> ToolResult:
+def _result(finished: CommandResult, seconds: float) -> ToolResult:
     output = printed(finished.stdout.text).rstrip()
     duration = f"{finished.duration_seconds:.1f} s"
     if finished.timed_out:

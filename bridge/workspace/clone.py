@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import Finished, StartError
+from bridge.process.run import CommandResult, StartError
 from bridge.protocol import ErrorCode, WorkspaceReady, WorkspaceRequest
 from bridge.workspace.branches import base_of, begin_empty, check_names, commit, set_up
 from bridge.workspace.diff import changes, diff, patch
@@ -155,7 +155,7 @@ async def _fetch_base(
 
 
 def _failure(
-    request: WorkspaceRequest, finished: Finished, token: SecretStr | None
+    request: WorkspaceRequest, finished: CommandResult, token: SecretStr | None
 ) -> WorkspaceError:
     said = finished.stderr.text
     code = failure_code(said)

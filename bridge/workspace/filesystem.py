@@ -30,7 +30,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DirectoryEntry:
     """One entry of a directory. `size_bytes` is None unless it is a file, `target` unless a link.
 
     Undecodable bytes of a name are kept as lone surrogates, as `os.fsdecode` makes them.
@@ -108,7 +108,7 @@ class Workspace:
                 os.close(descriptor)
         return mode is None
 
-    def entries(self, path: str) -> list[Entry]:
+    def entries(self, path: str) -> list[DirectoryEntry]:
         """What a directory holds, unsorted; links are not followed."""
         name = self.relative(path)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
@@ -250,14 +250,16 @@ def _replace(directory: int, name: str, data: bytes, mode: int | None) -> None:
         raise
 
 
-def _entry(item: os.DirEntry[str], directory: int) -> Entry:
+def _entry(item: os.DirEntry[str], directory: int) -> DirectoryEntry:
     try:
         if item.is_symlink():
-            return Entry(item.name, "link", target=os.readlink(item.name, dir_fd=directory))
+            return DirectoryEntry(
+                item.name, "link", target=os.readlink(item.name, dir_fd=directory)
+            )
         if item.is_dir(follow_symlinks=False):
-            return Entry(item.name, "directory")
+            return DirectoryEntry(item.name, "directory")
         if item.is_file(follow_symlinks=False):
-            return Entry(item.name, "file", item.stat(follow_symlinks=False).st_size)
+            return DirectoryEntry(item.name, "file", item.stat(follow_symlinks=False).st_size)
     except OSError:
         pass  # it went away while we looked
-    return Entry(item.name, "other")
+    return DirectoryEntry(item.name, "other")

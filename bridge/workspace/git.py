@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import Finished, Limit, StartError, environment, run
+from bridge.process.run import CommandResult, Limit, StartError, environment, run
 from bridge.protocol import GIT_COMMAND_SECONDS, ErrorCode
 from bridge.workspace.filesystem import Workspace
 
@@ -84,7 +84,7 @@ async def git_at(
     extra_environment: Mapping[str, str] | None = None,
     limit: Limit = _LIMIT,
     timeout_seconds: float = GIT_COMMAND_SECONDS,
-) -> Finished:
+) -> CommandResult:
     """Run git in a directory, stderr apart. Raises StartError when there is no git."""
     options = [part for setting in SAFE_CONFIG for part in ("-c", setting)]
     return await run(
@@ -102,7 +102,7 @@ async def git(
     *arguments: str,
     extra_environment: Mapping[str, str] | None = None,
     limit: Limit = _LIMIT,
-) -> Finished:
+) -> CommandResult:
     """Run git on the checkout at the workspace's root and on no other repository."""
     located = {
         "GIT_DIR": str(workspace.root / ".git"),
@@ -118,7 +118,7 @@ async def checked_git(
     extra: Mapping[str, str] | None = None,
     limit: Limit = _SHORT,
     accept: tuple[int, ...] = (0,),
-) -> Finished:
+) -> CommandResult:
     """As `git`, for what has to work: raises WorkspaceError unless it ends with what we accept."""
     try:
         finished = await git(workspace, *arguments, extra_environment=extra, limit=limit)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bridge.errors import BridgeError, WorkspaceError
-from bridge.process.run import Finished, StartError
+from bridge.process.run import CommandResult, StartError
 from bridge.protocol import ErrorCode
 from bridge.workspace.filesystem import Workspace
 from bridge.workspace.git import failure_code, git
@@ -153,7 +153,7 @@ async def apply_patch(checkout: Workspace, data: bytes) -> None:
     await _must(checkout, "config", "--local", "--", _APPLIED, digest)
 
 
-def _refusal(finished: Finished) -> WorkspaceError:
+def _refusal(finished: CommandResult) -> WorkspaceError:
     if finished.timed_out:
         return WorkspaceError(ErrorCode.INTERNAL, "Applying the patch took too long.")
     said = finished.stderr.text
@@ -175,7 +175,7 @@ async def start_over(checkout: Workspace) -> None:
     await _must(checkout, "clean", "-ffdxq", "--exclude=/lost+found")
 
 
-async def _must(checkout: Workspace, *arguments: str) -> Finished:
+async def _must(checkout: Workspace, *arguments: str) -> CommandResult:
     finished = await git(checkout, *arguments)
     if finished.exit_code != 0:
         said = finished.stderr.text.strip()[-500:]

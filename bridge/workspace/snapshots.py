@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import Finished, Limit
+from bridge.process.run import CommandResult, Limit
 from bridge.protocol import ErrorCode
 from bridge.workspace.branches import commit
 from bridge.workspace.diff import whole_worktree
@@ -156,5 +156,5 @@ def _name(task_id: str) -> str:
     return hashlib.sha256(task_id.encode()).hexdigest()[:20]
 
 
-def _word(finished: Finished) -> str:
+def _word(finished: CommandResult) -> str:
     return finished.stdout.text.strip()

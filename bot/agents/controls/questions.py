@@ -15,7 +15,7 @@ from bot.domain.task_card import TaskCard
 from bot.errors import UserError
 from bridge.protocol import (
     AgentEvent,
-    Leave,
+    ApprovalChoice,
     QuestionAnswered,
     QuestionAsked,
     QuestionKind,
@@ -28,9 +28,9 @@ _ENDED = "This question is not open any more: its task has ended."
 _TWICE = "This was answered already; the message above says by whom."
 _NO_ANSWER = "That is no answer to this question. Reply in the thread instead."
 _WORDS = {
-    Leave.ONCE: "approved once",
-    Leave.AGENT: "approved for the agent",
-    Leave.REFUSE: "refused",
+    ApprovalChoice.ONCE: "approved once",
+    ApprovalChoice.AGENT: "approved for the agent",
+    ApprovalChoice.REFUSE: "refused",
 }
 
 
@@ -86,7 +86,7 @@ class Questions:
         card = TaskCard(str(asked.task_id), agent.task_number, started_at=began, now=began)
         await tx.enqueue(agent.id, self._world.voice.question(agent, card, asked, closed))
         if asked.kind is QuestionKind.APPROVAL:
-            said = _WORDS[Leave(closed.answer)]
+            said = _WORDS[ApprovalChoice(closed.answer)]
             subject = f"{agent.id} {asked.fingerprint} {asked.text}"
             entry = Audit(closed.at, closed.user, Action.APPROVE, subject, said)
             await tx.add_audit(entry)
@@ -111,6 +111,6 @@ def _open(events: Sequence[AgentEvent], question_id: str) -> QuestionAsked:
 
 def _chosen(asked: QuestionAsked, choice: str) -> str | None:
     if asked.kind is QuestionKind.APPROVAL:
-        return next((leave.value for leave in Leave if leave == choice), None)
+        return next((leave.value for leave in ApprovalChoice if leave == choice), None)
     number = int(choice) if choice.isascii() and choice.isdigit() else len(asked.options)
     return asked.options[number] if number < len(asked.options) else None

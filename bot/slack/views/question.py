@@ -10,23 +10,23 @@ from bot.domain.task_card import TaskCard
 from bot.slack.views.answer import starter
 from bot.slack.views.blocks import Block, actions, button, context, markdown, section
 from bot.slack.views.text import model_markdown
-from bridge.protocol import MAX_OPTIONS, Leave, QuestionAsked, QuestionKind
+from bridge.protocol import MAX_OPTIONS, ApprovalChoice, QuestionAsked, QuestionKind
 
 ANSWERS = tuple(f"agent_answer_{number}" for number in range(MAX_OPTIONS))
 LEAVES = {
-    "agent_leave_once": Leave.ONCE,
-    "agent_leave_agent": Leave.AGENT,
-    "agent_leave_refuse": Leave.REFUSE,
+    "agent_leave_once": ApprovalChoice.ONCE,
+    "agent_leave_agent": ApprovalChoice.AGENT,
+    "agent_leave_refuse": ApprovalChoice.REFUSE,
 }
 _LABELS = {
-    Leave.ONCE: "Approve once",
-    Leave.AGENT: "Approve for this agent",
-    Leave.REFUSE: "Refuse",
+    ApprovalChoice.ONCE: "Approve once",
+    ApprovalChoice.AGENT: "Approve for this agent",
+    ApprovalChoice.REFUSE: "Refuse",
 }
 _DONE = {
-    Leave.ONCE: "Approved once",
-    Leave.AGENT: "Approved for this agent",
-    Leave.REFUSE: "Refused",
+    ApprovalChoice.ONCE: "Approved once",
+    ApprovalChoice.AGENT: "Approved for this agent",
+    ApprovalChoice.REFUSE: "Refused",
 }
 _HEADLINE_CHARS = 150
 _ANSWER_CHARS = 300
@@ -86,7 +86,7 @@ def _options(asked: QuestionAsked, value: str) -> list[Block]:
 
 
 def _leaves(value: str) -> list[Block]:
-    style = {Leave.REFUSE: "danger"}
+    style = {ApprovalChoice.REFUSE: "danger"}
     return [
         button(_LABELS[leave], name, f"{value}:{leave}", style.get(leave))
         for name, leave in LEAVES.items()
@@ -98,7 +98,7 @@ def _closed(asked: QuestionAsked, closed: Closed) -> str:
         return "Not answered: its task has ended."
     who = f"<@{escaped(closed.user)}>, {_clock(closed.at)}"
     if asked.kind is QuestionKind.APPROVAL:
-        said = next((_DONE[one] for one in Leave if one == closed.answer), "")
+        said = next((_DONE[one] for one in ApprovalChoice if one == closed.answer), "")
         return f"*{said}* — {who}" if said else f"*Not run: a message came instead* — {who}"
     if closed.by_message:
         return f"*Answered by a message* — {who}"

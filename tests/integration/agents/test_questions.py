@@ -8,8 +8,8 @@ import pytest
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import UserError
 from bridge.protocol import (
+    ApprovalChoice,
     ErrorCode,
-    Leave,
     Outcome,
     QuestionAnswered,
     QuestionAsked,
@@ -185,13 +185,13 @@ async def test_a_container_that_never_asked_gets_the_answer_as_words(stage: Stag
 @pytest.mark.parametrize(
     ("leave", "says"),
     [
-        (Leave.ONCE, "Approved once"),
-        (Leave.AGENT, "Approved for this agent"),
-        (Leave.REFUSE, "Refused"),
+        (ApprovalChoice.ONCE, "Approved once"),
+        (ApprovalChoice.AGENT, "Approved for this agent"),
+        (ApprovalChoice.REFUSE, "Refused"),
     ],
 )
 async def test_leave_is_recorded_with_the_exact_command(
-    stage: Stage, leave: Leave, says: str
+    stage: Stage, leave: ApprovalChoice, says: str
 ) -> None:
     agent = await asks(stage, approval=True)
     shown = await stage.shown(agent.id)

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from bridge.agent.session import Session
 from bridge.config import BridgeSettings
-from bridge.http.connections import Doorway
+from bridge.http.connections import ConnectionGuard
 from bridge.http.server import create_app
 from bridge.http.sockets import listening_socket
 from bridge.model.client import OpenAIChatModel
@@ -106,7 +106,7 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def bridge_serving(app: web.Application, doorway: Doorway) -> AsyncIterator[str]:
+async def bridge_serving(app: web.Application, doorway: ConnectionGuard) -> AsyncIterator[str]:
     with listening_socket(None, None, "127.0.0.1", 0) as (listener, name):
         async with doorway.serving(app, listener, shutdown_seconds=0.2):
             yield f"http://{name}"
@@ -239,7 +239,7 @@ async def empty(
         progress_timeout_seconds=settings.model_progress_timeout_seconds,
     )
     session = Session(settings, model, default_tools(), no_waiting)
-    doorway = Doorway()
+    doorway = ConnectionGuard()
     app = create_app(session, settings.bridge_token, doorway=doorway, heartbeat_seconds=0.1)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with bridge_serving(app, doorway) as url, ClientSession(headers=headers) as http:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, UnixConnector, web
 
-from bridge.http.connections import MAX_CONNECTIONS, Doorway
+from bridge.http.connections import MAX_CONNECTIONS, ConnectionGuard
 from bridge.http.sockets import listening_socket
 from tests.integration.bridge.conftest import TOKEN, running, spawn
 
@@ -116,7 +116,7 @@ async def bridge(environment: dict[str, str], path: Path | None) -> AsyncIterato
 class Counter:
     """An application that keeps a request open until it is told to go on."""
 
-    def __init__(self, doorway: Doorway) -> None:
+    def __init__(self, doorway: ConnectionGuard) -> None:
         self.go_on = asyncio.Event()
         self.entered = asyncio.Semaphore(0)
         self._doorway = doorway
@@ -139,7 +139,7 @@ class Counter:
 
 @asynccontextmanager
 async def counting(path: Path, **bounds: Any) -> AsyncIterator[tuple[Counter, Connect]]:
-    doorway = Doorway(**bounds)
+    doorway = ConnectionGuard(**bounds)
     counter = Counter(doorway)
     with listening_socket(path, None, "", 0) as (listener, _):
         async with doorway.serving(counter.app, listener, shutdown_seconds=0.1):

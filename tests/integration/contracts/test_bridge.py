@@ -13,7 +13,7 @@ from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bridge.agent.session import Session
 from bridge.config import BridgeSettings
-from bridge.http.connections import Doorway
+from bridge.http.connections import ConnectionGuard
 from bridge.http.server import create_app
 from bridge.http.sockets import listening_socket
 from bridge.model.client import OpenAIChatModel
@@ -58,7 +58,7 @@ class TestHttpBridge(BridgeContract):
             settings.openrouter_base_url, settings.openrouter_api_key, progress_timeout_seconds=30
         )
         session = Session(settings, model, default_tools(), no_waiting)
-        doorway = Doorway()
+        doorway = ConnectionGuard()
         app = create_app(session, settings.bridge_token, doorway=doorway, heartbeat_seconds=0.1)
 
         async def finish() -> None:
@@ -90,7 +90,9 @@ class TestHttpBridge(BridgeContract):
 
 
 @asynccontextmanager
-async def _serving(app: web.Application, doorway: Doorway, path: Path | None) -> AsyncIterator[str]:
+async def _serving(
+    app: web.Application, doorway: ConnectionGuard, path: Path | None
+) -> AsyncIterator[str]:
     if path is None:
         async with bridge_serving(app, doorway) as url:
             yield url

@@ -14,7 +14,7 @@ import pytest
 from bridge.errors import ToolError, WorkspaceError
 from bridge.protocol import CheckKind, ErrorCode
 from bridge.runner.__main__ import serve
-from bridge.runner.client import DistantRunner
+from bridge.runner.client import RunnerClient
 from bridge.runner.framing import framed, read_frame
 from bridge.runner.hands import Hands, through
 from bridge.runner.local import LocalRunner
@@ -28,7 +28,7 @@ from bridge.workspace.filesystem import Workspace
 class Desk:
     """A distant runner, and the launcher's end of it."""
 
-    runner: DistantRunner
+    runner: RunnerClient
     launcher: socket.socket
     group: asyncio.TaskGroup
     root: Path
@@ -61,7 +61,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     root.mkdir()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
-        runner = DistantRunner(theirs)
+        runner = RunnerClient(theirs)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(runner.run())
             made = Desk(runner, ours, group, root)

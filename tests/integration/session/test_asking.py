@@ -13,9 +13,9 @@ from bridge.model.response import ModelTurn, ToolCall
 from bridge.protocol import (
     AgentEvent,
     AnswerRequest,
+    ApprovalChoice,
     ChatMode,
     ErrorCode,
-    Leave,
     MessageTakenUp,
     Outcome,
     PlanUpdated,
@@ -202,8 +202,10 @@ async def test_a_command_off_the_list_is_refused_unless_people_may_be_asked(
     assert "not allowed" in only(events, ToolFinished).result
 
 
-@pytest.mark.parametrize("answer", list(Leave))
-async def test_leave_is_for_exactly_one_command(open_desk: OpenDesk, answer: Leave) -> None:
+@pytest.mark.parametrize("answer", list(ApprovalChoice))
+async def test_leave_is_for_exactly_one_command(
+    open_desk: OpenDesk, answer: ApprovalChoice
+) -> None:
     env = {"command": ["env", "printf"]}
     other = {"command": ["env", "printf", ""]}
     steps = (*(calls("run_command", said) for said in (env, env, other)), says("Done."))
@@ -217,12 +219,18 @@ async def test_leave_is_for_exactly_one_command(open_desk: OpenDesk, answer: Lea
         await desk.session.answer(asked.question_id, AnswerRequest(answer=answer))
         again = await question(desk, after=asked.seq)
         # Once is once; for the agent, the same command runs, and a changed one is a new question.
-        assert again.text == ("env printf" if answer is not Leave.AGENT else "env printf ''")
-        assert (again.fingerprint == asked.fingerprint) == (answer is not Leave.AGENT)
+        assert again.text == (
+            "env printf" if answer is not ApprovalChoice.AGENT else "env printf ''"
+        )
+        assert (again.fingerprint == asked.fingerprint) == (answer is not ApprovalChoice.AGENT)
         await desk.session.interrupt()
         events = await desk.finished("t1")
     ran = [event.exit_code for event in events if isinstance(event, ToolFinished)]
-    expected = {Leave.ONCE: [1, None], Leave.AGENT: [1, 1, None], Leave.REFUSE: [None, None]}
+    expected = {
+        ApprovalChoice.ONCE: [1, None],
+        ApprovalChoice.AGENT: [1, 1, None],
+        ApprovalChoice.REFUSE: [None, None],
+    }
     assert ran == expected[answer]
 
 
@@ -235,7 +243,7 @@ async def test_leave_for_a_process_is_not_leave_for_a_command(open_desk: OpenDes
         asked = await question(desk)
         assert (asked.kind, asked.text) == ("approval", "env sleep 30")
         assert "in the background" in str(asked.reason)
-        await desk.session.answer(asked.question_id, AnswerRequest(answer=Leave.AGENT))
+        await desk.session.answer(asked.question_id, AnswerRequest(answer=ApprovalChoice.AGENT))
         # The same process again runs; as a command that is waited for, it is another question.
         again = await question(desk, after=asked.seq)
         assert again.text == asked.text
@@ -255,7 +263,7 @@ async def test_leave_survives_restarts_and_holds_for_later_tasks(open_desk: Open
         await desk.session.execute(task(approvals="ask"))
         asked = await question(desk)
     async with open_desk(says("Ran."), prepare=False) as desk:
-        await desk.session.answer(asked.question_id, AnswerRequest(answer=Leave.AGENT))
+        await desk.session.answer(asked.question_id, AnswerRequest(answer=ApprovalChoice.AGENT))
         events = await desk.finished("t1")
         assert only(events, ToolFinished).exit_code == 0
     async with open_desk(env, says("Ran again."), prepare=False) as desk:

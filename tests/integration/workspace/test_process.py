@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.process.run import SHORT, Finished, Limit, StartError, environment, run
+from bridge.process.run import SHORT, CommandResult, Limit, StartError, environment, run
 
 ESCAPE = """
 import os, sys, time
@@ -41,7 +41,7 @@ async def call(
     limit: Limit = SHORT,
     on_output: Callable[[str], None] | None = None,
     separate_stderr: bool = False,
-) -> Finished:
+) -> CommandResult:
     return await run(
         argv,
         cwd=tmp_path,

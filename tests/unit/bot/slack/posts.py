@@ -13,12 +13,12 @@ from bot.domain.secrets import SecretScope
 from bot.domain.task_card import Phase, TaskCard, ToolLine
 from bot.slack.views.presenter import SlackVoice
 from bridge.protocol import (
+    ApprovalChoice,
     Check,
     CheckKind,
     Diff,
     Evidence,
     FileChange,
-    Leave,
     Outcome,
     PlanItem,
     PlanStatus,
@@ -270,7 +270,7 @@ def _questions(words: Words, agent: Agent, card: TaskCard) -> Mapping[str, Post]
             agent, card, leave, Closed("UANA", at=1_040.0, by_message=True)
         ),
     }
-    for one in Leave:
+    for one in ApprovalChoice:
         closed = Closed("UANA", one.value, 1_040.0)
         made[f"approval_{one}"] = VOICE.question(agent, card, leave, closed)
     return made

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.agent.loop_detector import CallDone, Watch
+from bridge.agent.loop_detector import CallDone, LoopDetector
 
 Steps = Callable[[int], list[CallDone]]
 
@@ -34,7 +34,7 @@ CIRCLES: dict[str, tuple[Steps, int | None, int | None]] = {
 def test_a_circle_gets_one_hint_and_then_an_end(
     steps: Steps, hint: int | None, end: int | None
 ) -> None:
-    watch = Watch()
+    watch = LoopDetector()
     seen = [(number, watch.step(steps(number))) for number in range(1, 21)]
     hints = [number for number, circle in seen if circle and not circle.is_the_end]
     ends = [number for number, circle in seen if circle and circle.is_the_end]
@@ -43,7 +43,7 @@ def test_a_circle_gets_one_hint_and_then_an_end(
 
 
 def test_a_person_who_says_something_starts_the_count_again() -> None:
-    watch = Watch()
+    watch = LoopDetector()
     watch.step([call()])
     watch.step([call()])
     watch.restart()
@@ -51,4 +51,4 @@ def test_a_person_who_says_something_starts_the_count_again() -> None:
 
 
 def test_text_that_cannot_be_encoded_does_no_harm() -> None:
-    Watch().step([call("\ud83d", "\ud83d")])
+    LoopDetector().step([call("\ud83d", "\ud83d")])

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from bridge.agent.prompts import Checkout, says_unfinished, system_prompt
+from bridge.agent.prompts import RepositoryFacts, says_unfinished, system_prompt
 
 
 def prompt(root: Path) -> str:
-    about = Checkout("acme/{demo}", "main", "agent/x", root)
+    about = RepositoryFacts("acme/{demo}", "main", "agent/x", root)
     return system_prompt(about, [("read_file", "Read a file. With line numbers.")], 15)
 
 

@@ -6,7 +6,7 @@ from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 
 from bridge.agent.session import Session
-from bridge.http.connections import Doorway
+from bridge.http.connections import ConnectionGuard
 from bridge.http.openapi import describe
 from bridge.http.operations import OPERATIONS
 from bridge.http.server import STATUS_OF, create_app
@@ -28,7 +28,7 @@ class NoSession:
 
 def test_every_route_of_the_server_is_described_and_no_other() -> None:
     token = SecretStr("canary-bridge-token")
-    app = create_app(cast(Session, NoSession()), token, doorway=Doorway())
+    app = create_app(cast(Session, NoSession()), token, doorway=ConnectionGuard())
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()

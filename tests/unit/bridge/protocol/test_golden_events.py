@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bridge.protocol import (
     KNOWN_EVENTS,
+    ApprovalChoice,
     Check,
     CheckKind,
     CheckRecorded,
@@ -18,7 +19,6 @@ from bridge.protocol import (
     Evidence,
     FileChange,
     FilesChanged,
-    Leave,
     MessageTakenUp,
     MessageWritten,
     ModelChanged,
@@ -168,7 +168,7 @@ EVENTS: tuple[Event, ...] = (
         task_id="t",
         question_id="q1",
         kind=QuestionKind.APPROVAL,
-        answer=Leave.ONCE,
+        answer=ApprovalChoice.ONCE,
         author="UANA",
         fingerprint="f00d",
         message_id="5.1",

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from bridge.model.limits import Summary
 from bridge.protocol import ChatMode
-from bridge.state.conversation import Conversation, PersonMessage
+from bridge.state.conversation import Conversation, UserMessage
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def conversation(path: Path) -> Iterator[Conversation]:
     conversation.close()
 
 
-def waiting(number: int, mode: ChatMode) -> PersonMessage:
-    return PersonMessage(
+def waiting(number: int, mode: ChatMode) -> UserMessage:
+    return UserMessage(
         task_id=f"t{number}",
         message_id=f"m{number}",
         text=f"say {number}",

@@ -16,7 +16,7 @@ from bridge.protocol import (
     ToolFinished,
     parse_event,
 )
-from bridge.state.event_log import EventLog, Frame
+from bridge.state.event_log import EventFrame, EventLog
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def step(number: int) -> StepStarted:
     return StepStarted(task_id="t", step=number, max_steps=9)
 
 
-def seqs(frames: list[Frame]) -> list[int]:
+def seqs(frames: list[EventFrame]) -> list[int]:
     return [frame.seq for frame in frames]
 
 
@@ -84,7 +84,7 @@ async def test_the_slow_miss_passing_events_and_no_stored_one(log: EventLog) -> 
             if number % 100 == 0:
                 await log.record(step(number))
         assert log._passing_bytes <= 262_144
-        frames: list[Frame] = []
+        frames: list[EventFrame] = []
         while batch := await follower.next(0.05):
             frames += batch
     assert [frame.seq for frame in frames if frame.seq] == list(range(1, 21))
