@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bot.agents.sandbox import SocketFolders
+from bot.agents.sandbox import SocketDirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class ContainerSpec:
     memory_bytes: int
     nano_cpus: int
     environment: dict[str, str] = field(repr=False)
-    folders: SocketFolders | None = None
+    folders: SocketDirs | None = None
     disk_bytes: int = 0
 
 

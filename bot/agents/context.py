@@ -9,14 +9,14 @@ from pydantic import SecretStr
 from bot.agents.container_ports import Runtime
 from bot.agents.file_ports import Files
 from bot.agents.health_checks import Examination, nothing
-from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Store, Voice
+from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox, Presenter, Store
 from bot.config import Settings
 from bot.domain.agent import Agent
 from bot.redaction import Hide
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Dependencies:
     """The outside, as ports. `bridge_token` gives the token that one agent's bridge wants.
 
     `variables` are what an agent's tools find in their environment; `hide` takes known secrets out
@@ -30,7 +30,7 @@ class World:
     runtime: Runtime
     bridge: Bridge
     gateway: Gateway
-    voice: Voice
+    voice: Presenter
     bridge_token: Callable[[str], SecretStr]
     clock: Callable[[], float] = time.time
     variables: Callable[[Agent], Mapping[str, str]] = lambda _: {}

@@ -7,7 +7,7 @@ runs in a container may say what it likes.
 import asyncio
 import logging
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
 from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.agent import Agent, AgentStatus
@@ -27,7 +27,7 @@ _WRITES = frozenset({AgentStatus.WORKING, AgentStatus.IDLE})
 class DiskWatch:
     """Of all agents whose containers may run."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
         self._limit = world.settings.container_disk_bytes

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
-from bot.agents.ports import Store, Voice
+from bot.agents.ports import Presenter, Store
 from bot.domain.agent import Agent
 from bot.domain.egress import Denial
 from bot.errors import BotError
@@ -42,10 +42,12 @@ class _Tally:
         return True
 
 
-class Denials:
+class EgressNotices:
     """Of all agents. `note` never waits; `run` does the rest."""
 
-    def __init__(self, store: Store, voice: Voice, pause_seconds: float = GATHER_SECONDS) -> None:
+    def __init__(
+        self, store: Store, voice: Presenter, pause_seconds: float = GATHER_SECONDS
+    ) -> None:
         self._store = store
         self._voice = voice
         self._pause_seconds = pause_seconds

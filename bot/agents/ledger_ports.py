@@ -3,20 +3,22 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from bot.domain.budget import Scope
-from bot.domain.usage import Call, LedgerLine, Settled, Sum
+from bot.domain.budget import BudgetScope
+from bot.domain.usage import LedgerLine, ModelCall, Settled, Sum
 
 
 class UsageWrites(Protocol):
     """The ledger within a write transaction: nobody else reserves meanwhile."""
 
-    async def used(self, call: Call, since: float, scopes: Iterable[Scope]) -> Mapping[Scope, int]:
+    async def used(
+        self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]
+    ) -> Mapping[BudgetScope, int]:
         """What is spent and reserved in each scope that this call falls into, in nano-dollars.
 
         Of the agent in all, of the others since then (seconds since the epoch).
         """
 
-    async def add_call(self, call: Call) -> None:
+    async def add_call(self, call: ModelCall) -> None:
         """Enter a call that begins, at its worst case."""
 
     async def settle_call(self, call_id: str, settled: Settled) -> str | None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.agent import Agent, AgentStatus, Leftover
 
@@ -17,7 +17,7 @@ class Leftovers:
     So are those of a stopped one that a stop could not read.
     """
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
 

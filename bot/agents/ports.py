@@ -15,7 +15,7 @@ from bot.agents.control_ports import BridgeAddress as BridgeAddress, BridgeContr
 from bot.agents.ledger_ports import UsageWrites
 from bot.agents.message_ports import MessageWrites
 from bot.agents.rule_ports import RuleWrites
-from bot.agents.sandbox import SocketFolders
+from bot.agents.sandbox import SocketDirs
 from bot.domain.agent import Agent, Leftover, RepoRef, ThreadRef
 from bot.domain.egress import Denial
 from bot.domain.message import Message
@@ -108,7 +108,7 @@ class Access:
     model_base_url: str
     clone_url: str
     token: SecretStr
-    folders: SocketFolders | None = None
+    folders: SocketDirs | None = None
 
 
 class Gateway(Protocol):
@@ -266,7 +266,7 @@ class Saved:
     fits: bool = True
 
 
-class Voice(Protocol):
+class Presenter(Protocol):
     """Turns what happened into posts. Pure: no I/O, the same input gives the same post."""
 
     def root(self, agent: Agent) -> Post:

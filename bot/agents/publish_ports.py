@@ -25,7 +25,7 @@ class Pulls(Protocol):
         """Where a person sees the branch."""
 
 
-class Writer(Protocol):
+class CompletionWriter(Protocol):
     """A model that writes for an agent, on the agent's budget."""
 
     async def write(self, agent: Agent, instructions: str, text: str) -> str:

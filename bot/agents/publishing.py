@@ -5,8 +5,8 @@ import logging
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from bot.agents.context import World
-from bot.agents.publish_ports import Pulls, Speakers, Writer
+from bot.agents.context import Dependencies
+from bot.agents.publish_ports import CompletionWriter, Pulls, Speakers
 from bot.agents.results import SILENT, Results
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.pull_request import (
@@ -56,7 +56,12 @@ class Publishing:
     """Each deed can be done again: it goes on from what is at the host. Raises UserError."""
 
     def __init__(
-        self, world: World, pulls: Pulls, writer: Writer, results: Results, speakers: Speakers
+        self,
+        world: Dependencies,
+        pulls: Pulls,
+        writer: CompletionWriter,
+        results: Results,
+        speakers: Speakers,
     ) -> None:
         self._world = world
         self._pulls = pulls

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.disk_watch import DiskWatch
 from bot.agents.leftovers import Leftovers
 from bot.agents.lifecycle.background_loops import Loop
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 REOPEN_SECONDS = 5.0
 
 
-class Recovery:
+class Reconciler:
     """The interval is what can be relied on; the engine's word that something ended is a hint."""
 
-    def __init__(self, world: World, service: AgentService, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, service: AgentService, fleet: Fleet) -> None:
         self._world = world
         self._service = service
         self._fleet = fleet

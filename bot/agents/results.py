@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.salvage import MAX_FILED_PATCH_BYTES
 from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
@@ -18,7 +18,7 @@ TOO_LARGE = "The patch is larger than 20 MB, which is more than a thread should 
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PatchVersion:
     """A patch against the source branch. `at`: as the host kept it then; 0.0: as it is now."""
 
     patch: bytes
@@ -39,7 +39,7 @@ class Results:
     Raises UserError with a sentence for the person who asked.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
 
     async def steps(self, agent: Agent, task_id: str) -> TaskSteps:
@@ -55,19 +55,19 @@ class Results:
         # A patch may have 20 MB; the others go on meanwhile.
         return Changes(await asyncio.to_thread(self._readable, kept.patch), kept.at)
 
-    async def patch(self, agent: Agent) -> Kept:
+    async def patch(self, agent: Agent) -> PatchVersion:
         """The changes as `git apply` takes them; never empty."""
         address = await self.address(agent)
         if address is not None:
             try:
-                found = Kept(await self._world.bridge.patch(address))
+                found = PatchVersion(await self._world.bridge.patch(address))
             except AnswerTooLarge as error:
                 raise UserError(TOO_LARGE, str(error)) from error
             except BotError as error:
                 raise UserError(SILENT, str(error)) from error
         else:
             saved = await self._world.store.saved_state(agent.id)
-            found = Kept(saved.patch, saved.at) if saved else Kept(b"")
+            found = PatchVersion(saved.patch, saved.at) if saved else PatchVersion(b"")
         if not found.patch:
             raise UserError(NOTHING_CHANGED)
         return found

@@ -18,7 +18,7 @@ from bridge.container import (
 
 
 @dataclass(frozen=True, slots=True)
-class SocketFolders:
+class SocketDirs:
     """One agent's folders on the host, and the group that may use the sockets in them."""
 
     gateway: Path
@@ -26,7 +26,7 @@ class SocketFolders:
     gid: int
 
 
-def sealed_environment(folders: SocketFolders) -> Mapping[str, str]:
+def sealed_environment(folders: SocketDirs) -> Mapping[str, str]:
     """What the launcher, the forwarder and the bridge need to know; tools are told of the proxy."""
     return {
         Variable.BRIDGE_SOCKET: f"{BRIDGE_FOLDER}/{BRIDGE_SOCKET_NAME}",

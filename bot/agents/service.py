@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.agents.access.channel_settings import Rulebook
-from bot.agents.context import World
-from bot.agents.controls.allowance import Allowance
-from bot.agents.controls.buttons import Control
-from bot.agents.controls.continuation import Continuation
-from bot.agents.controls.message_edits import Revision
-from bot.agents.controls.model import ModelSwitch
+from bot.agents.access.channel_settings import ChannelSettings
+from bot.agents.context import Dependencies
+from bot.agents.controls.allowance import BudgetControl
+from bot.agents.controls.buttons import TaskControl
+from bot.agents.controls.continuation import StepsControl
+from bot.agents.controls.message_edits import MessageEdits
+from bot.agents.controls.model import ModelControl
 from bot.agents.controls.questions import Questions
-from bot.agents.controls.quieting import Quieting
-from bot.agents.controls.reading import Reading
+from bot.agents.controls.quieting import VerbosityControl
+from bot.agents.controls.reading import HandledMessages
 from bot.agents.controls.turns import Turn, Turns
 from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
 from bot.agents.lifecycle.failures import why_not
@@ -33,7 +33,7 @@ from bot.domain.thread_context import NOTHING, Opening
 from bot.errors import BotError, UserError
 from bridge.protocol import MAX_TASK_CHARS, ChatMode, Diff
 
-__all__ = ["AgentService", "Origin", "Reply"]
+__all__ = ["AgentService", "Origin", "ThreadMessage"]
 
 TOO_LONG = (
     f"That message is longer than {MAX_TASK_CHARS:,} characters, so the agent did not get it. "
@@ -42,7 +42,7 @@ TOO_LONG = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ThreadMessage:
     """A person's message in the thread of an agent."""
 
     thread: ThreadRef
@@ -57,23 +57,23 @@ class Reply:
 class AgentService:
     """Maps each thread to an agent. Raises UserError for what the person should read."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
         self._stopper = Stopper(world, fleet)
         # Replies in one thread are stored in the order of their arrival.
         self.turns = Turns()
-        self._models = ModelSwitch(world, fleet)
-        self._quieting = Quieting(world)
-        self.continuation = Continuation(world, fleet)
-        self.allowance = Allowance(world, fleet)
+        self._models = ModelControl(world, fleet)
+        self._quieting = VerbosityControl(world)
+        self.continuation = StepsControl(world, fleet)
+        self.allowance = BudgetControl(world, fleet)
         self.questions = Questions(world, fleet)
-        self.control = Control(world, fleet)
+        self.control = TaskControl(world, fleet)
         self._starter = Starter(world, fleet, self._stopper)
         self.hide = world.hide
-        self.rulebook = Rulebook(world)
-        self.reading = Reading(world)
-        self.revision = Revision(world)
+        self.rulebook = ChannelSettings(world)
+        self.reading = HandledMessages(world)
+        self.revision = MessageEdits(world)
         self.results = Results(world)
 
     async def start(
@@ -85,7 +85,7 @@ class AgentService:
         """
         return await self._starter.start(command, origin, opening)
 
-    async def reply(self, reply: Reply, turn: Turn | None = None) -> bool:
+    async def reply(self, reply: ThreadMessage, turn: Turn | None = None) -> bool:
         """Take a reply up; False when the thread is not ours.
 
         The same message twice has one effect. What interrupts waits for no other reply; another
@@ -98,7 +98,7 @@ class AgentService:
         with self.turns.taken(reply.thread) as taken:
             return await self._reply_in_turn(reply, taken)
 
-    async def _reply_in_turn(self, reply: Reply, turn: Turn) -> bool:
+    async def _reply_in_turn(self, reply: ThreadMessage, turn: Turn) -> bool:
         # The provider may take long to say whether it has a model; only this thread waits for it.
         wish = await self._models.read(reply.thread, reply.text)
         await turn.come()
@@ -113,7 +113,7 @@ class AgentService:
         """Change the model as a form asks; the sentence that says so. Raises UserError."""
         return await self._models.choose(agent_id, model, user, key)
 
-    async def _reply(self, reply: Reply) -> bool:
+    async def _reply(self, reply: ThreadMessage) -> bool:
         agent = await self._world.store.agent_of_thread(reply.thread)
         if agent is None:
             return False
@@ -191,7 +191,7 @@ class AgentService:
         """Kill the running tool, save what changed, remove the container, tell the thread."""
         await self._stopper.stop(await self._alive(agent_id), actor)
 
-    async def stop_by_word(self, agent: Agent, word: Reply) -> None:
+    async def stop_by_word(self, agent: Agent, word: ThreadMessage) -> None:
         """Stop as a message in the thread asks; the same message stops once, ever."""
         if await self.reading.done(agent, word.ts):
             return

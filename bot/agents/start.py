@@ -4,14 +4,14 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.stop import Stopper
 from bot.domain.agent import Agent, AgentStatus, RepoRef, branch_for, new_agent_id
 from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE
 from bot.domain.audit import Audit
 from bot.domain.budget import nano_of
-from bot.domain.limits import HOUR_SECONDS, Limits, start_refusal
+from bot.domain.limits import HOUR_SECONDS, AgentLimits, start_refusal
 from bot.domain.message import FIRST, Message, MessageKind
 from bot.domain.policy import ChannelRules, HouseRules, place_refusal
 from bot.domain.preferences import Preferences
@@ -47,12 +47,12 @@ class Origin:
 class Starter:
     """What may run at once runs; the others wait for a place."""
 
-    def __init__(self, world: World, fleet: Fleet, stopper: Stopper) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet, stopper: Stopper) -> None:
         self._world = world
         self._fleet = fleet
         self._stopper = stopper
         self._house = HouseRules.of(world.settings)
-        self._limits = Limits.of(world.settings)
+        self._limits = AgentLimits.of(world.settings)
 
     async def start(
         self, command: StartAgent, origin: Origin, opening: Opening = NOTHING

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from bot.agents import deadlines
-from bot.agents.context import World
-from bot.agents.lifecycle.branch import Branch
+from bot.agents.context import Dependencies
+from bot.agents.lifecycle.branch import BranchPusher
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.lifecycle.salvage import Patience, fits_thread, salvage
@@ -28,10 +28,10 @@ STOPPED_UNSTORED = (
 class Stopper:
     """Never waits behind a task; a second stop of the same agent does nothing."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
-        self._branch = Branch(world)
+        self._branch = BranchPusher(world)
         self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
         self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], Saved, ExitStack]] = {}

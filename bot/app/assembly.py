@@ -7,54 +7,54 @@ from dataclasses import dataclass
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
-from bot.agents.context import World
-from bot.agents.egress_notices import Denials
+from bot.agents.access.authorization import Authorization
+from bot.agents.context import Dependencies
+from bot.agents.egress_notices import EgressNotices
 from bot.agents.lifecycle.background_loops import LoopSupervisor
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.publishing import Publishing
-from bot.agents.reconcile import Recovery
+from bot.agents.reconcile import Reconciler
 from bot.agents.service import AgentService
 from bot.app.build import Foundation, founded
 from bot.app.control_socket import listening
-from bot.app.health import Doctor
+from bot.app.health import HealthChecks
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.domain.policy import Action
 from bot.redaction import Redactor
-from bot.slack.backfill import CatchUp
+from bot.slack.backfill import Backfill
 from bot.slack.events import is_urgent
 from bot.slack.files import SlackFiles
-from bot.slack.handlers.desks import Desks, open_desks
+from bot.slack.handlers.desks import Handlers, open_desks
 from bot.slack.handlers.register import register_listeners
 from bot.slack.identity import Identity, identify, slack_client
 from bot.slack.inbox import Inbox
-from bot.slack.outbox.sender import Outbox
-from bot.slack.outbox.undeliverable import Undelivered
+from bot.slack.outbox.sender import OutboxSender
+from bot.slack.outbox.undeliverable import Undeliverable
 from bot.slack.people import SlackPeople
-from bot.slack.secret_middleware import Sealing
+from bot.slack.secret_middleware import SecretMiddleware
 from bot.store.agents import SqlStore
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Application:
     """Everything that runs."""
 
     app: AsyncApp
     store: SqlStore
     fleet: Fleet
-    recovery: Recovery
+    recovery: Reconciler
     inbox: Inbox
-    outbox: Outbox
-    catch_up: CatchUp
-    desks: Desks
-    doctor: Doctor
-    denials: Denials
+    outbox: OutboxSender
+    catch_up: Backfill
+    desks: Handlers
+    doctor: HealthChecks
+    denials: EgressNotices
     loops: LoopSupervisor
 
 
 @asynccontextmanager
-async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts]:
+async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Application]:
     """Every part, open and put together; closes them in the opposite order."""
     async with founded(settings, redact) as ground:
         client = slack_client(settings, ground.session)
@@ -62,12 +62,12 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts
         slack = ground.points.around("slack", client)
         outbox = _outbox(ground, slack, identity)
         loops = LoopSupervisor()
-        doctor = Doctor(settings, ground.session, ground.runtime, loops=loops.failing)
+        doctor = HealthChecks(settings, ground.session, ground.runtime, loops=loops.failing)
         world = _world(ground, slack, outbox, doctor)
         fleet = Fleet(world)
         ground.store.on_left = fleet.somebody_left.set
         service = AgentService(world, fleet)
-        gate = Gate(world, SlackPeople(slack, identity.team))
+        gate = Authorization(world, SlackPeople(slack, identity.team))
 
         async def stop_agent(agent_id: str) -> None:
             await service.stop(agent_id, "")
@@ -79,13 +79,15 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts
                 ground.points.around("inbox", ground.store.inbox_rows),
                 lambda body: is_urgent(body, settings.slack_stop_reaction),
             )
-            app = _bolt(settings, client, Sealing(ground.keyring.seal, redact.known), inbox)
+            app = _bolt(
+                settings, client, SecretMiddleware(ground.keyring.seal, redact.known), inbox
+            )
             register_listeners(app, desks, inbox, settings.slack_stop_reaction)
-            yield Parts(
+            yield Application(
                 app,
                 ground.store,
                 fleet,
-                Recovery(world, service, fleet),
+                Reconciler(world, service, fleet),
                 inbox,
                 outbox,
                 _catch_up(ground, desks, slack, identity),
@@ -96,20 +98,22 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Parts
             )
 
 
-def _outbox(ground: Foundation, slack: AsyncWebClient, identity: Identity) -> Outbox:
-    outbox = Outbox(
+def _outbox(ground: Foundation, slack: AsyncWebClient, identity: Identity) -> OutboxSender:
+    outbox = OutboxSender(
         ground.points.around("outbox", ground.store.outbox_rows),
         slack,
         bot_name=identity.bot_name,
-        on_dead=Undelivered(ground.watched, ground.voice, slack).note,
+        on_dead=Undeliverable(ground.watched, ground.voice, slack).note,
     )
     ground.store.on_enqueued = outbox.wake
     return outbox
 
 
-def _world(ground: Foundation, slack: AsyncWebClient, outbox: Outbox, doctor: Doctor) -> World:
+def _world(
+    ground: Foundation, slack: AsyncWebClient, outbox: OutboxSender, doctor: HealthChecks
+) -> Dependencies:
     settings, points, redact = ground.settings, ground.points, ground.redact
-    return World(
+    return Dependencies(
         settings=settings,
         store=ground.watched,
         outbox=outbox,
@@ -127,12 +131,12 @@ def _world(ground: Foundation, slack: AsyncWebClient, outbox: Outbox, doctor: Do
 
 def _desks(
     ground: Foundation,
-    world: World,
+    world: Dependencies,
     service: AgentService,
-    gate: Gate,
+    gate: Authorization,
     slack: AsyncWebClient,
     identity: Identity,
-) -> Desks:
+) -> Handlers:
     points, gateway, store = ground.points, ground.gateway, ground.store
     pulls = points.around("pulls", gateway.pulls)
     desks = open_desks(
@@ -150,9 +154,9 @@ def _desks(
 
 
 def _catch_up(
-    ground: Foundation, desks: Desks, slack: AsyncWebClient, identity: Identity
-) -> CatchUp:
-    return CatchUp(
+    ground: Foundation, desks: Handlers, slack: AsyncWebClient, identity: Identity
+) -> Backfill:
+    return Backfill(
         ground.store.thread_rows,
         desks.words,
         slack,
@@ -161,7 +165,9 @@ def _catch_up(
     )
 
 
-def _bolt(settings: Settings, client: AsyncWebClient, sealing: Sealing, inbox: Inbox) -> AsyncApp:
+def _bolt(
+    settings: Settings, client: AsyncWebClient, sealing: SecretMiddleware, inbox: Inbox
+) -> AsyncApp:
     app = AsyncApp(
         client=client,
         signing_secret=settings.slack_signing_secret.get_secret_value() or None,

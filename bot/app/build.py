@@ -10,10 +10,10 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.agents.access.billing import Accountant
+from bot.agents.access.billing import Billing
 from bot.agents.access.encryption import open_vault
-from bot.agents.access.secrets import Keyring
-from bot.agents.egress_notices import Denials
+from bot.agents.access.secrets import Secrets
+from bot.agents.egress_notices import EgressNotices
 from bot.app.fault_injection import CrashPoints
 from bot.config import Settings
 from bot.errors import BotError
@@ -22,7 +22,7 @@ from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
 from bot.runtime.sealing import why_open
-from bot.slack.views.presenter import SlackVoice
+from bot.slack.views.presenter import SlackPresenter
 from bot.store.agents import SqlStore
 
 logger = logging.getLogger(__name__)
@@ -40,12 +40,12 @@ class Foundation:
     points: CrashPoints
     store: SqlStore
     watched: SqlStore
-    keyring: Keyring
+    keyring: Secrets
     runtime: DockerRuntime
     session: aiohttp.ClientSession
-    voice: SlackVoice
+    voice: SlackPresenter
     gateway: HostGateway
-    denials: Denials
+    denials: EgressNotices
 
 
 @asynccontextmanager
@@ -66,14 +66,14 @@ async def founded(settings: Settings, redact: Redactor) -> AsyncIterator[Foundat
         await runtime.check(settings.bridge_image)
         stack.push_async_callback(_tidy, runtime)
         session = await stack.enter_async_context(_session())
-        voice = SlackVoice(
+        voice = SlackPresenter(
             settings.slack_stop_reaction, redact.holds, native=settings.slack_plan_blocks
         )
-        accountant = Accountant(watched, voice, settings)
+        accountant = Billing(watched, voice, settings)
         gateway = await stack.enter_async_context(
             _gateway(settings, session, store, keyring, accountant, runtime)
         )
-        denials = Denials(watched, voice)
+        denials = EgressNotices(watched, voice)
         gateway.denied = denials.note
         yield Foundation(
             settings,
@@ -95,8 +95,8 @@ async def _gateway(
     settings: Settings,
     session: aiohttp.ClientSession,
     store: SqlStore,
-    keyring: Keyring,
-    accountant: Accountant,
+    keyring: Secrets,
+    accountant: Billing,
     runtime: DockerRuntime,
 ) -> AsyncIterator[HostGateway]:
     """The gateway, which knows the agents that are alive before it listens."""
@@ -121,11 +121,11 @@ async def _gateway(
         await gateway.stop()
 
 
-async def _keyring(store: SqlStore, settings: Settings, redact: Redactor) -> Keyring:
+async def _keyring(store: SqlStore, settings: Settings, redact: Redactor) -> Secrets:
     """What people have stored; raises ConfigurationError when the key to it is another one."""
     vault = open_vault(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
     redact.add(*vault.keys)
-    keyring = Keyring(store.secret_rows, store, vault, redact, time.time)
+    keyring = Secrets(store.secret_rows, store, vault, redact, time.time)
     await keyring.open()
     return keyring
 

@@ -26,7 +26,7 @@ CODE = Path(__file__).parents[2] / "bridge"
 
 
 @dataclass(slots=True)
-class Doctor:
+class HealthChecks:
     """Examines one deployment; what it is given stays its owner's to close.
 
     Where this is the bot itself, `sockets` tells how many connections Slack counts for the app,

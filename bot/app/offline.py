@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.service import AgentService
 from bot.bridge_client import HttpBridge
@@ -14,7 +14,7 @@ from bot.errors import ChannelUnavailable
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
-from bot.slack.views.presenter import SlackVoice
+from bot.slack.views.presenter import SlackPresenter
 from bot.store.agents import SqlStore
 from bot.store.owner import owned
 
@@ -48,14 +48,14 @@ async def stop_offline(settings: Settings, instance: str, agent_id: str) -> None
         session = await stack.enter_async_context(aiohttp.ClientSession())
         runtime = await stack.enter_async_context(DockerRuntime(instance))
         gateway = HostGateway(settings, data_dir, session)
-        world = World(
+        world = Dependencies(
             settings=settings.model_copy(update={"push_branches": False}),
             store=store,
             outbox=_NoSlack(),
             runtime=runtime,
             bridge=HttpBridge(session, hide=redact),
             gateway=gateway,
-            voice=SlackVoice(
+            voice=SlackPresenter(
                 settings.slack_stop_reaction, redact.holds, native=settings.slack_plan_blocks
             ),
             bridge_token=redact.hiding(gateway.tokens.bridge_token),

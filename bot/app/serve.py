@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from bot.agents.lifecycle.background_loops import Loop
-from bot.app.assembly import Parts, assembled
+from bot.app.assembly import Application, assembled
 from bot.config import Settings
 from bot.errors import BotError
 from bot.redaction import Redactor
@@ -57,7 +57,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
             await parts.loops.cancel()
 
 
-def background_loops(parts: Parts) -> Mapping[str, Loop]:
+def background_loops(parts: Application) -> Mapping[str, Loop]:
     """Every loop that lives as long as the bot; a failure of one starts that one again.
 
     None of these ends the process: each goes on from what is stored, and a bot that does the rest
@@ -79,7 +79,7 @@ def background_loops(parts: Parts) -> Mapping[str, Loop]:
 
 
 @asynccontextmanager
-async def _connected(settings: Settings, parts: Parts) -> AsyncIterator[None]:
+async def _connected(settings: Settings, parts: Application) -> AsyncIterator[None]:
     """Receive events: over a socket that we open, or on a port that Slack calls."""
     if settings.socket_mode:
         app_token = settings.slack_app_token.get_secret_value()

@@ -1,2 +1,2 @@
 from bot.bridge_client.client import HttpBridge as HttpBridge
-from bot.bridge_client.http import Limits as Limits
+from bot.bridge_client.http import ClientLimits as ClientLimits

@@ -15,19 +15,19 @@ from pydantic import BaseModel
 
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client.control import ControlRequests
-from bot.bridge_client.events import Frame, Frames
+from bot.bridge_client.events import SseFrame, SseFrames
 from bot.bridge_client.http import (
     SMALL_BYTES,
-    Limits,
-    Requests,
+    BridgeRequests,
+    ClientLimits,
     authorization,
     bounded,
     read,
     refusal,
 )
-from bot.bridge_client.lines import Lines
+from bot.bridge_client.lines import BridgeConnections
 from bot.bridge_client.redaction import hidden, hidden_conversation, hidden_diff
-from bot.bridge_client.sequence import GapError, Sequence
+from bot.bridge_client.sequence import EventSequence, GapError
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bot.redaction import Hide
 from bridge.protocol import (
@@ -69,15 +69,15 @@ class HttpBridge(ControlRequests):
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
         hide: Hide = str,
     ) -> None:
-        self._lines = Lines(session)
+        self._lines = BridgeConnections(session)
         self._hide = hide
-        self._limits = limits or Limits()
-        self._requests = Requests(self._lines, self._limits)
+        self._limits = limits or ClientLimits()
+        self._requests = BridgeRequests(self._lines, self._limits)
         self._clock = clock
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
@@ -221,7 +221,7 @@ class HttpBridge(ControlRequests):
         BridgeRefused when it refuses. Close the iterator (`aclosing`) when leaving it early.
         """
         limits = self._limits
-        sequence = Sequence(after_seq, limits.invalid_frames, limits.fruitless_gaps)
+        sequence = EventSequence(after_seq, limits.invalid_frames, limits.fruitless_gaps)
         backoff, away_since = limits.first_backoff_seconds, self._clock()
         while True:
             reason, heard = "the bridge ended the stream", False
@@ -247,7 +247,7 @@ class HttpBridge(ControlRequests):
 
     async def _connection(
         self, address: BridgeAddress, after_seq: int
-    ) -> AsyncGenerator[Frame | None]:
+    ) -> AsyncGenerator[SseFrame | None]:
         """One connection's frames; None for each piece that shows only that the link is alive."""
         limits = self._limits
         timeout = aiohttp.ClientTimeout(
@@ -274,7 +274,7 @@ class HttpBridge(ControlRequests):
                 if response.status < 500:  # noqa: PLR2004
                     raise refused
                 raise aiohttp.ClientError(str(refused))
-            frames = Frames(MAX_FRAME_BYTES)
+            frames = SseFrames(MAX_FRAME_BYTES)
             async for chunk in response.content.iter_any():
                 yield None
                 for frame in frames.feed(chunk):

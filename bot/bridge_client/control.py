@@ -3,15 +3,15 @@
 from urllib.parse import quote
 
 from bot.agents.ports import BridgeAddress
-from bot.bridge_client.http import Limits, Requests, read
+from bot.bridge_client.http import BridgeRequests, ClientLimits, read
 from bridge.protocol import Answered, AnswerRequest, TaskRequest, Undone
 
 
 class ControlRequests:
     """A part of the Bridge port, over the requests of the rest."""
 
-    _requests: Requests
-    _limits: Limits
+    _requests: BridgeRequests
+    _limits: ClientLimits
 
     async def answer(
         self, address: BridgeAddress, question_id: str, answer: str, author: str

@@ -8,7 +8,7 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class SseFrame:
     """One event of the stream; `data` is None when it was larger than the bound."""
 
     id: str
@@ -16,7 +16,7 @@ class Frame:
     data: bytes | None
 
 
-class Frames:
+class SseFrames:
     """Cuts the stream into frames; lines may end in LF, CR or CRLF, chunks anywhere."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -32,7 +32,7 @@ class Frames:
         self._size = 0
         self._too_large = False
 
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
+    def feed(self, chunk: bytes) -> Iterator[SseFrame]:
         """Take the next bytes; give the frames that they complete."""
         position = 0
         if self._after_cr and chunk:
@@ -82,8 +82,8 @@ class Frames:
             case _:
                 pass  # a comment, or a field that we have no use for
 
-    def _frame(self) -> Frame:
+    def _frame(self) -> SseFrame:
         data = None if self._too_large else b"\n".join(self._data)
-        frame = Frame(self._id, self._event, data)
+        frame = SseFrame(self._id, self._event, data)
         self._reset()
         return frame

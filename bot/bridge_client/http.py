@@ -14,7 +14,7 @@ from bot.agents.deadlines import (
     READ_WAIT_SECONDS,
 )
 from bot.agents.ports import BridgeAddress
-from bot.bridge_client.lines import Lines
+from bot.bridge_client.lines import BridgeConnections
 from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from bridge.protocol import ErrorCode, WireError
 
@@ -24,7 +24,7 @@ _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ClientLimits:
     """How long the bot waits for a bridge, and how much nonsense it takes from one."""
 
     connect_seconds: float = 5.0
@@ -50,10 +50,10 @@ class Limits:
     fruitless_gaps: int = 3
 
 
-class Requests:
+class BridgeRequests:
     """Sends requests, each over the line that its address asks for."""
 
-    def __init__(self, lines: Lines, limits: Limits) -> None:
+    def __init__(self, lines: BridgeConnections, limits: ClientLimits) -> None:
         self._lines = lines
         self._limits = limits
 

@@ -16,7 +16,7 @@ _UNIX = "unix:"
 _NOWHERE = "http://bridge"
 
 
-class Lines:
+class BridgeConnections:
     """Gives each request its session. `session` is the one for TCP, and stays the caller's."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:

@@ -4,7 +4,7 @@ import logging
 
 from pydantic import ValidationError
 
-from bot.bridge_client.events import Frame
+from bot.bridge_client.events import SseFrame
 from bot.errors import BridgeUnreachable
 from bridge.protocol import AgentEvent, TextDelta, ToolOutput, UnknownEvent, parse_event
 
@@ -18,7 +18,7 @@ class GapError(Exception):
     """A number was skipped: the stream must be asked again from the last good one."""
 
 
-class Sequence:
+class EventSequence:
     """Remembers the last number that was handed on, and counts the nonsense of one bridge."""
 
     def __init__(self, last_seq: int, max_invalid: int, max_gaps: int) -> None:
@@ -28,7 +28,7 @@ class Sequence:
         self._invalid = 0
         self._gaps = 0
 
-    def take(self, frame: Frame) -> AgentEvent | None:
+    def take(self, frame: SseFrame) -> AgentEvent | None:
         """Return the frame's event if it is a new one.
 
         An unreadable one comes as an UnknownEvent of type `invalid_event` if its frame tells its
@@ -52,7 +52,7 @@ class Sequence:
         self._gaps = 0
         return event
 
-    def _read(self, frame: Frame) -> AgentEvent | None:
+    def _read(self, frame: SseFrame) -> AgentEvent | None:
         reason = "the frame is too large"
         if frame.data is not None:
             try:

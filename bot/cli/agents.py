@@ -19,7 +19,7 @@ from bot.errors import BotError, UserError
 
 if TYPE_CHECKING:
     from bot.domain.agent import Agent
-    from bot.runtime.inventory import Inventory, Thing
+    from bot.runtime.inventory import Inventory, Resource
 
 _HOUR = 3_600
 # What a bot keeps in DATA_DIR; nothing else of it is ever removed.
@@ -137,7 +137,7 @@ def uninstall_command(*, yes: bool, data: bool, image: bool) -> None:
 COMMANDS = (ps_command, logs_command, stop_command, prune_command, uninstall_command)
 
 
-def _remove(inventory: "Inventory", things: Sequence["Thing"], *, yes: bool) -> None:
+def _remove(inventory: "Inventory", things: Sequence["Resource"], *, yes: bool) -> None:
     """Show, ask, remove; what cannot be removed stops none of the others."""
     if not things:
         click.echo("Nothing of this deployment is there to remove.")
@@ -171,7 +171,7 @@ def _forget(data_dir: Path) -> None:
     click.echo(f"{data_dir} is {'emptied' if data_dir.exists() else 'removed'}{said}.")
 
 
-def _leftover(things: Sequence["Thing"], needed: set[str]) -> Sequence["Thing"]:
+def _leftover(things: Sequence["Resource"], needed: set[str]) -> Sequence["Resource"]:
     return [one for one in things if one.agent_id and one.agent_id not in needed]
 
 

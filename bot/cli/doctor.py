@@ -53,11 +53,11 @@ async def examined_here(
     # Slack, SQL and HTTP libraries take half a second to import, which `--help` need not pay.
     import aiohttp
 
-    from bot.app.health import Doctor, hidden
+    from bot.app.health import HealthChecks, hidden
     from bot.runtime.docker import DockerRuntime
 
     async with aiohttp.ClientSession(trust_env=True) as session, DockerRuntime("doctor") as runtime:
-        doctor = Doctor(settings, session, runtime)
+        doctor = HealthChecks(settings, session, runtime)
         return hidden(await doctor.examine(channels, repositories), settings)
 
 

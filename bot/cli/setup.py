@@ -180,13 +180,13 @@ async def _tried(field: Field, settings: Settings) -> Finding:
     """What the doctor says about one value."""
     import aiohttp
 
-    from bot.app.health import Doctor
+    from bot.app.health import HealthChecks
     from bot.cli.token_kinds import APP, BOT, GIT, MODEL
     from bot.runtime.docker import DockerRuntime
 
     names = {BOT: "Slack bot token", APP: "Slack app token", MODEL: "model key", GIT: "git"}
     async with aiohttp.ClientSession(trust_env=True) as session, DockerRuntime("doctor") as runtime:
-        (one,) = await Doctor(settings, session, runtime).examine(only=[names[field]])
+        (one,) = await HealthChecks(settings, session, runtime).examine(only=[names[field]])
         return one.finding
 
 

@@ -22,7 +22,7 @@ _BUDGET = re.compile(r"\$?(\d{1,6}(?:\.\d{1,6})?|\.\d{1,6})", re.ASCII)
 _PER_MILLION = Decimal(1_000_000)
 
 
-class Scope(StrEnum):
+class BudgetScope(StrEnum):
     """What a cap counts: all calls of an agent, or those of a day of a user, a channel, all."""
 
     AGENT = "agent"
@@ -63,7 +63,7 @@ FREE = Price(Decimal(0), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class BudgetGranted:
     """The call may be made with at most this many tokens of answer; `nano` is reserved for it."""
 
     max_tokens: int
@@ -71,36 +71,36 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class BudgetRefused:
     """A cap leaves no room for the call. `used_nano` counts what is reserved for other calls."""
 
-    scope: Scope
+    scope: BudgetScope
     used_nano: int
     limit_nano: int
 
 
 def decide(
-    caps: Mapping[Scope, int],
-    used: Mapping[Scope, int],
+    caps: Mapping[BudgetScope, int],
+    used: Mapping[BudgetScope, int],
     price: Price,
     prompt_tokens: int,
     max_tokens: int,
-) -> Granted | Refused:
+) -> BudgetGranted | BudgetRefused:
     """Whether a call fits under every cap at its worst.
 
     The answer is made shorter, down to LEAST_ANSWER_TOKENS, when the whole of it would not fit;
     where even that does not, the tightest cap is named. A scope without a cap is not in `caps`.
     """
     if not caps:
-        return Granted(max_tokens, price.of(prompt_tokens, max_tokens))
+        return BudgetGranted(max_tokens, price.of(prompt_tokens, max_tokens))
     scope = min(caps, key=lambda one: caps[one] - used.get(one, 0))
     left = caps[scope] - used.get(scope, 0)
     if left > 0:
         shortest = min(max_tokens, LEAST_ANSWER_TOKENS)
         tokens = _affordable(left, price, prompt_tokens, max_tokens)
         if tokens >= shortest:
-            return Granted(tokens, price.of(prompt_tokens, tokens))
-    return Refused(scope, used.get(scope, 0), caps[scope])
+            return BudgetGranted(tokens, price.of(prompt_tokens, tokens))
+    return BudgetRefused(scope, used.get(scope, 0), caps[scope])
 
 
 def _affordable(left: int, price: Price, prompt_tokens: int, max_tokens: int) -> int:

@@ -12,7 +12,7 @@ _MINUTE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AgentLimits:
     """Zero is no limit. What sleeps or has ended does not count."""
 
     running: int = 0
@@ -44,7 +44,7 @@ class Load:
     starts: Sequence[float] = ()
 
 
-def start_refusal(limits: Limits, load: Load, now: float) -> str:
+def start_refusal(limits: AgentLimits, load: Load, now: float) -> str:
     """Why this person cannot start an agent now, and when they can; "" when they can."""
     if limits.per_user and load.user >= limits.per_user:
         return (
@@ -66,7 +66,7 @@ def start_refusal(limits: Limits, load: Load, now: float) -> str:
     return ""
 
 
-def has_room(limits: Limits, placed: int) -> bool:
+def has_room(limits: AgentLimits, placed: int) -> bool:
     """Whether one more agent may run."""
     return not limits.running or placed < limits.running
 

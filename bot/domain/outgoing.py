@@ -35,7 +35,7 @@ class OpenRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class PostContent:
     """What is being sent: one version of a post.
 
     `file_id` is Slack's name of an upload that may have been shared; `created_at` is in seconds
@@ -56,7 +56,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PostOutcome:
     """What became of a post so far; `error` once it is refused for good."""
 
     ts: str | None

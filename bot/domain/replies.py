@@ -9,7 +9,7 @@ from bot.domain.start_command import DASHES
 from bridge.protocol import ChatMode
 
 
-class Meant(StrEnum):
+class Intent(StrEnum):
     """What a reply asks for."""
 
     MESSAGE = "message"
@@ -22,32 +22,32 @@ class Meant(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Reply:
     """A reply, read. `text` and `mode` are those of a message to the agent.
 
     `plain`: nothing but its place in the thread says that it is for the agent.
     """
 
-    meant: Meant
+    meant: Intent
     text: str = ""
     mode: ChatMode = ChatMode.STEER
     plain: bool = False
 
 
-_WORDS = {word.value: word for word in (Meant.PAUSE, Meant.MUTE, Meant.UNMUTE)}
+_WORDS = {word.value: word for word in (Intent.PAUSE, Intent.MUTE, Intent.UNMUTE)}
 _ASIDE = "aside:"
 
 
-def read_reply(text: str) -> Said:
+def read_reply(text: str) -> Reply:
     """Read a reply, the mention of the bot left out of it."""
     if is_stop(text):
-        return Said(Meant.STOP)
+        return Reply(Intent.STOP)
     if word := _WORDS.get(text.strip().strip(".").lower()):
-        return Said(word)
+        return Reply(word)
     if text.lstrip()[: len(_ASIDE)].lower() == _ASIDE:
-        return Said(Meant.ASIDE)
+        return Reply(Intent.ASIDE)
     mode, rest = reply_mode(text)
-    return Said(Meant.MESSAGE, rest, mode, plain=mode is ChatMode.STEER)
+    return Reply(Intent.MESSAGE, rest, mode, plain=mode is ChatMode.STEER)
 
 
 _MODEL_WORD = re.compile(r"\s*(?:--model(?:\s+|=)|model:[ \t]*)(\S+)(?:\s+|$)", re.IGNORECASE)

@@ -18,7 +18,7 @@ _HEAD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ContextMessage:
     """One message of a thread: who wrote it, as people call them, and what."""
 
     speaker: str
@@ -29,7 +29,7 @@ class Said:
 class Opening:
     """What an agent is given beside its first task: the thread's earlier messages, and files."""
 
-    said: Sequence[Said] = ()
+    said: Sequence[ContextMessage] = ()
     files: tuple[Attachment, ...] = ()
 
     def with_task(self, task: str) -> str:
@@ -53,7 +53,7 @@ class Opening:
 NOTHING = Opening()
 
 
-def _line(one: Said) -> str:
+def _line(one: ContextMessage) -> str:
     speaker = " ".join(_CONTROLS.sub("", one.speaker).split())[:60] or "somebody"
     text = _CONTROLS.sub("", one.text).strip()
     if len(text) > MAX_QUOTE_CHARS:

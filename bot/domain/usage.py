@@ -18,7 +18,7 @@ class CostSource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ModelCall:
     """A call that begins. `id` is ours and unique; `nano` its worst case; `at` seconds UTC.
 
     `paid_by`: where the key is stored that it is made with.
@@ -37,7 +37,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class UsageTotals:
     """What a call has used, as the provider reported it; None is what it did not say."""
 
     prompt_tokens: int | None = None
@@ -54,7 +54,7 @@ class Usage:
 class Settled:
     """How a call is entered for good."""
 
-    usage: Usage
+    usage: UsageTotals
     nano: int
     source: CostSource
 

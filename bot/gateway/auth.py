@@ -15,7 +15,7 @@ class Agents(Protocol):
         """Return the agent as stored."""
 
 
-class Doors:
+class GatewayAuth:
     """The open doors. A token that is genuine opens nothing while its door is closed."""
 
     def __init__(self, tokens: Tokens) -> None:

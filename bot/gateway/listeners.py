@@ -14,7 +14,7 @@ from aiohttp import web
 from bot.errors import EngineError
 from bot.gateway.egress.proxy import EgressProxy
 from bot.gateway.egress.request import MAX_PROXY_HEAD_BYTES
-from bot.gateway.socket_dirs import Folders
+from bot.gateway.socket_dirs import SocketDirStore
 from bridge.container import EGRESS_SOCKET_NAME, GATEWAY_SOCKET_NAME
 
 # Whose entrance a request came by; None for the port, which all share.
@@ -41,25 +41,25 @@ async def runner_of(routes: Sequence[web.RouteDef], agent_id: str | None) -> web
 
 
 @dataclass(slots=True)
-class _Entrance:
+class _AgentListener:
     runner: web.AppRunner
     egress: asyncio.Server | None = None
     serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
 
-class Entrances:
+class AgentListeners:
     """Opens and closes them. `folders` and `egress` are there where containers are sealed."""
 
     def __init__(
         self,
         routes: Sequence[web.RouteDef],
-        folders: Folders | None = None,
+        folders: SocketDirStore | None = None,
         egress: EgressProxy | None = None,
     ) -> None:
         self._routes = routes
         self._folders = folders
         self._egress = egress
-        self._open: dict[str, _Entrance] = {}
+        self._open: dict[str, _AgentListener] = {}
         # Of one agent each: an entrance that takes long to close keeps no other one waiting.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -74,7 +74,7 @@ class Entrances:
         async with self._lock_of(agent_id):
             if agent_id in self._open:
                 return
-            entrance = _Entrance(await runner_of(self._routes, agent_id))
+            entrance = _AgentListener(await runner_of(self._routes, agent_id))
             try:
                 if self._folders:
                     await self._listen(agent_id, entrance, self._folders)
@@ -113,7 +113,9 @@ class Entrances:
     def _lock_of(self, agent_id: str) -> asyncio.Lock:
         return self._locks.setdefault(agent_id, asyncio.Lock())
 
-    async def _listen(self, agent_id: str, entrance: _Entrance, folders: Folders) -> None:
+    async def _listen(
+        self, agent_id: str, entrance: _AgentListener, folders: SocketDirStore
+    ) -> None:
         own = folders.make(agent_id)
         listener = folders.listen(own.gateway / GATEWAY_SOCKET_NAME)
         await web.SockSite(entrance.runner, listener).start()
@@ -145,7 +147,7 @@ async def _serve(
     await egress.serve(agent_id, reader, writer)
 
 
-async def _shut(entrance: _Entrance) -> None:
+async def _shut(entrance: _AgentListener) -> None:
     if entrance.egress:
         entrance.egress.close()
     serving = tuple(entrance.serving)

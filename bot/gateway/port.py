@@ -12,8 +12,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.errors import ConfigurationError
-from bot.gateway.auth import Doors
-from bot.gateway.listeners import Entrances, runner_of
+from bot.gateway.auth import GatewayAuth
+from bot.gateway.listeners import AgentListeners, runner_of
 from bot.gateway.preamble import Preamble
 
 _BACKLOG = 128
@@ -27,7 +27,7 @@ class _Remembered(BaseModel):
 class SharedPort:
     """`memory` is the file that keeps the number."""
 
-    def __init__(self, doors: Doors, entrances: Entrances, memory: Path) -> None:
+    def __init__(self, doors: GatewayAuth, entrances: AgentListeners, memory: Path) -> None:
         self._doors = doors
         self._entrances = entrances
         self._memory = memory

@@ -8,7 +8,7 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.access.billing import Accountant
+from bot.agents.access.billing import Billing
 from bot.agents.ports import Access
 from bot.agents.rule_ports import Credentials
 from bot.config import Settings
@@ -17,26 +17,26 @@ from bot.domain.egress import Denial
 from bot.domain.model_offer import ModelOffer
 from bot.domain.secrets import ModelKey, SecretScope
 from bot.errors import ConfigurationError
-from bot.gateway.auth import Agents, Doors
+from bot.gateway.auth import Agents, GatewayAuth
 from bot.gateway.egress.addresses import Addresses
 from bot.gateway.egress.allow_list import AllowList
-from bot.gateway.egress.connector import Dialer, SystemResolver
+from bot.gateway.egress.connector import Connector, SystemResolver
 from bot.gateway.egress.proxy import EgressProxy
 from bot.gateway.egress.upstream_proxy import UpstreamProxies
 from bot.gateway.git.app_tokens import AppTokens
 from bot.gateway.git.github import HostPulls
 from bot.gateway.git.host import GitHost
-from bot.gateway.git.proxy import PREFIX as GIT_PREFIX, GitDoor
-from bot.gateway.git.push_policy import Pushes
+from bot.gateway.git.proxy import PREFIX as GIT_PREFIX, GitProxy
+from bot.gateway.git.push_policy import PushPolicy
 from bot.gateway.git.repository import RepositoryCheck
 from bot.gateway.git.repository_list import RepositoryList
-from bot.gateway.listeners import Entrances
+from bot.gateway.listeners import AgentListeners
 from bot.gateway.model.catalogue import Catalogue
-from bot.gateway.model.completion_client import DoorWriter
+from bot.gateway.model.completion_client import CompletionClient
 from bot.gateway.model.own_prices import own_prices
-from bot.gateway.model.proxy import PREFIX as MODEL_PREFIX, ModelDoor, ModelLimits
+from bot.gateway.model.proxy import PREFIX as MODEL_PREFIX, ModelProxy, ProxyLimits
 from bot.gateway.port import SharedPort
-from bot.gateway.socket_dirs import Folders
+from bot.gateway.socket_dirs import SocketDirStore
 from bot.gateway.tokens import Tokens, load_tokens
 from bridge.container import FORWARDER_GATEWAY
 
@@ -55,27 +55,27 @@ class HostGateway:
         self.tokens: Tokens = load_tokens(data_dir)
         self._wanted_port = settings.gateway_port
         self._memory = data_dir / "gateway.json"
-        self._doors = Doors(self.tokens)
+        self._doors = GatewayAuth(self.tokens)
         self._settings = settings
         self.credentials: Credentials | None = None
         self._app_tokens = AppTokens.of(settings, session)
         self.pulls = HostPulls(
             session, settings.github_api_url, settings.github_url, self._token_of
         )
-        self.writer = DoorWriter(session, self)
+        self.writer = CompletionClient(session, self)
         host = GitHost(session, settings.github_url, self._token_of)
-        pushes = Pushes(host, data_dir, settings.push_limit_bytes)
-        self._git = GitDoor(self._doors, host, pushes if settings.push_branches else None)
+        pushes = PushPolicy(host, data_dir, settings.push_limit_bytes)
+        self._git = GitProxy(self._doors, host, pushes if settings.push_branches else None)
         self._repositories = RepositoryCheck(host)
         self._listed = RepositoryList(session, settings.github_api_url, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
         self._catalogue = Catalogue(session, base_url, key, own_prices=own_prices(settings))
-        limits = ModelLimits.of(settings)
-        self._model = ModelDoor(
+        limits = ProxyLimits.of(settings)
+        self._model = ModelProxy(
             self._doors, self._catalogue, session, base_url, self._key_of, limits
         )
-        self._folders = Folders(data_dir / "sockets")
-        self._entrances: Entrances | None = None
+        self._folders = SocketDirStore(data_dir / "sockets")
+        self._entrances: AgentListeners | None = None
         self._port: SharedPort | None = None
         self._address = ""
         self._sealed = False
@@ -89,7 +89,7 @@ class HostGateway:
         """Look up there which branch an agent may push; without it nobody pushes."""
         self._doors.agents = agents
 
-    def account_with(self, accountant: Accountant) -> None:
+    def account_with(self, accountant: Billing) -> None:
         """Ask for leave before each model call, and tell how it ended."""
         self._model.accountant = accountant
 
@@ -109,7 +109,7 @@ class HostGateway:
         The port is GATEWAY_PORT, or the one of the last time, since running containers have it in
         their environment, or a free one. Raises ConfigurationError.
         """
-        self._entrances = Entrances(self._routes)
+        self._entrances = AgentListeners(self._routes)
         port = SharedPort(self._doors, self._entrances, self._memory)
         number = await port.listen(self._routes, host, self._wanted_port)
         self._port = port
@@ -121,14 +121,14 @@ class HostGateway:
     async def start_sealed(self) -> None:
         """Listen on sockets of each agent's own alone; raises ConfigurationError, EngineError."""
         self._folders.check()
-        self._entrances = Entrances(self._routes, self._folders, self._egress())
+        self._entrances = AgentListeners(self._routes, self._folders, self._egress())
         self._address = f"http://{FORWARDER_GATEWAY}"
         self._sealed = True
         await self._open_all(self._entrances)
         await self._entrances.sweep()
         _log.info("the gateway listens on the sockets of each agent")
 
-    async def _open_all(self, entrances: Entrances) -> None:
+    async def _open_all(self, entrances: AgentListeners) -> None:
         """The agents whose containers worked on while nobody listened."""
         for agent_id in self._doors.open_ones:
             await entrances.open(agent_id)
@@ -137,7 +137,7 @@ class HostGateway:
         allowed = AllowList.of(self._settings)
         addresses = Addresses(self._settings.egress_private_networks)
         proxies = UpstreamProxies.of_environment()
-        dialer = Dialer(allowed, addresses, SystemResolver(), proxies)
+        dialer = Connector(allowed, addresses, SystemResolver(), proxies)
         return EgressProxy(dialer, self._on_denial)
 
     def _on_denial(self, agent_id: str, denial: Denial) -> None:

@@ -11,14 +11,14 @@ import stat
 from collections.abc import Collection
 from pathlib import Path
 
-from bot.agents.sandbox import SocketFolders
+from bot.agents.sandbox import SocketDirs
 from bot.errors import ConfigurationError
 from bridge.container import BRIDGE_USER, RUNNER_USER
 
 _BACKLOG = 128
 
 
-class Folders:
+class SocketDirStore:
     """All of one deployment, below `root`. `user` and `group` are this process's own."""
 
     def __init__(self, root: Path, user: int | None = None, group: int | None = None) -> None:
@@ -45,12 +45,12 @@ class Folders:
                 "writable for the bot, or set SANDBOX_NETWORK=open."
             ) from error
 
-    def of(self, agent_id: str) -> SocketFolders:
+    def of(self, agent_id: str) -> SocketDirs:
         """Where this agent's folders are, or will be."""
         own = self._root / agent_id
-        return SocketFolders(own / "gateway", own / "bridge", self._gid)
+        return SocketDirs(own / "gateway", own / "bridge", self._gid)
 
-    def make(self, agent_id: str) -> SocketFolders:
+    def make(self, agent_id: str) -> SocketDirs:
         """Make them, or set right what is there; raises OSError."""
         folders = self.of(agent_id)
         folders.gateway.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

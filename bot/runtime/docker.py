@@ -15,7 +15,7 @@ from bot.shared_answers import SharedAnswers
 
 if TYPE_CHECKING:
     from bot.runtime.engine import Engine
-    from bot.runtime.events import Watch
+    from bot.runtime.events import EngineEvents
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class DockerRuntime:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="engine")
         self._connecting: SharedAnswers[str, Engine] = SharedAnswers()
         self._engine: Engine | None = None
-        self._watches: set[Watch] = set()
+        self._watches: set[EngineEvents] = set()
 
     async def __aenter__(self) -> Self:
         return self

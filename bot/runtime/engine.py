@@ -15,7 +15,7 @@ from bot.agents.container_ports import Container, ContainerSpec
 from bot.errors import EngineError
 from bot.runtime.connection import answering, opened
 from bot.runtime.errors import image_needed, startable
-from bot.runtime.events import Stream, Watch
+from bot.runtime.events import EngineEvents, EventStream
 from bot.runtime.network import Network
 from bot.runtime.parsing import inspected_container, is_running, running_container
 from bot.runtime.sealing import why_not_sealed
@@ -127,7 +127,7 @@ class Engine:
         """Return the agent's container: the one that runs, or the newest."""
         return max(self.containers(agent_id), key=lambda one: one.running, default=None)
 
-    def watch(self, since: int) -> Watch:
+    def watch(self, since: int) -> EngineEvents:
         """Return a watch of our containers' ends and memory kills from `since` (epoch seconds)."""
         filters = {
             "type": "container",
@@ -135,11 +135,11 @@ class Engine:
             "label": self._deployment.label_filter(),
         }
 
-        def events() -> Stream:
+        def events() -> EventStream:
             with answering(self._address):
                 return self._api.events(since=since, filters=filters, decode=True)
 
-        return Watch(events, self._address)
+        return EngineEvents(events, self._address)
 
     def _listed(self, agent_id: str | None) -> list[Json]:
         filters = {"label": self._deployment.label_filter(agent_id)}

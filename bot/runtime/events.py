@@ -15,7 +15,7 @@ _FAREWELL_SECONDS = 2.0
 Json = dict[str, Any]
 
 
-class Stream(Protocol):
+class EventStream(Protocol):
     """Events as the engine's SDK yields them; `close` ends the iteration from another thread."""
 
     def __iter__(self) -> Iterator[Json]:
@@ -25,13 +25,13 @@ class Stream(Protocol):
         """End the stream."""
 
 
-class Watch:
+class EngineEvents:
     """One stream. `open_stream` blocks and raises EngineError; it runs on the thread.
 
     The thread is a daemon and none of a pool's: nothing bounds how long an engine keeps silent.
     """
 
-    def __init__(self, open_stream: Callable[[], Stream], address: str) -> None:
+    def __init__(self, open_stream: Callable[[], EventStream], address: str) -> None:
         self._open = open_stream
         self._address = address
         self._loop = asyncio.get_running_loop()
@@ -41,7 +41,7 @@ class Watch:
         self._ended: dict[str, None] = {}
         self._error: EngineError | None = None
         self._lock = threading.Lock()
-        self._stream: Stream | None = None
+        self._stream: EventStream | None = None
         self._closed = False
 
     async def agent_ids(self) -> AsyncGenerator[str, None]:
@@ -94,7 +94,7 @@ class Watch:
         finally:
             self._tell(self._finish, error)
 
-    def _opened(self) -> Stream:
+    def _opened(self) -> EventStream:
         stream = self._open()
         with self._lock:
             self._stream = stream

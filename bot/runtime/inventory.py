@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 30
 _IN_USE = requests.codes.conflict
 
 
-class Kind(StrEnum):
+class ResourceKind(StrEnum):
     """In the order in which they can be removed."""
 
     CONTAINER = "container"
@@ -26,10 +26,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class Resource:
     """One thing of ours; `agent_id` is empty for what belongs to no agent."""
 
-    kind: Kind
+    kind: ResourceKind
     id: str
     name: str
     agent_id: str
@@ -49,13 +49,13 @@ class Inventory:
     def __exit__(self, *_: object) -> None:
         self._api.close()
 
-    def things(self, agent_id: str | None = None) -> Sequence[Thing]:
+    def things(self, agent_id: str | None = None) -> Sequence[Resource]:
         """Everything, or what belongs to one agent."""
         filters = {"label": self._deployment.label_filter(agent_id)}
         with answering(self._address):
             found = [
-                Thing(
-                    Kind.CONTAINER,
+                Resource(
+                    ResourceKind.CONTAINER,
                     item["Id"],
                     item["Names"][0].lstrip("/") if item.get("Names") else item["Id"][:12],
                     item["Labels"].get(LABEL_AGENT, ""),
@@ -65,20 +65,20 @@ class Inventory:
             ]
             for item in self._api.volumes(filters=filters)["Volumes"] or ():
                 owner = (item["Labels"] or {}).get(LABEL_AGENT, "")
-                found.append(Thing(Kind.VOLUME, item["Name"], item["Name"], owner))
+                found.append(Resource(ResourceKind.VOLUME, item["Name"], item["Name"], owner))
             for item in self._api.networks(filters=filters):
-                found.append(Thing(Kind.NETWORK, item["Id"], item["Name"], ""))  # noqa: PERF401
+                found.append(Resource(ResourceKind.NETWORK, item["Id"], item["Name"], ""))  # noqa: PERF401
         return found
 
-    def remove(self, thing: Thing) -> None:
+    def remove(self, thing: Resource) -> None:
         """Remove it; one that is gone is a success."""
         with answering(self._address), contextlib.suppress(NotFound):
             match thing.kind:
-                case Kind.CONTAINER:
+                case ResourceKind.CONTAINER:
                     self._api.remove_container(thing.id, v=True, force=True)
-                case Kind.VOLUME:
+                case ResourceKind.VOLUME:
                     self._api.remove_volume(thing.id)
-                case Kind.NETWORK:
+                case ResourceKind.NETWORK:
                     self._api.remove_network(thing.id)
 
     def remove_image(self, name: str) -> bool:
@@ -96,7 +96,7 @@ class Inventory:
 
     def logs(self, agent_id: str, lines: int, *, follow: bool) -> Iterator[bytes]:
         """What the agent's container has said last, and goes on to say; raises EngineError."""
-        containers = [one for one in self.things(agent_id) if one.kind is Kind.CONTAINER]
+        containers = [one for one in self.things(agent_id) if one.kind is ResourceKind.CONTAINER]
         if not containers:
             raise EngineError(f"Agent {agent_id} has no container now. `threadsmith ps` shows all.")
         with answering(self._address):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.agents.container_ports import ContainerSpec
-from bot.agents.sandbox import SocketFolders
+from bot.agents.sandbox import SocketDirs
 from bridge.container import (
     BRIDGE_FOLDER,
     BRIDGE_PORT,
@@ -128,7 +128,7 @@ def _ulimits(spec: ContainerSpec) -> list[Json]:
     return [{"Name": name, "Soft": value, "Hard": value} for name, value in limits.items()]
 
 
-def _binds(folders: SocketFolders) -> list[Json]:
+def _binds(folders: SocketDirs) -> list[Json]:
     """The two folders of sockets; a socket in a read-only one can be connected to all the same."""
     return [
         {"Type": "bind", "Source": str(folder), "Target": target, "ReadOnly": read_only}

@@ -24,9 +24,9 @@ from bot.domain.agent import Agent
 from bot.domain.thread import OwnThread
 from bot.errors import BotError
 from bot.slack.events import person_message, reaction_name
-from bot.slack.handlers.commands import Desk
-from bot.slack.outbox.delivery import Refused, TooFast, meaning
-from bot.slack.outbox.rate_limits import Call, Clock, Method, MonotonicClock, Pace
+from bot.slack.handlers.commands import CommandHandlers
+from bot.slack.outbox.delivery import PostRefused, TooFast, meaning
+from bot.slack.outbox.rate_limits import Clock, MonotonicClock, RateLimiter, SlackCall, SlackMethod
 
 _log = logging.getLogger(__name__)
 
@@ -52,13 +52,13 @@ class ThreadRows(Protocol):
         """Threads of living agents, then those that ended later than this; newest first each."""
 
 
-class CatchUp:
+class Backfill:
     """`serve` lives as long as the bot; `missed` says that something may have been missed."""
 
     def __init__(
         self,
         threads: ThreadRows,
-        desk: Desk,
+        desk: CommandHandlers,
         client: AsyncWebClient,
         *,
         bot_user_id: str,
@@ -73,7 +73,7 @@ class CatchUp:
         self._stop_reaction = stop_reaction
         self._clock = clock or MonotonicClock()
         self._wall = wall
-        self._pace = Pace()
+        self._pace = RateLimiter()
         self._since: float | None = None
         self._woken = asyncio.Event()
 
@@ -194,7 +194,7 @@ class CatchUp:
 
     async def _call(self, agent: Agent, **asked: Any) -> Any:  # noqa: ANN401  (the SDK's answer)
         """Read one page; what may pass is tried a few times, within Slack's pace."""
-        call = Call(Method.REPLIES, agent.channel, agent.id)
+        call = SlackCall(SlackMethod.REPLIES, agent.channel, agent.id)
         tries = 0
         while True:
             await self._wait_for_turn(call)
@@ -205,7 +205,7 @@ class CatchUp:
                     )
             except SlackApiError as error:
                 verdict, tries = meaning(error), tries + 1
-                if isinstance(verdict, Refused):
+                if isinstance(verdict, PostRefused):
                     raise
                 if tries >= _MOST_TRIES:
                     raise ConnectionError(str(error)) from error
@@ -217,7 +217,7 @@ class CatchUp:
                 seconds = 2.0**tries
             self._pace.hold(call, seconds, self._clock.now())
 
-    async def _wait_for_turn(self, call: Call) -> None:
+    async def _wait_for_turn(self, call: SlackCall) -> None:
         while (at := self._pace.ready_at(call, self._clock.now())) > self._clock.now():
             await self._clock.wait(asyncio.Event(), at - self._clock.now())
         self._pace.take(call, self._clock.now())

@@ -18,7 +18,7 @@ FAILED = "That did not work; the log of Threadsmith says why. Try again in a mom
 Tell = Callable[[str], Awaitable[None]]
 
 
-class Aside:
+class EphemeralReplies:
     """Ephemeral messages. `hide` takes known secrets out of what is said."""
 
     def __init__(self, client: AsyncWebClient, hide: Hide) -> None:

@@ -15,7 +15,7 @@ _HUMAN_SUBTYPES = frozenset({None, "file_share", "thread_broadcast"})
 
 
 @dataclass(frozen=True, slots=True)
-class PersonMessage:
+class IncomingMessage:
     """A message that a person wrote. `text` is as typed, without the mention of the bot.
 
     `thread_ts` is None for a message that is not in a thread. `files` are what is attached and can
@@ -37,7 +37,7 @@ class PersonMessage:
 
 def person_message(
     body: Mapping[str, Any], event: Mapping[str, Any], bot_user_id: str
-) -> PersonMessage | None:
+) -> IncomingMessage | None:
     """Read a `message` or `app_mention` event; None for everything that no person wrote."""
     if event.get("subtype") not in _HUMAN_SUBTYPES or event.get("hidden"):
         return None
@@ -48,7 +48,7 @@ def person_message(
     mention = re.compile(rf"<@{re.escape(bot_user_id)}(?:\|[^>]*)?>")
     ts, thread_ts = str(event["ts"]), event.get("thread_ts")
     files, unfit = sorted_out(shared_files(event))
-    return PersonMessage(
+    return IncomingMessage(
         team=str(body.get("team_id") or event.get("team") or ""),
         channel=str(event["channel"]),
         user=str(user),
@@ -79,7 +79,7 @@ def shared_files(message: Mapping[str, Any]) -> list[SharedFile]:
 
 
 @dataclass(frozen=True, slots=True)
-class RevisedMessage:
+class EditedMessage:
     """A person's message in a thread with its new text; None when it was deleted."""
 
     team: str
@@ -92,7 +92,7 @@ class RevisedMessage:
 
 def revised_message(
     body: Mapping[str, Any], event: Mapping[str, Any], bot_user_id: str
-) -> RevisedMessage | None:
+) -> EditedMessage | None:
     """Read a `message_changed` or `message_deleted`; None for anything else.
 
     Slack reports a change too when it adds a preview or a reply count: the text is the same then.
@@ -111,7 +111,7 @@ def revised_message(
     if not deleted and before.get("text") == now.get("text"):
         return None
     text = None if deleted else read.text
-    return RevisedMessage(read.team, read.channel, read.user, read.ts, read.thread_ts, text)
+    return EditedMessage(read.team, read.channel, read.user, read.ts, read.thread_ts, text)
 
 
 def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:

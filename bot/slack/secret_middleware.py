@@ -13,7 +13,7 @@ from bot.slack.views.secrets import FORM, VALUE
 Seal = Callable[[str], str]
 
 
-class Sealing:
+class SecretMiddleware:
     """Wire it up as the first middleware.
 
     What was typed into the form for secrets, or behind `/agent secrets`, goes no further: the value

@@ -37,7 +37,7 @@ _NEVER = frozenset({
 })  # fmt: skip
 
 
-class Sessions:
+class SessionStatusUpdater:
     """`serve` lives as long as the bot. Whatever fails here is no matter: the card tells it too.
 
     `waits` tells whether an agent's task waits for a person.

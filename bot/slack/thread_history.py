@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.attachment import Attachment, sorted_out
 from bot.domain.policy import Person
-from bot.domain.thread_context import Opening, Said
+from bot.domain.thread_context import ContextMessage, Opening
 from bot.slack.events import shared_files
 from bot.slack.views.text import plain
 
@@ -32,7 +32,7 @@ class Names(Protocol):
         """Somebody; None when Slack does not say."""
 
 
-class ThreadReader:
+class ThreadHistory:
     """A thread that cannot be read gives an empty opening: the task goes on without it."""
 
     def __init__(self, client: AsyncWebClient, names: Names) -> None:
@@ -73,7 +73,7 @@ class ThreadReader:
             taken, _ = sorted_out(shared_files(message))
             files += [file for file in taken if not message.get("bot_id")]
             if text:
-                said.append(Said(await self._speaker(message, names), text))
+                said.append(ContextMessage(await self._speaker(message, names), text))
         # The message that starts the agent has room for as many again.
         return Opening(tuple(reversed(said)), tuple(files[:5]))
 

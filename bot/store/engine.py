@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError, TimeoutError as NoCo
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.errors import ConfigurationError, StoreUnavailable
-from bot.store.link import Checkout, Link, to_the_end
+from bot.store.link import Link, PooledConnection, to_the_end
 
 _BUSY_TIMEOUT_MS = 15_000
 _WAIT_FOR_WRITER_SECONDS = 60
@@ -65,7 +65,7 @@ class Engines:
         """
         with _explained():
             async with self._turn():
-                checkout = Checkout(self.writer, durable=durable)
+                checkout = PooledConnection(self.writer, durable=durable)
                 try:
                     yield await checkout.open()
                     await checkout.commit()
@@ -76,7 +76,7 @@ class Engines:
     async def reading(self) -> AsyncIterator[Link]:
         """A consistent view of the last commit; raises StoreUnavailable."""
         with _explained():
-            checkout = Checkout(self.reader)
+            checkout = PooledConnection(self.reader)
             try:
                 yield await checkout.open()
             finally:

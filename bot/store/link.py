@@ -33,7 +33,7 @@ class Link:
         return await to_the_end(self._connection.execute(statement, parameters))
 
 
-class Checkout:
+class PooledConnection:
     """A connection's way from the pool and back, each part of it whole."""
 
     def __init__(self, engine: AsyncEngine, *, durable: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, case, func, or_, select, update
 
-from bot.domain.outgoing import ROOT_KEY, Content, OpenRow, Outcome
+from bot.domain.outgoing import ROOT_KEY, OpenRow, PostContent, PostOutcome
 from bot.domain.posts import Post, PostKind, Priority
 from bot.redaction import Hide, hidden_in
 from bot.store import tables
@@ -132,7 +132,7 @@ class SqlOutboxRows:
             for item in found
         ]
 
-    async def begin(self, row_id: str) -> Content | None:
+    async def begin(self, row_id: str) -> PostContent | None:
         """Mark the row as on its way and return its newest content; None when it is settled."""
         row = tables.outbox.c
         async with self._engines.writing() as connection:
@@ -146,7 +146,7 @@ class SqlOutboxRows:
             query = select(tables.outbox).where(row.id == row_id)
             found = (await connection.execute(query)).one()
             above, below = await _around(connection, found)
-        return Content(
+        return PostContent(
             found.id,
             found.version,
             found.sent_version,
@@ -235,7 +235,7 @@ class SqlOutboxRows:
         """Give a post that shared the message of another one a message of its own."""
         await self._set(row_id, under="", ts=None, state="pending", error=None, attempts=0)
 
-    async def outcome(self, agent_id: str, key: str) -> Outcome | None:
+    async def outcome(self, agent_id: str, key: str) -> PostOutcome | None:
         """What became of a post; None when there is none under this key."""
         row = tables.outbox.c
         query = select(row.ts, row.error, row.state, row.sent_version).where(
@@ -246,7 +246,7 @@ class SqlOutboxRows:
         if found is None:
             return None
         error = found.error if found.state == "dead" else None
-        return Outcome(found.ts, error, found.state in {"sent", "dead"})
+        return PostOutcome(found.ts, error, found.state in {"sent", "dead"})
 
     async def _set(self, row_id: str, **values: object) -> None:
         async with self._engines.writing() as connection:

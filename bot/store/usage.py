@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, insert, select, text, update
 
-from bot.domain.budget import Scope
+from bot.domain.budget import BudgetScope
 from bot.domain.secrets import SecretScope
-from bot.domain.usage import Call, CostSource, LedgerLine, Settled, Sum
+from bot.domain.usage import CostSource, LedgerLine, ModelCall, Settled, Sum
 from bot.store import tables
 from bot.store.engine import Engines
 from bot.store.link import Link
@@ -23,7 +23,9 @@ class UsageWrites:
 
     _connection: Link
 
-    async def used(self, call: Call, since: float, scopes: Iterable[Scope]) -> Mapping[Scope, int]:
+    async def used(
+        self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]
+    ) -> Mapping[BudgetScope, int]:
         """What is spent and reserved, in nano-dollars: of the agent in all, and of the others
         since then. It cannot change before the transaction ends."""
         if self._connection.dialect.name == "postgresql":
@@ -37,14 +39,14 @@ class UsageWrites:
         user = recent & (row.team == call.team) & (row.user == call.user)
         channel = recent & (row.team == call.team) & (row.channel == call.channel)
         conditions = {
-            Scope.AGENT: own,
-            Scope.USER_DAY: user,
-            Scope.CHANNEL_DAY: channel,
-            Scope.DEPLOYMENT_DAY: recent,
+            BudgetScope.AGENT: own,
+            BudgetScope.USER_DAY: user,
+            BudgetScope.CHANNEL_DAY: channel,
+            BudgetScope.DEPLOYMENT_DAY: recent,
         }
         return {scope: await self._sum(conditions[scope]) for scope in scopes}
 
-    async def add_call(self, call: Call) -> None:
+    async def add_call(self, call: ModelCall) -> None:
         """Enter a call that begins, at its worst case."""
         values = asdict(call) | {
             "source": CostSource.RESERVED.value,

@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.app.fault_injection import CrashPoints
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.posts import Post, PostKind, Priority
-from bot.slack.outbox.sender import Outbox
+from bot.slack.outbox.sender import OutboxSender
 from bot.store.agents import SqlStore
 
 POSTS_A_THREAD = 5
@@ -42,7 +42,7 @@ async def live(data_dir: Path, channel: str, token: str, number: int, point: str
     store = await SqlStore.open(f"sqlite+aiosqlite:///{data_dir / 'sender.db'}", data_dir)
     points = CrashPoints(point)
     client = AsyncWebClient(token, base_url=os.environ["SLACK_API_URL"], retry_handlers=[])
-    outbox = Outbox(
+    outbox = OutboxSender(
         points.around("outbox", store.outbox_rows),
         points.around("slack", client),
         bot_name="threadsmith",

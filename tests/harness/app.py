@@ -8,17 +8,17 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bot.agents.access.encryption import Vault
-from bot.agents.access.secrets import Keyring
+from bot.agents.access.secrets import Secrets
 from bot.agents.container_ports import ContainerSpec
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.fleet import Fleet
-from bot.agents.service import AgentService, Origin, Reply
+from bot.agents.service import AgentService, Origin, ThreadMessage
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
 from bot.domain.health import Examined, broken, fine
 from bot.domain.start_command import StartAgent
 from bot.redaction import Redactor
-from bot.slack.views.presenter import SlackVoice
+from bot.slack.views.presenter import SlackPresenter
 from bot.store.agents import SqlStore
 from bot.store.engine import Engines, parse_url
 from bot.store.transaction import SqlTransaction
@@ -98,9 +98,9 @@ class Stage:
     outbox: FakeOutbox
     changes: Changes
     clock: Clock
-    world: World
+    world: Dependencies
     redact: Redactor
-    keyring: Keyring
+    keyring: Secrets
     files: FakeFiles
     pulls: FakePulls = field(default_factory=FakePulls)
     writer: FakeWriter = field(default_factory=FakeWriter)
@@ -150,7 +150,7 @@ class Stage:
         assert stored
         assert stored.thread_ts
         thread = ThreadRef("T1", "C1", stored.thread_ts)
-        return await self.service.reply(Reply(thread, "UBEN", ts, text, **fields))  # type: ignore[arg-type]
+        return await self.service.reply(ThreadMessage(thread, "UBEN", ts, text, **fields))  # type: ignore[arg-type]
 
     async def shown(self, agent_id: str) -> dict[str, Shown]:
         """What the agent's thread shows, by key."""
@@ -166,17 +166,17 @@ async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator
     runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
     gateway, outbox = FakeGateway(changes), FakeOutbox(store)
     redact = store.hide = Redactor([KNOWN_SECRET])
-    keyring = Keyring(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
+    keyring = Secrets(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
     await keyring.open()
     files = FakeFiles()
-    world = World(
+    world = Dependencies(
         settings=settings or Settings(_env_file=None),
         store=store,
         outbox=outbox,
         runtime=runtime,
         bridge=bridge,
         gateway=gateway,
-        voice=SlackVoice("octagonal_sign", redact.holds),
+        voice=SlackPresenter("octagonal_sign", redact.holds),
         bridge_token=lambda agent_id: SecretStr(f"canary-bridge-{agent_id}"),
         clock=clock,
         variables=keyring.variables,

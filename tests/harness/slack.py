@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.publishing import Publishing
-from bot.slack.handlers.commands import Desk
-from bot.slack.handlers.desks import Desks, open_desks
+from bot.slack.handlers.commands import CommandHandlers
+from bot.slack.handlers.desks import Handlers, open_desks
 from bot.slack.handlers.register import register_listeners
 from bot.slack.inbox import Inbox
 from bot.slack.people import SlackPeople
-from bot.slack.secret_middleware import Sealing
+from bot.slack.secret_middleware import SecretMiddleware
 from playground.slack.state import TEAM_ID
 from tests.harness.app import Stage
 
@@ -23,12 +23,12 @@ URL = "https://playground.invalid/"
 class Reception:
     """What takes people's wishes."""
 
-    desks: Desks
+    desks: Handlers
     people: SlackPeople
     app: AsyncApp
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> CommandHandlers:
         """Where words go."""
         return self.desks.words
 
@@ -36,7 +36,7 @@ class Reception:
 def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
     """The desks and an app with all listeners, wired as the bot wires them."""
     people = SlackPeople(client, TEAM_ID)
-    gate = Gate(stage.world, people)
+    gate = Authorization(stage.world, people)
     desks = open_desks(
         stage.service,
         gate,
@@ -54,7 +54,7 @@ def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
         workspace_url=URL,
     )
     app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
-    app.use(Sealing(stage.keyring.seal, stage.redact.known).middleware)
+    app.use(SecretMiddleware(stage.keyring.seal, stage.redact.known).middleware)
     app.use(inbox.middleware)
     stage.store.on_saved = desks.changed
     register_listeners(app, desks, inbox, "octagonal_sign")

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from bot.agents.sandbox import SocketFolders, sealed_environment
+from bot.agents.sandbox import SocketDirs, sealed_environment
 from bridge.config import BridgeSettings
 from bridge.container import (
     BRIDGE_PORT,
@@ -44,7 +44,7 @@ def test_the_environment_is_what_the_processes_of_a_container_read() -> None:
     )
     assert {str(name) for name in Variable} <= read_by_the_bridge | read_by_the_forwarder
     named_by_the_bot = set(re.findall(r"Variable\.(\w+)", text_of("bot/agents/lifecycle/boot.py")))
-    folders = SocketFolders(Path("g"), Path("b"), 1)
+    folders = SocketDirs(Path("g"), Path("b"), 1)
     assert named_by_the_bot | set(sealed_environment(folders)) <= {str(name) for name in Variable}
 
 

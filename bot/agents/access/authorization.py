@@ -2,7 +2,7 @@
 
 import logging
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.rule_ports import People
 from bot.domain.agent import Agent
 from bot.domain.audit import Audit
@@ -20,10 +20,10 @@ from bot.errors import NotAllowed, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 
-class Gate:
+class Authorization:
     """One decision for each wish. Raises NotAllowed with a sentence for the person."""
 
-    def __init__(self, world: World, people: People) -> None:
+    def __init__(self, world: Dependencies, people: People) -> None:
         self._world = world
         self.people = people
         self._house = HouseRules.of(world.settings)

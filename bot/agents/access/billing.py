@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from bot.agents.ports import Store, Transaction, Voice
+from bot.agents.ports import Presenter, Store, Transaction
 from bot.config import Settings
 from bot.domain.agent import Agent
 from bot.domain.budget import (
     FREE,
+    BudgetRefused,
+    BudgetScope,
     Price,
-    Refused,
-    Scope,
     day_start,
     decide,
     dollars,
@@ -24,29 +24,29 @@ from bot.domain.budget import (
 )
 from bot.domain.secrets import SecretScope
 from bot.domain.settings_command import checked_model
-from bot.domain.usage import Call, CostSource, Settled, Usage
+from bot.domain.usage import CostSource, ModelCall, Settled, UsageTotals
 from bot.errors import InvalidCommand, StoreUnavailable, UserError
 
 logger = logging.getLogger(__name__)
 
 _WHOSE = {
-    Scope.AGENT: "The budget of this agent",
-    Scope.USER_DAY: "Today's budget of the person who started this agent",
-    Scope.CHANNEL_DAY: "Today's budget of this channel",
-    Scope.DEPLOYMENT_DAY: "Today's budget of this Threadsmith",
+    BudgetScope.AGENT: "The budget of this agent",
+    BudgetScope.USER_DAY: "Today's budget of the person who started this agent",
+    BudgetScope.CHANNEL_DAY: "Today's budget of this channel",
+    BudgetScope.DEPLOYMENT_DAY: "Today's budget of this Threadsmith",
 }
 
 
 class BudgetUsed(UserError):
     """A cap leaves no room for the next call."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: BudgetRefused) -> None:
         self.refused = refused
         used, limit = dollars(refused.used_nano), dollars(refused.limit_nano)
         tail = "" if refused.used_nano >= refused.limit_nano else (
             " The next call might cost more than what is left."
         )  # fmt: skip
-        until = "" if refused.scope is Scope.AGENT else " A new day begins at 00:00 UTC."
+        until = "" if refused.scope is BudgetScope.AGENT else " A new day begins at 00:00 UTC."
         super().__init__(f"{_WHOSE[refused.scope]} is used: {used} of {limit}.{tail}{until}")
 
 
@@ -55,7 +55,7 @@ class NotServed(UserError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CallRequest:
     """A call as its agent wants to make it.
 
     `price` is None where nobody lists one; `paid_by`: where the key is stored.
@@ -69,42 +69,42 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Reservation:
     """The call may be made, with an answer of `max_tokens` at the most."""
 
-    call: Call
+    call: ModelCall
     prompt_tokens: int
     max_tokens: int
     price: Price
     listed: bool
 
     @classmethod
-    def unmetered(cls, agent_id: str, wish: Wish) -> "Leave":
+    def unmetered(cls, agent_id: str, wish: CallRequest) -> "Reservation":
         """Leave where nobody keeps accounts."""
-        call = Call("", agent_id, None, "", "", "", wish.model, 0, 0.0, wish.paid_by)
+        call = ModelCall("", agent_id, None, "", "", "", wish.model, 0, 0.0, wish.paid_by)
         return cls(call, wish.prompt_tokens, wish.max_tokens, wish.price or FREE, listed=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CallResult:
     """How a call ended.
 
     `usage` is None when the provider did not say. `seen_bytes` is the size of a whole answer
     without usage, None when it broke off; `refused`: the provider made no answer at all.
     """
 
-    usage: Usage | None = None
+    usage: UsageTotals | None = None
     seen_bytes: int | None = None
     refused: bool = False
 
 
-class Accountant:
+class Billing:
     """Reserves the worst case of each call under all caps at once, then enters what it cost."""
 
     def __init__(
         self,
         store: Store,
-        voice: Voice,
+        voice: Presenter,
         settings: Settings,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -113,28 +113,28 @@ class Accountant:
         self._clock = clock
         self._agent_cap = nano_of(settings.budget_agent_usd)
         self._day_caps = {
-            Scope.USER_DAY: nano_of(settings.budget_user_day_usd),
-            Scope.CHANNEL_DAY: nano_of(settings.budget_channel_day_usd),
-            Scope.DEPLOYMENT_DAY: nano_of(settings.budget_deployment_day_usd),
+            BudgetScope.USER_DAY: nano_of(settings.budget_user_day_usd),
+            BudgetScope.CHANNEL_DAY: nano_of(settings.budget_channel_day_usd),
+            BudgetScope.DEPLOYMENT_DAY: nano_of(settings.budget_deployment_day_usd),
         }
         self._assumed = Price.per_million(Decimal(str(settings.budget_assumed_usd_per_mtok)))
         # Calls that have ended and are not entered yet; until then they stand at their worst.
-        self._late: dict[str, tuple[Leave, Settled]] = {}
+        self._late: dict[str, tuple[Reservation, Settled]] = {}
 
-    async def begin(self, agent_id: str, wish: Wish) -> Leave:
+    async def begin(self, agent_id: str, wish: CallRequest) -> Reservation:
         """Reserve the worst case of a call; raises BudgetUsed, NotServed or StoreUnavailable."""
         await self.enter_late()
-        leave: Leave | None = None
+        leave: Reservation | None = None
         try:
             async with self._store.transaction() as tx:
                 leave = await self._reserve(tx, agent_id, wish)
         except asyncio.CancelledError:
             if leave:  # it may be stored, and the call is never made
-                self._late[leave.call.id] = (leave, Settled(Usage(), 0, CostSource.NOTHING))
+                self._late[leave.call.id] = (leave, Settled(UsageTotals(), 0, CostSource.NOTHING))
             raise
         return leave
 
-    async def _reserve(self, tx: Transaction, agent_id: str, wish: Wish) -> Leave:
+    async def _reserve(self, tx: Transaction, agent_id: str, wish: CallRequest) -> Reservation:
         agent = await tx.agent(agent_id)
         if agent is None or not agent.alive:
             raise NotServed("This agent has ended.")
@@ -143,7 +143,7 @@ class Accountant:
         used = await tx.used(call, day_start(now), caps)
         price = wish.price or self._assumed
         decision = decide(caps, used, price, wish.prompt_tokens, wish.max_tokens)
-        if isinstance(decision, Refused):
+        if isinstance(decision, BudgetRefused):
             raise BudgetUsed(decision)
         call = replace(call, nano=decision.nano)
         await tx.add_call(call)
@@ -151,9 +151,9 @@ class Accountant:
         if caps and not listed:
             post = self._voice.notice(agent, f"price:{call.model}", self._guess(call.model))
             await tx.enqueue(agent.id, post)  # once: the second time it is stored already
-        return Leave(call, wish.prompt_tokens, decision.max_tokens, price, listed)
+        return Reservation(call, wish.prompt_tokens, decision.max_tokens, price, listed)
 
-    async def settle(self, leave: Leave, ending: Ending) -> None:
+    async def settle(self, leave: Reservation, ending: CallResult) -> None:
         """Enter how a call ended; what cannot be stored now is entered before the next call."""
         settled = _settled(leave, ending)
         entered = False
@@ -172,11 +172,11 @@ class Accountant:
             await self._enter_now(leave, settled)
             self._late.pop(call_id, None)
 
-    async def _enter_now(self, leave: Leave, settled: Settled) -> None:
+    async def _enter_now(self, leave: Reservation, settled: Settled) -> None:
         async with self._store.transaction() as tx:
             await self._enter(tx, leave, settled)
 
-    async def _enter(self, tx: Transaction, leave: Leave, settled: Settled) -> None:
+    async def _enter(self, tx: Transaction, leave: Reservation, settled: Settled) -> None:
         agent_id = await tx.settle_call(leave.call.id, settled)
         agent = await tx.agent(agent_id) if agent_id else None
         if agent is None:
@@ -184,7 +184,7 @@ class Accountant:
         spent = await tx.spent(agent.id)
         after = replace(agent, spent_nano=spent, paid_by=leave.call.paid_by)
         await tx.save_agent(after)
-        cap = self._caps(agent).get(Scope.AGENT)
+        cap = self._caps(agent).get(BudgetScope.AGENT)
         if cap is not None and warns(agent.spent_nano, spent, cap):
             text = f"⏳ {dollars(spent)} of this agent's budget of {dollars(cap)} are used."
             await tx.enqueue(agent.id, self._voice.notice(after, f"budget:{cap}", text))
@@ -200,14 +200,14 @@ class Accountant:
             f"{dollars(usd)} a million. An admin can name one in `MODEL_PRICES`."
         )
 
-    def _caps(self, agent: Agent) -> dict[Scope, int]:
+    def _caps(self, agent: Agent) -> dict[BudgetScope, int]:
         own = self._agent_cap if agent.budget_nano is None else agent.budget_nano
-        caps = {Scope.AGENT: own, **self._day_caps}
+        caps = {BudgetScope.AGENT: own, **self._day_caps}
         return {scope: nano for scope, nano in caps.items() if nano}
 
 
-def _call(agent: Agent, wish: Wish, now: float) -> Call:
-    return Call(
+def _call(agent: Agent, wish: CallRequest, now: float) -> ModelCall:
+    return ModelCall(
         id=f"call-{secrets.token_hex(12)}",
         agent_id=agent.id,
         task_id=agent.task_id or agent.first_task_id,
@@ -221,8 +221,8 @@ def _call(agent: Agent, wish: Wish, now: float) -> Call:
     )
 
 
-def _settled(leave: Leave, ending: Ending) -> Settled:
-    usage = ending.usage or Usage()
+def _settled(leave: Reservation, ending: CallResult) -> Settled:
+    usage = ending.usage or UsageTotals()
     if usage.cost_nano is not None:
         return Settled(usage, usage.cost_nano, CostSource.PROVIDER)
     if ending.usage and usage.prompt_tokens is not None and usage.completion_tokens is not None:

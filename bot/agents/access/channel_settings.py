@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.domain.agent import RepoRef
 from bot.domain.audit import Audit
 from bot.domain.policy import ChannelRules, HouseRules, Who, checked_patterns, place_refusal
@@ -26,13 +26,13 @@ _APPROVALS = {
 }
 
 
-class Rulebook:
+class ChannelSettings:
     """Reads and changes the settings; whether somebody may change them is asked at the gate.
 
     A person's own are stored as those of the place that their id names: no channel has such an id.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
         self._house = HouseRules.of(world.settings)
 

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _TYPED = "typed into a form"
 
 
-class Keyring:
+class Secrets:
     """Implements the Credentials port. Values leave it for the gateway and the bridges alone."""
 
     def __init__(

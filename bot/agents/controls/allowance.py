@@ -2,7 +2,7 @@
 
 import hashlib
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.budget import MAX_BUDGET_NANO, NANO, dollars, nano_of
@@ -12,10 +12,10 @@ from bot.errors import UserError
 GO_ON = "Go on where you stopped."
 
 
-class Allowance:
+class BudgetControl:
     """Turns a press of a button into a larger budget and a message of the person, once each."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
 

@@ -1,6 +1,6 @@
 """How people control an agent beside messages: pause, go on, undo, mute."""
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.ports import BridgeAddress, Transaction
@@ -26,11 +26,11 @@ _OVER = "This task has ended. Reply in the thread to go on."
 PAUSES = "It pauses before its next step; a reply or Resume lets it go on."
 
 
-class Control:
+class TaskControl:
     """Pausing asks the bridge at once. What needs an awake container is stored and handed over,
     so that it wakes one that sleeps."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
 

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.message import Message, MessageKind, message_id
@@ -11,10 +11,10 @@ from bot.errors import UserError
 GO_ON = "Go on where you stopped."
 
 
-class Continuation:
+class StepsControl:
     """Turns a press of the button into a message of the person, once for each task."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.domain.agent import Agent, ThreadRef
 from bot.errors import BotError, UserError
 from bridge.protocol import MAX_TASK_CHARS
@@ -16,10 +16,10 @@ TOO_LONG = (
 )
 
 
-class Revision:
+class MessageEdits:
     """What waits is changed or leaves the queue; an edit after the fact is no instruction."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
 
     async def revise(self, thread: ThreadRef, ts: str, text: str | None) -> bool:

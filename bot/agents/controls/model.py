@@ -3,8 +3,8 @@
 import hashlib
 from dataclasses import dataclass, replace
 
-from bot.agents.context import World
-from bot.agents.controls.reading import Reading
+from bot.agents.context import Dependencies
+from bot.agents.controls.reading import HandledMessages
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
@@ -27,13 +27,13 @@ class ModelWish:
     refusal: str = ""
 
 
-class ModelSwitch:
+class ModelControl:
     """Reads `model: NAME` at the beginning of a reply, and takes what a form chooses."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
-        self._reading = Reading(world)
+        self._reading = HandledMessages(world)
 
     async def read(self, thread: ThreadRef, text: str) -> ModelWish:
         """Read which model a reply asks for, and ask the provider about it; changes nothing."""

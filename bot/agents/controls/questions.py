@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.ports import Transaction
@@ -37,7 +37,7 @@ _WORDS = {
 class Questions:
     """Turns a press of a button into an answer that is handed to the bridge, awake or not."""
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.domain.agent import ThreadRef
 from bot.domain.audit import Audit
 from bot.domain.verbosity import reply_verbosity
@@ -14,10 +14,10 @@ _SAID = {
 }
 
 
-class Quieting:
+class VerbosityControl:
     """Reads `verbosity: quiet|normal|verbose`, alone in a reply."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
 
     async def take(

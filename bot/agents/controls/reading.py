@@ -2,17 +2,17 @@
 
 import logging
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.domain.agent import Agent
 from bot.errors import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 
-class Reading:
+class HandledMessages:
     """For messages that do not become a stored message of the agent, such as "stop"."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
 
     async def done(self, agent: Agent, ts: str) -> bool:

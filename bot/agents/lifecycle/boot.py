@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from bot.agents.container_ports import Container, Exit
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.container_spec import spec_of
 from bot.agents.lifecycle.progress import Progress
 from bot.agents.lifecycle.variables import hand_over_variables
@@ -42,7 +42,7 @@ class NoAnswer(BotError):
 class Boot:
     """One agent's container. `fresh`: a person asked for a new one, the old one is lost."""
 
-    def __init__(self, world: World, progress: Progress, *, fresh: bool) -> None:
+    def __init__(self, world: Dependencies, progress: Progress, *, fresh: bool) -> None:
         self._world = world
         self._progress = progress
         self._fresh = fresh

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
 from bot.errors import BotError
@@ -19,10 +19,10 @@ NOT_PUSHED = (
 )
 
 
-class Branch:
+class BranchPusher:
     """Pushes after a task and before the end. Never an error: the patch is kept in any case."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
 
     async def push(

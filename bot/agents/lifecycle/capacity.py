@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.ports import Transaction
 from bot.domain.agent import Agent, AgentStatus
-from bot.domain.limits import Limits, has_room, ordinal
+from bot.domain.limits import AgentLimits, has_room, ordinal
 from bot.domain.task_card import TaskCard
 from bot.domain.verbosity import Verbosity
 
@@ -15,12 +15,12 @@ _TURN_SECONDS = 0.000_1
 _SHOWN_MOVES = 10
 
 
-class Places:
+class Capacity:
     """The places among the agents that run, and the queue for them. Sleeping needs none."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
-        self._limits = Limits.of(world.settings)
+        self._limits = AgentLimits.of(world.settings)
 
     async def ask(self, tx: Transaction, agent: Agent, task_id: str = "") -> Agent:
         """The agent with a place, or waiting for one, stored so; its thread shows the waiting.

@@ -1,13 +1,13 @@
 """What the container of an agent is made from: its image, its limits, what its bridge is told."""
 
 from bot.agents.container_ports import ContainerSpec
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.sandbox import sealed_environment
 from bot.domain.agent import Agent
 from bridge.container import Variable
 
 
-def spec_of(world: World, agent: Agent, *, holds_tasks: bool = False) -> ContainerSpec:
+def spec_of(world: Dependencies, agent: Agent, *, holds_tasks: bool = False) -> ContainerSpec:
     """Describe the container; with `holds_tasks` its bridge answers and begins no task."""
     settings, access = world.settings, world.gateway.access(agent.id, agent.repo)
     token = access.token.get_secret_value()

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
 from bot.domain.message import Message, MessageKind
@@ -13,10 +13,10 @@ from bridge.protocol import ChatRequest, ErrorCode, QuestionAsked, QuestionKind
 _GONE = (ErrorCode.NOT_FOUND, ErrorCode.WORKSPACE_MISSING)
 
 
-class Errands:
+class ControlDelivery:
     """Each is done once and noted as delivered, also where the bridge knows nothing of it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
 
     async def run(self, agent: Agent, address: BridgeAddress, message: Message) -> None:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.boot import ContainerGone
-from bot.agents.lifecycle.capacity import Places
+from bot.agents.lifecycle.capacity import Capacity
 from bot.agents.lifecycle.failures import explain, gone, lost_files
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.lifecycle.supervisor import Supervisor
@@ -25,12 +25,12 @@ SLEEP_AFTER_WHEN_FULL_SECONDS = 60.0
 class Fleet:
     """One run per agent that is awake. `reconcile` brings rows and containers together."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
         self._supervisor = Supervisor(self._crashed)
         self._runs: dict[str, AgentRun] = {}
         self._held: Counter[str] = Counter()
-        self.places = Places(world)
+        self.places = Capacity(world)
         self.somebody_left = asyncio.Event()
         self.something_unread = asyncio.Event()
 

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from dataclasses import dataclass, replace
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.deadlines import READ_WAIT_SECONDS
 from bot.agents.lifecycle.container_spec import spec_of
 from bot.agents.lifecycle.fleet import Fleet
@@ -43,7 +43,7 @@ class LateReading:
     One agent at a time: these containers have no place among those that run.
     """
 
-    def __init__(self, world: World, fleet: Fleet) -> None:
+    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
         self._world = world
         self._fleet = fleet
         self._attempts: dict[str, _Attempts] = {}

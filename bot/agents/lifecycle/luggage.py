@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
 from bot.domain.attachment import Attachment, with_files
@@ -19,10 +19,10 @@ from bridge.protocol import (
 logger = logging.getLogger(__name__)
 
 
-class Luggage:
+class AttachmentDelivery:
     """A file that cannot be had keeps no message back: the model and the thread are told."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Dependencies) -> None:
         self._world = world
 
     async def with_files(self, agent: Agent, address: BridgeAddress, message: Message) -> Message:

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bot.agents.context import World
-from bot.agents.lifecycle.errands import Errands
-from bot.agents.lifecycle.luggage import Luggage
+from bot.agents.context import Dependencies
+from bot.agents.lifecycle.errands import ControlDelivery
+from bot.agents.lifecycle.luggage import AttachmentDelivery
 from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
 from bot.domain.message import Message, MessageKind
@@ -25,15 +25,15 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 
 
-class Courier:
+class MessageDelivery:
     """Delivers what is stored and not yet delivered; a bridge takes the same message once."""
 
-    def __init__(self, world: World, agent_id: str) -> None:
+    def __init__(self, world: Dependencies, agent_id: str) -> None:
         self._world = world
         self._agent_id = agent_id
-        self._errands = Errands(world)
+        self._errands = ControlDelivery(world)
         self._new_message = asyncio.Event()
-        self._luggage = Luggage(world)
+        self._luggage = AttachmentDelivery(world)
 
     def wake(self) -> None:
         """There is a message to hand over."""

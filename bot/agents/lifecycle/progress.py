@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.ports import Transaction
 from bot.domain.agent import Agent
 from bot.domain.posts import Post
@@ -38,7 +38,7 @@ _SHOWN = (
 class Progress:
     """The live card of one agent's newest task, and the posts that its events cause."""
 
-    def __init__(self, world: World, agent: Agent) -> None:
+    def __init__(self, world: Dependencies, agent: Agent) -> None:
         self._world = world
         self._agent_id = agent.id
         now = world.clock()

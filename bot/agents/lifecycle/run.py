@@ -5,11 +5,11 @@ import functools
 import logging
 from contextlib import aclosing
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.lifecycle.boot import Boot, ContainerEnded, ContainerGone, NoAnswer
-from bot.agents.lifecycle.branch import Branch
+from bot.agents.lifecycle.branch import BranchPusher
 from bot.agents.lifecycle.failures import how_it_ended
-from bot.agents.lifecycle.message_delivery import RETRY_SECONDS, Courier
+from bot.agents.lifecycle.message_delivery import RETRY_SECONDS, MessageDelivery
 from bot.agents.lifecycle.progress import Progress
 from bot.agents.ports import BridgeAddress, SavedState
 from bot.domain.agent import Agent, AgentStatus
@@ -25,7 +25,7 @@ CRASH_LOOP_SECONDS = 60.0
 class AgentRun:
     """Drives one agent. Everything it does can be done again after a restart of the bot."""
 
-    def __init__(self, world: World, agent: Agent) -> None:
+    def __init__(self, world: Dependencies, agent: Agent) -> None:
         self._world = world
         self._agent_id = agent.id
         self._asleep = agent.status is AgentStatus.SLEEPING
@@ -37,8 +37,8 @@ class AgentRun:
         )
         self.progress = Progress(world, agent)
         self._boot = Boot(world, self.progress, fresh=self._fresh)
-        self._branch = Branch(world)
-        self._courier = Courier(world, agent.id)
+        self._branch = BranchPusher(world)
+        self._courier = MessageDelivery(world, agent.id)
 
     def wake(self) -> None:
         """There is a message to hand over."""

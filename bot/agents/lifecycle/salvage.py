@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.ports import BridgeAddress, Saved, SavedState
 from bot.domain.agent import Agent, Leftover
 from bot.errors import AnswerTooLarge, BotError
@@ -71,7 +71,7 @@ def fits_thread(patch: bytes) -> bool:
 
 
 async def salvage(
-    world: World, agent: Agent, address: BridgeAddress, patience: Patience
+    world: Dependencies, agent: Agent, address: BridgeAddress, patience: Patience
 ) -> Salvaged:
     """Read diff, patch and conversation, as far as each comes in its time."""
     async with asyncio.TaskGroup() as group:
@@ -90,7 +90,7 @@ async def salvage(
 
 
 async def _patch(
-    world: World, agent: Agent, address: BridgeAddress, seconds: float
+    world: Dependencies, agent: Agent, address: BridgeAddress, seconds: float
 ) -> tuple[bytes | None, bool]:
     """Read the patch; True beside it when it is larger than the host takes."""
     try:

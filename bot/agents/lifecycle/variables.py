@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
 from bot.domain.quoting import code
@@ -14,7 +14,7 @@ from bridge.protocol import ErrorCode
 logger = logging.getLogger(__name__)
 
 
-async def hand_over_variables(world: World, agent: Agent, address: BridgeAddress) -> None:
+async def hand_over_variables(world: Dependencies, agent: Agent, address: BridgeAddress) -> None:
     """Give the bridge all variables that it takes; it forgets them when its container stops.
 
     Raises BridgeUnreachable.
@@ -41,7 +41,7 @@ async def hand_over_variables(world: World, agent: Agent, address: BridgeAddress
 
 
 async def _refused_names(
-    world: World, address: BridgeAddress, variables: Mapping[str, str]
+    world: Dependencies, address: BridgeAddress, variables: Mapping[str, str]
 ) -> Sequence[str]:
     """Hand the variables over; the names of those that the bridge does not take, even alone."""
     bridge = world.bridge
@@ -67,7 +67,7 @@ async def _refused_names(
     return tuple(name for name in variables if name not in taken)
 
 
-async def _tell(world: World, agent: Agent, key: str, text: str) -> None:
+async def _tell(world: Dependencies, agent: Agent, key: str, text: str) -> None:
     async with world.store.transaction() as tx:
         await tx.enqueue(agent.id, world.voice.trouble(agent, key, text))
 

@@ -57,7 +57,7 @@ class Line:
     proxy: UpstreamProxy | None = None
 
 
-class Dialer:
+class Connector:
     """Knows where tools may go."""
 
     def __init__(

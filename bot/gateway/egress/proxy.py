@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.domain.egress import Denial, DenialReason
-from bot.gateway.egress.connector import AwayError, DeniedError, Dialer, Line
+from bot.gateway.egress.connector import AwayError, Connector, DeniedError, Line
 from bot.gateway.egress.request import (
     MAX_PROXY_HEAD_BYTES,
     MalformedError,
@@ -50,7 +50,7 @@ class EgressProxy:
 
     def __init__(
         self,
-        dialer: Dialer,
+        dialer: Connector,
         denied: Callable[[str, Denial], None],
         limits: EgressLimits | None = None,
     ) -> None:
@@ -113,7 +113,7 @@ class EgressProxy:
                 def moved() -> None:
                     patience.reschedule(min(loop.time() + self._limits.idle_seconds, end))
 
-                flow = _Flow(moved, self._limits.total_bytes)
+                flow = _Tunnel(moved, self._limits.total_bytes)
                 async with asyncio.TaskGroup() as group:
                     up = group.create_task(flow.run(client.reader, line.writer, upwards))
                     await flow.run(line.reader, client.writer, None)
@@ -125,7 +125,7 @@ class EgressProxy:
         await client.parted()
 
 
-class _Flow:
+class _Tunnel:
     """Passes bytes on, both ways, up to a total."""
 
     def __init__(self, moved: Callable[[], None], total_bytes: int) -> None:

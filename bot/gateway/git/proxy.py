@@ -7,9 +7,9 @@ from multidict import CIMultiDict
 
 from bot.domain.agent import RepoRef
 from bot.errors import RepositoryError
-from bot.gateway.auth import Doors
+from bot.gateway.auth import GatewayAuth
 from bot.gateway.git.host import RECEIVE, UPLOAD, GitHost, HostUnreachableError, is_success
-from bot.gateway.git.push_policy import Pushes
+from bot.gateway.git.push_policy import PushPolicy
 from bot.gateway.listeners import AGENT
 from bot.gateway.strict import oddity
 from bot.gateway.upstream import (
@@ -26,13 +26,13 @@ _log = logging.getLogger(__name__)
 _NO_PUSH = "Pushing is not enabled here. Commit; the changes are collected from the workspace."
 
 
-class GitDoor:
+class GitProxy:
     """Forwards fetches of the agent's repository, and pushes to the agent's own branch.
 
     The doors tell that branch; without `pushes`, or where an agent has none, nothing is pushed.
     """
 
-    def __init__(self, doors: Doors, host: GitHost, pushes: Pushes | None) -> None:
+    def __init__(self, doors: GatewayAuth, host: GitHost, pushes: PushPolicy | None) -> None:
         self._doors = doors
         self._host = host
         self._pushes = pushes

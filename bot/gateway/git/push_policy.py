@@ -46,7 +46,7 @@ _PROBE = b"0000"
 _log = logging.getLogger(__name__)
 
 
-class Pushes:
+class PushPolicy:
     """Keeps a push in `folder` until it has been looked at; one at a time for each agent.
 
     A refusal is answered in git's own words, so that it shows as `[remote rejected]`.

@@ -22,12 +22,12 @@ _MAX_PAGE_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-class _Listed(BaseModel):
+class _ListedRepository(BaseModel):
     model_config = ConfigDict(extra="ignore")
     full_name: str
 
 
-_PAGES = TypeAdapter(list[_Listed])
+_PAGES = TypeAdapter(list[_ListedRepository])
 
 
 class RepositoryList:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 import aiohttp
 from aiohttp import web
 
-from bot.agents.access.billing import Accountant, Ending, Leave
+from bot.agents.access.billing import Billing, CallResult, Reservation
 from bot.gateway.model.usage import UsageReader, usage_in
 from bot.gateway.upstream import BodyTooLargeError, UpstreamError, read_bounded
 
@@ -18,14 +18,14 @@ _MAX_COMPLETION_BYTES = 32 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-class Entry:
+class CallRecord:
     """The call's place in the ledger. What is not known when it closes counts at its worst."""
 
-    def __init__(self, accountant: Accountant | None, leave: Leave) -> None:
+    def __init__(self, accountant: Billing | None, leave: Reservation) -> None:
         self._accountant = accountant
         self._leave = leave
         self._closed = False
-        self.ending = Ending()
+        self.ending = CallResult()
 
     async def close(self) -> None:
         """Enter how the call ended; only the first time counts."""
@@ -37,7 +37,7 @@ class Entry:
 async def complete(
     request: web.Request,
     asking: Awaitable[aiohttp.ClientResponse],
-    entry: Entry,
+    entry: CallRecord,
     key: str,
 ) -> web.StreamResponse:
     """Ask the provider and pass its answer on. `key` is blotted out of what it says about errors.
@@ -48,13 +48,13 @@ async def complete(
     try:
         upstream = await asking
     except aiohttp.ClientConnectorError as error:
-        entry.ending = Ending(refused=True)
+        entry.ending = CallResult(refused=True)
         raise UpstreamError(f"{type(error).__name__}: {error}") from error
     except (aiohttp.ClientError, TimeoutError) as error:
         raise UpstreamError(f"{type(error).__name__}: {error}") from error
     async with upstream:
         if upstream.status != 200:  # noqa: PLR2004
-            entry.ending = Ending(refused=True)
+            entry.ending = CallResult(refused=True)
             return await _refusal(upstream, key)
         if upstream.content_type == "text/event-stream":
             return await _stream(request, upstream, entry)
@@ -62,7 +62,7 @@ async def complete(
 
 
 async def _stream(
-    request: web.Request, upstream: aiohttp.ClientResponse, entry: Entry
+    request: web.Request, upstream: aiohttp.ClientResponse, entry: CallRecord
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers=_passed(upstream.headers))
     await response.prepare(request)
@@ -82,23 +82,23 @@ async def _stream(
             break
         reader.feed(piece)
         seen += len(piece)
-        entry.ending = Ending(usage=reader.usage)
+        entry.ending = CallResult(usage=reader.usage)
         if reader.done:
-            entry.ending = Ending(usage=reader.usage, seen_bytes=seen)
+            entry.ending = CallResult(usage=reader.usage, seen_bytes=seen)
             await entry.close()
         await response.write(piece)
-    entry.ending = Ending(usage=reader.usage, seen_bytes=seen)
+    entry.ending = CallResult(usage=reader.usage, seen_bytes=seen)
     await entry.close()
     await response.write_eof()
     return response
 
 
-async def _whole(upstream: aiohttp.ClientResponse, entry: Entry) -> web.Response:
+async def _whole(upstream: aiohttp.ClientResponse, entry: CallRecord) -> web.Response:
     try:
         body = await read_bounded(upstream, _MAX_COMPLETION_BYTES)
     except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
         raise UpstreamError(f"{type(error).__name__}: {error}") from error
-    entry.ending = Ending(usage=usage_in(body), seen_bytes=len(body))
+    entry.ending = CallResult(usage=usage_in(body), seen_bytes=len(body))
     await entry.close()
     return web.Response(body=body, headers=_passed(upstream.headers))
 

@@ -44,7 +44,7 @@ class _Doorway(Protocol):
         """The addresses and the token of one agent."""
 
 
-class DoorWriter:
+class CompletionClient:
     """Implements the Writer port. The caps, the ledger and the key are those of the agent."""
 
     def __init__(self, session: aiohttp.ClientSession, doorway: _Doorway) -> None:

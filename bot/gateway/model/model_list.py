@@ -40,7 +40,7 @@ class Listing:
 Models = dict[str, Listing]
 
 
-class _Listed(BaseModel):
+class _ListedModel(BaseModel):
     model_config = ConfigDict(extra="ignore")
     id: str
     supported_parameters: object = None
@@ -53,7 +53,7 @@ class _Listed(BaseModel):
 
 class _List(BaseModel):
     model_config = ConfigDict(extra="ignore")
-    data: list[_Listed]
+    data: list[_ListedModel]
 
 
 def read_models(body: bytes) -> Models | None:
@@ -74,7 +74,7 @@ def found_in(models: Mapping[str, Listing], model: str) -> Listing | None:
     return models.get(model) or models.get(model.rpartition(":")[0])
 
 
-def _listing(item: _Listed) -> Listing:
+def _listing(item: _ListedModel) -> Listing:
     parameters = item.supported_parameters
     provider = item.top_provider if isinstance(item.top_provider, dict) else {}
     pricing = item.pricing if isinstance(item.pricing, dict) else {}

@@ -9,15 +9,15 @@ from functools import reduce
 import aiohttp
 from aiohttp import web
 
-from bot.agents.access.billing import Accountant, BudgetUsed, Leave, NotServed, Wish
+from bot.agents.access.billing import Billing, BudgetUsed, CallRequest, NotServed, Reservation
 from bot.config import Settings
 from bot.domain.budget import NANO, Price
 from bot.domain.secrets import ModelKey
 from bot.errors import StoreUnavailable
-from bot.gateway.auth import Doors
+from bot.gateway.auth import GatewayAuth
 from bot.gateway.listeners import AGENT
 from bot.gateway.model.catalogue import Catalogue
-from bot.gateway.model.completion import Entry, complete
+from bot.gateway.model.completion import CallRecord, complete
 from bot.gateway.model.rate_limit import CallRate
 from bot.gateway.model.request import ChatCall, read_chat
 from bot.gateway.problems import RequestRefusedError, problem
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelLimits:
+class ProxyLimits:
     """What agents may ask of the model."""
 
     allowed: tuple[str, ...]
@@ -47,12 +47,12 @@ class ModelLimits:
     calls_per_minute: int
 
     @classmethod
-    def of(cls, settings: Settings) -> "ModelLimits":
+    def of(cls, settings: Settings) -> "ProxyLimits":
         """The limits that the settings name."""
         return cls(settings.model_allow, settings.model_max_tokens, settings.model_calls_per_minute)
 
 
-class ModelDoor:
+class ModelProxy:
     """Forwards the two calls an agent may make to the provider; everything else is 404.
 
     `key_of` gives the key for an agent's calls, asked at each of them. `accountant` is asked for
@@ -61,12 +61,12 @@ class ModelDoor:
 
     def __init__(
         self,
-        doors: Doors,
+        doors: GatewayAuth,
         catalogue: Catalogue,
         session: aiohttp.ClientSession,
         base_url: str,
         key_of: Callable[[str], Awaitable[ModelKey]],
-        limits: ModelLimits,
+        limits: ProxyLimits,
     ) -> None:
         self._doors = doors
         self._catalogue = catalogue
@@ -75,7 +75,7 @@ class ModelDoor:
         self._key_of = key_of
         self._limits = limits
         self._rate = CallRate(limits.calls_per_minute)
-        self.accountant: Accountant | None = None
+        self.accountant: Billing | None = None
 
     def forget(self, agent_id: str) -> None:
         """The agent has ended."""
@@ -109,9 +109,9 @@ class ModelDoor:
         return await self._call(request, agent_id, call, leave, key)
 
     async def _call(
-        self, request: web.Request, agent_id: str, call: ChatCall, leave: Leave, key: ModelKey
+        self, request: web.Request, agent_id: str, call: ChatCall, leave: Reservation, key: ModelKey
     ) -> web.StreamResponse:
-        entry = Entry(self.accountant, leave)
+        entry = CallRecord(self.accountant, leave)
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if call.streams else "application/json",
@@ -150,16 +150,16 @@ class ModelDoor:
             raise RequestRefusedError(429, text, retry_after_seconds=wait)
         return admitted[0]
 
-    async def _leave(self, agent_id: str, call: ChatCall, key: ModelKey) -> Leave:
+    async def _leave(self, agent_id: str, call: ChatCall, key: ModelKey) -> Reservation:
         listings = [await self._catalogue.listing(model) for model in call.models]
         prices = [listing.price for listing in listings]
         contexts = [one.context_tokens for one in listings if one.context_tokens]
         answers = [one.answer_tokens for one in listings if one.answer_tokens]
         most = min([self._limits.max_tokens, *answers])
         limit = call.limit(most, min(contexts, default=None))
-        wish = Wish(call.model, call.prompt_tokens, limit, _dearest(prices), key.scope)
+        wish = CallRequest(call.model, call.prompt_tokens, limit, _dearest(prices), key.scope)
         if self.accountant is None:
-            return Leave.unmetered(agent_id, wish)
+            return Reservation.unmetered(agent_id, wish)
         return await self.accountant.begin(agent_id, wish)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:

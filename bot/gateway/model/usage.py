@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from bot.domain.budget import nano_of
-from bot.domain.usage import Usage
+from bot.domain.usage import UsageTotals
 
 # A line of a stream that is longer than this is not looked at; it passes all the same.
 _MAX_EVENT_BYTES = 1024 * 1024
@@ -20,7 +20,7 @@ class UsageReader:
     """Follows an event stream piece by piece. `usage` is the newest that it named."""
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
+        self.usage: UsageTotals | None = None
         self.done = False
         self._line = bytearray()
         self._skipping = False
@@ -50,17 +50,17 @@ class UsageReader:
             self.usage = usage_of(_object(data)) or self.usage
 
 
-def usage_in(body: bytes) -> Usage | None:
+def usage_in(body: bytes) -> UsageTotals | None:
     """What an answer that came in one piece has used."""
     return usage_of(_object(body))
 
 
-def usage_of(answer: Mapping[str, Any]) -> Usage | None:
+def usage_of(answer: Mapping[str, Any]) -> UsageTotals | None:
     """What one chunk or answer says about usage; None when it says nothing."""
     usage = answer.get("usage")
     if not isinstance(usage, dict):
         return None
-    return Usage(
+    return UsageTotals(
         prompt_tokens=_count(usage, "prompt_tokens"),
         completion_tokens=_count(usage, "completion_tokens"),
         cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),

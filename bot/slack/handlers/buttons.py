@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.service import AgentService
 from bot.domain.policy import Action
 from bot.log_setup import log_scope
-from bot.slack.ephemeral import Aside
+from bot.slack.ephemeral import EphemeralReplies
 from bridge.protocol import QuestionKind
 
 
@@ -44,10 +44,10 @@ class Click:
         )
 
 
-class ButtonsDesk:
+class ButtonHandlers:
     """One method for each button. Every error ends in a private sentence."""
 
-    def __init__(self, service: AgentService, gate: Gate, aside: Aside) -> None:
+    def __init__(self, service: AgentService, gate: Authorization, aside: EphemeralReplies) -> None:
         self._service = service
         self._gate = gate
         self._aside = aside

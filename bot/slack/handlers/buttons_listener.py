@@ -7,23 +7,23 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.slack.handlers.buttons import Click
-from bot.slack.handlers.desks import Desks
+from bot.slack.handlers.desks import Handlers
 from bot.slack.inbox import Inbox
 from bot.slack.views import task_card
-from bot.slack.views.modal import Shows
+from bot.slack.views.modal import ModalView
 from bot.slack.views.question import ANSWERS, LEAVES
 from bridge.protocol import QuestionKind
 
 Deed = Callable[[Click], Awaitable[None]]
 
 
-def register(app: AsyncApp, desks: Desks, inbox: Inbox) -> None:
+def register(app: AsyncApp, desks: Handlers, inbox: Inbox) -> None:
     """Attach them all; a button's value begins with `agent:task`."""
     for name, deed in _deeds(desks).items():
         app.action(name)(inbox.finishes(_clicked(deed)))
 
 
-def _deeds(desks: Desks) -> dict[str, Deed]:
+def _deeds(desks: Handlers) -> dict[str, Deed]:
     buttons, publish, results = desks.buttons, desks.publish, desks.results
 
     async def stop(click: Click) -> None:
@@ -37,8 +37,8 @@ def _deeds(desks: Desks) -> dict[str, Deed]:
         task_card.CONTINUE: buttons.go_on,
         task_card.UNDO: buttons.undo,
         task_card.PATCH: buttons.patch,
-        task_card.DETAILS: partial(results.open, Shows.STEPS),
-        task_card.DIFF: partial(results.open, Shows.FILES),
+        task_card.DETAILS: partial(results.open, ModalView.STEPS),
+        task_card.DIFF: partial(results.open, ModalView.FILES),
         task_card.PUSH: publish.push,
         task_card.PULL: publish.open,
         **{name: partial(buttons.add_budget, usd=usd) for name, usd in task_card.BUDGETS.items()},

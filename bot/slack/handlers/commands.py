@@ -7,7 +7,7 @@ from typing import Any, assert_never
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.commands import (
@@ -24,35 +24,35 @@ from bot.domain.doctor_command import RunDoctor
 from bot.domain.help import HELP
 from bot.domain.policy import Action
 from bot.domain.quoting import escaped
-from bot.domain.replies import Meant
+from bot.domain.replies import Intent
 from bot.domain.settings_command import SetMine, SetRule
 from bot.domain.start_command import StartAgent
 from bot.domain.usage_command import ShowUsage
 from bot.log_setup import log_scope
-from bot.slack.ephemeral import Aside, Tell
-from bot.slack.events import PersonMessage, RevisedMessage
-from bot.slack.handlers.look import LookDesk
-from bot.slack.handlers.secrets import SecretsDesk
-from bot.slack.handlers.start import StartDesk
-from bot.slack.handlers.threads import ThreadDesk
+from bot.slack.ephemeral import EphemeralReplies, Tell
+from bot.slack.events import EditedMessage, IncomingMessage
+from bot.slack.handlers.look import LookHandlers
+from bot.slack.handlers.secrets import SecretHandlers
+from bot.slack.handlers.start import StartHandlers
+from bot.slack.handlers.threads import ThreadHandlers
 from bot.slack.views.text import plain
 
 # Both events of a message arrive within seconds, so that few have to be known.
 _MOST_WITH_FILES = 200
 
 
-class Desk:
+class CommandHandlers:
     """One method for each thing a person can do. Every error ends in a private sentence."""
 
     def __init__(
         self,
         service: AgentService,
-        gate: Gate,
-        secrets: SecretsDesk,
+        gate: Authorization,
+        secrets: SecretHandlers,
         client: AsyncWebClient,
-        aside: Aside,
-        looking: LookDesk,
-        starting: StartDesk,
+        aside: EphemeralReplies,
+        looking: LookHandlers,
+        starting: StartHandlers,
     ) -> None:
         self._service = service
         self._gate = gate
@@ -61,7 +61,7 @@ class Desk:
         self._aside = aside
         self._looking = looking
         self._starting = starting
-        self._thread = ThreadDesk(service, gate, aside)
+        self._thread = ThreadHandlers(service, gate, aside)
         self._with_files: deque[tuple[str, str]] = deque(maxlen=_MOST_WITH_FILES)
         self.hide = service.hide
 
@@ -71,7 +71,7 @@ class Desk:
         origin = Origin(body["team_id"], body["channel_id"], body["user_id"], trigger_id)
         await self._do(plain(str(body.get("text") or "")), origin, tell, trigger_id)
 
-    async def message(self, message: PersonMessage, *, mention_event: bool) -> None:
+    async def message(self, message: IncomingMessage, *, mention_event: bool) -> None:
         """A message in a channel, a thread or a DM; silence where it is not for us.
 
         A mention arrives twice, as `message` and as `app_mention`: outside our own threads
@@ -98,7 +98,7 @@ class Desk:
         await self._tell_unfit(message, tell)
         await self._do(message.text or "help", origin, tell, message=message)
 
-    def _is_for_us(self, message: PersonMessage, *, mention_event: bool) -> bool:
+    def _is_for_us(self, message: IncomingMessage, *, mention_event: bool) -> bool:
         if not message.mentions_bot or not (message.files or message.unfit):
             return mention_event
         if (message.channel, message.ts) in self._with_files:
@@ -106,20 +106,20 @@ class Desk:
         self._with_files.append((message.channel, message.ts))
         return True
 
-    async def _tell_unfit(self, message: PersonMessage, tell: Tell) -> None:
+    async def _tell_unfit(self, message: IncomingMessage, tell: Tell) -> None:
         if message.unfit:
             listed = " ".join(escaped(why) for why in message.unfit)
             await tell(f"Not handed to the agent: {listed}")
 
-    async def revised(self, revised: RevisedMessage) -> None:
+    async def revised(self, revised: EditedMessage) -> None:
         """A message in a thread was edited or deleted."""
         await self._thread.revised(revised)
 
     async def reaction(self, team: str, channel: str, ts: str, user: str) -> None:
         """The stop reaction, on any message of a thread of ours."""
-        await self.pointed(Meant.STOP, team, channel, ts, user)
+        await self.pointed(Intent.STOP, team, channel, ts, user)
 
-    async def pointed(self, meant: Meant, team: str, channel: str, ts: str, user: str) -> None:
+    async def pointed(self, meant: Intent, team: str, channel: str, ts: str, user: str) -> None:
         """Somebody pointed at any message of a thread of ours, and means this by it."""
         agent = await self._service.of_message(team, channel, ts)
         if agent is None:
@@ -127,16 +127,16 @@ class Desk:
             agent = await self._service.of_thread(ThreadRef(team, channel, root)) if root else None
         if agent is None or not agent.alive:
             return
-        if meant is Meant.STOP:
+        if meant is Intent.STOP:
             await self.stop(agent.id, user, channel, agent.thread_ts)
             return
         tell = self._aside.to(user, channel, agent.thread_ts)
         with log_scope(agent=agent.id, user=user):
             await self._aside.guarded(tell, self._hold_up(meant, agent, user, tell))
 
-    async def _hold_up(self, meant: Meant, agent: Agent, user: str, tell: Tell) -> None:
+    async def _hold_up(self, meant: Intent, agent: Agent, user: str, tell: Tell) -> None:
         await self._gate.check(Action.INTERRUPT, user, agent.team, agent.channel, agent=agent)
-        if meant is Meant.PAUSE:
+        if meant is Intent.PAUSE:
             await tell(await self._service.control.pause(agent.id))
         else:
             await self._service.interrupt(agent.id, agent.task_id)
@@ -170,7 +170,7 @@ class Desk:
         origin: Origin,
         tell: Tell,
         trigger_id: str = "",
-        message: PersonMessage | None = None,
+        message: IncomingMessage | None = None,
     ) -> None:
         async def act() -> None:
             command = await self._starting.read(text, origin, tell if message else None)

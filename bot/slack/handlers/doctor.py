@@ -1,16 +1,16 @@
 """Tells admins how the deployment is."""
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.health_checks import Examination
 from bot.domain.policy import Action
 from bot.slack.ephemeral import Tell
 from bot.slack.views.report import report_text
 
 
-class DoctorDesk:
+class DoctorHandlers:
     """The report is private, and for admins: it names hosts, folders and ports."""
 
-    def __init__(self, gate: Gate, examine: Examination) -> None:
+    def __init__(self, gate: Authorization, examine: Examination) -> None:
         self._gate = gate
         self._examine = examine
 

@@ -9,7 +9,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.service import AgentService
 from bot.domain.agent import Agent
 from bot.domain.policy import Action
@@ -29,7 +29,7 @@ _MOST_KEPT = 500
 _MOST_AGENTS = 60
 
 
-class HomeDesk:
+class HomeHandlers:
     """`serve` lives as long as the bot. Only who has opened the tab is shown anything.
 
     A view that is the same as the last one is not sent again.
@@ -38,7 +38,7 @@ class HomeDesk:
     def __init__(
         self,
         service: AgentService,
-        gate: Gate,
+        gate: Authorization,
         client: AsyncWebClient,
         *,
         workspace_url: str,

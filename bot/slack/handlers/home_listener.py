@@ -5,14 +5,14 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.errors import UserError
-from bot.slack.handlers.commands import Desk
-from bot.slack.handlers.home import HomeDesk
+from bot.slack.handlers.commands import CommandHandlers
+from bot.slack.handlers.home import HomeHandlers
 from bot.slack.inbox import Inbox
 from bot.slack.views.home import DEFAULTS, OPEN_DEFAULTS, STOP_HERE, read_defaults
 from bot.slack.views.text import below_field
 
 
-def register(app: AsyncApp, desk: HomeDesk, words: Desk, inbox: Inbox) -> None:
+def register(app: AsyncApp, desk: HomeHandlers, words: CommandHandlers, inbox: Inbox) -> None:
     """Attach the tab's event, its buttons and the form for one's defaults."""
 
     @app.event("app_home_opened")

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import Agent
@@ -13,23 +13,23 @@ from bot.domain.quoting import code
 from bot.domain.usage_command import ShowUsage
 from bot.errors import UserError
 from bot.slack.ephemeral import Tell
-from bot.slack.handlers.doctor import DoctorDesk
-from bot.slack.handlers.usage import UsageDesk
+from bot.slack.handlers.doctor import DoctorHandlers
+from bot.slack.handlers.usage import UsageHandlers
 from bot.slack.views.lists import agent_line, list_text, offers_text
 from bot.slack.views.published import pull_state
 
 Look = ListAgents | ListModels | ShowStatus | ShowUsage | RunDoctor
 
 
-class LookDesk:
+class LookHandlers:
     """Every answer is private and changes nothing."""
 
     def __init__(
         self,
         service: AgentService,
-        gate: Gate,
-        usage: UsageDesk,
-        doctor: DoctorDesk,
+        gate: Authorization,
+        usage: UsageHandlers,
+        doctor: DoctorHandlers,
         publishing: Publishing,
         workspace_url: str,
     ) -> None:

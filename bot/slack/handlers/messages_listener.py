@@ -5,11 +5,11 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 
 from bot.slack.events import person_message, revised_message
-from bot.slack.handlers.commands import Desk
+from bot.slack.handlers.commands import CommandHandlers
 from bot.slack.inbox import Inbox
 
 
-def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
+def register(app: AsyncApp, desk: CommandHandlers, inbox: Inbox) -> None:
     """Attach both events that a message may arrive as."""
 
     async def take(body: dict[str, Any], event: dict[str, Any], context: AsyncBoltContext) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.service import AgentService
 from bot.domain.agent import Agent
@@ -17,9 +17,9 @@ from bot.errors import BotError, ModelUnusable, UserError
 from bot.log_setup import log_scope
 from bot.redaction import Hide
 from bot.slack.ephemeral import FAILED, LATE, TOO_LATE
-from bot.slack.handlers.results import OLD_WINDOW, WindowClick
+from bot.slack.handlers.results import OLD_WINDOW, ModalClick
 from bot.slack.views.blocks import Block
-from bot.slack.views.modal import Place, Shows, sentence
+from bot.slack.views.modal import ModalLocation, ModalView, sentence
 from bot.slack.views.model_form import MODEL, TITLE, model_form, model_options
 
 logger = logging.getLogger(__name__)
@@ -27,27 +27,27 @@ _ANSWER_SECONDS = 2.0  # Slack waits three
 _SLOW = "The model provider takes long to answer. Press Change again in a moment."
 
 
-class ModelDesk:
+class ModelHandlers:
     """Who may steer an agent may choose its model; each click is asked anew."""
 
     def __init__(
-        self, service: AgentService, gate: Gate, client: AsyncWebClient, hide: Hide
+        self, service: AgentService, gate: Authorization, client: AsyncWebClient, hide: Hide
     ) -> None:
         self._service = service
         self._gate = gate
         self._client = client
         self._hide = hide
 
-    async def open(self, click: WindowClick) -> None:
+    async def open(self, click: ModalClick) -> None:
         """Put the form on top of the window; a refusal is said in the window."""
         with log_scope(user=click.user):
             said = await self._said(self._open(click))
             if said:
                 await self._update(click.view_id, said)
 
-    async def _open(self, click: WindowClick) -> str:
+    async def _open(self, click: ModalClick) -> str:
         agent = await self._allowed(click.place, click.user)
-        form = model_form(Place(Shows.STEPS, agent.id, ""), agent.model)
+        form = model_form(ModalLocation(ModalView.STEPS, agent.id, ""), agent.model)
         try:
             await self._client.views_push(trigger_id=click.trigger_id, view=form)
         except SlackApiError as error:
@@ -56,7 +56,7 @@ class ModelDesk:
             raise
         return ""
 
-    async def options(self, place: Place | None, user: str, typed: str) -> list[Block]:
+    async def options(self, place: ModalLocation | None, user: str, typed: str) -> list[Block]:
         """The models to choose from, for who may change it."""
         try:
             await self._allowed(place, user)
@@ -70,7 +70,7 @@ class ModelDesk:
         return model_options(offers, typed)
 
     async def change(
-        self, place: Place | None, model: str, user: str, view_id: str
+        self, place: ModalLocation | None, model: str, user: str, view_id: str
     ) -> dict[str, Any]:
         """The form was sent; how it is to be acknowledged, in time."""
         with log_scope(user=user):
@@ -87,13 +87,15 @@ class ModelDesk:
                 }
             return {"response_action": "update", "view": sentence(TITLE, said)}
 
-    async def _change(self, place: Place | None, model: str, user: str, view_id: str) -> str:
+    async def _change(
+        self, place: ModalLocation | None, model: str, user: str, view_id: str
+    ) -> str:
         agent = await self._allowed(place, user)
         said = await self._service.choose_model(agent.id, model, user, view_id)
         await self._gate.note(Action.STEER, user, agent.id)
         return said
 
-    async def _allowed(self, place: Place | None, user: str) -> Agent:
+    async def _allowed(self, place: ModalLocation | None, user: str) -> Agent:
         if place is None:
             raise UserError(OLD_WINDOW)
         agent = await self._service.find(place.agent_id)

@@ -6,12 +6,12 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.context import World
+from bot.agents.context import Dependencies
 from bot.agents.publishing import Publishing
 from bot.domain.agent import Agent
 from bot.domain.policy import Action
 from bot.domain.pull_request import Credits
-from bot.slack.handlers.buttons import ButtonsDesk, Click
+from bot.slack.handlers.buttons import ButtonHandlers, Click
 from bot.slack.views.evidence import evidence_markdown
 from bot.slack.views.published import pushed_text
 
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 _MOST_NAMED = 10
 
 
-class PublishDesk:
+class PublishHandlers:
     """Who may steer an agent may publish its work."""
 
     def __init__(
         self,
-        buttons: ButtonsDesk,
+        buttons: ButtonHandlers,
         publishing: Publishing,
-        world: World,
+        world: Dependencies,
         client: AsyncWebClient,
         workspace_url: str,
     ) -> None:

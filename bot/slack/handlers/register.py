@@ -13,11 +13,11 @@ from bot.slack.handlers import (
     start_listener,
     stop_listener,
 )
-from bot.slack.handlers.desks import Desks
+from bot.slack.handlers.desks import Handlers
 from bot.slack.inbox import Inbox
 
 
-def register_listeners(app: AsyncApp, desks: Desks, inbox: Inbox, stop_reaction: str) -> None:
+def register_listeners(app: AsyncApp, desks: Handlers, inbox: Inbox, stop_reaction: str) -> None:
     """Attach all listeners; what is subscribed in the manifest has one here."""
     slash_listener.register(app, desks.words, inbox)
     start_listener.register(app, desks.starting, inbox)

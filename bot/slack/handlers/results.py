@@ -9,29 +9,33 @@ from typing import Any, Self, assert_never
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.service import AgentService
 from bot.domain.agent import Agent
 from bot.domain.policy import Action
 from bot.errors import BotError, UserError
 from bot.log_setup import log_scope
-from bot.slack.ephemeral import FAILED, Aside
+from bot.slack.ephemeral import FAILED, EphemeralReplies
 from bot.slack.handlers.buttons import Click
 from bot.slack.views import changes, details
-from bot.slack.views.modal import Place, Shows, sentence
+from bot.slack.views.modal import ModalLocation, ModalView, sentence
 
 logger = logging.getLogger(__name__)
 
-_TITLES = {Shows.STEPS: details.TITLE, Shows.FILES: changes.TITLE, Shows.HUNKS: changes.TITLE}
+_TITLES = {
+    ModalView.STEPS: details.TITLE,
+    ModalView.FILES: changes.TITLE,
+    ModalView.HUNKS: changes.TITLE,
+}
 GONE = "That file is not changed any more."
 OLD_WINDOW = "This window is too old. Close it and press the button in the thread again."
 
 
 @dataclass(frozen=True, slots=True)
-class WindowClick:
+class ModalClick:
     """A button in a window: where it leads, who pressed it, and in which view."""
 
-    place: Place | None
+    place: ModalLocation | None
     user: str
     view_id: str
     trigger_id: str
@@ -40,44 +44,48 @@ class WindowClick:
     def of(cls, body: Mapping[str, Any]) -> Self:
         """Read a `block_actions` payload of a view."""
         return cls(
-            Place.unpacked(str(body["actions"][0].get("value") or "")),
+            ModalLocation.unpacked(str(body["actions"][0].get("value") or "")),
             user=body["user"]["id"],
             view_id=str(body["view"]["id"]),
             trigger_id=str(body.get("trigger_id") or ""),
         )
 
 
-class ResultsDesk:
+class ResultHandlers:
     """Who may read an agent's thread may read these; every click is asked anew."""
 
     def __init__(
-        self, service: AgentService, gate: Gate, client: AsyncWebClient, aside: Aside
+        self,
+        service: AgentService,
+        gate: Authorization,
+        client: AsyncWebClient,
+        aside: EphemeralReplies,
     ) -> None:
         self._service = service
         self._gate = gate
         self._client = client
         self._aside = aside
 
-    async def open(self, shows: Shows, click: Click) -> None:
+    async def open(self, shows: ModalView, click: Click) -> None:
         """Open a window; it opens before its content is read, since Slack waits three seconds."""
-        place = Place(shows, click.agent_id, click.task_id)
+        place = ModalLocation(shows, click.agent_id, click.task_id)
         tell = self._aside.to(click.user, click.channel, click.thread_ts)
         with log_scope(agent=click.agent_id, user=click.user):
             await self._aside.guarded(tell, self._open(place, click))
 
-    async def _open(self, place: Place, click: Click) -> None:
+    async def _open(self, place: ModalLocation, click: Click) -> None:
         agent = await self._service.find(place.agent_id)
         await self._gate.require(Action.READ, click.user, agent.team, agent.channel, agent=agent)
         reading = sentence(_TITLES[place.shows], "Reading…")
         opened = await self._client.views_open(trigger_id=click.trigger_id, view=reading)
         await self._show(place, click.user, str(opened["view"]["id"]))
 
-    async def turn(self, click: WindowClick) -> None:
+    async def turn(self, click: ModalClick) -> None:
         """Show another page, or the same one anew."""
         with log_scope(user=click.user):
             await self._show(click.place, click.user, click.view_id)
 
-    async def post(self, click: WindowClick) -> None:
+    async def post(self, click: ModalClick) -> None:
         """Put what the window shows into the thread as a file, and say so in the window."""
         place = click.place
         with log_scope(user=click.user):
@@ -87,30 +95,30 @@ class ResultsDesk:
             view = await self._safely(place, self._post(place, click))
             await self._update(click.view_id, view)
 
-    async def _post(self, place: Place, click: WindowClick) -> dict[str, Any]:
+    async def _post(self, place: ModalLocation, click: ModalClick) -> dict[str, Any]:
         agent = await self._allowed(place, click.user)
         await self._service.results.file_patch(agent, click.trigger_id, place.file)
         return sentence(_TITLES[place.shows], "It follows in the thread as a file.")
 
-    async def _show(self, place: Place | None, user: str, view_id: str) -> None:
+    async def _show(self, place: ModalLocation | None, user: str, view_id: str) -> None:
         if place is None:
             await self._update(view_id, sentence(changes.TITLE, OLD_WINDOW))
             return
         await self._update(view_id, await self._safely(place, self._page(place, user)))
 
-    async def _page(self, place: Place, user: str) -> dict[str, Any]:
+    async def _page(self, place: ModalLocation, user: str) -> dict[str, Any]:
         agent = await self._allowed(place, user)
         results = self._service.results
         match place.shows:
-            case Shows.STEPS:
+            case ModalView.STEPS:
                 return details.details_view(
                     place,
                     await results.steps(agent, place.task_id),
                     agent.model if agent.alive else "",
                 )
-            case Shows.FILES:
+            case ModalView.FILES:
                 return changes.files_view(place, agent, await results.changes(agent))
-            case Shows.HUNKS:
+            case ModalView.HUNKS:
                 found = await results.changes(agent)
                 for file in found.files:
                     if file.key == place.file:
@@ -120,7 +128,7 @@ class ResultsDesk:
             case _:
                 assert_never(place.shows)
 
-    async def _safely(self, place: Place, making: Any) -> dict[str, Any]:  # noqa: ANN401
+    async def _safely(self, place: ModalLocation, making: Any) -> dict[str, Any]:  # noqa: ANN401
         """The view, or the sentence that says why there is none."""
         try:
             view: dict[str, Any] = await making
@@ -131,7 +139,7 @@ class ResultsDesk:
             return sentence(_TITLES[place.shows], FAILED)
         return view
 
-    async def _allowed(self, place: Place, user: str) -> Agent:
+    async def _allowed(self, place: ModalLocation, user: str) -> Agent:
         agent = await self._service.find(place.agent_id)
         await self._gate.require(Action.READ, user, agent.team, agent.channel, agent=agent)
         return agent

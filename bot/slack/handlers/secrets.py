@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
-from bot.agents.access.secrets import Keyring
+from bot.agents.access.authorization import Authorization
+from bot.agents.access.secrets import Secrets
 from bot.domain.policy import Action
 from bot.domain.secrets import SecretEntry, SecretRef, SecretScope
 from bot.errors import UserError
@@ -17,10 +17,10 @@ from bot.slack.views.text import below_field
 logger = logging.getLogger(__name__)
 
 
-class SecretsDesk:
+class SecretHandlers:
     """A person manages their own secrets; an admin those of channels, repositories, everyone."""
 
-    def __init__(self, keyring: Keyring, gate: Gate, client: AsyncWebClient) -> None:
+    def __init__(self, keyring: Secrets, gate: Authorization, client: AsyncWebClient) -> None:
         self._keyring = keyring
         self._gate = gate
         self._client = client

@@ -4,12 +4,12 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.slack.handlers.secrets import SecretsDesk
+from bot.slack.handlers.secrets import SecretHandlers
 from bot.slack.inbox import Inbox
 from bot.slack.views.secrets import ADD, FORM, REMOVE, read_secret_form, ref_of_button
 
 
-def register(app: AsyncApp, desk: SecretsDesk, inbox: Inbox) -> None:
+def register(app: AsyncApp, desk: SecretHandlers, inbox: Inbox) -> None:
     """Attach the buttons of the list, and the form's submission."""
 
     @app.action(ADD)

@@ -4,11 +4,11 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
-from bot.slack.handlers.commands import Desk
+from bot.slack.handlers.commands import CommandHandlers
 from bot.slack.inbox import Inbox
 
 
-def register(app: AsyncApp, desk: Desk, inbox: Inbox) -> None:
+def register(app: AsyncApp, desk: CommandHandlers, inbox: Inbox) -> None:
     """Attach the slash command."""
 
     @app.command("/agent")

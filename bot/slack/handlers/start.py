@@ -6,7 +6,7 @@ from typing import Any
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import ThreadRef
 from bot.domain.commands import Command, parse
@@ -17,23 +17,23 @@ from bot.domain.start_command import StartAgent
 from bot.domain.thread_context import Opening
 from bot.errors import InvalidCommand
 from bot.log_setup import log_scope
-from bot.slack.ephemeral import Aside, Tell
-from bot.slack.events import PersonMessage
-from bot.slack.thread_history import ThreadReader
-from bot.slack.views.start_form import Draft, FormPlace, repository_options, start_form
+from bot.slack.ephemeral import EphemeralReplies, Tell
+from bot.slack.events import IncomingMessage
+from bot.slack.thread_history import ThreadHistory
+from bot.slack.views.start_form import Draft, FormLocation, repository_options, start_form
 from bot.slack.views.text import plain
 
 
-class StartDesk:
+class StartHandlers:
     """However it is asked for, one agent starts, or one private sentence says why not."""
 
     def __init__(
         self,
         service: AgentService,
-        gate: Gate,
+        gate: Authorization,
         client: AsyncWebClient,
-        aside: Aside,
-        threads: ThreadReader,
+        aside: EphemeralReplies,
+        threads: ThreadHistory,
         *,
         max_steps: int,
     ) -> None:
@@ -70,7 +70,7 @@ class StartDesk:
         return await book.preferences(origin.team, origin.channel, origin.user)
 
     async def start(
-        self, command: StartAgent, origin: Origin, message: PersonMessage | None = None
+        self, command: StartAgent, origin: Origin, message: IncomingMessage | None = None
     ) -> None:
         """Start an agent; `message` is what asked for it. Raises UserError."""
         origin = await self._known(origin)
@@ -90,7 +90,7 @@ class StartDesk:
         """Ask for what is missing in a form; raises InvalidCommand where none can be opened."""
         if not trigger_id:
             raise InvalidCommand(_NO_REPOSITORY)
-        await self._open(trigger_id, origin, FormPlace(origin.channel), task)
+        await self._open(trigger_id, origin, FormLocation(origin.channel), task)
 
     async def options(self, origin: Origin, typed: str) -> list[dict[str, Any]]:
         """The repositories to choose from, for who may start agents there."""
@@ -100,7 +100,7 @@ class StartDesk:
         found = await self._service.repositories(origin.team, origin.channel)
         return repository_options(found, typed)
 
-    async def _open(self, trigger_id: str, origin: Origin, place: FormPlace, task: str) -> None:
+    async def _open(self, trigger_id: str, origin: Origin, place: FormLocation, task: str) -> None:
         known = await self._preferences(origin)
         draft = Draft(
             task,
@@ -110,13 +110,13 @@ class StartDesk:
         )
         await self._client.views_open(trigger_id=trigger_id, view=start_form(place, draft))
 
-    async def form(self, command: StartAgent, origin: Origin, place: FormPlace) -> None:
+    async def form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
         """The start form was sent."""
         tell = self._aside.to(origin.user, origin.channel, origin.thread_ts)
         with log_scope(channel=origin.channel, user=origin.user):
             await self._aside.guarded(tell, self._from_form(command, origin, place))
 
-    async def _from_form(self, command: StartAgent, origin: Origin, place: FormPlace) -> None:
+    async def _from_form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
         origin = await self._known(origin)
         opening = Opening()
         if place.thread_ts:
@@ -135,7 +135,7 @@ class StartDesk:
                 await tell(_LIVES_HERE if agent.alive else _LIVED_HERE)
                 return
             task = plain(str(message.get("text") or ""))
-            origin, place = Origin(team, channel, user), FormPlace(channel, thread_ts)
+            origin, place = Origin(team, channel, user), FormLocation(channel, thread_ts)
             opening = self._open(str(body["trigger_id"]), origin, place, task)
             await self._aside.guarded(tell, opening)
 

@@ -5,14 +5,14 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 
 from bot.agents.service import Origin
-from bot.slack.handlers.start import StartDesk
+from bot.slack.handlers.start import StartHandlers
 from bot.slack.inbox import Inbox
 from bot.slack.views.start_form import CALLBACK, REPOSITORY, place_of, read_form
 
 START_SHORTCUT = "start_agent"
 
 
-def register(app: AsyncApp, desk: StartDesk, inbox: Inbox) -> None:
+def register(app: AsyncApp, desk: StartHandlers, inbox: Inbox) -> None:
     """Attach the form's submission and the shortcut."""
 
     @app.shortcut(START_SHORTCUT)

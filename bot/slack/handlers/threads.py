@@ -2,48 +2,48 @@
 
 from collections.abc import Awaitable, Callable
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.controls.turns import Turn
-from bot.agents.service import AgentService, Reply
+from bot.agents.service import AgentService, ThreadMessage
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.policy import Action
-from bot.domain.replies import Meant, Said, read_reply
+from bot.domain.replies import Intent, Reply, read_reply
 from bot.log_setup import log_scope
-from bot.slack.ephemeral import Aside, Tell
-from bot.slack.events import PersonMessage, RevisedMessage
+from bot.slack.ephemeral import EphemeralReplies, Tell
+from bot.slack.events import EditedMessage, IncomingMessage
 from bridge.protocol import ChatMode
 
-_ACTIONS = {Meant.STOP: Action.STOP, Meant.PAUSE: Action.INTERRUPT}
+_ACTIONS = {Intent.STOP: Action.STOP, Intent.PAUSE: Action.INTERRUPT}
 
 
-class ThreadDesk:
+class ThreadHandlers:
     """Each message has one effect, however often it is delivered."""
 
-    def __init__(self, service: AgentService, gate: Gate, aside: Aside) -> None:
+    def __init__(self, service: AgentService, gate: Authorization, aside: EphemeralReplies) -> None:
         self._service = service
         self._gate = gate
         self._aside = aside
 
-    async def said(self, message: PersonMessage, thread_ts: str) -> bool:
+    async def said(self, message: IncomingMessage, thread_ts: str) -> bool:
         """Take up a message in a thread; False when the thread is not ours."""
         thread = ThreadRef(message.team, message.channel, thread_ts)
         said = read_reply(message.text)
         text = "See what is attached." if message.files and not said.text else said.text
-        reply = Reply(
+        reply = ThreadMessage(
             thread, message.user, message.ts, text, said.mode, message.client_msg_id, message.files
         )
         plain = said.plain and not message.mentions_bot
-        if said.meant is not Meant.MESSAGE or said.mode is ChatMode.INTERRUPT:
+        if said.meant is not Intent.MESSAGE or said.mode is ChatMode.INTERRUPT:
             # What stops or interrupts waits for no message before it.
             return await self._take(reply, said, plain=plain)
         # Messages of a thread keep the order of their arrival.
         with self._service.turns.taken(thread) as turn:
             return await self._take(reply, said, turn, plain=plain)
 
-    async def revised(self, revised: RevisedMessage) -> None:
+    async def revised(self, revised: EditedMessage) -> None:
         """A message in a thread was edited or deleted. No edit is a command: not even "stop"."""
         said = None if revised.text is None else read_reply(revised.text)
-        is_message = said is not None and said.meant is Meant.MESSAGE
+        is_message = said is not None and said.meant is Intent.MESSAGE
         text = said.text if said is not None and is_message else None
         thread = ThreadRef(revised.team, revised.channel, revised.thread_ts)
         tell = self._aside.to(revised.user, revised.channel, revised.thread_ts)
@@ -52,12 +52,12 @@ class ThreadDesk:
             await self._aside.guarded(tell, change)
 
     async def _take(
-        self, reply: Reply, said: Said, turn: Turn | None = None, *, plain: bool
+        self, reply: ThreadMessage, said: Reply, turn: Turn | None = None, *, plain: bool
     ) -> bool:
         agent = await self._service.of_thread(reply.thread)
         if agent is None:
             return False
-        if said.meant is Meant.ASIDE or (plain and await self._service.control.is_muted(agent)):
+        if said.meant is Intent.ASIDE or (plain and await self._service.control.is_muted(agent)):
             await self._service.reading.take(agent, reply.ts, reply.client_msg_id)
             return True
         tell = self._aside.to(reply.user, agent.channel, reply.thread.thread_ts)
@@ -81,21 +81,21 @@ class ThreadDesk:
         return ""
 
     async def _obey(
-        self, agent: Agent, reply: Reply, said: Said, tell: Tell, turn: Turn | None
+        self, agent: Agent, reply: ThreadMessage, said: Reply, tell: Tell, turn: Turn | None
     ) -> None:
         control = self._service.control
         match said.meant:
-            case Meant.STOP:
+            case Intent.STOP:
                 await self._aside.guarded(tell, self._service.stop_by_word(agent, reply))
                 await self._gate.note(Action.STOP, reply.user, agent.id)
-            case Meant.PAUSE:
+            case Intent.PAUSE:
 
                 async def pause() -> None:
                     await tell(await control.pause(agent.id))
 
                 await self._once(agent, reply, tell, Action.INTERRUPT, pause)
-            case Meant.MUTE | Meant.UNMUTE:
-                on = said.meant is Meant.MUTE
+            case Intent.MUTE | Intent.UNMUTE:
+                on = said.meant is Intent.MUTE
 
                 async def mute() -> None:
                     await control.mute(agent, reply.user, reply.ts, on=on)
@@ -113,7 +113,7 @@ class ThreadDesk:
     async def _once(
         self,
         agent: Agent,
-        reply: Reply,
+        reply: ThreadMessage,
         tell: Tell,
         action: Action,
         deed: Callable[[], Awaitable[None]],
@@ -127,7 +127,7 @@ class ThreadDesk:
         await reading.note(agent, reply.ts, reply.client_msg_id)
 
     async def _refuse(
-        self, action: Action, agent: Agent, reply: Reply, why_not: str, tell: Tell
+        self, action: Action, agent: Agent, reply: ThreadMessage, why_not: str, tell: Tell
     ) -> None:
         """Say once why a message has no effect, however often it is delivered."""
         if await self._service.reading.take(agent, reply.ts, reply.client_msg_id):

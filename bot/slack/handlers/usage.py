@@ -9,7 +9,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.agents.ledger_ports import UsageReads
 from bot.config import Settings
 from bot.domain.budget import day_start, dollars, nano_of
@@ -26,13 +26,13 @@ MAX_CSV_LINES = 100_000
 _DAY_SECONDS = 86_400
 
 
-class UsageDesk:
+class UsageHandlers:
     """Everybody may see their own sums and those of the channel they are in; admins see all."""
 
     def __init__(
         self,
         usage: UsageReads,
-        gate: Gate,
+        gate: Authorization,
         client: AsyncWebClient,
         settings: Settings,
         clock: Callable[[], float],

@@ -6,7 +6,7 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
-from bot.domain.outgoing import Content
+from bot.domain.outgoing import PostContent
 
 _log = logging.getLogger(__name__)
 
@@ -19,13 +19,13 @@ _NEW_BLOCKS = frozenset({"plan", "task_card"})
 Blocks = list[Any]
 
 
-class Looks:
+class BlockFallback:
     """Remembers for this workspace that it takes no blocks of the new kinds."""
 
     def __init__(self) -> None:
         self.plain = False
 
-    async def send(self, content: Content, call: Callable[[Blocks], Awaitable[Any]]) -> Any:  # noqa: ANN401
+    async def send(self, content: PostContent, call: Callable[[Blocks], Awaitable[Any]]) -> Any:  # noqa: ANN401
         """Send with the first blocks that Slack takes; raises its last word when it takes none."""
         refused: SlackApiError | None = None
         new = False
@@ -46,7 +46,7 @@ class Looks:
                 return answer
         raise refused or ValueError("a message without any content")
 
-    def _choices(self, content: Content) -> Iterator[Blocks]:
+    def _choices(self, content: PostContent) -> Iterator[Blocks]:
         """The best first; nothing of what a message is shared with is lost before the post is."""
         parts = (*content.above, content.payload, *content.below)
         shared = len(parts) > 1

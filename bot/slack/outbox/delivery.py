@@ -17,10 +17,10 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.outgoing import Content, OpenRow
+from bot.domain.outgoing import OpenRow, PostContent
 from bot.domain.posts import PostKind
-from bot.slack.outbox.block_fallback import Looks, error_code as _code
-from bot.slack.outbox.rate_limits import Call, Method
+from bot.slack.outbox.block_fallback import BlockFallback, error_code as _code
+from bot.slack.outbox.rate_limits import SlackCall, SlackMethod
 
 _log = logging.getLogger(__name__)
 
@@ -76,14 +76,14 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class PostRefused:
     """Slack will never accept this version, or (`gone`) anything in this place."""
 
     code: str
     gone: bool
 
 
-Verdict = Shown | Absent | TooFast | Failed | Refused
+Verdict = Shown | Absent | TooFast | Failed | PostRefused
 NoteFile = Callable[[str, str | None], Awaitable[None]]
 
 
@@ -96,9 +96,9 @@ class Delivery:
         self._client = client
         self._note_file = note_file
         self._timeout_seconds = call_timeout_seconds
-        self._looks = Looks()
+        self._looks = BlockFallback()
 
-    async def perform(self, call: Call, row: OpenRow, content: Content) -> Verdict:
+    async def perform(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
         """Make the call, within the timeout, and say what came of it."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -110,22 +110,22 @@ class Delivery:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Failed(type(error).__name__, unknown=True)
 
-    async def _perform(self, call: Call, row: OpenRow, content: Content) -> Verdict:
+    async def _perform(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
         match call.method:
-            case Method.POST:
+            case SlackMethod.POST:
                 return await self._post(row, content)
-            case Method.UPDATE:
+            case SlackMethod.UPDATE:
                 return await self._update(row, content)
-            case Method.REACT:
+            case SlackMethod.REACT:
                 return await self._react(row, content)
-            case Method.UPLOAD:
+            case SlackMethod.UPLOAD:
                 return await self._upload(row, content)
-            case Method.REPLIES | Method.HISTORY:
+            case SlackMethod.REPLIES | SlackMethod.HISTORY:
                 return await self._look_up(row, content)
             case _:
                 assert_never(call.method)
 
-    async def _post(self, row: OpenRow, content: Content) -> Verdict:
+    async def _post(self, row: OpenRow, content: PostContent) -> Verdict:
         about = {"outbox_id": content.id, "version": content.version}
         answer = await self._looks.send(
             replace(content, above=(), below=()),
@@ -141,7 +141,7 @@ class Delivery:
         )
         return Shown(content.version, str(answer["ts"]))
 
-    async def _update(self, row: OpenRow, content: Content) -> Verdict:
+    async def _update(self, row: OpenRow, content: PostContent) -> Verdict:
         # An empty list, since Slack keeps the old blocks when none are named.
         await self._looks.send(
             content,
@@ -154,7 +154,7 @@ class Delivery:
         )
         return Shown(content.version, row.ts)
 
-    async def _react(self, row: OpenRow, content: Content) -> Verdict:
+    async def _react(self, row: OpenRow, content: PostContent) -> Verdict:
         name, ts = str(content.payload["name"]), str(content.payload["ts"])
         present = content.payload.get("present", True)
         if not present and content.sent_version == 0 and content.attempts == 1:
@@ -168,7 +168,7 @@ class Delivery:
                 raise
         return Shown(content.version, ts)
 
-    async def _upload(self, row: OpenRow, content: Content) -> Verdict:
+    async def _upload(self, row: OpenRow, content: PostContent) -> Verdict:
         data = base64.b64decode(content.payload["content_base64"])
         name = str(content.payload["name"])
         try:
@@ -184,7 +184,7 @@ class Delivery:
         )
         return Shown(content.version, _shared_ts(answer.data, row.channel))
 
-    async def _look_up(self, row: OpenRow, content: Content) -> Verdict:
+    async def _look_up(self, row: OpenRow, content: PostContent) -> Verdict:
         if row.kind is PostKind.FILE and content.file_id is None:
             return Absent()
         try:
@@ -198,13 +198,15 @@ class Delivery:
                         return Shown(version, str(message["ts"]))
         except SlackApiError as error:
             verdict = meaning(error)
-            if isinstance(verdict, Refused) and verdict.code == "missing_scope":
+            if isinstance(verdict, PostRefused) and verdict.code == "missing_scope":
                 _log.warning("The thread cannot be read, so a post may appear twice")
                 return Absent()
             return verdict
         return Absent()
 
-    async def _messages(self, row: OpenRow, content: Content) -> AsyncGenerator[Mapping[str, Any]]:
+    async def _messages(
+        self, row: OpenRow, content: PostContent
+    ) -> AsyncGenerator[Mapping[str, Any]]:
         asked: dict[str, Any] = {
             "channel": row.channel,
             "include_all_metadata": True,
@@ -230,7 +232,7 @@ def _text(payload: Mapping[str, Any]) -> str:
     return str(payload.get("text") or "")
 
 
-def _all_text(content: Content) -> str:
+def _all_text(content: PostContent) -> str:
     """The words of all posts that share the message; Slack takes 4,000 characters in an edit."""
     parts = (*content.above, content.payload, *content.below)
     return "\n".join(filter(None, map(_text, parts)))[:_MOST_TEXT]
@@ -260,7 +262,7 @@ def meaning(error: SlackApiError) -> Verdict:
         return TooFast(_seconds(response.headers.get("Retry-After")))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not code or code in _MAY_PASS:
         return Failed(code or f"http_{status}", unknown=True)
-    return Refused(code, gone=code in _GONE)
+    return PostRefused(code, gone=code in _GONE)
 
 
 def _seconds(header: str | None) -> float:

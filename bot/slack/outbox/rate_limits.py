@@ -48,7 +48,7 @@ class MonotonicClock:
             return
 
 
-class Method(StrEnum):
+class SlackMethod(StrEnum):
     """The Web API methods that the sender budgets; reactions share one budget."""
 
     POST = "chat.postMessage"
@@ -60,17 +60,17 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SlackCall:
     """One call that is about to be made for a row."""
 
-    method: Method
+    method: SlackMethod
     channel: str
     row_id: str
 
     @property
     def is_lookup(self) -> bool:
         """Whether it only reads."""
-        return self.method in {Method.REPLIES, Method.HISTORY}
+        return self.method in {SlackMethod.REPLIES, SlackMethod.HISTORY}
 
 
 class _Bucket:
@@ -95,38 +95,38 @@ class _Bucket:
         self._at = now
 
 
-class Pace:
+class RateLimiter:
     """When each call may go. All times are of the clock that the caller reads."""
 
     def __init__(self) -> None:
         self._buckets = {
-            Method.UPDATE: _Bucket(_TIER_3_PER_MINUTE),
-            Method.REACT: _Bucket(_TIER_3_PER_MINUTE),
-            Method.REPLIES: _Bucket(_TIER_3_PER_MINUTE),
-            Method.HISTORY: _Bucket(_TIER_3_PER_MINUTE),
-            Method.UPLOAD: _Bucket(_TIER_4_PER_MINUTE),
+            SlackMethod.UPDATE: _Bucket(_TIER_3_PER_MINUTE),
+            SlackMethod.REACT: _Bucket(_TIER_3_PER_MINUTE),
+            SlackMethod.REPLIES: _Bucket(_TIER_3_PER_MINUTE),
+            SlackMethod.HISTORY: _Bucket(_TIER_3_PER_MINUTE),
+            SlackMethod.UPLOAD: _Bucket(_TIER_4_PER_MINUTE),
         }
         self._not_before: dict[str, float] = {}
         self._served: dict[str, float] = {}
 
-    def ready_at(self, call: Call, now: float) -> float:
+    def ready_at(self, call: SlackCall, now: float) -> float:
         """The earliest time for this call; not later than `now` when it may go at once."""
         at = max((self._not_before.get(key, now) for key in self._keys(call)), default=now)
         bucket = self._buckets.get(call.method)
         return max(at, bucket.ready_at(now) if bucket else now)
 
-    def take(self, call: Call, now: float) -> None:
+    def take(self, call: SlackCall, now: float) -> None:
         """Count the call; it is made now."""
         if call.method in self._buckets:
             self._buckets[call.method].take(now)
-        if call.method in {Method.POST, Method.UPLOAD}:
+        if call.method in {SlackMethod.POST, SlackMethod.UPLOAD}:
             self._not_before[f"channel {call.channel}"] = now + _BETWEEN_POSTS_SECONDS
-        if call.method in {Method.POST, Method.UPDATE}:
+        if call.method in {SlackMethod.POST, SlackMethod.UPDATE}:
             self._not_before[f"row {call.row_id}"] = now + _BETWEEN_EDITS_SECONDS
         self._served[call.row_id] = now
         self._forget(now)
 
-    def hold(self, call: Call, seconds: float, now: float) -> None:
+    def hold(self, call: SlackCall, seconds: float, now: float) -> None:
         """Slack has asked to stay away from this method for so long; posts only in the channel."""
         until = now + min(max(seconds, 1.0), _LONGEST_HOLD_SECONDS)
         key = self._held_key(call)
@@ -136,14 +136,14 @@ class Pace:
         """When a call was last made for this row; minus infinity when never, or long ago."""
         return self._served.get(row_id, float("-inf"))
 
-    def _keys(self, call: Call) -> tuple[str, ...]:
+    def _keys(self, call: SlackCall) -> tuple[str, ...]:
         keys: tuple[str, ...] = (self._held_key(call),)
-        if call.method in {Method.POST, Method.UPLOAD}:
+        if call.method in {SlackMethod.POST, SlackMethod.UPLOAD}:
             keys = (*keys, f"channel {call.channel}")
-        return (*keys, f"row {call.row_id}") if call.method is Method.UPDATE else keys
+        return (*keys, f"row {call.row_id}") if call.method is SlackMethod.UPDATE else keys
 
-    def _held_key(self, call: Call) -> str:
-        where = f" {call.channel}" if call.method is Method.POST else ""
+    def _held_key(self, call: SlackCall) -> str:
+        where = f" {call.channel}" if call.method is SlackMethod.POST else ""
         return f"held {call.method.value}{where}"
 
     def _forget(self, now: float) -> None:

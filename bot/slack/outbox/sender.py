@@ -13,11 +13,18 @@ from typing import Protocol, assert_never
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.outgoing import ROOT_KEY, Content, OpenRow, Outcome
+from bot.domain.outgoing import ROOT_KEY, OpenRow, PostContent, PostOutcome
 from bot.domain.posts import PostKind
 from bot.errors import ChannelUnavailable
-from bot.slack.outbox.delivery import Absent, Delivery, Failed, Refused, Shown, TooFast, Verdict
-from bot.slack.outbox.rate_limits import GRAIN_SECONDS, Call, Clock, Method, MonotonicClock, Pace
+from bot.slack.outbox.delivery import Absent, Delivery, Failed, PostRefused, Shown, TooFast, Verdict
+from bot.slack.outbox.rate_limits import (
+    GRAIN_SECONDS,
+    Clock,
+    MonotonicClock,
+    RateLimiter,
+    SlackCall,
+    SlackMethod,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +45,7 @@ class OutboxRows(Protocol):
     async def open(self) -> Sequence[OpenRow]:
         """Every row that Slack does not agree with, the oldest key first."""
 
-    async def begin(self, row_id: str) -> Content | None:
+    async def begin(self, row_id: str) -> PostContent | None:
         """Mark the row as on its way and return its newest content; None when it is settled."""
 
     async def note_file(self, row_id: str, file_id: str | None) -> None:
@@ -61,11 +68,11 @@ class OutboxRows(Protocol):
     async def detach(self, row_id: str) -> None:
         """Give a post that shared the message of another one a message of its own."""
 
-    async def outcome(self, agent_id: str, key: str) -> Outcome | None:
+    async def outcome(self, agent_id: str, key: str) -> PostOutcome | None:
         """What became of a post; None when there is none under this key."""
 
 
-class Outbox:
+class OutboxSender:
     """The sender: `run` lives as long as the bot, `wake` says that there is something new.
 
     `on_dead(agent_id, key, error_code)` is awaited once when Slack refuses a post for good. The
@@ -87,7 +94,7 @@ class Outbox:
         self._bot_name = bot_name
         self._on_dead = on_dead
         self._clock = clock or MonotonicClock()
-        self._pace = Pace()
+        self._pace = RateLimiter()
         self._woken = asyncio.Event()
         self._idle = asyncio.Event()
         self._in_flight: set[str] = set()
@@ -186,11 +193,11 @@ class Outbox:
         # Among equals the one served longest ago, so that no card starves the others.
         return (row.priority, self._pace.last_served(row.id), row.position)
 
-    async def _deliver(self, row: OpenRow, call: Call | None) -> None:
+    async def _deliver(self, row: OpenRow, call: SlackCall | None) -> None:
         try:
             content = await self._rows.begin(row.id)
             if content is not None:
-                verdict: Verdict = Refused(row.root_error or "thread_not_found", gone=True)
+                verdict: Verdict = PostRefused(row.root_error or "thread_not_found", gone=True)
                 if call is not None:
                     verdict = await self._delivery.perform(call, row, content)
                 await self._settle(row, call, content, verdict)
@@ -203,7 +210,7 @@ class Outbox:
             self._woken.set()
 
     async def _settle(
-        self, row: OpenRow, call: Call | None, content: Content, verdict: Verdict
+        self, row: OpenRow, call: SlackCall | None, content: PostContent, verdict: Verdict
     ) -> None:
         now = self._clock.now()
         doubtful = call is not None and call.is_lookup
@@ -220,21 +227,21 @@ class Outbox:
                 await self._rows.put_back(row.id, unknown=doubtful, error="ratelimited")
             case Failed() if content.failing_seconds > _LONGEST_FAILURE_SECONDS:
                 await self._bury(
-                    row, content, Refused(f"given_up_after_{verdict.code}", gone=False)
+                    row, content, PostRefused(f"given_up_after_{verdict.code}", gone=False)
                 )
             case Failed():
                 self._backoff[row.id] = now + _backoff_seconds(content.attempts)
                 unknown = doubtful or verdict.unknown
                 _log.warning("Post %s of agent %s: %s", row.key, row.agent_id, verdict.code)
                 await self._rows.put_back(row.id, unknown=unknown, error=verdict.code, failing=True)
-            case Refused(code=code) if row.shared and code in _NO_EDIT:
+            case PostRefused(code=code) if row.shared and code in _NO_EDIT:
                 await self._rows.detach(row.id)
-            case Refused():
+            case PostRefused():
                 await self._bury(row, content, verdict)
             case _:
                 assert_never(verdict)
 
-    async def _bury(self, row: OpenRow, content: Content, verdict: Refused) -> None:
+    async def _bury(self, row: OpenRow, content: PostContent, verdict: PostRefused) -> None:
         is_news = await self._rows.bury(
             row.id, content.version, error=verdict.code, gone=verdict.gone
         )
@@ -262,20 +269,20 @@ class Outbox:
         return ChannelUnavailable(text, f"Slack refused a post: {code}")
 
 
-def _call_for(row: OpenRow) -> Call | None:
+def _call_for(row: OpenRow) -> SlackCall | None:
     """The next call that brings Slack and the row together; None while its thread is unknown."""
     if row.kind is PostKind.REACTION:
-        return Call(Method.REACT, row.channel, row.id)
+        return SlackCall(SlackMethod.REACT, row.channel, row.id)
     if (row.thread_ts is None and row.key != ROOT_KEY) or row.waits_for_host:
         return None
     arrived = row.kind is PostKind.MESSAGE and row.ts is not None
     if arrived:
-        return Call(Method.UPDATE, row.channel, row.id)
+        return SlackCall(SlackMethod.UPDATE, row.channel, row.id)
     if row.state != "pending":
-        method = Method.REPLIES if row.thread_ts else Method.HISTORY
+        method = SlackMethod.REPLIES if row.thread_ts else SlackMethod.HISTORY
     else:
-        method = Method.POST if row.kind is PostKind.MESSAGE else Method.UPLOAD
-    return Call(method, row.channel, row.id)
+        method = SlackMethod.POST if row.kind is PostKind.MESSAGE else SlackMethod.UPLOAD
+    return SlackCall(method, row.channel, row.id)
 
 
 def _must_wait(row: OpenRow, rows: Iterable[OpenRow]) -> bool:

@@ -7,7 +7,7 @@ from cachetools import LRUCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.ports import Store, Voice
+from bot.agents.ports import Presenter, Store
 from bot.domain.agent import Agent
 from bot.domain.quoting import code as quoted
 from bot.errors import BotError
@@ -26,10 +26,10 @@ _NO_THREAD = (
 )
 
 
-class Undelivered:
+class Undeliverable:
     """Each agent's starter is told once that its thread is closed to us."""
 
-    def __init__(self, store: Store, voice: Voice, client: AsyncWebClient) -> None:
+    def __init__(self, store: Store, voice: Presenter, client: AsyncWebClient) -> None:
         self._store = store
         self._voice = voice
         self._client = client

@@ -12,8 +12,8 @@ from bot.domain.quoting import code, escaped
 from bot.slack.views.blocks import Block, button, context, section
 from bot.slack.views.modal import (
     POST,
-    Place,
-    Shows,
+    ModalLocation,
+    ModalView,
     leading,
     literal,
     pieces,
@@ -26,7 +26,9 @@ _FILES_A_PAGE = 40
 _PIECES_A_PAGE = 3
 
 
-def files_view(place: Place, agent: Agent, changes: Changes, said: str = "") -> dict[str, Any]:
+def files_view(
+    place: ModalLocation, agent: Agent, changes: Changes, said: str = ""
+) -> dict[str, Any]:
     """The files that differ from the source branch, with a button for each; `said` comes first."""
     files = changes.files
     pages = max(1, -(-len(files) // _FILES_A_PAGE))
@@ -40,7 +42,7 @@ def files_view(place: Place, agent: Agent, changes: Changes, said: str = "") -> 
     return window(TITLE, blocks)
 
 
-def hunks_view(place: Place, file: FileHunks, at: float) -> dict[str, Any]:
+def hunks_view(place: ModalLocation, file: FileHunks, at: float) -> dict[str, Any]:
     """One page of what changed in one file."""
     parts = pieces(file.text)
     pages = max(1, -(-len(parts) // _PIECES_A_PAGE))
@@ -54,13 +56,13 @@ def hunks_view(place: Place, file: FileHunks, at: float) -> dict[str, Any]:
         )
     if file.is_cut and place.page == pages - 1:
         blocks.append(context("This is the beginning; the whole of it can be posted as a file."))
-    back = replace(place, shows=Shows.FILES, page=0, file="")
+    back = replace(place, shows=ModalView.FILES, page=0, file="")
     more = [leading("All files", back, "files"), _as_file(place, "Post as a file")]
     return window(TITLE, [*blocks, *turning(place, pages, more)])
 
 
-def _file(place: Place, file: FileHunks) -> Block:
-    there = replace(place, shows=Shows.HUNKS, page=0, file=file.key)
+def _file(place: ModalLocation, file: FileHunks) -> Block:
+    there = replace(place, shows=ModalView.HUNKS, page=0, file=file.key)
     return section(_line(file, 300)) | {"accessory": leading("Read", there, "read")}
 
 
@@ -85,5 +87,5 @@ def _as_of(at: float) -> Block:
     return context(f"As it was kept on the host at {when} UTC; the container does not run now.")
 
 
-def _as_file(place: Place, label: str) -> Block:
+def _as_file(place: ModalLocation, label: str) -> Block:
     return button(label, POST, place.packed())

@@ -7,7 +7,7 @@ from bot.domain.quoting import code
 from bot.domain.steps import TaskSteps, ToolStep
 from bot.domain.task_card import ToolLine
 from bot.slack.views.blocks import Block, button, context, section
-from bot.slack.views.modal import Place, leading, literal, pieces, turning, window
+from bot.slack.views.modal import ModalLocation, leading, literal, pieces, turning, window
 from bot.slack.views.task_card import tool_line
 from bridge.protocol import Outcome
 
@@ -24,7 +24,7 @@ _ENDS = {
 }
 
 
-def details_view(place: Place, steps: TaskSteps, model: str = "") -> dict[str, Any]:
+def details_view(place: ModalLocation, steps: TaskSteps, model: str = "") -> dict[str, Any]:
     """One page of the steps; a page that is not there becomes the nearest one.
 
     `model` is that of the agent, where it can be changed.

@@ -14,7 +14,7 @@ LITERAL_CHARS = 2_900
 _MOST_PAGES = 1_000_000
 
 
-class Shows(StrEnum):
+class ModalView(StrEnum):
     """What a window shows."""
 
     STEPS = "steps"
@@ -23,10 +23,10 @@ class Shows(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModalLocation:
     """What a window shows and where; it travels in the values of the window's buttons."""
 
-    shows: Shows
+    shows: ModalView
     agent_id: str
     task_id: str
     page: int = 0
@@ -43,7 +43,7 @@ class Place:
             found = json.loads(value)
             page = max(0, min(int(found["page"]), _MOST_PAGES))
             names = [str(found[name]) for name in ("agent_id", "task_id", "file")]
-            return cls(Shows(found["shows"]), names[0], names[1], page, names[2])
+            return cls(ModalView(found["shows"]), names[0], names[1], page, names[2])
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
 
@@ -63,7 +63,7 @@ def sentence(title: str, mrkdwn: str) -> dict[str, Any]:
     return window(title, [section(mrkdwn)])
 
 
-def turning(place: Place, pages: int, more: Sequence[Block] = ()) -> list[Block]:
+def turning(place: ModalLocation, pages: int, more: Sequence[Block] = ()) -> list[Block]:
     """Which page it is, and the buttons that lead on."""
     shown = []
     if place.page > 0:
@@ -75,7 +75,7 @@ def turning(place: Place, pages: int, more: Sequence[Block] = ()) -> list[Block]
     return said + ([actions(shown)] if shown else [])
 
 
-def leading(label: str, place: Place, how: str) -> Block:
+def leading(label: str, place: ModalLocation, how: str) -> Block:
     """A button that leads to a place; `how` tells it from the others of its row."""
     return button(label, f"{TURN}:{how}", place.packed())
 

@@ -10,7 +10,7 @@ from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
 from bot.slack.views.blocks import MOST_OPTIONS, OPTION_CHARS, Block, context, option
 from bot.slack.views.lists import price_of
-from bot.slack.views.modal import Place
+from bot.slack.views.modal import ModalLocation
 
 CALLBACK = "agent_model_form"
 # The menu's action_id: its options are asked for while a person types in it.
@@ -18,7 +18,7 @@ MODEL = "model_choice"
 TITLE = "Change the model"
 
 
-def model_form(place: Place, current: str) -> dict[str, Any]:
+def model_form(place: ModalLocation, current: str) -> dict[str, Any]:
     """The modal; whose model it is travels in its metadata."""
     menu: Block = {
         "type": "input",

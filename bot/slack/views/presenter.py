@@ -45,7 +45,7 @@ ONLY_FILES = (
 REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 
 
-class SlackVoice:
+class SlackPresenter:
     """The posts of an agent; `stop_reaction` is the emoji's name without colons.
 
     `holds_secret` tells whether there is a known secret in a file's content; `native`: cards have

@@ -22,7 +22,7 @@ _FIELD_CHARS = 3_000  # the most that Slack takes in one text field
 
 
 @dataclass(frozen=True, slots=True)
-class FormPlace:
+class FormLocation:
     """Where the agent will live: a new thread of the channel, or the one named."""
 
     channel: str
@@ -39,7 +39,7 @@ class Draft:
     listed: bool = False
 
 
-def start_form(place: FormPlace, draft: Draft) -> dict[str, Any]:
+def start_form(place: FormLocation, draft: Draft) -> dict[str, Any]:
     """The modal; the place to answer in travels in its metadata."""
     task = _field("task", "Task", "What should be done?", _FIELD_CHARS, multiline=True)
     if draft.task:
@@ -61,13 +61,13 @@ def start_form(place: FormPlace, draft: Draft) -> dict[str, Any]:
     }
 
 
-def place_of(view: Mapping[str, Any]) -> FormPlace:
+def place_of(view: Mapping[str, Any]) -> FormLocation:
     """Where the form said that the agent will live; an older form named the channel alone."""
     said = str(view.get("private_metadata") or "")
     if not said.startswith("{"):
-        return FormPlace(said)
+        return FormLocation(said)
     place = json.loads(said)
-    return FormPlace(place["channel"], place.get("thread_ts"))
+    return FormLocation(place["channel"], place.get("thread_ts"))
 
 
 def repository_options(found: Sequence[str], typed: str) -> list[dict[str, Any]]:

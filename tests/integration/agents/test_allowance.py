@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from bot.agents.access.billing import Accountant, BudgetUsed, Ending, Wish
+from bot.agents.access.billing import Billing, BudgetUsed, CallRequest, CallResult
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.budget import MAX_BUDGET_NANO, NANO, Price
-from bot.domain.usage import Usage
+from bot.domain.usage import UsageTotals
 from bot.errors import UserError
 from bridge.protocol import Outcome
 from tests.harness.app import COMMAND, ORIGIN, Stage
@@ -68,10 +68,10 @@ async def test_what_cannot_be_added_to_is_said(stage: Stage) -> None:
 
 async def test_more_budget_is_leave_for_the_next_call(stage: Stage) -> None:
     agent = await used(stage)
-    accountant = Accountant(stage.store, stage.world.voice, stage.world.settings, clock=stage.clock)
-    wish = Wish("m", 10, 1_000, Price.per_million(Decimal(600)))
+    accountant = Billing(stage.store, stage.world.voice, stage.world.settings, clock=stage.clock)
+    wish = CallRequest("m", 10, 1_000, Price.per_million(Decimal(600)))
     leave = await accountant.begin(agent.id, wish)
-    await accountant.settle(leave, Ending(usage=Usage(cost_nano=2 * NANO)))
+    await accountant.settle(leave, CallResult(usage=UsageTotals(cost_nano=2 * NANO)))
     with pytest.raises(BudgetUsed):
         await accountant.begin(agent.id, wish)
     await stage.service.allowance.add(agent.id, agent.first_task_id, 1, "UBEN")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.agents.egress_notices import Denials
+from bot.agents.egress_notices import EgressNotices
 from bot.agents.lifecycle.progress import Progress
 from bot.domain.agent import Agent
 from bot.domain.egress import Denial, DenialReason
@@ -21,8 +21,8 @@ def denial(host: str, at: float = 20.0, reason: DenialReason = NOT_LISTED) -> De
 
 
 @pytest.fixture
-async def denials(stage: Stage) -> AsyncIterator[Denials]:
-    made = Denials(stage.store, stage.world.voice, pause_seconds=0)
+async def denials(stage: Stage) -> AsyncIterator[EgressNotices]:
+    made = EgressNotices(stage.store, stage.world.voice, pause_seconds=0)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(made.run())
         yield made
@@ -62,7 +62,7 @@ async def said(stage: Stage, agent: Agent, word: str) -> list[str]:
 
 
 async def test_a_refusal_is_told_with_the_command_that_caused_it(
-    stage: Stage, denials: Denials
+    stage: Stage, denials: EgressNotices
 ) -> None:
     agent = await stage.working()
     await run_command(stage, agent, "1", "ls", 5.0)
@@ -76,7 +76,7 @@ async def test_a_refusal_is_told_with_the_command_that_caused_it(
 
 
 async def test_ten_thousand_hosts_of_one_command_are_one_line(
-    stage: Stage, denials: Denials
+    stage: Stage, denials: EgressNotices
 ) -> None:
     agent = await stage.working()
     await run_command(stage, agent, "1", "scan", 10.0)
@@ -93,7 +93,9 @@ async def test_ten_thousand_hosts_of_one_command_are_one_line(
     assert any("`other` was refused `last.example`: a private address" in one for one in found)
 
 
-async def test_more_of_the_same_command_changes_its_line(stage: Stage, denials: Denials) -> None:
+async def test_more_of_the_same_command_changes_its_line(
+    stage: Stage, denials: EgressNotices
+) -> None:
     agent = await stage.working()
     await run_command(stage, agent, "1", "npm install", 10.0)
     denials.note(agent.id, denial("a.example"))
@@ -107,7 +109,7 @@ async def test_what_was_told_of_agents_long_ago_is_not_remembered(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.agents.egress_notices.MOST_TALLIES", 1)
-    denials = Denials(stage.store, stage.world.voice, pause_seconds=0)
+    denials = EgressNotices(stage.store, stage.world.voice, pause_seconds=0)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(denials.run())
         for number in range(3):
@@ -119,7 +121,7 @@ async def test_what_was_told_of_agents_long_ago_is_not_remembered(
 
 
 async def test_what_no_command_did_is_told_too_and_of_strangers_nothing(
-    stage: Stage, denials: Denials
+    stage: Stage, denials: EgressNotices
 ) -> None:
     agent = await stage.working()
     denials.note("nobody", denial("x.example"))
@@ -131,7 +133,7 @@ async def test_what_no_command_did_is_told_too_and_of_strangers_nothing(
 async def test_a_bug_at_one_agent_leaves_what_others_were_refused_to_the_next_run(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denials = Denials(stage.store, stage.world.voice, pause_seconds=0)
+    denials = EgressNotices(stage.store, stage.world.voice, pause_seconds=0)
     bad, good = await stage.working(), await stage.working("trigger-2")
     await run_command(stage, good, "c1", "pip install evil", at=10.0)
     say = denials._say

@@ -8,7 +8,7 @@ import pytest
 from bot.agents.leftovers import DAY_SECONDS, Leftovers
 from bot.agents.lifecycle.background_loops import LoopSupervisor
 from bot.agents.lifecycle.late_reading import FIRST_PAUSE_SECONDS, MOST_ATTEMPTS, LateReading
-from bot.agents.reconcile import Recovery
+from bot.agents.reconcile import Reconciler
 from bot.cli.agents import _agents
 from bot.domain.agent import Agent, AgentStatus, Leftover
 from bot.errors import AnswerTooLarge
@@ -116,7 +116,7 @@ async def test_it_is_read_afterwards_from_a_container_that_begins_nothing(stage:
 
 
 async def test_it_is_read_soon_after_the_stop(stage: Stage) -> None:
-    recovery = Recovery(stage.world, stage.service, stage.fleet)
+    recovery = Reconciler(stage.world, stage.service, stage.fleet)
     loops = LoopSupervisor()
     for name, loop in recovery.loops().items():
         loops.start(name, loop)

@@ -10,9 +10,9 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import insert
 
-from bot.agents.egress_notices import Denials
+from bot.agents.egress_notices import EgressNotices
 from bot.agents.lifecycle.boot import ContainerGone
-from bot.agents.lifecycle.errands import Errands
+from bot.agents.lifecycle.errands import ControlDelivery
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.ports import BridgeAddress
 from bot.agents.publishing import Publishing
@@ -140,13 +140,13 @@ async def test_an_answer_of_a_person(stage: Stage, agent: Agent) -> None:
     stage.bridge.refusals["answer"] = WireError(code=ErrorCode.NOT_FOUND, message="gone")
     address = BridgeAddress(f"http://{agent.id}.invalid", SecretStr("canary"))
     message = Message("answer:q1", agent.id, "UANA", "a", TASK, kind=MessageKind.ANSWER)
-    await Errands(stage.world).run(agent, address, message)
+    await ControlDelivery(stage.world).run(agent, address, message)
     [request] = stage.bridge.bodies("chat")
     assert "Which?" in request.text
 
 
 async def test_a_refused_host_is_told_with_its_command(stage: Stage, agent: Agent) -> None:
-    denials = Denials(stage.store, stage.world.voice)
+    denials = EgressNotices(stage.store, stage.world.voice)
     refused = Denial("evil.example", 443, DenialReason.NOT_ON_LIST, 3.5)
     await denials._say(agent.id, [refused])
     shown = await stage.shown(agent.id)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from bot.agents.controls.model import GO_ON
-from bot.agents.service import Reply
+from bot.agents.service import ThreadMessage
 from bot.domain.agent import AgentStatus, ThreadRef
 from bot.errors import ModelUnusable
 from bridge.protocol import ModelChanged, WireError
@@ -101,7 +101,7 @@ async def test_replies_behind_a_check_that_hangs_keep_their_order(stage: Stage) 
         group.create_task(stage.reply(agent, "5.1", "model: acme/other first"))
         await stage.changes.until(lambda: len(stage.gateway.checked) == checks + 1)
         for ts, text in (("5.2", "second"), ("5.3", "model: acme/third third")):
-            group.create_task(stage.service.reply(Reply(thread, "UBEN", ts, text)))
+            group.create_task(stage.service.reply(ThreadMessage(thread, "UBEN", ts, text)))
         # Both checks run at once, so that a slow provider costs a thread one deadline.
         await stage.changes.until(lambda: len(stage.gateway.checked) == checks + 2)
         assert await stage.reply(other, "6.1", "elsewhere")

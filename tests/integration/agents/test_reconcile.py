@@ -5,7 +5,7 @@ import pytest
 
 from bot.agents.lifecycle.background_loops import LoopSupervisor
 from bot.agents.lifecycle.run import AgentRun
-from bot.agents.reconcile import Recovery
+from bot.agents.reconcile import Reconciler
 from bot.domain.agent import AgentStatus
 from bot.errors import EngineError
 from bridge.protocol import MessageWritten, StepStarted, TaskFinished
@@ -254,7 +254,7 @@ async def test_the_engines_word_that_a_container_ended_does_not_wait_for_the_int
         stored = await tx.agent(agent.id)
         assert stored
         await tx.save_agent(stored.with_status(AgentStatus.SLEEPING, 2.0))
-    recovery = Recovery(stage.world, stage.service, stage.fleet)
+    recovery = Reconciler(stage.world, stage.service, stage.fleet)
     loops = LoopSupervisor()
     for name, loop in recovery.loops().items():
         loops.start(name, loop)

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.agents.service import Reply
+from bot.agents.service import ThreadMessage
 from bot.domain.agent import AgentStatus, ThreadRef
 from bot.domain.message import Message, MessageKind
 from bridge.protocol import ChatMode, ErrorCode, MessageTakenUp, WireError
@@ -130,7 +130,7 @@ async def test_one_message_under_two_timestamps_has_one_effect(stage: Stage) -> 
 async def test_a_foreign_thread_is_met_with_silence(stage: Stage) -> None:
     agent = await stage.working()
     for thread in (ThreadRef("T1", "C1", "9.9"), ThreadRef("T2", "C1", agent.thread_ts or "")):
-        assert not await stage.service.reply(Reply(thread, "UBEN", "5.1", "hello"))
+        assert not await stage.service.reply(ThreadMessage(thread, "UBEN", "5.1", "hello"))
     assert not await stage.store.undelivered(agent.id)
 
 

@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.agents.ports import BridgeAddress
-from bot.bridge_client import HttpBridge, Limits
+from bot.bridge_client import ClientLimits, HttpBridge
 from bridge.protocol import AgentEvent, TaskFinished, TextDelta
 from tests.harness.flaky_proxy import cutting
 from tests.integration.bridge.conftest import (
@@ -27,7 +27,7 @@ from tests.integration.bridge.conftest import (
     usage,
 )
 
-QUICK = Limits(first_backoff_seconds=0.01, longest_backoff_seconds=0.1, away_seconds=20.0)
+QUICK = ClientLimits(first_backoff_seconds=0.01, longest_backoff_seconds=0.1, away_seconds=20.0)
 _MIB = 2**20
 
 

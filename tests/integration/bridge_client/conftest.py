@@ -10,12 +10,12 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.agents.ports import BridgeAddress
-from bot.bridge_client import HttpBridge, Limits
+from bot.bridge_client import ClientLimits, HttpBridge
 from bridge.protocol import StepStarted
 
 TOKEN = "canary-bridge-token"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-QUICK = Limits(
+QUICK = ClientLimits(
     conversation_seconds=2,
     apply_seconds=2,
     connect_seconds=1,

@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.agents.ports import BridgeAddress
-from bot.bridge_client import HttpBridge, Limits
+from bot.bridge_client import ClientLimits, HttpBridge
 from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from tests.integration.bridge_client.conftest import TOKEN, FakeBridge
 
@@ -24,7 +24,7 @@ MOVES: dict[str, Move] = {
 
 @pytest.fixture
 def hasty(bridge: HttpBridge) -> HttpBridge:
-    bridge._limits = bridge._requests._limits = Limits(
+    bridge._limits = bridge._requests._limits = ClientLimits(
         answer_seconds=0.1, conversation_seconds=0.1, apply_seconds=0.1
     )
     return bridge

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.app.health import Doctor
+from bot.app.health import HealthChecks
 from bot.config import Settings
 from bot.domain.health import Finding
 from bot.runtime.checks import code_hash
@@ -53,7 +53,7 @@ async def find(playground: Playground, tmp_path: Path) -> AsyncIterator[Find]:
         ) -> Finding:
             settings = settings_of(playground, tmp_path / "data", **changes)
             async with DockerRuntime("doctor", address=engine) as runtime:
-                doctor = Doctor(settings, session, runtime)
+                doctor = HealthChecks(settings, session, runtime)
                 examined = await doctor.examine(*names)
             return next(one.finding for one in examined if one.check == check)
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bot.agents.health_checks import examine
-from bot.app.health import Doctor
+from bot.app.health import HealthChecks
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.health import Finding, Verdict, fine
@@ -402,9 +402,9 @@ async def test_one_that_hangs_and_one_with_a_bug_stop_no_other() -> None:
 
 
 @asynccontextmanager
-async def doctor(settings: Settings) -> AsyncIterator[Doctor]:
+async def doctor(settings: Settings) -> AsyncIterator[HealthChecks]:
     async with aiohttp.ClientSession() as session, DockerRuntime("doctor") as runtime:
-        yield Doctor(settings, session, runtime)
+        yield HealthChecks(settings, session, runtime)
 
 
 async def command(

@@ -7,11 +7,11 @@ from typing import Any
 import aiohttp
 from sqlalchemy import select
 
-from bot.agents.access.billing import Accountant
+from bot.agents.access.billing import Billing
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.gateway.server import HostGateway
-from bot.slack.views.presenter import SlackVoice
+from bot.slack.views.presenter import SlackPresenter
 from bot.store import tables
 from bot.store.agents import SqlStore
 
@@ -42,7 +42,7 @@ class Bench:
         settings = self.settings.model_copy(update=changes)
         self.gateway = HostGateway(settings, self.folder, self.session)
         self.gateway.know_agents(self.store)
-        self.gateway.account_with(Accountant(self.store, SlackVoice("x"), settings))
+        self.gateway.account_with(Billing(self.store, SlackPresenter("x"), settings))
         await self.gateway.start("127.0.0.1")
         return self.gateway
 

@@ -10,9 +10,9 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.agents.ports import Access
-from bot.agents.sandbox import SocketFolders
+from bot.agents.sandbox import SocketDirs
 from bot.domain.agent import RepoRef
-from bot.gateway.model.completion_client import DoorWriter
+from bot.gateway.model.completion_client import CompletionClient
 from bridge.container import GATEWAY_SOCKET_NAME
 from tests.integration.gateway.conftest import Serving
 from tests.unit.bot.domain.test_pull_request import AGENT
@@ -21,7 +21,7 @@ from tests.unit.bot.domain.test_pull_request import AGENT
 @dataclass
 class Doorway:
     url: str
-    folders: SocketFolders | None = None
+    folders: SocketDirs | None = None
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         token = SecretStr(f"canary-{agent_id}")
@@ -57,20 +57,23 @@ async def test_what_the_model_wrote_or_nothing(
 ) -> None:
     url = await serving.start(app(status, answer))
     async with aiohttp.ClientSession() as session:
-        assert await DoorWriter(session, Doorway(url)).write(AGENT, "write", "the diff") == written
+        assert (
+            await CompletionClient(session, Doorway(url)).write(AGENT, "write", "the diff")
+            == written
+        )
 
 
 async def test_a_sealed_agents_own_socket_and_one_that_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 40)
     folder.mkdir()
-    folders = SocketFolders(folder, folder, 0)
+    folders = SocketDirs(folder, folder, 0)
     runner = web.AppRunner(app(200, WORDS))
     await runner.setup()
     # Bound where its address is short, and moved: a socket's address has room for 107 bytes.
     await web.UnixSite(runner, str(tmp_path / "s")).start()
     (tmp_path / "s").rename(folder / GATEWAY_SOCKET_NAME)
     async with aiohttp.ClientSession() as session:
-        writer = DoorWriter(session, Doorway("http://gateway.invalid", folders))
+        writer = CompletionClient(session, Doorway("http://gateway.invalid", folders))
         assert await writer.write(AGENT, "write", "the diff") == "Sort orders"
         (folder / GATEWAY_SOCKET_NAME).unlink()
         assert await writer.write(AGENT, "write", "the diff") == ""

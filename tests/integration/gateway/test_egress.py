@@ -11,7 +11,7 @@ import pytest
 from bot.domain.egress import Denial, DenialReason
 from bot.gateway.egress.addresses import Addresses
 from bot.gateway.egress.allow_list import AllowList
-from bot.gateway.egress.connector import Dialer
+from bot.gateway.egress.connector import Connector
 from bot.gateway.egress.proxy import EgressLimits, EgressProxy
 from bot.gateway.egress.request import MAX_PROXY_HEAD_BYTES
 from bot.gateway.egress.upstream_proxy import UpstreamProxies
@@ -97,7 +97,7 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Bench"]:
-        dialer = Dialer(
+        dialer = Connector(
             AllowList(self.allow),
             Addresses(self.private),
             self.names,

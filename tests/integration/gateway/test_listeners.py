@@ -16,7 +16,7 @@ from bot.domain.egress import Denial
 from bot.errors import ConfigurationError
 from bot.gateway import listeners
 from bot.gateway.server import HostGateway
-from bot.gateway.socket_dirs import Folders
+from bot.gateway.socket_dirs import SocketDirStore
 from bridge.container import EGRESS_SOCKET_NAME, GATEWAY_SOCKET_NAME
 from tests.integration.gateway.conftest import API
 
@@ -129,7 +129,7 @@ async def test_an_entrance_that_takes_long_to_close_keeps_no_other_one_waiting(
     closing, go_on = asyncio.Event(), asyncio.Event()
     shut = listeners._shut
 
-    async def slow(entrance: listeners._Entrance) -> None:
+    async def slow(entrance: listeners._AgentListener) -> None:
         closing.set()
         await go_on.wait()
         await shut(entrance)
@@ -181,8 +181,8 @@ async def test_a_folder_that_cannot_be_made_is_said_at_the_start(
 @pytest.mark.parametrize(("user", "group"), [(10_002, 1_000), (1_000, 10_002)])
 def test_a_bot_that_is_the_tools_user_is_refused(tmp_path: Path, user: int, group: int) -> None:
     with pytest.raises(ConfigurationError, match="another user"):
-        Folders(tmp_path / "sockets", user, group).check()
-    Folders(tmp_path / "sockets", user - 1, group - 1).check()
+        SocketDirStore(tmp_path / "sockets", user, group).check()
+    SocketDirStore(tmp_path / "sockets", user - 1, group - 1).check()
 
 
 async def test_a_first_line_names_the_agent_of_a_connection(gateway: HostGateway) -> None:

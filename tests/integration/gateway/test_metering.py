@@ -13,11 +13,11 @@ from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from bot.agents.access.billing import Accountant, Ending, Wish
+from bot.agents.access.billing import Billing, CallRequest, CallResult
 from bot.domain.agent import AgentStatus
 from bot.domain.budget import NANO, Price
-from bot.domain.usage import CostSource, Usage
-from bot.slack.views.presenter import SlackVoice
+from bot.domain.usage import CostSource, UsageTotals
+from bot.slack.views.presenter import SlackPresenter
 from bot.store import tables
 from playground.event_feed import Feed
 from playground.model.server import ModelSettings, ScriptedModel, model_running
@@ -360,7 +360,7 @@ async def test_a_day_ends_at_midnight_utc(bench: Bench, provider: Provider) -> N
     await bench.agent()
     assert bench.gateway
     bench.gateway.account_with(
-        Accountant(bench.store, SlackVoice("x"), settings, clock=lambda: now)
+        Billing(bench.store, SlackPresenter("x"), settings, clock=lambda: now)
     )
     provider.chat = streaming(chunk(usage=usage(0.2)), DONE)
     assert (await bench.ask())[0] == N
@@ -379,7 +379,7 @@ async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
     await bench.agent()
     assert bench.gateway
     bench.gateway.account_with(
-        Accountant(bench.store, SlackVoice("x"), settings, clock=lambda: now)
+        Billing(bench.store, SlackPresenter("x"), settings, clock=lambda: now)
     )
     provider.chat = streaming(chunk(usage=usage(0.2)), DONE)
     assert (await bench.ask())[0] == N
@@ -394,13 +394,13 @@ async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
 
 async def test_a_call_that_is_entered_twice_counts_once(bench: Bench) -> None:
     await bench.agent("twice", budget_nano=NANO)
-    accountant = Accountant(bench.store, SlackVoice("x"), bench.settings)
+    accountant = Billing(bench.store, SlackPresenter("x"), bench.settings)
     price = Price(Decimal("0.000001"), Decimal("0.000001"))
-    leave = await accountant.begin("twice", Wish("acme/model", 10, 10, price))
-    ended = Ending(Usage(prompt_tokens=10, completion_tokens=5, cost_nano=700))
+    leave = await accountant.begin("twice", CallRequest("acme/model", 10, 10, price))
+    ended = CallResult(UsageTotals(prompt_tokens=10, completion_tokens=5, cost_nano=700))
     for _ in range(2):
         await accountant.settle(leave, ended)
-    await accountant.settle(leave, Ending(Usage(cost_nano=9_000)))
+    await accountant.settle(leave, CallResult(UsageTotals(cost_nano=9_000)))
     [row] = await bench.rows()
     assert row.nano == 700
     stored = await bench.store.agent("twice")

@@ -11,9 +11,9 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
-from bot.slack.handlers.commands import Desk
-from bot.slack.handlers.home import HomeDesk
-from bot.slack.session_status import Sessions
+from bot.slack.handlers.commands import CommandHandlers
+from bot.slack.handlers.home import HomeHandlers
+from bot.slack.session_status import SessionStatusUpdater
 from playground.event_feed import Feed
 from playground.slack.delivery import DeliveryFailed, Parcel
 from playground.slack.server import slack_running
@@ -51,9 +51,9 @@ class Office:
     client: AsyncWebClient
     app: AsyncApp
     inbox: WatchedInbox
-    desk: Desk
-    home: HomeDesk
-    sessions: Sessions
+    desk: CommandHandlers
+    home: HomeHandlers
+    sessions: SessionStatusUpdater
 
     def person(self, name: str) -> Person:
         return Person(self.hub, self.hub.workspace.user(name))

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.agents.service import Reply
+from bot.agents.service import ThreadMessage
 from bot.domain.agent import AgentStatus, ThreadRef
 from bot.slack.ephemeral import TOO_LATE
-from bot.slack.outbox.undeliverable import Undelivered
+from bot.slack.outbox.undeliverable import Undeliverable
 from bot.slack.views.home import OPEN_DEFAULTS
 from bot.slack.views.task_card import INTERRUPT
 from bridge.protocol import FileChange, FilesChanged
@@ -61,7 +61,7 @@ async def test_the_home_tab_tells_of_a_late_click_by_a_direct_message(office: Of
 
 def listening(scene: Scene) -> None:
     client = scene.outbox._delivery._client
-    note = Undelivered(scene.stage.store, scene.stage.world.voice, client).note
+    note = Undeliverable(scene.stage.store, scene.stage.world.voice, client).note
     scene.outbox._on_dead = note
 
 
@@ -95,7 +95,7 @@ async def test_a_locked_thread_is_told_to_its_starter_once(scene: Scene) -> None
     thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts or "")
     before = scene.texts(agent)
     for number in (1, 2):
-        await scene.stage.service.reply(Reply(thread, "U00000ANA", f"{number}.1", "go on"))
+        await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", f"{number}.1", "go on"))
         await scene.stage.reaches(agent.id, AgentStatus.WORKING)
         scene.hub.faults.fail("chat.postMessage", "error", code="restricted_action_thread_locked")
         scene.stage.bridge.finish(agent.id, "Done.")
@@ -113,7 +113,7 @@ async def test_a_thread_that_was_told_of_long_ago_may_be_told_of_again(
 ) -> None:
     monkeypatch.setattr("bot.slack.outbox.undeliverable.MOST_TOLD", 1)
     client = scene.outbox._delivery._client
-    undelivered = Undelivered(scene.stage.store, scene.stage.world.voice, client)
+    undelivered = Undeliverable(scene.stage.store, scene.stage.world.voice, client)
     first = await scene.agent("quiet")
     second = replace(first, id="p7qdxy", thread_ts="2.1")
     async with scene.stage.store.transaction() as tx:

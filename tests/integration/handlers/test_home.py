@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.domain.agent import AgentStatus
-from bot.slack.handlers.home import HomeDesk
+from bot.slack.handlers.home import HomeHandlers
 from bot.slack.views.home import OPEN_DEFAULTS, STOP_HERE
 from tests.integration.handlers.conftest import Office
 from tests.integration.slack.fake_slack import VirtualClock
@@ -70,7 +70,7 @@ async def test_ones_defaults_are_set_in_a_form(office: Office) -> None:
 
 
 @pytest.fixture
-async def serving(office: Office) -> AsyncIterator[HomeDesk]:
+async def serving(office: Office) -> AsyncIterator[HomeHandlers]:
     """The office with its Home kept true, in time that does not pass by itself."""
     home = office.home
     home._clock = VirtualClock()

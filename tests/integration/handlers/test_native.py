@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.agent import AgentStatus
-from bot.slack.outbox.block_fallback import Looks
-from bot.slack.session_status import Sessions
+from bot.slack.outbox.block_fallback import BlockFallback
+from bot.slack.session_status import SessionStatusUpdater
 from bridge.protocol import PlanItem, PlanStatus, PlanUpdated, ToolStarted
 from playground.slack.state import Json
 from tests.integration.handlers.conftest import Office
@@ -22,7 +22,7 @@ STATUS = "agents.sessions.setStatus"
 
 
 @pytest.fixture
-async def sessions(office: Office) -> AsyncIterator[Sessions]:
+async def sessions(office: Office) -> AsyncIterator[SessionStatusUpdater]:
     """The office with its sessions on, in time that does not pass by itself."""
     told = office.sessions
     told.enabled, told._clock = True, VirtualClock()
@@ -90,7 +90,7 @@ async def test_slacks_own_button_asks_for_the_right_as_every_other_way(office: O
 
 @pytest.mark.parametrize("code", ["not_authorized", "unknown_method", "missing_scope"])
 async def test_a_workspace_without_sessions_is_asked_once(
-    office: Office, sessions: Sessions, code: str
+    office: Office, sessions: SessionStatusUpdater, code: str
 ) -> None:
     office.hub.settings = replace(office.hub.settings, sessions_error=code)
     agent, _ = await office.in_thread()
@@ -103,7 +103,7 @@ async def test_a_workspace_without_sessions_is_asked_once(
 
 
 async def test_a_failure_that_may_pass_is_not_remembered(
-    office: Office, sessions: Sessions
+    office: Office, sessions: SessionStatusUpdater
 ) -> None:
     office.hub.faults.fail(STATUS, "server_error")
     agent, thread = await office.in_thread()
@@ -148,7 +148,7 @@ async def test_a_workspace_that_takes_no_plan_gets_plain_blocks_and_is_not_tried
     [card] = scene.texts(agent)
     assert "▸ find the" in card
     assert "read_file `a.py`" in card
-    looks: Looks = scene.outbox._delivery._looks
+    looks: BlockFallback = scene.outbox._delivery._looks
     assert looks.plain
     failed = [
         entry.data["answer"]["error"]

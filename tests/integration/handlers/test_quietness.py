@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.service import Origin, Reply
+from bot.agents.service import Origin, ThreadMessage
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.settings_command import SetRule
-from bot.slack.outbox.sender import Outbox
+from bot.slack.outbox.sender import OutboxSender
 from bridge.protocol import AgentEvent, StepStarted, ToolFinished, ToolStarted
 from playground.event_feed import Feed
 from playground.slack.server import slack_running
@@ -35,7 +35,7 @@ class Scene:
 
     stage: Stage
     hub: Hub
-    outbox: Outbox
+    outbox: OutboxSender
 
     async def sent(self) -> None:
         """Everything that is stored is shown."""
@@ -77,7 +77,7 @@ class Scene:
         ts = await ana.say("and now this", thread_ts=agent.thread_ts)
         assert agent.thread_ts
         thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
-        await self.stage.service.reply(Reply(thread, "U00000ANA", ts, "and now this"))
+        await self.stage.service.reply(ThreadMessage(thread, "U00000ANA", ts, "and now this"))
         working = await self.stage.reaches(agent.id, AgentStatus.WORKING)
         await self.sent()
         for step in range(1, STEPS + 1):
@@ -151,7 +151,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             raise AssertionError((agent_id, key, code))
 
         rows = stage.store.outbox_rows
-        outbox = Outbox(rows, client, bot_name="bot", on_dead=dead, clock=VirtualClock())
+        outbox = OutboxSender(rows, client, bot_name="bot", on_dead=dead, clock=VirtualClock())
         stage.store.on_enqueued = outbox.wake
         stage.world = replace(stage.world, outbox=outbox)
         await stage.restart()
@@ -246,7 +246,7 @@ async def test_blocks_that_slack_refuses_cost_the_card_and_not_the_answer_above_
     ts = await ana.say("and now this", thread_ts=agent.thread_ts)
     assert agent.thread_ts
     thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
-    await scene.stage.service.reply(Reply(thread, "U00000ANA", ts, "and now this"))
+    await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", ts, "and now this"))
     await scene.stage.reaches(agent.id, AgentStatus.WORKING)
     await scene.sent()
     assert scene.texts(agent)[1].startswith(whole.removesuffix(" 'Done.']"))
@@ -272,7 +272,9 @@ async def test_a_reply_changes_it_for_its_thread(scene: Scene) -> None:
     assert agent.thread_ts
     ana = Person(scene.hub, scene.hub.workspace.user("ana"))
     ts = await ana.say("Verbosity: quiet", thread_ts=agent.thread_ts)
-    reply = Reply(ThreadRef(TEAM_ID, GENERAL, agent.thread_ts), "U00000ANA", ts, "Verbosity: quiet")
+    reply = ThreadMessage(
+        ThreadRef(TEAM_ID, GENERAL, agent.thread_ts), "U00000ANA", ts, "Verbosity: quiet"
+    )
     for _ in range(2):
         assert await scene.stage.service.reply(reply)
     await scene.sent()
@@ -292,7 +294,7 @@ async def test_a_card_that_is_shown_is_not_left_at_work_by_a_thread_that_turns_q
     ana = Person(scene.hub, scene.hub.workspace.user("ana"))
     for text in ("and now this", "verbosity: quiet"):
         ts = await ana.say(text, thread_ts=agent.thread_ts)
-        await scene.stage.service.reply(Reply(thread, "U00000ANA", ts, text))
+        await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", ts, text))
         await scene.stage.reaches(agent.id, AgentStatus.WORKING)
         await scene.sent()
     scene.stage.bridge.finish(agent.id, "Done.")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.agents.access.authorization import Gate
+from bot.agents.access.authorization import Authorization
 from bot.domain.agent import AgentStatus
 from bot.domain.audit import Audit
 from bot.domain.policy import Action
@@ -163,7 +163,7 @@ async def test_people_are_asked_for_once_and_remembered_when_slack_is_silent(
     office.hub.faults.fail("users.info", "error", times=20, code="internal_error")
     assert await people.person("U00000ANA") == person
     assert await people.person("U00000BEN") is None
-    gate = Gate(office.stage.world, people)
+    gate = Authorization(office.stage.world, people)
     assert (await gate.judge(Action.STOP, "U00000BEN", TEAM_ID, "C"))[1] == ""
     assert (await gate.judge(Action.START, "U00000BEN", TEAM_ID, "C"))[1]
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from bot.agents.access.encryption import Vault
-from bot.agents.access.secrets import Keyring
+from bot.agents.access.secrets import Secrets
 from bot.domain.secrets import SecretKind, SecretRef, SecretScope
 from bot.errors import ConfigurationError, ModelUnusable
 from bot.redaction import Redactor
@@ -250,8 +250,8 @@ async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) 
     store_, clock = office.stage.store, office.stage.clock
     (old,) = office.stage.keyring._vault.keys
 
-    def keyring(*keys: str) -> Keyring:
-        return Keyring(store_.secret_rows, store_, Vault(keys), Redactor(), clock)
+    def keyring(*keys: str) -> Secrets:
+        return Secrets(store_.secret_rows, store_, Vault(keys), Redactor(), clock)
 
     with pytest.raises(ConfigurationError, match="cannot be decrypted") as caught:
         await keyring(OTHER_KEY).open()
@@ -270,4 +270,4 @@ async def test_a_row_that_was_moved_elsewhere_does_not_open(office: Office) -> N
         await connection.execute(text("UPDATE secret SET owner = 'U00000BEN'"))
     keyring = office.stage.keyring
     with pytest.raises(ConfigurationError):
-        await Keyring(keyring._rows, keyring._store, keyring._vault, Redactor(), lambda: 1.0).open()
+        await Secrets(keyring._rows, keyring._store, keyring._vault, Redactor(), lambda: 1.0).open()

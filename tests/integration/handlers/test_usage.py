@@ -4,19 +4,19 @@ import csv
 import io
 
 from bot.domain.budget import NANO
-from bot.domain.usage import Call, CostSource, Settled, Usage
+from bot.domain.usage import CostSource, ModelCall, Settled, UsageTotals
 from tests.integration.handlers.conftest import Office
 
 
 async def spend(office: Office, user: str, nano: int, channel: str = "C0GENERAL0") -> None:
     store = office.stage.store
-    call = Call(
+    call = ModelCall(
         id=f"call-{user}-{nano}", agent_id="k3f9ab", task_id="k3f9ab-1", team="T0PLAYGRND",
         user=user, channel=channel, model="acme/priced", nano=nano, at=office.stage.clock(),
     )  # fmt: skip
     async with store.transaction() as tx:
         await tx.add_call(call)
-        await tx.settle_call(call.id, Settled(Usage(), nano, CostSource.PROVIDER))
+        await tx.settle_call(call.id, Settled(UsageTotals(), nano, CostSource.PROVIDER))
 
 
 async def test_everybody_sees_their_own_and_the_channels_sums(office: Office) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.posts import Post, PostKind, Priority
-from bot.slack.outbox.sender import Outbox
+from bot.slack.outbox.sender import OutboxSender
 from bot.store.agents import SqlStore
 from tests.integration.slack.fake_slack import (
     VirtualClock,
@@ -54,11 +54,11 @@ class Bench:
     clock: VirtualClock = field(default_factory=VirtualClock)
     dead: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def outbox(self) -> Outbox:
+    def outbox(self) -> OutboxSender:
         async def on_dead(agent_id: str, key: str, code: str) -> None:
             self.dead.append((agent_id, key, code))
 
-        outbox = Outbox(
+        outbox = OutboxSender(
             self.store.outbox_rows,
             self.client,
             bot_name="threadsmith",
@@ -71,7 +71,7 @@ class Bench:
         return outbox
 
     @asynccontextmanager
-    async def sender(self) -> AsyncIterator[Outbox]:
+    async def sender(self) -> AsyncIterator[OutboxSender]:
         outbox = self.outbox()
         task = asyncio.create_task(outbox.run())
         try:

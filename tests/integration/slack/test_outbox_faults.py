@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import delete
 
-from bot.domain.outgoing import Content, OpenRow
+from bot.domain.outgoing import OpenRow, PostContent
 from bot.domain.posts import Post
 from bot.errors import ChannelUnavailable
 from bot.store import tables
@@ -127,7 +127,7 @@ class SlowRows(SqlOutboxRows):
         await self.open_gate.wait()
         return rows
 
-    async def begin(self, row_id: str) -> Content | None:
+    async def begin(self, row_id: str) -> PostContent | None:
         self.beginning.set()
         await self.begin_gate.wait()
         return await super().begin(row_id)
@@ -306,7 +306,7 @@ async def test_no_connection_at_all_is_tried_again_without_a_lookup(
 class VanishingRows(SqlOutboxRows):
     """Rows one of which is gone when its delivery begins, as an agent's are when it is pruned."""
 
-    async def begin(self, row_id: str) -> Content | None:
+    async def begin(self, row_id: str) -> PostContent | None:
         async with self._engines.writing() as connection:
             await connection.execute(delete(tables.outbox).where(tables.outbox.c.key == "card"))
         content = await super().begin(row_id)

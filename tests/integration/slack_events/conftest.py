@@ -12,7 +12,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
-from bot.slack.backfill import CatchUp
+from bot.slack.backfill import Backfill
 from bot.slack.events import is_urgent
 from bot.slack.socket_mode import SocketConnection
 from playground.event_feed import Feed
@@ -66,7 +66,7 @@ class Line:
 
     stage: Stage
     hub: Hub
-    catch_up: CatchUp
+    catch_up: Backfill
     connection: SocketConnection
     clock: ManualClock
     app: AsyncApp
@@ -123,7 +123,7 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         inbox = WatchedInbox(stage, lambda body: is_urgent(body, STOP))
         desks = reception(stage, client, inbox)
         desk, app = desks.desk, desks.app
-        catch_up = CatchUp(
+        catch_up = Backfill(
             stage.store.thread_rows,
             desk,
             client,

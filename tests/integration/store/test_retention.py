@@ -9,10 +9,10 @@ from pathlib import Path
 from sqlalchemy import text
 
 from bot.domain.agent import Agent, AgentStatus, RepoRef
-from bot.domain.budget import Scope
+from bot.domain.budget import BudgetScope
 from bot.domain.message import Message, MessageKind
 from bot.domain.posts import Post, PostKind, Priority
-from bot.domain.usage import Call, CostSource, Settled, Usage
+from bot.domain.usage import CostSource, ModelCall, Settled, UsageTotals
 from bot.store import tables
 from bot.store.agents import SqlStore
 from bridge.protocol import MessageWritten
@@ -106,16 +106,16 @@ async def test_pruning_empties_the_write_ahead_log(store: SqlStore) -> None:
     assert log.stat().st_size == 0
 
 
-def call_at(number: int, at: float, agent_id: str = "a", model: str = "m") -> Call:
-    return Call(f"c{number:05}", agent_id, "t", "T", "U", "C", model, 1_000, at)
+def call_at(number: int, at: float, agent_id: str = "a", model: str = "m") -> ModelCall:
+    return ModelCall(f"c{number:05}", agent_id, "t", "T", "U", "C", model, 1_000, at)
 
 
-async def made(store: SqlStore, calls: Sequence[Call], *, settle: bool = True) -> None:
+async def made(store: SqlStore, calls: Sequence[ModelCall], *, settle: bool = True) -> None:
     async with store.transaction() as tx:
         for call in calls:
             await tx.add_call(call)
             if settle:
-                usage = Usage(10, 2, None if call.nano % 2 else 5, None, provider="p")
+                usage = UsageTotals(10, 2, None if call.nano % 2 else 5, None, provider="p")
                 await tx.settle_call(call.id, Settled(usage, 1_001, CostSource.PROVIDER))
 
 
@@ -131,7 +131,7 @@ async def test_calls_of_old_days_are_added_up_and_no_total_changes(store: SqlSto
 
     async def totals() -> tuple[object, ...]:
         async with store.transaction() as tx:
-            used = await tx.used(own, today, Scope)
+            used = await tx.used(own, today, BudgetScope)
             spent = [await tx.spent(agent_id) for agent_id in ("a", "a0", "a1")]
         return used, spent, await store.usage_rows.sums("T", since=0.0)
 
@@ -151,7 +151,7 @@ async def test_calls_of_old_days_are_added_up_and_no_total_changes(store: SqlSto
     assert await rows() <= len(young) + 1 + 71 * 2 * 3
     assert (await store.retention.prune(today + 60)).calls == 0
     async with store.transaction() as tx:
-        settled = Settled(Usage(), 7, CostSource.PROVIDER)
+        settled = Settled(UsageTotals(), 7, CostSource.PROVIDER)
         assert await tx.settle_call("c09000", settled) == "a"
 
 

@@ -3,12 +3,12 @@
 import pytest
 
 from bot.agents import deadlines
-from bot.bridge_client.http import Limits
+from bot.bridge_client.http import ClientLimits
 from bridge import protocol
 from bridge.runner import client
 from bridge.runner.operations import Attach, CommitAll, ReadDiff
 
-LIMITS = Limits()
+LIMITS = ClientLimits()
 
 
 @pytest.mark.parametrize(

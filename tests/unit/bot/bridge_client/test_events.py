@@ -5,16 +5,16 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from bot.bridge_client.events import Frame, Frames
+from bot.bridge_client.events import SseFrame, SseFrames
 
 STREAM = (
     b": hello\n\nid: 1\nevent: a\ndata: {}\n\nid:2\r\ndata:x\r\ndata: y\r\n\r\nretry: 5\n\ndata\r\r"
 )
-EXPECTED = [Frame("1", "a", b"{}"), Frame("2", "", b"x\ny"), Frame("", "", b"")]
+EXPECTED = [SseFrame("1", "a", b"{}"), SseFrame("2", "", b"x\ny"), SseFrame("", "", b"")]
 
 
-def frames(*chunks: bytes, max_bytes: int = 1_000) -> list[Frame]:
-    reader = Frames(max_bytes)
+def frames(*chunks: bytes, max_bytes: int = 1_000) -> list[SseFrame]:
+    reader = SseFrames(max_bytes)
     return [frame for chunk in chunks for frame in reader.feed(chunk)]
 
 
@@ -34,16 +34,16 @@ def test_a_frame_that_is_not_finished_is_not_given() -> None:
 
 def test_many_lines_beyond_the_bound_lose_the_data_and_keep_the_number() -> None:
     chunks = [b"id: 7\n", *[b"data: " + b"x" * 100 + b"\n"] * 50, b"\ndata: y\n\n"]
-    assert frames(*chunks) == [Frame("7", "", None), Frame("", "", b"y")]
+    assert frames(*chunks) == [SseFrame("7", "", None), SseFrame("", "", b"y")]
 
 
 @pytest.mark.parametrize("size", [1, 7, 4_096])
 def test_one_endless_line_is_held_in_bounded_memory(size: int) -> None:
-    reader = Frames(1_000)
+    reader = SseFrames(1_000)
     for _ in range(100_000 // size):
         assert list(reader.feed(b"x" * size)) == []
         assert len(reader._line) <= 1_100
-    assert list(reader.feed(b"\n\ndata: y\n\n")) == [Frame("", "", None), Frame("", "", b"y")]
+    assert list(reader.feed(b"\n\ndata: y\n\n")) == [SseFrame("", "", None), SseFrame("", "", b"y")]
 
 
 @given(st.lists(st.binary(max_size=200), max_size=10))

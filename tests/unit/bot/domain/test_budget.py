@@ -9,10 +9,10 @@ from hypothesis import given, strategies as st
 from bot.domain.budget import (
     LEAST_ANSWER_TOKENS,
     NANO,
-    Granted,
+    BudgetGranted,
+    BudgetRefused,
+    BudgetScope,
     Price,
-    Refused,
-    Scope,
     checked_budget,
     decide,
     dollars,
@@ -50,27 +50,33 @@ def test_a_price_is_rounded_up_to_whole_nano_dollars() -> None:
 
 
 def test_without_a_cap_everything_is_granted_as_asked() -> None:
-    assert decide({}, {}, SONNET, 10, 8_000) == Granted(8_000, SONNET.of(10, 8_000))
+    assert decide({}, {}, SONNET, 10, 8_000) == BudgetGranted(8_000, SONNET.of(10, 8_000))
 
 
 def test_an_answer_is_made_shorter_to_fit_what_is_left() -> None:
-    caps, used = {Scope.AGENT: NANO}, {Scope.AGENT: NANO - 40_000_000}
+    caps, used = {BudgetScope.AGENT: NANO}, {BudgetScope.AGENT: NANO - 40_000_000}
     granted = decide(caps, used, SONNET, 1_000, 8_192)
-    assert isinstance(granted, Granted)
+    assert isinstance(granted, BudgetGranted)
     assert LEAST_ANSWER_TOKENS <= granted.max_tokens < 8_192
     assert 40_000_000 - 15_000 <= granted.nano <= 40_000_000
 
 
 def test_the_tightest_cap_is_named() -> None:
-    caps = {Scope.AGENT: NANO, Scope.USER_DAY: NANO, Scope.DEPLOYMENT_DAY: 5 * NANO}
-    used = {Scope.USER_DAY: NANO, Scope.DEPLOYMENT_DAY: NANO}
-    assert decide(caps, used, SONNET, 10, 10) == Refused(Scope.USER_DAY, NANO, NANO)
+    caps = {
+        BudgetScope.AGENT: NANO,
+        BudgetScope.USER_DAY: NANO,
+        BudgetScope.DEPLOYMENT_DAY: 5 * NANO,
+    }
+    used = {BudgetScope.USER_DAY: NANO, BudgetScope.DEPLOYMENT_DAY: NANO}
+    assert decide(caps, used, SONNET, 10, 10) == BudgetRefused(BudgetScope.USER_DAY, NANO, NANO)
 
 
 def test_a_used_budget_refuses_even_what_is_free() -> None:
     free = Price(Decimal(0), Decimal(0))
-    assert isinstance(decide({Scope.AGENT: 5}, {Scope.AGENT: 5}, free, 1, 1), Refused)
-    assert decide({Scope.AGENT: 5}, {Scope.AGENT: 4}, free, 1, 1) == Granted(1, 0)
+    assert isinstance(
+        decide({BudgetScope.AGENT: 5}, {BudgetScope.AGENT: 5}, free, 1, 1), BudgetRefused
+    )
+    assert decide({BudgetScope.AGENT: 5}, {BudgetScope.AGENT: 4}, free, 1, 1) == BudgetGranted(1, 0)
 
 
 def test_text_is_estimated_by_its_script() -> None:
@@ -95,11 +101,11 @@ def test_amounts_for_people() -> None:
 class Books:
     """A ledger in memory: what is spent, and what is reserved for calls under way."""
 
-    caps: dict[Scope, int]
+    caps: dict[BudgetScope, int]
     spent: int = 0
     reserved: dict[int, tuple[int, Price, int]] = field(default_factory=dict)
 
-    def used(self) -> dict[Scope, int]:
+    def used(self) -> dict[BudgetScope, int]:
         total = self.spent + sum(nano for nano, _, _ in self.reserved.values())
         return dict.fromkeys(self.caps, total)
 
@@ -127,12 +133,12 @@ STEPS = st.lists(
 
 @given(limit=st.integers(1, 3 * NANO), steps=STEPS)
 def test_no_schedule_of_calls_passes_a_cap(limit: int, steps: list[tuple[object, ...]]) -> None:
-    books = Books({Scope.AGENT: limit, Scope.USER_DAY: limit + 1})
+    books = Books({BudgetScope.AGENT: limit, BudgetScope.USER_DAY: limit + 1})
     for number, step in enumerate(steps):
         match step:
             case ("begin", Price() as price, int(prompt), int(most)):
                 decision = decide(books.caps, books.used(), price, prompt, most)
-                if isinstance(decision, Granted):
+                if isinstance(decision, BudgetGranted):
                     assert min(most, LEAST_ANSWER_TOKENS) <= decision.max_tokens <= most
                     assert decision.nano == price.of(prompt, decision.max_tokens)
                     books.reserved[number] = (decision.nano, price, decision.max_tokens)

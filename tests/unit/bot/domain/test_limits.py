@@ -1,14 +1,14 @@
 import pytest
 
-from bot.domain.limits import Limits, Load, has_room, ordinal, start_refusal
+from bot.domain.limits import AgentLimits, Load, has_room, ordinal, start_refusal
 
-LIMITS = Limits(running=2, per_user=3, per_channel=4, starts_per_hour=2)
+LIMITS = AgentLimits(running=2, per_user=3, per_channel=4, starts_per_hour=2)
 NOW = 100_000.0
 
 
 def test_below_every_limit_a_start_is_let_through() -> None:
     assert start_refusal(LIMITS, Load(2, 3, (NOW - 10,)), NOW) == ""
-    assert start_refusal(Limits(), Load(900, 900, (NOW,) * 900), NOW) == ""
+    assert start_refusal(AgentLimits(), Load(900, 900, (NOW,) * 900), NOW) == ""
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_over_a_limit_the_sentence_says_which_and_when(load: Load, says: str) ->
 def test_room_is_what_the_limit_leaves() -> None:
     assert has_room(LIMITS, 1)
     assert not has_room(LIMITS, 2)
-    assert has_room(Limits(), 10_000)
+    assert has_room(AgentLimits(), 10_000)
 
 
 def test_positions_as_people_say_them() -> None:

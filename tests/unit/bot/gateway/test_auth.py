@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.errors import ConfigurationError
-from bot.gateway.auth import Doors
+from bot.gateway.auth import GatewayAuth
 from bot.gateway.tokens import Tokens, load_tokens
 
 TOKENS = Tokens(b"s" * 32)
@@ -70,7 +70,7 @@ def test_the_bridges_token_opens_no_gateway() -> None:
 
 
 def test_basic_and_bearer_are_the_same_token() -> None:
-    doors = Doors(TOKENS)
+    doors = GatewayAuth(TOKENS)
     doors.open("k3f9ab", REPO)
     token = TOKENS.gateway_token("k3f9ab").get_secret_value()
     basic = base64.b64encode(f"anyone:{token}".encode()).decode()
@@ -92,7 +92,7 @@ class Stored:
 
 
 async def test_an_agent_that_lives_may_push_its_branch_while_its_door_is_open() -> None:
-    doors = Doors(TOKENS)
+    doors = GatewayAuth(TOKENS)
     doors.open(AGENT.id, REPO)
     assert await doors.branch_of(AGENT.id) is None  # nobody says which
     doors.agents = stored = Stored(AGENT)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.errors import EngineError
-from bot.runtime.events import Watch
+from bot.runtime.events import EngineEvents
 
 
 class QueuedStream:
@@ -36,8 +36,8 @@ def died(agent_id: str) -> dict[str, Any]:
     return {"Action": "die", "Actor": {"Attributes": {"threadsmith.agent": agent_id}}}
 
 
-def watching(stream: QueuedStream) -> Watch:
-    return Watch(lambda: stream, "unix:///engine.sock")
+def watching(stream: QueuedStream) -> EngineEvents:
+    return EngineEvents(lambda: stream, "unix:///engine.sock")
 
 
 async def test_ids_come_in_order_and_the_end_of_the_stream_is_quiet() -> None:
@@ -76,7 +76,7 @@ async def test_an_engine_that_refuses_the_stream_is_an_engine_error() -> None:
         raise EngineError("no", "refused")
 
     with pytest.raises(EngineError, match="refused"):
-        await anext(Watch(refuse, "unix:///engine.sock").agent_ids())
+        await anext(EngineEvents(refuse, "unix:///engine.sock").agent_ids())
 
 
 async def test_leaving_early_closes_the_stream_once() -> None:
@@ -95,7 +95,7 @@ async def test_closing_while_the_stream_opens_ends_the_watch_and_then_the_stream
         open_now.get(timeout=10)
         return stream
 
-    watch = Watch(slow, "unix:///engine.sock")
+    watch = EngineEvents(slow, "unix:///engine.sock")
     waiting = asyncio.create_task(anext(watch.agent_ids(), None))
     await opening.wait()
     watch.close()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.agents.container_ports import ContainerSpec
-from bot.agents.sandbox import SocketFolders
+from bot.agents.sandbox import SocketDirs
 from bot.config import Settings
 from bot.errors import ConfigurationError
 from bot.runtime.sealing import why_not_sealed, why_open
@@ -81,7 +81,7 @@ def test_every_promise_that_an_engine_breaks_is_named(change: dict[str, Any], wo
     assert word in problem
 
 
-FOLDERS = SocketFolders(Path("/data/sockets/k/gateway"), Path("/data/sockets/k/bridge"), 1000)
+FOLDERS = SocketDirs(Path("/data/sockets/k/gateway"), Path("/data/sockets/k/bridge"), 1000)
 SEALED = dataclasses.replace(SPEC, folders=FOLDERS)
 
 

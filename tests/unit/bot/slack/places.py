@@ -32,7 +32,13 @@ from bot.slack.views.model_form import model_options
 from bot.slack.views.published import pull_state, pushed_text
 from bot.slack.views.report import report_text
 from bot.slack.views.secrets import read_secret_form, secret_form, secrets_list
-from bot.slack.views.start_form import Draft, FormPlace, read_form, repository_options, start_form
+from bot.slack.views.start_form import (
+    Draft,
+    FormLocation,
+    read_form,
+    repository_options,
+    start_form,
+)
 from bot.slack.views.usage import heading, usage_text
 from bridge.protocol import Check, CheckKind, Evidence, WireError
 from tests.unit.bot.slack.posts import VOICE, Words, agent_of, wire
@@ -137,8 +143,8 @@ def views(words: Words) -> Mapping[str, dict[str, Any]]:
         "home": home_view([agent] * 20 + [ended] * 20, mine, words.model, URL),
         "home_closed": closed_view("Guests cannot use agents here."),
         "home_defaults": defaults_form(mine),
-        "start_form": start_form(FormPlace("C1"), draft),
-        "start_form_listed": start_form(FormPlace("C1"), replace(draft, listed=True)),
+        "start_form": start_form(FormLocation("C1"), draft),
+        "start_form_listed": start_form(FormLocation("C1"), replace(draft, listed=True)),
         "secrets": secrets_list(entries * 20, "C1"),
         "secret_form": secret_form("C1", admin=True),
     }

@@ -11,7 +11,7 @@ from bot.domain.posts import Post
 from bot.domain.question import Closed
 from bot.domain.secrets import SecretScope
 from bot.domain.task_card import Phase, TaskCard, ToolLine
-from bot.slack.views.presenter import SlackVoice
+from bot.slack.views.presenter import SlackPresenter
 from bridge.protocol import (
     ApprovalChoice,
     Check,
@@ -27,8 +27,8 @@ from bridge.protocol import (
     WireError,
 )
 
-VOICE = SlackVoice("octagonal_sign")
-WARY_VOICE = SlackVoice("octagonal_sign", lambda _: True)
+VOICE = SlackPresenter("octagonal_sign")
+WARY_VOICE = SlackPresenter("octagonal_sign", lambda _: True)
 PATCH = b"diff --git a/a b/a\n\xff\x00"
 
 

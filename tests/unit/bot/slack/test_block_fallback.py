@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot.domain.outgoing import Content
-from bot.slack.outbox.block_fallback import Looks
+from bot.domain.outgoing import PostContent
+from bot.slack.outbox.block_fallback import BlockFallback
 from bot.store.outbox import MAX_HOST_CHARS
 from playground.slack.rules import check_blocks
 from tests.unit.bot.slack.posts import Words, posts
@@ -18,8 +18,8 @@ ORDINARY = posts(Words())
 CARDS = [name for name in ORDINARY if name.startswith("card_")]
 
 
-def content(payload: Mapping[str, Any], *above: Mapping[str, Any]) -> Content:
-    return Content("1", 1, 0, 1, payload, None, 0.0, above=above)
+def content(payload: Mapping[str, Any], *above: Mapping[str, Any]) -> PostContent:
+    return PostContent("1", 1, 0, 1, payload, None, 0.0, above=above)
 
 
 def beneath(every: Mapping[str, Any], card: str) -> list[list[Any]]:
@@ -28,7 +28,7 @@ def beneath(every: Mapping[str, Any], card: str) -> list[list[Any]]:
     for name, post in every.items():
         blocks = post.payload.get("blocks") or []
         if name.startswith("answer_") and len(str(blocks)) <= MAX_HOST_CHARS:
-            found.append(list(Looks()._choices(content(every[card].payload, post.payload))))
+            found.append(list(BlockFallback()._choices(content(every[card].payload, post.payload))))
     return [choice for choices in found for choice in choices]
 
 
@@ -42,7 +42,7 @@ def test_a_card_below_an_answer_is_within_the_limits(kind: str) -> None:
 
 def test_the_answer_is_kept_whatever_becomes_of_the_card() -> None:
     answer, card = ORDINARY["answer_checked_0"].payload, ORDINARY["card_planned"].payload
-    native, plain, alone, nothing = Looks()._choices(content(card, answer))
+    native, plain, alone, nothing = BlockFallback()._choices(content(card, answer))
     assert native[: len(answer["blocks"])] == answer["blocks"]
     assert native[len(answer["blocks"]) :] == card["blocks"]
     assert plain[len(answer["blocks"]) :] == card["plain"]
@@ -54,7 +54,7 @@ def test_a_card_that_is_too_large_shows_its_head_and_its_buttons() -> None:
     card = ORDINARY["card_planned"].payload
     long = {"type": "section", "text": {"type": "mrkdwn", "text": "y" * 3_000}}
     blocks = [card["plain"][0], long, long, card["plain"][-1]]
-    first = next(Looks()._choices(content({"text": "c", "blocks": blocks}, answer)))
+    first = next(BlockFallback()._choices(content({"text": "c", "blocks": blocks}, answer)))
     assert first == [*answer["blocks"], blocks[0], blocks[-1]]
     check_blocks(first)
 

@@ -14,7 +14,7 @@ from bot.domain.preferences import Preferences
 from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
 from bot.slack.views.home import closed_view, defaults_form, home_view
 from bot.slack.views.secrets import secret_form, secrets_list
-from bot.slack.views.start_form import Draft, FormPlace, start_form
+from bot.slack.views.start_form import Draft, FormLocation, start_form
 from playground.slack.rules import check_blocks, check_view
 from tests.unit.bot.slack.posts import Words, agent_of, posts
 from tests.unit.bot.slack.windows import windows
@@ -34,9 +34,9 @@ URL = "https://playground.invalid/"
 AGENT = agent_of(Words())
 ENDED = AGENT.with_status(AgentStatus.STOPPED, 9.0)
 VIEWS: dict[str, dict[str, Any]] = {
-    "start_form": start_form(FormPlace("C1"), Draft()),
+    "start_form": start_form(FormLocation("C1"), Draft()),
     "start_form_of_a_message": start_form(
-        FormPlace("C1", "1700000000.000100"),
+        FormLocation("C1", "1700000000.000100"),
         Draft("Login is broken", "acme/api", "openai/gpt-5", listed=True),
     ),
     "home": home_view([AGENT, ENDED], Preferences(RepoRef("acme", "api")), "acme/m", URL),
@@ -102,5 +102,5 @@ def test_a_home_of_many_agents_with_hostile_titles_is_what_slack_accepts() -> No
 
 def test_a_form_of_hostile_text_is_what_slack_accepts() -> None:
     hostile = "<!channel> \u202e`*_~&<@U1>" * 2_000
-    check_view(start_form(FormPlace("C1"), Draft(hostile, "a/" + "b" * 100, "m" * 500)))
-    check_view(start_form(FormPlace("C1"), Draft("", "a" * 39 + "/" + "b" * 100, listed=True)))
+    check_view(start_form(FormLocation("C1"), Draft(hostile, "a/" + "b" * 100, "m" * 500)))
+    check_view(start_form(FormLocation("C1"), Draft("", "a" * 39 + "/" + "b" * 100, listed=True)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.slack.views.modal import Place, Shows, pieces
+from bot.slack.views.modal import ModalLocation, ModalView, pieces
 from playground.slack.rules import check_view
 from tests.unit.bot.slack.posts import noted
 from tests.unit.bot.slack.test_hostile_text import CONTROLS, HOSTILE, hostile, texts
@@ -58,9 +58,9 @@ def test_what_nobody_would_see_is_made_visible() -> None:
     "value", ["", "{}", "[]", "k3f9ab:task", '{"shows":"x"}', "[" * 9_000, '{"page":1e400}']
 )
 def test_a_value_of_another_kind_leads_nowhere(value: str) -> None:
-    assert Place.unpacked(value) is None
+    assert ModalLocation.unpacked(value) is None
 
 
 def test_a_place_comes_back_from_its_button() -> None:
-    place = Place(Shows.HUNKS, "k3f9ab", "k3f9ab-1", 3, "0" * 16)
-    assert Place.unpacked(place.packed()) == place
+    place = ModalLocation(ModalView.HUNKS, "k3f9ab", "k3f9ab-1", 3, "0" * 16)
+    assert ModalLocation.unpacked(place.packed()) == place

@@ -10,14 +10,14 @@ from bot.domain.patch_view import MAX_HUNKS_CHARS, FileHunks
 from bot.domain.steps import TaskSteps, ToolStep
 from bot.slack.views.changes import files_view, hunks_view
 from bot.slack.views.details import details_view
-from bot.slack.views.modal import Place, Shows, sentence
+from bot.slack.views.modal import ModalLocation, ModalView, sentence
 from bot.slack.views.model_form import model_form
 from bridge.protocol import Outcome
 from tests.unit.bot.slack.posts import Words
 
-STEPS = Place(Shows.STEPS, "k3f9ab", "k3f9ab-1")
-FILES = replace(STEPS, shows=Shows.FILES)
-HUNKS = replace(STEPS, shows=Shows.HUNKS, file="0" * 16)
+STEPS = ModalLocation(ModalView.STEPS, "k3f9ab", "k3f9ab-1")
+FILES = replace(STEPS, shows=ModalView.FILES)
+HUNKS = replace(STEPS, shows=ModalView.HUNKS, file="0" * 16)
 HUNK = "@@ -1,2 +1,2 @@ def order():\n a\n-b < c\n+b <= c && `d`\n"
 
 
