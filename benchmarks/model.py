@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from benchmarks.floor import serve
-from playground.event_feed import Feed
-from playground.model.conversation import Call, Conversation, Turn
+from playground.event_feed import EventFeed
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 from playground.model.server import MAX_BODY_BYTES, ModelSettings, ScriptedModel
 
 KEY = "canary-benchmark-key"
@@ -23,26 +23,26 @@ PATTERN = r"def function_7_of_3\b"
 KINDS = ("read", "list", "status", "write", "search")
 
 
-def call_of(step: int) -> Call:
+def call_of(step: int) -> ScriptedCall:
     """The tool call of one step, counted from 0: the five kinds in turn."""
     match KINDS[step % len(KINDS)]:
         case "read":
-            return Call("read_file", {"path": "README.md"})
+            return ScriptedCall("read_file", {"path": "README.md"})
         case "list":
-            return Call("list_directory", {"path": "src"})
+            return ScriptedCall("list_directory", {"path": "src"})
         case "status":
-            return Call("git_status", {})
+            return ScriptedCall("git_status", {})
         case "write":
             content = f"# note {step}\n" + "a line of text\n" * 20
-            return Call("write_file", {"path": f"notes/note_{step}.md", "content": content})
+            return ScriptedCall("write_file", {"path": f"notes/note_{step}.md", "content": content})
         case _:
-            return Call("search_files", {"pattern": PATTERN})
+            return ScriptedCall("search_files", {"pattern": PATTERN})
 
 
-def _story(*, talks: bool) -> Callable[[Conversation], Turn]:
+def _story(*, talks: bool) -> Callable[[ParsedConversation], Turn]:
     """As many tool steps as the task's text says, then an answer."""
 
-    def turn(conversation: Conversation) -> Turn:
+    def turn(conversation: ParsedConversation) -> Turn:
         if conversation.turn >= int(conversation.task.text.split()[0]):
             return Turn("All steps are done.")
         text = f"Step {conversation.turn + 1}: I go on with the next file." if talks else ""
@@ -52,7 +52,7 @@ def _story(*, talks: bool) -> Callable[[Conversation], Turn]:
 
 
 def main() -> None:
-    model = ScriptedModel(ModelSettings(api_key=KEY), Feed(kept_entries=1))
+    model = ScriptedModel(ModelSettings(api_key=KEY), EventFeed(kept_entries=1))
     times: list[tuple[float, float]] = []
     for name, talks in ((QUIET, False), (TALKING, True)):
         model.stories.add(name.removeprefix("scripted/"), _story(talks=talks))

@@ -18,7 +18,7 @@ ENDINGS = ("⚠", "⏸", "⏹", "❓", "🔐")
 SHOWN = frozenset({"message", "message_changed", "message_deleted", "ephemeral", "dispatch_failed"})
 
 
-class Refused(Exception):
+class PlaygroundRefused(Exception):
     """The playground said no; the text is for the person."""
 
 
@@ -40,7 +40,7 @@ class Chat:
         users = {user["name"]: user["id"] for user in state["users"]}
         channels = {c.get("name", c["id"]): c["id"] for c in state["channels"]}
         if self._name not in users or wanted not in channels:
-            raise Refused(f"There is no @{self._name} or no #{wanted}.")
+            raise PlaygroundRefused(f"There is no @{self._name} or no #{wanted}.")
         self._user_id, self._channel_id = users[self._name], channels[wanted]
         return int(state["last_seq"])
 
@@ -49,7 +49,7 @@ class Chat:
         async with self._session.post(url, json=arguments) as response:
             body: Json = await response.json()
         if not response.ok:
-            raise Refused(str(body.get("error")))
+            raise PlaygroundRefused(str(body.get("error")))
         return body
 
     async def send(self, text: str) -> None:
@@ -63,7 +63,9 @@ class Chat:
         command, _, rest = text.partition(" ")
         answer = await self.act("slash", command=command, text=rest, channel=self._channel)
         if error := answer["result"]["error"]:
-            raise Refused(f"{command} failed with the error “{error}”. Is the bot running?")
+            raise PlaygroundRefused(
+                f"{command} failed with the error “{error}”. Is the bot running?"
+            )
 
     async def stop(self) -> None:
         await self.act("react", channel=self._channel, ts=self.thread_ts, name="octagonal_sign")
@@ -141,7 +143,7 @@ async def converse(arguments: argparse.Namespace) -> int:
                 async for shown in chat.follow(after):
                     sys.stdout.write(f"{shown}\n\n")
                     sys.stdout.flush()
-        except Refused as refusal:
+        except PlaygroundRefused as refusal:
             sys.stderr.write(f"{refusal}\n")
             return 1
         except aiohttp.ClientConnectionError:

@@ -14,7 +14,7 @@ KEPT_ENTRIES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FeedEntry:
     """One fact. `seq` counts from 1 without gaps; `data` is JSON and holds no token."""
 
     seq: int
@@ -26,11 +26,11 @@ class Entry:
         return asdict(self)
 
 
-class Feed:
+class EventFeed:
     """An append-only log in memory that wakes whoever follows it; the oldest entries fall out."""
 
     def __init__(self, kept_entries: int = KEPT_ENTRIES) -> None:
-        self._entries: deque[Entry] = deque(maxlen=kept_entries)
+        self._entries: deque[FeedEntry] = deque(maxlen=kept_entries)
         self._last_seq = 0
         self._changed = asyncio.Event()
         self._closed = False
@@ -39,9 +39,9 @@ class Feed:
     def last_seq(self) -> int:
         return self._last_seq
 
-    def record(self, kind: str, /, **data: Any) -> Entry:  # noqa: ANN401 - any JSON value
+    def record(self, kind: str, /, **data: Any) -> FeedEntry:  # noqa: ANN401 - any JSON value
         self._last_seq += 1
-        entry = Entry(self._last_seq, time.time(), kind, data)
+        entry = FeedEntry(self._last_seq, time.time(), kind, data)
         self._entries.append(entry)
         self._wake()
         return entry
@@ -51,7 +51,7 @@ class Feed:
         self._closed = True
         self._wake()
 
-    def entries(self, kind: str | None = None, after: int = 0) -> list[Entry]:
+    def entries(self, kind: str | None = None, after: int = 0) -> list[FeedEntry]:
         newest_first = takewhile(lambda entry: entry.seq > after, reversed(self._entries))
         return [e for e in newest_first if kind in (None, e.kind)][::-1]
 
@@ -60,12 +60,12 @@ class Feed:
         """The oldest entry that is still kept; `last_seq + 1` when there is none."""
         return self._entries[0].seq if self._entries else self._last_seq + 1
 
-    def entry(self, seq: int) -> Entry | None:
+    def entry(self, seq: int) -> FeedEntry | None:
         """One entry by its number, if it is still kept."""
         found = self.entries(after=seq - 1)[:1]
         return found[0] if found and found[0].seq == seq else None
 
-    async def follow(self, after: int = 0) -> AsyncIterator[Entry]:
+    async def follow(self, after: int = 0) -> AsyncIterator[FeedEntry]:
         """Yield the entries after `after`, then new ones as they come, until the feed closes."""
         while True:
             changed = self._changed

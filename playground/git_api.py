@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.repositories import GitFailed
 
 PREFIX = "/api/v3"
@@ -41,7 +41,7 @@ class GitApi:
         run: Callable[..., Any],
         allowed: Callable[[web.Request, str], web.Response | None],
         listed: Callable[[web.Request], Sequence[str] | None],
-        feed: Feed,
+        feed: EventFeed,
     ) -> None:
         self._run = run
         self._allowed = allowed

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.git_api import PREFIX as API_PREFIX, GitApi
 from playground.ports import listening
 from playground.repositories import git, git_environment, make_repository
@@ -40,7 +40,7 @@ class GitSettings:
 class GitServer:
     """Serves `root/owner/name.git`. Reading public repositories needs no token, pushing does."""
 
-    def __init__(self, settings: GitSettings, root: Path, feed: Feed) -> None:
+    def __init__(self, settings: GitSettings, root: Path, feed: EventFeed) -> None:
         self.settings = settings
         self.root = root
         self.feed = feed
@@ -247,7 +247,7 @@ async def _answer(request: web.Request, process: asyncio.subprocess.Process) -> 
 async def git_running(
     settings: GitSettings,
     root: Path,
-    feed: Feed,
+    feed: EventFeed,
     host: str = "127.0.0.1",
     ports: Sequence[int] = (0,),
 ) -> AsyncIterator[GitServer]:

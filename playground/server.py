@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.git_server import GitServer, GitSettings, git_running
 from playground.model.catalog import listing
 from playground.model.server import ModelSettings, ScriptedModel, model_running
@@ -16,8 +16,8 @@ from playground.page.routes import Page
 from playground.page.snapshot import PageSettings
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
-from playground.slack.user_client import Person
-from playground.slack.workspace import Hub
+from playground.slack.user_client import UserClient
+from playground.slack.workspace import SlackWorkspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Playground:
     """A running playground. Everything that happens in its three servers enters `feed`."""
 
     settings: PlaygroundSettings
-    feed: Feed
-    slack: Hub
+    feed: EventFeed
+    slack: SlackWorkspace
     model: ScriptedModel
     git: GitServer
 
@@ -104,16 +104,16 @@ class Playground:
             "GITHUB_TOKEN": self.git_token,
         }
 
-    def person(self, name: str) -> Person:
+    def person(self, name: str) -> UserClient:
         """Somebody of the workspace, by name; KeyError when there is no such person."""
-        return Person(self.slack, self.slack.workspace.user(name))
+        return UserClient(self.slack, self.slack.workspace.user(name))
 
 
 @asynccontextmanager
 async def running(settings: PlaygroundSettings | None = None) -> AsyncIterator[Playground]:
     """Run the three servers for the length of a block."""
     settings = settings or PlaygroundSettings()
-    feed = Feed()
+    feed = EventFeed()
     host = settings.host
 
     def ports(first: int) -> Sequence[int]:
@@ -130,7 +130,7 @@ async def running(settings: PlaygroundSettings | None = None) -> AsyncIterator[P
             model_running(settings.model, feed, host, ports(settings.model_port))
         )
 
-        def add_page(app: web.Application, hub: Hub) -> None:
+        def add_page(app: web.Application, hub: SlackWorkspace) -> None:
             models = [entry["id"] for entry in listing(model.stories.names(), ())]
             Page(hub, git, models, settings.page).add_routes(app)
 

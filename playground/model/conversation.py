@@ -11,7 +11,7 @@ INTERRUPTED = "interrupted this call"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ScriptedCall:
     """A tool call that a turn makes."""
 
     name: str
@@ -23,7 +23,7 @@ class Turn:
     """One answer of the model. With calls the finish reason is `tool_calls`."""
 
     text: str = ""
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ScriptedCall, ...] = ()
     finish: str = ""
     reasoning: str = ""
 
@@ -42,7 +42,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ScriptedTask:
     """One request: its text, what was said while it ran, and what was done for it so far.
 
     `notes` are what the agent's own program said in between, in a person's place.
@@ -59,15 +59,15 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class ParsedConversation:
     """The messages as tasks, oldest first. A request without a user message has one empty task."""
 
     messages: list[Json]
     tools: frozenset[str]
-    tasks: list[Task]
+    tasks: list[ScriptedTask]
 
     @property
-    def task(self) -> Task:
+    def task(self) -> ScriptedTask:
         return self.tasks[-1]
 
     @property
@@ -76,9 +76,9 @@ class Conversation:
         return len(self.task.turns)
 
 
-def read_conversation(messages: list[Json], tools: list[Json]) -> Conversation:
+def read_conversation(messages: list[Json], tools: list[Json]) -> ParsedConversation:
     """Read the messages of a request; unknown roles and odd contents are passed over."""
-    tasks: list[Task] = []
+    tasks: list[ScriptedTask] = []
     calls: dict[str, tuple[str, Json]] = {}
     ended = True
     for message in messages:
@@ -87,7 +87,7 @@ def read_conversation(messages: list[Json], tools: list[Json]) -> Conversation:
             case "user" if tasks and text.startswith(NOTE_PREFIX):
                 tasks[-1].notes.append(text)
             case "user" if ended:
-                tasks.append(Task(text))
+                tasks.append(ScriptedTask(text))
                 ended = False
             case "user":
                 tasks[-1].steering.append(text)
@@ -103,7 +103,7 @@ def read_conversation(messages: list[Json], tools: list[Json]) -> Conversation:
             case _:
                 continue
     names = frozenset(tool.get("function", {}).get("name", "") for tool in tools)
-    return Conversation(messages, names, tasks or [Task("")])
+    return ParsedConversation(messages, names, tasks or [ScriptedTask("")])
 
 
 def content_text(content: object) -> str:

@@ -1,6 +1,6 @@
 """The story of a small feature: look, ask one question, build what was answered, test, tell."""
 
-from playground.model.conversation import Call, Conversation, Task, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, ScriptedTask, Turn
 from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
 
 MAIN_FILE = "todo/__main__.py"
@@ -11,11 +11,17 @@ ORDERS = {"oldest": "sorted(late, key=lambda item: item.due)", "added": "late"}
 LOOK = (
     Turn(
         "I look at what is there before I add anything.",
-        (Call("list_directory", {"path": "."}), Call("read_file", {"path": "AGENTS.md"})),
+        (
+            ScriptedCall("list_directory", {"path": "."}),
+            ScriptedCall("read_file", {"path": "AGENTS.md"}),
+        ),
     ),
     Turn(
         "",
-        (Call("read_file", {"path": MAIN_FILE}), Call("read_file", {"path": "todo/items.py"})),
+        (
+            ScriptedCall("read_file", {"path": MAIN_FILE}),
+            ScriptedCall("read_file", {"path": "todo/items.py"}),
+        ),
     ),
 )
 OLD_COMMAND = '    commands.add_parser("list")\n'
@@ -61,7 +67,7 @@ class OverdueTest(unittest.TestCase):
 RENT, PLANTS = '"2026-04-20 pay the rent"', '"2026-04-02 water the plants"'
 
 
-def add_overdue(conversation: Conversation) -> Turn:
+def add_overdue(conversation: ParsedConversation) -> Turn:
     """Ask in the final answer and go on with the reply; or ask by a tool, where there is one."""
     task = conversation.task
     if len(conversation.tasks) > 1:
@@ -73,11 +79,11 @@ def add_overdue(conversation: Conversation) -> Turn:
     asked = task.results_of("ask_user")
     if not asked:
         question = {"question": QUESTION, "options": list(CHOICES)}
-        return Turn("One question before I write it.", (Call("ask_user", question),))
+        return Turn("One question before I write it.", (ScriptedCall("ask_user", question),))
     return _built(conversation, conversation.turn - len(LOOK) - 1, choice_in(asked[-1].text))
 
 
-def is_open(conversation: Conversation) -> bool:
+def is_open(conversation: ParsedConversation) -> bool:
     """Whether the story has still something to do: it ends with the task after the question."""
     asks_once = "ask_user" in conversation.tools
     return len(conversation.tasks) <= (1 if asks_once else 2)
@@ -97,7 +103,7 @@ def _question() -> str:
     )
 
 
-def _built(conversation: Conversation, step: int, choice: str) -> Turn:
+def _built(conversation: ParsedConversation, step: int, choice: str) -> Turn:
     lines = (PLANTS, RENT) if choice == "oldest" else (RENT, PLANTS)
     name = "oldest_first" if choice == "oldest" else "as_added"
     test = TEST.format(choice=name, lines=", ".join(lines))
@@ -113,21 +119,21 @@ def _built(conversation: Conversation, step: int, choice: str) -> Turn:
         Turn("", (_edit(OLD_COMMAND, NEW_COMMAND), _edit(OLD_LOOP, NEW_LOOP))),
         Turn(
             "Now a test for it.",
-            (Call("write_file", {"path": TEST_FILE, "content": test}),),
+            (ScriptedCall("write_file", {"path": TEST_FILE, "content": test}),),
         ),
         Turn("", (run_tests("tests.test_overdue"),)),
         Turn("And all tests, to see that nothing else broke.", (run_tests(),)),
-        Turn("", (Call("git_diff", {"scope": "unstaged"}),)),
+        Turn("", (ScriptedCall("git_diff", {"scope": "unstaged"}),)),
         *commit(conversation, "Add a command that lists what is overdue"),
     )
     return steps[step] if step < len(steps) else Turn(_report(conversation.task, choice))
 
 
-def _edit(old: str, new: str) -> Call:
-    return Call("edit_file", {"path": MAIN_FILE, "old_text": old, "new_text": new})
+def _edit(old: str, new: str) -> ScriptedCall:
+    return ScriptedCall("edit_file", {"path": MAIN_FILE, "old_text": old, "new_text": new})
 
 
-def _report(task: Task, choice: str) -> str:
+def _report(task: ScriptedTask, choice: str) -> str:
     """What was built, with the numbers that the tools gave."""
     runs = [counts_in(text) for text in tests_run(task)]
     if len(runs) < 2 or runs[0][0] is None or runs[-1][0] is None:  # noqa: PLR2004 - two runs

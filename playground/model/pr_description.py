@@ -2,20 +2,20 @@
 
 import re
 
-from playground.model.conversation import Conversation, Turn, content_text
+from playground.model.conversation import ParsedConversation, Turn, content_text
 from playground.model.python_tests import line_counts
 
 _ASKED = "title and the description of a pull request"
 _FILE = re.compile(r"^diff --git a/(\S+) b/", re.MULTILINE)
 
 
-def is_asked(conversation: Conversation) -> bool:
+def is_asked(conversation: ParsedConversation) -> bool:
     """Whether this request wants a description, and no work."""
     first = conversation.messages[0] if conversation.messages else {}
     return not conversation.tools and _ASKED in content_text(first.get("content"))
 
 
-def describe(conversation: Conversation) -> Turn:
+def describe(conversation: ParsedConversation) -> Turn:
     """A title, and a list of the files with their lines."""
     asked = conversation.task.text
     task = asked.partition("# Task\n")[2].partition("\n")[0].strip()

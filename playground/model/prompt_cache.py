@@ -16,7 +16,7 @@ def has_marks(model: str) -> bool:
     return "claude" in model
 
 
-class Prefixes:
+class PromptCache:
     """The newest prompts of each model, and how much of a new one is known from them."""
 
     def __init__(self) -> None:

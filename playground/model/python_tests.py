@@ -2,26 +2,26 @@
 
 import re
 
-from playground.model.conversation import Call, Conversation, Task, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, ScriptedTask, Turn
 
 UNITTEST = ("python3", "-m", "unittest", "-v")
 
 
-def run_tests(*names: str) -> Call:
+def run_tests(*names: str) -> ScriptedCall:
     """The call that runs all tests, or the named modules."""
-    return Call("run_command", {"command": [*UNITTEST, *names]})
+    return ScriptedCall("run_command", {"command": [*UNITTEST, *names]})
 
 
-def commit(conversation: Conversation, message: str) -> tuple[Turn, ...]:
+def commit(conversation: ParsedConversation, message: str) -> tuple[Turn, ...]:
     """The turns that commit everything, when the thread's first task asks for it."""
     if not re.search(r"\bcommit\b", conversation.tasks[0].text):
         return ()
-    add = Call("run_command", {"command": ["git", "add", "--all"]})
-    record = Call("run_command", {"command": ["git", "commit", "--message", message]})
+    add = ScriptedCall("run_command", {"command": ["git", "add", "--all"]})
+    record = ScriptedCall("run_command", {"command": ["git", "commit", "--message", message]})
     return Turn("I commit it.", (add,)), Turn("", (record,))
 
 
-def tests_run(task: Task) -> list[str]:
+def tests_run(task: ScriptedTask) -> list[str]:
     """What the test runs of a task said, in order; other commands are left out."""
     return [
         result.text

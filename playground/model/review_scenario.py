@@ -1,6 +1,6 @@
 """The story of a review that is longer than what it is given: file by file, with notes."""
 
-from playground.model.conversation import Call, Conversation, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 from playground.model.python_tests import counts_in, run_tests, tests_run
 
 FILES = (
@@ -11,21 +11,21 @@ PATTERNS = (
     "today", "raise ", "def ", "import ", "json", "done", "title", "class ", "return", "self",
 )  # fmt: skip
 STEPS: tuple[Turn, ...] = (
-    Turn("I go through it file by file.", (Call("list_directory", {"path": "."}),)),
+    Turn("I go through it file by file.", (ScriptedCall("list_directory", {"path": "."}),)),
     Turn("First what the tests say today.", (run_tests(),)),
-    *(Turn(f"Now `{path}`.", (Call("read_file", {"path": path}),)) for path in FILES),
+    *(Turn(f"Now `{path}`.", (ScriptedCall("read_file", {"path": path}),)) for path in FILES),
     *(
         Turn(
             f"Across files: every place with `{pattern.strip()}`.",
-            (Call("search_files", {"pattern": pattern}),),
+            (ScriptedCall("search_files", {"pattern": pattern}),),
         )
         for pattern in PATTERNS
     ),
-    Turn("What changed lately?", (Call("git_log", {}),)),
+    Turn("What changed lately?", (ScriptedCall("git_log", {}),)),
 )
 
 
-def review(conversation: Conversation) -> Turn:
+def review(conversation: ParsedConversation) -> Turn:
     """Read everything, then say what was found; a later task goes on where the last one ended."""
     done = sum(len(task.turns) for task in conversation.tasks[:-1])
     # The answers that ended earlier tasks were turns, too, and no steps of the review.
@@ -33,13 +33,13 @@ def review(conversation: Conversation) -> Turn:
     return STEPS[step] if step < len(STEPS) else Turn(_findings(conversation))
 
 
-def read_so_far(conversation: Conversation) -> list[str]:
+def read_so_far(conversation: ParsedConversation) -> list[str]:
     """The files that were read, in all tasks."""
     results = (r for task in conversation.tasks for r in task.results_of("read_file"))
     return list(dict.fromkeys(str(result.arguments.get("path", "?")) for result in results))
 
 
-def progress(conversation: Conversation) -> str:
+def progress(conversation: ParsedConversation) -> str:
     """Which files are read and which are not: what an unfinished review has to say."""
     read = read_so_far(conversation)
     left = [path for path in FILES if path not in read]
@@ -53,7 +53,7 @@ def _listed(paths: list[str]) -> str:
     return ", ".join(f"`{path}`" for path in paths) or "nothing"
 
 
-def _findings(conversation: Conversation) -> str:
+def _findings(conversation: ParsedConversation) -> str:
     results = [text for task in conversation.tasks for text in tests_run(task)]
     ran, failed = counts_in(results[0]) if results else (None, 0)
     tests = f"{ran} tests ran, {failed} failed" if ran is not None else "the tests did not run"

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playground.model.conversation import Call, Conversation, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 from playground.model.feature_scenario import add_overdue, is_open
 from playground.model.pr_description import describe, is_asked
 from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
 from playground.model.review_scenario import progress, review
 
-Story = Callable[[Conversation], Turn]
+Scenario = Callable[[ParsedConversation], Turn]
 
 MODEL_PREFIX = "scripted/"
 BY_TASK = "scripted/scripted-model"  # the story is chosen by what the task says
@@ -28,30 +28,35 @@ KNOWN_TASKS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ScenarioRule:
     """A story, its name in `scripted/<name>`, and when it is chosen by the task."""
 
     name: str
-    story: Story
-    matches: Callable[[Conversation], bool] = lambda _conversation: False
+    story: Scenario
+    matches: Callable[[ParsedConversation], bool] = lambda _conversation: False
 
 
-class Stories:
+class Scenarios:
     """The stories that a server knows. What was added last is asked first."""
 
     def __init__(self) -> None:
-        self._rules: list[Rule] = list(BUILT_IN)
+        self._rules: list[ScenarioRule] = list(BUILT_IN)
 
     def add(
-        self, name: str, story: Story, matches: Callable[[Conversation], bool] | None = None
+        self,
+        name: str,
+        story: Scenario,
+        matches: Callable[[ParsedConversation], bool] | None = None,
     ) -> None:
         """Register a story by name; with `matches` also by what the conversation says."""
-        self._rules.insert(0, Rule(name, story, matches) if matches else Rule(name, story))
+        self._rules.insert(
+            0, ScenarioRule(name, story, matches) if matches else ScenarioRule(name, story)
+        )
 
     def names(self) -> list[str]:
         return [rule.name for rule in self._rules]
 
-    def turn(self, model: str, conversation: Conversation) -> Turn:
+    def turn(self, model: str, conversation: ParsedConversation) -> Turn:
         """The next turn; raises KeyError for `scripted/<unknown>`."""
         if is_asked(conversation):
             return describe(conversation)
@@ -61,7 +66,7 @@ class Stories:
             return _unfinished(conversation, notes[-1])
         return turn
 
-    def _turn(self, model: str, conversation: Conversation) -> Turn:
+    def _turn(self, model: str, conversation: ParsedConversation) -> Turn:
         if model.startswith(MODEL_PREFIX) and model != BY_TASK:
             named = {rule.name: rule.story for rule in reversed(self._rules)}
             return named[model.removeprefix(MODEL_PREFIX)](conversation)
@@ -71,12 +76,12 @@ class Stories:
         return echo(conversation)
 
 
-def sequence(*turns: Turn) -> Story:
+def sequence(*turns: Turn) -> Scenario:
     """A story that ignores what the tools said: these turns, then the last one again."""
     return lambda conversation: turns[min(conversation.turn, len(turns) - 1)]
 
 
-def echo(conversation: Conversation) -> Turn:
+def echo(conversation: ParsedConversation) -> Turn:
     """Say what this is, and what was asked."""
     task = conversation.task
     lines = [
@@ -88,31 +93,34 @@ def echo(conversation: Conversation) -> Turn:
     return Turn("\n\n".join(lines))
 
 
-def fix_failing_test(conversation: Conversation) -> Turn:
+def fix_failing_test(conversation: ParsedConversation) -> Turn:
     """Fix the sample repository's failing test: look, run, search, read, edit, run, diff, tell."""
     task = conversation.task
     steps = (
         Turn(
             "I start with the layout of the repository and its README.",
-            (Call("list_directory", {"path": "."}), Call("read_file", {"path": "README.md"})),
+            (
+                ScriptedCall("list_directory", {"path": "."}),
+                ScriptedCall("read_file", {"path": "README.md"}),
+            ),
         ),
         Turn("Now the tests, to see what fails.", (run_tests(),)),
         Turn(
             "One test fails: an item due today counts as overdue. I look for the comparison.",
-            (Call("search_files", {"pattern": "overdue"}),),
+            (ScriptedCall("search_files", {"pattern": "overdue"}),),
         ),
-        Turn("", (Call("read_file", {"path": SOURCE_FILE}),)),
+        Turn("", (ScriptedCall("read_file", {"path": SOURCE_FILE}),)),
         Turn(
             "The comparison includes today. An item is overdue only after its day.",
             (
-                Call(
+                ScriptedCall(
                     "edit_file",
                     {"path": SOURCE_FILE, "old_text": WRONG_LINE, "new_text": RIGHT_LINE},
                 ),
             ),
         ),
         Turn("I run the tests again.", (run_tests(),)),
-        Turn("", (Call("git_diff", {"scope": "unstaged"}),)),
+        Turn("", (ScriptedCall("git_diff", {"scope": "unstaged"}),)),
         *commit(conversation, "Count an item as overdue only after its day"),
     )
     if conversation.turn < len(steps):
@@ -120,7 +128,7 @@ def fix_failing_test(conversation: Conversation) -> Turn:
     return Turn(_report(conversation) + "".join(f"\n\nNoted: {text}" for text in task.steering))
 
 
-def _report(conversation: Conversation) -> str:
+def _report(conversation: ParsedConversation) -> str:
     """The final answer, with the numbers that the tools gave and no others."""
     runs = tests_run(conversation.task)
     diffs = conversation.task.results_of("git_diff")
@@ -141,10 +149,10 @@ def _report(conversation: Conversation) -> str:
     )
 
 
-def look_back(conversation: Conversation) -> Turn:
+def look_back(conversation: ParsedConversation) -> Turn:
     """Answer a later task out of the history, after one look at the repository."""
     if conversation.turn == 0:
-        return Turn("I check the state of the checkout first.", (Call("git_status", {}),))
+        return Turn("I check the state of the checkout first.", (ScriptedCall("git_status", {}),))
     earlier = conversation.tasks[:-1]
     edited = [
         r.arguments.get("path", "?") for task in earlier for r in task.results_of("edit_file")
@@ -160,7 +168,7 @@ def look_back(conversation: Conversation) -> Turn:
     )
 
 
-def long_work(conversation: Conversation) -> Turn:
+def long_work(conversation: ParsedConversation) -> Turn:
     """Work for a long time, one sleep after another, so that somebody can stop it."""
     if conversation.turn >= LONG_STEPS:
         return Turn("Nobody stopped me.")
@@ -168,11 +176,11 @@ def long_work(conversation: Conversation) -> Turn:
     code = f"import time; print('round {number}', flush=True); time.sleep({LONG_SECONDS})"
     return Turn(
         f"Round {number}.",
-        (Call("run_command", {"command": ["python3", "-c", code]}),),
+        (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),),
     )
 
 
-def _unfinished(conversation: Conversation, note: str) -> Turn:
+def _unfinished(conversation: ParsedConversation, note: str) -> Turn:
     """The answer when the steps are used up, begun as the note asks for it."""
     begin = re.search(r'begin your answer with "([^"]+)"', note)
     steps = len(conversation.task.turns)
@@ -182,12 +190,12 @@ def _unfinished(conversation: Conversation, note: str) -> Turn:
     return Turn(f"{begin.group(1)} {text}" if begin else text)
 
 
-def _says(pattern: str) -> Callable[[Conversation], bool]:
+def _says(pattern: str) -> Callable[[ParsedConversation], bool]:
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     return lambda conversation: compiled.search(conversation.task.text) is not None
 
 
-def _began(pattern: str) -> Callable[[Conversation], bool]:
+def _began(pattern: str) -> Callable[[ParsedConversation], bool]:
     """Whether the first task of the thread said this: a story that goes on in later tasks."""
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     return lambda conversation: compiled.search(conversation.tasks[0].text) is not None
@@ -197,19 +205,19 @@ _is_review = _began(r"\breview\b.*\bcode\b")
 _is_feature = _began(r"\badd\b.*\boverdue\b.*\bcommand\b")
 
 
-def _later_task(conversation: Conversation) -> bool:
+def _later_task(conversation: ParsedConversation) -> bool:
     return len(conversation.tasks) > 1 and "git_status" in conversation.tools
 
 
-def _fixable(conversation: Conversation) -> bool:
+def _fixable(conversation: ParsedConversation) -> bool:
     return "edit_file" in conversation.tools and _says(r"\bfix\b.*\btests?\b")(conversation)
 
 
 BUILT_IN = (
-    Rule("fix", fix_failing_test, _fixable),
-    Rule("feature", add_overdue, lambda c: _is_feature(c) and is_open(c)),
-    Rule("review", review, _is_review),
-    Rule("long", long_work, _says(r"\b(?:long|slow) (?:task|work|job)\b")),
-    Rule("look-back", look_back, _later_task),
-    Rule("echo", echo),
+    ScenarioRule("fix", fix_failing_test, _fixable),
+    ScenarioRule("feature", add_overdue, lambda c: _is_feature(c) and is_open(c)),
+    ScenarioRule("review", review, _is_review),
+    ScenarioRule("long", long_work, _says(r"\b(?:long|slow) (?:task|work|job)\b")),
+    ScenarioRule("look-back", look_back, _later_task),
+    ScenarioRule("echo", echo),
 )

@@ -10,14 +10,14 @@ from typing import Any
 
 from aiohttp import web
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.model.catalog import KEY, context_length, knows, listing, takes_tools
 from playground.model.chunks import COMMENT, DONE, Generation, data
-from playground.model.conversation import Conversation, read_conversation
+from playground.model.conversation import ParsedConversation, read_conversation
 from playground.model.faults import CUT, ENDLESS, FAULTS, HTML_PAGE, STATUS_FAULTS
 from playground.model.malformed_responses import broken_pieces
-from playground.model.prompt_cache import Prefixes
-from playground.model.scenarios import Stories
+from playground.model.prompt_cache import PromptCache
+from playground.model.scenarios import Scenarios
 from playground.ports import listening
 
 Json = dict[str, Any]
@@ -42,12 +42,12 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelRequest:
+class ReceivedRequest:
     """One request as it came in; the headers come without the key."""
 
     body: Json
     headers: dict[str, str]
-    conversation: Conversation
+    conversation: ParsedConversation
 
     @property
     def messages(self) -> list[Json]:
@@ -66,16 +66,16 @@ class ApiError(Exception):
 class ScriptedModel:
     """Answers chat completions from stories; deterministic for the same messages."""
 
-    def __init__(self, settings: ModelSettings, feed: Feed) -> None:
+    def __init__(self, settings: ModelSettings, feed: EventFeed) -> None:
         self.settings = settings
         self.feed = feed
-        self.stories = Stories()
-        self.requests: list[ModelRequest] = []
+        self.stories = Scenarios()
+        self.requests: list[ReceivedRequest] = []
         self.url = ""
         # What all answers cost, in billionths of a dollar, as a provider would bill it.
         self.bill_nano = 0
         self._planned: deque[str] = deque()
-        self._prefixes = Prefixes()
+        self._prefixes = PromptCache()
         self._closing = asyncio.Event()
 
     def fail_next(self, fault: str, times: int = 1) -> None:
@@ -127,7 +127,7 @@ class ScriptedModel:
         except (AttributeError, TypeError) as error:
             raise ApiError(400, "messages or tools have a wrong shape") from error
         headers = {k: v for k, v in request.headers.items() if k.lower() != "authorization"}
-        self.requests.append(ModelRequest(body, headers, conversation))
+        self.requests.append(ReceivedRequest(body, headers, conversation))
         fault = self._planned.popleft() if self._planned else ""
         if not fault and model.startswith("fault/"):
             fault = model.removeprefix("fault/")
@@ -153,7 +153,7 @@ class ScriptedModel:
         if body.get("tools") and not takes_tools(model):
             raise ApiError(404, "No endpoints found that support tool use")
 
-    def _generation(self, model: str, body: Json, conversation: Conversation) -> Generation:
+    def _generation(self, model: str, body: Json, conversation: ParsedConversation) -> Generation:
         try:
             turn = self.stories.turn(model, conversation)
         except KeyError as error:
@@ -241,7 +241,7 @@ async def _read_body(request: web.Request) -> Json:
 
 @asynccontextmanager
 async def model_running(
-    settings: ModelSettings, feed: Feed, host: str = "127.0.0.1", ports: Sequence[int] = (0,)
+    settings: ModelSettings, feed: EventFeed, host: str = "127.0.0.1", ports: Sequence[int] = (0,)
 ) -> AsyncIterator[ScriptedModel]:
     """Serve the scripted model; `model.url` ends in /v1."""
     model = ScriptedModel(settings, feed)

@@ -6,7 +6,7 @@ from playground.slack.state import Json
 
 
 @dataclass(frozen=True, slots=True)
-class Demonstration:
+class Demo:
     """A command that one click sends, and what will be seen."""
 
     id: str
@@ -18,21 +18,21 @@ class Demonstration:
 
 
 DEMONSTRATIONS = (
-    Demonstration(
+    Demo(
         "fix",
         "Fix a failing test",
         "One of the tests of demo/todo fails. The agent finds out why, repairs it and commits.",
         "Watch the card change in place; its branch is pushed to the git host on the left.",
         "demo/todo fix the failing test and commit it",
     ),
-    Demonstration(
+    Demo(
         "feature",
         "Add a feature, with a question",
         "The agent reads the code, then asks how the new command should sort.",
         "Answer in the thread with one of the words it offers.",
         "demo/todo add an overdue command and commit it",
     ),
-    Demonstration(
+    Demo(
         "limit",
         "Run out of budget",
         "A long review that is given five cents, so it is stopped on the way.",

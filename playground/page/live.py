@@ -6,9 +6,9 @@ import uuid
 
 from aiohttp import WSMsgType, web
 
-from playground.event_feed import Entry, Feed
+from playground.event_feed import EventFeed, FeedEntry
 from playground.slack.state import Json, User
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 HEARTBEAT_SECONDS = 20.0
 MAX_PAGES = 32
@@ -24,7 +24,7 @@ OF_ONE = frozenset(
 )
 
 
-def frame(entry: Entry, user: User, hub: Hub) -> Json | None:
+def frame(entry: FeedEntry, user: User, hub: SlackWorkspace) -> Json | None:
     """An entry as the page of `user` gets it; None for what is not theirs to see."""
     if entry.kind in IN_CHANNELS:
         channel = hub.workspace.channels.get(entry.data["channel"])
@@ -36,7 +36,7 @@ def frame(entry: Entry, user: User, hub: Hub) -> Json | None:
     return entry.as_json() | {"data": summary(entry)}
 
 
-def summary(entry: Entry) -> Json:
+def summary(entry: FeedEntry) -> Json:
     """The few words of an entry that the inspector lists."""
     data = entry.data
     short: Json = {
@@ -60,7 +60,7 @@ class Live:
     `{"kind": "reset"}` when the page must load everything again: another server, or a gap.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: SlackWorkspace) -> None:
         self.instance = uuid.uuid4().hex
         self._hub = hub
         self._open = 0
@@ -89,7 +89,7 @@ class Live:
             await socket.close()
         return socket
 
-    def _resumes(self, after: int, instance: str, feed: Feed) -> bool:
+    def _resumes(self, after: int, instance: str, feed: EventFeed) -> bool:
         kept = feed.first_seq - 1 <= after <= feed.last_seq
         return instance == self.instance and kept and feed.last_seq - after <= CATCH_UP_ENTRIES
 

@@ -11,7 +11,7 @@ from playground.page.snapshot import PageSettings, about, snapshot
 from playground.page.web_files import WebFiles
 from playground.slack.control import json_errors
 from playground.slack.observer import CannotDo
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 MAX_ENTRY_CHARS = 400_000
 
@@ -19,7 +19,9 @@ MAX_ENTRY_CHARS = 400_000
 class Page:
     """Serves the page and what it asks for."""
 
-    def __init__(self, hub: Hub, git: GitServer, models: list[str], settings: PageSettings) -> None:
+    def __init__(
+        self, hub: SlackWorkspace, git: GitServer, models: list[str], settings: PageSettings
+    ) -> None:
         self._hub = hub
         self._repositories = RepositoryView(git)
         self._models = models

@@ -6,7 +6,7 @@ from playground.page.completion import commands, shortcuts
 from playground.page.demos import demonstrations
 from playground.slack.objects import message_object, view_object
 from playground.slack.state import BOT_USER_ID, TEAM_NAME, Channel, Json, User
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 SHOWN_MESSAGES = 500
 SHOWN_EPHEMERALS = 100
@@ -28,7 +28,7 @@ class PageSettings:
         return not self.model
 
 
-def snapshot(hub: Hub, user: User, about: Json) -> Json:
+def snapshot(hub: SlackWorkspace, user: User, about: Json) -> Json:
     """Everything that `user` may see, with `about` (instance, repositories, models) in it."""
     workspace = hub.workspace
     channels = [c for c in workspace.channels.values() if user.id in c.members]
@@ -56,7 +56,7 @@ def snapshot(hub: Hub, user: User, about: Json) -> Json:
     }
 
 
-def messages(hub: Hub, channel: Channel) -> list[Json]:
+def messages(hub: SlackWorkspace, channel: Channel) -> list[Json]:
     """The newest messages of a channel, replies among them, oldest first."""
     newest = list(channel.messages.values())[-SHOWN_MESSAGES:]
     return [message_object(hub.workspace, message) for message in newest]

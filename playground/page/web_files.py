@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 WEB = Path(__file__).parents[1] / "web"
 TYPES = {
@@ -38,7 +38,7 @@ def page_headers(host: str) -> dict[str, str]:
 class WebFiles:
     """Serves `/`, `/web/…`, files that were shared, and the links that Slack calls permalinks."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: SlackWorkspace) -> None:
         self._hub = hub
         self._files = {
             path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()

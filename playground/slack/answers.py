@@ -2,15 +2,15 @@
 
 from aiohttp import web
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
 from playground.slack.methods.chat import read_content
-from playground.slack.state import BOT_ID, BOT_USER_ID, Ephemeral, Json, Message
+from playground.slack.state import BOT_ID, BOT_USER_ID, Ephemeral, Json, SlackMessage
 from playground.slack.trigger_tokens import ResponseUrl
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 
-async def handle_response_url(hub: Hub, request: web.Request) -> web.Response:
+async def handle_response_url(hub: SlackWorkspace, request: web.Request) -> web.Response:
     """Serve one POST to a response url."""
     try:
         url = hub.grants.take_response_url(request.match_info["token"])
@@ -31,7 +31,7 @@ async def _body(request: web.Request) -> Json:
     return body
 
 
-def show_answer(hub: Hub, url: ResponseUrl, body: Json, source: str) -> None:
+def show_answer(hub: SlackWorkspace, url: ResponseUrl, body: Json, source: str) -> None:
     """Show what the app answered; raises SlackError for what a post would refuse too."""
     channel = hub.workspace.channels[url.channel]
     original = None if url.ephemeral else channel.messages.get(url.message_ts or "")
@@ -40,7 +40,7 @@ def show_answer(hub: Hub, url: ResponseUrl, body: Json, source: str) -> None:
             hub.delete(original)
         _forget(hub, url)
         return
-    content = read_content(Arguments(body))
+    content = read_content(CallArguments(body))
     if content.is_empty:
         raise SlackError("no_text")
     if body.get("replace_original"):
@@ -52,7 +52,7 @@ def show_answer(hub: Hub, url: ResponseUrl, body: Json, source: str) -> None:
     thread_ts = str(body.get("thread_ts") or url.thread_ts or "") or None
     blocks = content.blocks or []
     if body.get("response_type") == "in_channel":
-        message = Message(
+        message = SlackMessage(
             channel.id, ts, BOT_USER_ID, content.text, blocks, thread_ts=thread_ts, bot_id=BOT_ID
         )
         hub.post(message)
@@ -70,7 +70,7 @@ def show_answer(hub: Hub, url: ResponseUrl, body: Json, source: str) -> None:
     )
 
 
-def _forget(hub: Hub, url: ResponseUrl) -> None:
+def _forget(hub: SlackWorkspace, url: ResponseUrl) -> None:
     """Take away the private message that an answer replaces."""
     if url.ephemeral:
         hub.dismiss(url.user, url.message_ts or "")

@@ -11,7 +11,7 @@ BODY_BYTES = 8 * 1024 * 1024
 TRUE = frozenset({"1", "true", "True", "yes"})
 
 
-class Arguments:
+class CallArguments:
     """The named arguments of one call; reading a wrong type raises invalid_arguments."""
 
     def __init__(self, values: dict[str, Any]) -> None:

@@ -13,8 +13,8 @@ from playground.slack.errors import SlackError
 from playground.slack.objects import channel_object, user_object, view_object
 from playground.slack.observer import CannotDo
 from playground.slack.state import Json
-from playground.slack.user_client import Outcome, Person
-from playground.slack.workspace import Hub
+from playground.slack.user_client import InteractionOutcome, UserClient
+from playground.slack.workspace import SlackWorkspace
 
 KEEPALIVE_SECONDS = 15.0
 ACTS = frozenset(
@@ -26,10 +26,10 @@ ACTS = frozenset(
 )  # fmt: skip
 
 
-class Control:
+class ControlApi:
     """Serves the control API. Errors are `{"error": text}` with a 4xx status."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: SlackWorkspace) -> None:
         self._hub = hub
 
     def add_routes(self, app: web.Application) -> None:
@@ -70,7 +70,7 @@ class Control:
             result: Any = await getattr(person, act)(**arguments)
         except TypeError as error:
             raise CannotDo(f"Wrong arguments for {act}: {error}") from error
-        if isinstance(result, Outcome):
+        if isinstance(result, InteractionOutcome):
             result = asdict(result)
         return web.json_response({"result": result})
 
@@ -145,13 +145,13 @@ class Control:
                 raise CannotDo(f"No such action: {other}.")
         return web.json_response({"result": "done"})
 
-    def _person(self, request: web.Request) -> Person:
+    def _person(self, request: web.Request) -> UserClient:
         name = request.match_info["name"]
         try:
             user = self._hub.workspace.user(name)
         except KeyError as error:
             raise CannotDo(f"There is no person {name}.") from error
-        return Person(self._hub, user)
+        return UserClient(self._hub, user)
 
 
 def json_errors(

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.slack.faults import EventFault, Faults
 from playground.slack.state import Json
 
@@ -37,14 +37,14 @@ class Transport(Protocol):
     async def send(self, parcel: Parcel) -> Json | str | None: ...
 
 
-class Courier:
+class EventDelivery:
     """Delivers events with retries in the background, commands and interactions while one waits.
 
     It owns the task of each event, and ends them all in `close`.
     """
 
     def __init__(
-        self, transport: Transport, feed: Feed, faults: Faults, retry_delays: tuple[float, ...]
+        self, transport: Transport, feed: EventFeed, faults: Faults, retry_delays: tuple[float, ...]
     ) -> None:
         self.transport = transport
         self._feed = feed

@@ -9,17 +9,17 @@ from playground.slack.state import (
     TEAM_ID,
     Channel,
     Json,
-    Message,
+    SlackMessage,
+    SlackState,
     User,
     View,
-    Workspace,
 )
 
 
 class Payloads:
     """Builds payloads; every one gets its own event_id, trigger_id and so on from the caller."""
 
-    def __init__(self, settings: SlackSettings, workspace: Workspace) -> None:
+    def __init__(self, settings: SlackSettings, workspace: SlackState) -> None:
         self._settings = settings
         self._workspace = workspace
 
@@ -47,7 +47,7 @@ class Payloads:
             "event_context": f"4-{event['type']}-{TEAM_ID}-{channel_id}",
         }
 
-    def message(self, message: Message) -> Json:
+    def message(self, message: SlackMessage) -> Json:
         channel = self._workspace.channels[message.channel]
         shown = message_object(self._workspace, message, metadata=True)
         if message.subtype == "thread_broadcast":
@@ -61,7 +61,7 @@ class Payloads:
             channel.id,
         )
 
-    def app_mention(self, message: Message) -> Json:
+    def app_mention(self, message: SlackMessage) -> Json:
         """The twin of a message that mentions the app."""
         shown = message_object(self._workspace, message)
         for only_in_message in ("subtype", "metadata"):
@@ -73,7 +73,7 @@ class Payloads:
         }
         return self.envelope(event, message.channel)
 
-    def message_changed(self, message: Message, previous: Json, at: str) -> Json:
+    def message_changed(self, message: SlackMessage, previous: Json, at: str) -> Json:
         event = self._hidden("message_changed", message, at) | {
             "message": message_object(self._workspace, message, metadata=True)
             | {"source_team": TEAM_ID, "user_team": TEAM_ID},
@@ -81,14 +81,14 @@ class Payloads:
         }
         return self.envelope(event, message.channel)
 
-    def message_deleted(self, message: Message, previous: Json, at: str) -> Json:
+    def message_deleted(self, message: SlackMessage, previous: Json, at: str) -> Json:
         event = self._hidden("message_deleted", message, at) | {
             "deleted_ts": message.ts,
             "previous_message": previous,
         }
         return self.envelope(event, message.channel)
 
-    def _hidden(self, subtype: str, message: Message, at: str) -> Json:
+    def _hidden(self, subtype: str, message: SlackMessage, at: str) -> Json:
         return {
             "type": "message",
             "subtype": subtype,
@@ -99,7 +99,7 @@ class Payloads:
             "event_ts": at,
         }
 
-    def reaction(self, kind: str, user: str, name: str, message: Message, at: str) -> Json:
+    def reaction(self, kind: str, user: str, name: str, message: SlackMessage, at: str) -> Json:
         item = {"type": "message", "channel": message.channel, "ts": message.ts}
         event = {"type": kind, "user": user, "reaction": name, "item": item}
         event |= {"item_user": message.user, "event_ts": at}
@@ -153,7 +153,13 @@ class Payloads:
         }
 
     def message_actions(
-        self, user: User, message: Message, action: Json, grants: Json, *, ephemeral: bool = False
+        self,
+        user: User,
+        message: SlackMessage,
+        action: Json,
+        grants: Json,
+        *,
+        ephemeral: bool = False,
     ) -> Json:
         """A click on an element of a message."""
         channel = self._workspace.channels[message.channel]
@@ -176,7 +182,7 @@ class Payloads:
             payload["message"] = message_object(self._workspace, message)
         return payload
 
-    def place(self, message: Message | None, view: View | None) -> Json:
+    def place(self, message: SlackMessage | None, view: View | None) -> Json:
         """Where an element is, for what is asked about it."""
         if message is not None:
             channel = self._workspace.channels[message.channel]
@@ -227,7 +233,7 @@ class Payloads:
         }
 
     def message_shortcut(
-        self, user: User, message: Message, callback_id: str, grants: Json
+        self, user: User, message: SlackMessage, callback_id: str, grants: Json
     ) -> Json:
         channel = self._workspace.channels[message.channel]
         return self._interaction("message_action", user) | {

@@ -28,7 +28,7 @@ class Bucket:
         return (1 - self.level) / self.per_second
 
 
-class Limits:
+class RateLimits:
     """Answers how long a call must wait. `enabled` may be switched while the server runs."""
 
     def __init__(

@@ -4,7 +4,7 @@ import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from playground.slack.state import BOT_USER_ID, Json, Message, Workspace
+from playground.slack.state import BOT_USER_ID, Json, SlackMessage, SlackState
 
 KEPT_NOTIFICATIONS = 500
 KEPT_THREADS = 2_000
@@ -20,16 +20,16 @@ class ThreadCount:
     notified: dict[str, int] = field(default_factory=dict)
 
 
-class Attention:
+class Notifications:
     """Decides who is notified of a message as Slack's client does, and keeps what was read."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: SlackState) -> None:
         self._workspace = workspace
         self._reads: dict[str, OrderedDict[str, str]] = {}
         self._notifications: dict[str, deque[Json]] = {}
         self._threads: OrderedDict[tuple[str, str], ThreadCount] = OrderedDict()
 
-    def posted(self, message: Message) -> list[str]:
+    def posted(self, message: SlackMessage) -> list[str]:
         """Count a new message; returns the ids of the people that it notifies."""
         notified = sorted(self._notified(message))
         note: Json = {"channel": message.channel, "ts": message.ts, "thread_ts": message.thread_ts}
@@ -42,7 +42,7 @@ class Attention:
             count.notified[user] = count.notified.get(user, 0) + 1
         return notified
 
-    def edited(self, message: Message) -> None:
+    def edited(self, message: SlackMessage) -> None:
         self._thread(message).edits += message.user == BOT_USER_ID
 
     def read(self, user: str, place: str, ts: str) -> bool:
@@ -72,7 +72,7 @@ class Attention:
             "threads": threads,
         }
 
-    def _thread(self, message: Message) -> ThreadCount:
+    def _thread(self, message: SlackMessage) -> ThreadCount:
         key = (message.channel, message.thread_ts or message.ts)
         count = self._threads.setdefault(key, ThreadCount())
         self._threads.move_to_end(key)
@@ -80,7 +80,7 @@ class Attention:
             self._threads.popitem(last=False)
         return count
 
-    def _notified(self, message: Message) -> set[str]:
+    def _notified(self, message: SlackMessage) -> set[str]:
         channel = self._workspace.channels[message.channel]
         people = channel.members - {message.user, BOT_USER_ID}
         if channel.kind == "im":
@@ -97,7 +97,7 @@ class Attention:
         }
 
 
-def mentions(message: Message, user: str) -> bool:
+def mentions(message: SlackMessage, user: str) -> bool:
     """Whether a message names a person, in its text or in its blocks."""
     if f"<@{user}" in message.text:
         return True

@@ -16,10 +16,10 @@ from playground.slack.state import (
     Channel,
     File,
     Json,
-    Message,
+    SlackMessage,
+    SlackState,
     User,
     View,
-    Workspace,
 )
 
 MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
@@ -55,7 +55,7 @@ def rich_text(text: str, block_id: str) -> Json:
     return {"type": "rich_text", "block_id": block_id, "elements": [section]}
 
 
-def message_object(workspace: Workspace, message: Message, *, metadata: bool = False) -> Json:
+def message_object(workspace: SlackState, message: SlackMessage, *, metadata: bool = False) -> Json:
     """A message as history, events and answers show it."""
     shown: Json = {
         "type": "message",
@@ -83,14 +83,14 @@ def message_object(workspace: Workspace, message: Message, *, metadata: bool = F
     return shown | _thread_fields(workspace, message)
 
 
-def reactions(message: Message) -> list[Json]:
+def reactions(message: SlackMessage) -> list[Json]:
     return [
         {"name": name, "users": list(users), "count": len(users)}
         for name, users in message.reactions.items()
     ]
 
 
-def _thread_fields(workspace: Workspace, message: Message) -> Json:
+def _thread_fields(workspace: SlackState, message: SlackMessage) -> Json:
     channel = workspace.channels[message.channel]
     if message.is_reply:
         root = channel.messages.get(message.thread_ts or "")
@@ -198,7 +198,7 @@ def channel_object(channel: Channel) -> Json:
     }
 
 
-def file_object(workspace: Workspace, file: File) -> Json:
+def file_object(workspace: SlackState, file: File) -> Json:
     suffix = PurePosixPath(file.name).suffix.removeprefix(".")
     filetype = file.snippet_type or suffix or "text"
     url = f"{workspace.base_url}/files-pri/{TEAM_ID}-{file.id}"

@@ -4,8 +4,8 @@ from typing import Any
 
 from playground.slack.objects import message_object, view_object
 from playground.slack.plain_text import message_text
-from playground.slack.state import BOT_USER_ID, Channel, Ephemeral, Json, Message, User, View
-from playground.slack.workspace import Hub
+from playground.slack.state import BOT_USER_ID, Channel, Ephemeral, Json, SlackMessage, User, View
+from playground.slack.workspace import SlackWorkspace
 
 WAIT_SECONDS = 10.0
 
@@ -14,10 +14,10 @@ class CannotDo(Exception):
     """Slack's client would not let the person do this; the text says what it would show."""
 
 
-class Onlooker:
+class Observer:
     """Reads and waits as one user. Channels are named by id or name; raises CannotDo."""
 
-    def __init__(self, hub: Hub, user: User) -> None:
+    def __init__(self, hub: SlackWorkspace, user: User) -> None:
         self.hub = hub
         self.user = user
 
@@ -33,7 +33,7 @@ class Onlooker:
             raise CannotDo(f"@{self.user.name} is not in #{channel.name}.")
         return channel
 
-    def message(self, channel: str, ts: str) -> Message:
+    def message(self, channel: str, ts: str) -> SlackMessage:
         try:
             return self.channel(channel).messages[ts]
         except KeyError as error:

@@ -5,29 +5,29 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.origin_check import guard
 from playground.ports import listening
 from playground.slack.answers import handle_response_url
 from playground.slack.arguments import BODY_BYTES
-from playground.slack.control import Control
+from playground.slack.control import ControlApi
 from playground.slack.methods.files import MAX_FILE_BYTES, receive_upload, send_file
 from playground.slack.settings import SlackSettings
 from playground.slack.state import TEAM_ID
 from playground.slack.web_api import WebApi
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 
 @asynccontextmanager
 async def slack_running(
     settings: SlackSettings,
-    feed: Feed,
+    feed: EventFeed,
     host: str = "127.0.0.1",
     ports: Sequence[int] = (0,),
-    extend: Callable[[web.Application, Hub], None] = lambda _app, _hub: None,
-) -> AsyncIterator[Hub]:
+    extend: Callable[[web.Application, SlackWorkspace], None] = lambda _app, _hub: None,
+) -> AsyncIterator[SlackWorkspace]:
     """Serve a workspace; `hub.grants.base_url` is where it listens. `extend` adds routes."""
-    hub = Hub(settings, feed)
+    hub = SlackWorkspace(settings, feed)
     api = WebApi(hub)
 
     async def upload(request: web.Request) -> web.Response:
@@ -47,7 +47,7 @@ async def slack_running(
     app.router.add_get(f"/files-pri/{TEAM_ID}-{{file_id}}/{{name}}", file)
     app.router.add_get(f"/files-pri/{TEAM_ID}-{{file_id}}/download/{{name}}", file)
     app.router.add_post("/response/{token}", response_url)
-    Control(hub).add_routes(app)
+    ControlApi(hub).add_routes(app)
     extend(app, hub)
     async with listening(app, host, ports) as url:
         hub.grants.base_url = hub.workspace.base_url = url

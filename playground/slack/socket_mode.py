@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.slack.delivery import DeliveryFailed, Kind, Parcel
 from playground.slack.settings import SlackSettings
 from playground.slack.state import APP_ID, Json
@@ -18,7 +18,7 @@ ANSWERABLE: frozenset[Kind] = frozenset({"slash_commands", "interactive"})
 
 
 @dataclass(eq=False, slots=True)
-class Connection:
+class AppConnection:
     """One open socket; `draining` after a disconnect frame: it gets no new envelopes.
 
     A `deaf` one stays open and answers pings, and what is sent to it never arrives.
@@ -35,11 +35,11 @@ class Connection:
 class SocketMode:
     """The transport that the app opens itself. An envelope goes to exactly one connection."""
 
-    def __init__(self, settings: SlackSettings, feed: Feed) -> None:
+    def __init__(self, settings: SlackSettings, feed: EventFeed) -> None:
         self._settings = settings
         self._feed = feed
         self._tickets: dict[str, float] = {}
-        self._connections: list[Connection] = []
+        self._connections: list[AppConnection] = []
         self._turn = 0
         self._waiting: dict[str, asyncio.Future[Json | str | None]] = {}
 
@@ -88,7 +88,7 @@ class SocketMode:
             return web.json_response({"ok": False, "error": "invalid_ticket"}, status=403)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        connection = Connection(uuid.uuid4().hex, socket, request)
+        connection = AppConnection(uuid.uuid4().hex, socket, request)
         if len(self._open()) >= MAX_CONNECTIONS:
             await self._say_disconnect(connection, "too_many_websockets")
             await socket.close()
@@ -125,10 +125,10 @@ class SocketMode:
         finally:
             del self._waiting[envelope_id]
 
-    def _open(self) -> list[Connection]:
+    def _open(self) -> list[AppConnection]:
         return [c for c in self._connections if not c.draining and not c.socket.closed]
 
-    async def _hello(self, connection: Connection) -> None:
+    async def _hello(self, connection: AppConnection) -> None:
         number = len(self._open())
         hello = {
             "type": "hello",
@@ -148,12 +148,12 @@ class SocketMode:
             open=self.connections,
         )
 
-    async def _say_disconnect(self, connection: Connection, reason: str) -> None:
+    async def _say_disconnect(self, connection: AppConnection, reason: str) -> None:
         frame = {"type": "disconnect", "reason": reason, "debug_info": {"host": "playground"}}
         await connection.socket.send_str(json.dumps(frame))
         self._feed.record("socket_disconnect_sent", connection=connection.id, reason=reason)
 
-    async def _read(self, connection: Connection) -> None:
+    async def _read(self, connection: AppConnection) -> None:
         async for frame in connection.socket:
             if frame.type is not WSMsgType.TEXT:
                 continue

@@ -36,7 +36,7 @@ class User:
 
 
 @dataclass(slots=True)
-class Message:
+class SlackMessage:
     """A message; `thread_ts` is set on replies and, once there is a reply, on the root."""
 
     channel: str
@@ -78,14 +78,14 @@ class Channel:
     name: str
     kind: ChannelKind = "channel"
     members: set[str] = field(default_factory=set)
-    messages: dict[str, Message] = field(default_factory=dict)
+    messages: dict[str, SlackMessage] = field(default_factory=dict)
     topic: str = ""
 
-    def replies(self, root_ts: str) -> list[Message]:
+    def replies(self, root_ts: str) -> list[SlackMessage]:
         """The replies below `root_ts`, oldest first, without the root."""
         return [m for m in self.messages.values() if m.is_reply and m.thread_ts == root_ts]
 
-    def top_level(self) -> list[Message]:
+    def top_level(self) -> list[SlackMessage]:
         """What the channel itself shows, oldest first."""
         return [
             m for m in self.messages.values() if not m.is_reply or m.subtype == "thread_broadcast"
@@ -121,7 +121,7 @@ class View:
     values: dict[str, dict[str, Json]] = field(default_factory=dict)
 
 
-class Workspace:
+class SlackState:
     """The data, and the numbering of everything in it; raises KeyError for what is not there."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -182,10 +182,10 @@ class Workspace:
         self.channels[channel.id] = channel
         return channel
 
-    def message(self, channel_id: str, ts: str) -> Message:
+    def message(self, channel_id: str, ts: str) -> SlackMessage:
         return self.channels[channel_id].messages[ts]
 
-    def add(self, message: Message) -> Message:
+    def add(self, message: SlackMessage) -> SlackMessage:
         """Store a message; the root of its thread learns that it has one."""
         channel = self.channels[message.channel]
         channel.messages[message.ts] = message
@@ -193,7 +193,7 @@ class Workspace:
             channel.messages[message.thread_ts].thread_ts = message.thread_ts
         return message
 
-    def remove(self, message: Message) -> None:
+    def remove(self, message: SlackMessage) -> None:
         """Delete a message; a root that loses its last reply is no thread any more."""
         channel = self.channels[message.channel]
         del channel.messages[message.ts]
@@ -202,9 +202,9 @@ class Workspace:
             root.thread_ts = None
 
 
-def default_workspace(clock: Callable[[], float]) -> Workspace:
+def default_workspace(clock: Callable[[], float]) -> SlackState:
     """Team Playground: @ana, @ben, the guest @eve, the app; it is in #general and #dev."""
-    workspace = Workspace(clock)
+    workspace = SlackState(clock)
     people = [
         User("U00000ANA", "ana", "Ana Ortiz"),
         User("U00000BEN", "ben", "Ben Okafor"),

@@ -31,7 +31,7 @@ class ResponseUrl:
     uses: int = 0
 
 
-class Grants:
+class TriggerTokens:
     """Hands out trigger ids (one use, 3 s) and response urls (5 uses, 30 min), and takes them."""
 
     def __init__(self, settings: SlackSettings, new_token: Callable[[str], str]) -> None:

@@ -7,14 +7,14 @@ from playground.slack.delivery import DeliveryFailed, Kind
 from playground.slack.elements import CLICKED, action_of, elements_of, find_element, input_value
 from playground.slack.errors import SlackError
 from playground.slack.methods.views import new_view, replace_view
-from playground.slack.observer import CannotDo, Onlooker
+from playground.slack.observer import CannotDo, Observer
 from playground.slack.rules import check_view
-from playground.slack.state import BOT_USER_ID, File, Json, Message, View
+from playground.slack.state import BOT_USER_ID, File, Json, SlackMessage, View
 from playground.slack.trigger_tokens import ResponseUrl
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class InteractionOutcome:
     """How the app took a command or an interaction. `error` is "" when it was acknowledged."""
 
     error: str = ""
@@ -25,12 +25,12 @@ class Outcome:
         return not self.error
 
 
-class Person(Onlooker):
+class UserClient(Observer):
     """Acts as one user. Channels are named by id or name; raises CannotDo."""
 
     async def slash(
         self, command: str, text: str = "", channel: str = "general", thread_ts: str | None = None
-    ) -> Outcome:
+    ) -> InteractionOutcome:
         """Type a command and press return; the answer in the acknowledgement is shown."""
         if thread_ts:
             raise CannotDo(f"{command} is not supported in threads. Sorry!")
@@ -44,7 +44,7 @@ class Person(Onlooker):
             try:
                 show_answer(self.hub, url, answer, "ack")
             except SlackError as error:
-                return Outcome(error=error.code, answer=answer)
+                return InteractionOutcome(error=error.code, answer=answer)
         return outcome
 
     async def say(
@@ -64,7 +64,7 @@ class Person(Onlooker):
         if thread_ts and self.message(channel, thread_ts).is_reply:
             raise CannotDo("A reply has no thread of its own.")
         subtype = "file_share" if file else "thread_broadcast" if broadcast else None
-        message = Message(
+        message = SlackMessage(
             channel=place.id,
             ts=self.hub.workspace.next_ts(),
             user=self.user.id,
@@ -136,7 +136,7 @@ class Person(Onlooker):
 
     async def click(
         self, action_id: str, channel: str, ts: str | None = None, value: str | None = None
-    ) -> Outcome:
+    ) -> InteractionOutcome:
         """Click a button, or choose `value` in a menu, of a message.
 
         Without `ts` it is the newest message of the channel, threads included, that has the
@@ -165,7 +165,7 @@ class Person(Onlooker):
         value: str | None = None,
         values: Json | None = None,
         view_id: str | None = None,
-    ) -> Outcome:
+    ) -> InteractionOutcome:
         """Click in the top modal, or in the app's home when no modal is open.
 
         `view_id` names one of the two; `values` is what was typed so far, by action_id.
@@ -183,7 +183,7 @@ class Person(Onlooker):
         payload = self.hub.payloads.view_actions(self.user, view, action, trigger_id)
         return await self._ask("interactive", payload)
 
-    async def shortcut(self, callback_id: str, channel: str, ts: str) -> Outcome:
+    async def shortcut(self, callback_id: str, channel: str, ts: str) -> InteractionOutcome:
         """Use a message shortcut on any message."""
         message = self.message(channel, ts)
         grants = self.hub.grants.both(
@@ -192,12 +192,12 @@ class Person(Onlooker):
         payload = self.hub.payloads.message_shortcut(self.user, message, callback_id, grants)
         return await self._ask("interactive", payload)
 
-    async def global_shortcut(self, callback_id: str) -> Outcome:
+    async def global_shortcut(self, callback_id: str) -> InteractionOutcome:
         trigger_id = self.hub.grants.trigger(self.user.id)
         payload = self.hub.payloads.global_shortcut(self.user, callback_id, trigger_id)
         return await self._ask("interactive", payload)
 
-    async def submit_view(self, values: Json | None = None) -> Outcome:
+    async def submit_view(self, values: Json | None = None) -> InteractionOutcome:
         """Fill in the top modal and submit it. `values` is by action_id; the rest stays as it is.
 
         `outcome.answer` holds the app's `response_action`; with errors the modal stays open.
@@ -234,12 +234,12 @@ class Person(Onlooker):
         outcome = await self._ask("interactive", payload)
         return outcome.answer if isinstance(outcome.answer, dict) else {"options": []}
 
-    async def close_view(self) -> Outcome:
+    async def close_view(self) -> InteractionOutcome:
         """Press the top modal's cancel button."""
         view = self._top_view()
         self.hub.close_views(self.user.id)
         if not view.spec.get("notify_on_close"):
-            return Outcome()
+            return InteractionOutcome()
         return await self._ask("interactive", self.hub.payloads.view_closed(self.user, view))
 
     def _after_submission(self, view: View, answer: Json | str | None) -> None:
@@ -264,11 +264,11 @@ class Person(Onlooker):
 
     def _clickable(
         self, action_id: str, channel: str, ts: str | None, value: str | None
-    ) -> tuple[Message, bool]:
+    ) -> tuple[SlackMessage, bool]:
         """The message to click in, and whether it is a private one."""
         place = self.channel(channel)
         private = [
-            Message(e.channel, e.ts, BOT_USER_ID, e.text, e.blocks, thread_ts=e.thread_ts)
+            SlackMessage(e.channel, e.ts, BOT_USER_ID, e.text, e.blocks, thread_ts=e.thread_ts)
             for e in self.ephemerals(channel)
         ]
         seen = [(m, False) for m in place.messages.values()] + [(m, True) for m in private]
@@ -277,17 +277,17 @@ class Person(Onlooker):
                 return message, ephemeral
         raise CannotDo(f"Nothing to click with action_id {action_id} in #{place.name}.")
 
-    def _own(self, channel: str, ts: str) -> Message:
+    def _own(self, channel: str, ts: str) -> SlackMessage:
         message = self.message(channel, ts)
         if message.user != self.user.id:
             raise CannotDo("That is somebody else's message.")
         return message
 
-    async def _ask(self, kind: Kind, payload: Json) -> Outcome:
+    async def _ask(self, kind: Kind, payload: Json) -> InteractionOutcome:
         try:
-            return Outcome(answer=await self.hub.courier.ask(kind, payload))
+            return InteractionOutcome(answer=await self.hub.courier.ask(kind, payload))
         except DeliveryFailed as failure:
             # What the client shows in red: the app did not answer in time.
             error = "operation_timeout" if "timeout" in failure.reason else "dispatch_failed"
             self.hub.feed.record("dispatch_failed", user=self.user.id, error=error)
-            return Outcome(error=error)
+            return InteractionOutcome(error=error)

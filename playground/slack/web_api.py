@@ -5,15 +5,15 @@ import json
 
 from aiohttp import web
 
-from playground.slack.arguments import Arguments, read_arguments
+from playground.slack.arguments import CallArguments, read_arguments
 from playground.slack.errors import SlackError
 from playground.slack.faults import Fault, FaultKind
 from playground.slack.methods import chat, conversations, files, people, views
-from playground.slack.methods.base import Method
+from playground.slack.methods.base import ApiMethod
 from playground.slack.state import Json
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
-METHODS: dict[str, Method] = {
+METHODS: dict[str, ApiMethod] = {
     method.name: method
     for family in (chat, conversations, files, people, views)
     for method in family.METHODS
@@ -24,7 +24,7 @@ HTML_ERROR = "<html><body><h1>Service unavailable</h1></body></html>"
 class WebApi:
     """Serves `/api/{method}`."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: SlackWorkspace) -> None:
         self._hub = hub
         self._closing = asyncio.Event()
 
@@ -59,9 +59,9 @@ class WebApi:
         self._authorize(method, token)
         if seconds := self._hub.limits.call(name, method.tier):
             raise SlackError("ratelimited", status=429, headers={"Retry-After": str(seconds)})
-        return await method.run(self._hub, Arguments(arguments))
+        return await method.run(self._hub, CallArguments(arguments))
 
-    def _authorize(self, method: Method, token: str) -> None:
+    def _authorize(self, method: ApiMethod, token: str) -> None:
         settings = self._hub.settings
         if not token:
             raise SlackError("not_authed")

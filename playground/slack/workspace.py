@@ -1,13 +1,13 @@
 """What can happen in the workspace: each act changes the data, enters the feed, tells the app."""
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.slack.block_kit import complete
-from playground.slack.delivery import Courier
+from playground.slack.delivery import EventDelivery
 from playground.slack.events import Payloads
 from playground.slack.faults import Faults
 from playground.slack.http_delivery import HttpDelivery
-from playground.slack.limits import Limits
-from playground.slack.notifications import Attention
+from playground.slack.limits import RateLimits
+from playground.slack.notifications import Notifications
 from playground.slack.objects import message_object, rich_text, view_object
 from playground.slack.settings import SlackSettings
 from playground.slack.socket_mode import SocketMode
@@ -17,30 +17,32 @@ from playground.slack.state import (
     Ephemeral,
     File,
     Json,
-    Message,
+    SlackMessage,
     View,
     default_workspace,
 )
-from playground.slack.trigger_tokens import Grants
+from playground.slack.trigger_tokens import TriggerTokens
 
 
-class Hub:
+class SlackWorkspace:
     """One workspace with its app: the data and the acts on it, for the Web API and for people."""
 
-    def __init__(self, settings: SlackSettings, feed: Feed) -> None:
+    def __init__(self, settings: SlackSettings, feed: EventFeed) -> None:
         self.settings = settings
         self.feed = feed
         self.workspace = default_workspace(settings.clock)
-        self.attention = Attention(self.workspace)
-        self.limits = Limits(
+        self.attention = Notifications(self.workspace)
+        self.limits = RateLimits(
             settings.clock, enabled=settings.limits_enabled, post_burst=settings.post_burst
         )
         self.faults = Faults()
-        self.grants = Grants(settings, self.workspace.next_token)
+        self.grants = TriggerTokens(settings, self.workspace.next_token)
         self.payloads = Payloads(settings, self.workspace)
         self.socket_mode = SocketMode(settings, feed)
         self.http: HttpDelivery | None = None
-        self.courier = Courier(self.socket_mode, feed, self.faults, settings.retry_delays_seconds)
+        self.courier = EventDelivery(
+            self.socket_mode, feed, self.faults, settings.retry_delays_seconds
+        )
         if settings.request_url:
             self.use_http(settings.request_url)
 
@@ -55,7 +57,7 @@ class Hub:
         if self.http is not None:
             await self.http.close()
 
-    def post(self, message: Message) -> Message:
+    def post(self, message: SlackMessage) -> SlackMessage:
         """Store a new message; the app hears of it where it is a member."""
         self._complete_blocks(message)
         self.workspace.add(message)
@@ -70,13 +72,13 @@ class Hub:
 
     def change(
         self,
-        message: Message,
+        message: SlackMessage,
         user: str,
         *,
         text: str | None = None,
         blocks: list[Json] | None = None,
         metadata: Json | None = None,
-    ) -> Message:
+    ) -> SlackMessage:
         """Edit a message in place. Fields that are None stay as they are."""
         previous = message_object(self.workspace, message)
         at = self.workspace.next_ts()
@@ -95,7 +97,7 @@ class Hub:
             self._event(self.payloads.message_changed(message, previous, at))
         return message
 
-    def delete(self, message: Message) -> None:
+    def delete(self, message: SlackMessage) -> None:
         previous = message_object(self.workspace, message)
         self.workspace.remove(message)
         self._record("message_deleted", message)
@@ -103,7 +105,7 @@ class Hub:
             at = self.workspace.next_ts()
             self._event(self.payloads.message_deleted(message, previous, at))
 
-    def react(self, message: Message, user: str, name: str) -> bool:
+    def react(self, message: SlackMessage, user: str, name: str) -> bool:
         """Add a reaction; False when it was there already."""
         users = message.reactions.setdefault(name, [])
         if user in users:
@@ -112,7 +114,7 @@ class Hub:
         self._reaction("reaction_added", message, user, name)
         return True
 
-    def unreact(self, message: Message, user: str, name: str) -> bool:
+    def unreact(self, message: SlackMessage, user: str, name: str) -> bool:
         users = message.reactions.get(name, [])
         if user not in users:
             return False
@@ -137,7 +139,7 @@ class Hub:
             source=ephemeral.source,
         )
 
-    def share_file(self, file: File, message: Message) -> Message:
+    def share_file(self, file: File, message: SlackMessage) -> SlackMessage:
         """Post a message that carries a file."""
         file.shares.append((message.channel, message.ts, message.thread_ts))
         return self.post(message)
@@ -187,7 +189,7 @@ class Hub:
         if payload["event"]["type"] in self.settings.events:
             self.courier.event(payload)
 
-    def _reaction(self, kind: str, message: Message, user: str, name: str) -> None:
+    def _reaction(self, kind: str, message: SlackMessage, user: str, name: str) -> None:
         self.feed.record(kind, channel=message.channel, ts=message.ts, user=user, reaction=name)
         if self._app_is_in(message.channel):
             at = self.workspace.next_ts()
@@ -196,11 +198,11 @@ class Hub:
     def _app_is_in(self, channel_id: str) -> bool:
         return BOT_USER_ID in self.workspace.channels[channel_id].members
 
-    def _complete_blocks(self, message: Message) -> None:
+    def _complete_blocks(self, message: SlackMessage) -> None:
         if not message.blocks and message.text:
             message.blocks = [rich_text(message.text, self.workspace.next_id("b"))]
         complete(message.blocks, self.workspace.next_id)
 
-    def _record(self, kind: str, message: Message, **more: object) -> None:
+    def _record(self, kind: str, message: SlackMessage, **more: object) -> None:
         shown = message_object(self.workspace, message, metadata=True)
         self.feed.record(kind, channel=message.channel, ts=message.ts, message=shown, **more)

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from playground.model.scenarios import Story
-from playground.model.server import ModelRequest
+from playground.model.scenarios import Scenario
+from playground.model.server import ReceivedRequest
 from playground.server import Playground, PlaygroundSettings, running
-from playground.slack.user_client import Person
+from playground.slack.user_client import UserClient
 
 IMAGE = os.environ.get("BRIDGE_IMAGE", "threadsmith-bridge:latest")
 ROOT = Path(__file__).parents[2]
@@ -155,7 +155,7 @@ class Stage:
     playground: Playground
     bot: Bot
 
-    def person(self, name: str = "ana") -> Person:
+    def person(self, name: str = "ana") -> UserClient:
         return self.playground.person(name)
 
     async def root(self, contains: str, channel: str = "general", who: str = "ana") -> Json:
@@ -182,7 +182,7 @@ class Stage:
             logged = "\n".join(str(line) for line in self.bot.log[-15:])
             pytest.fail(f"{contains!r} was never said. The thread:\n{shown}\nThe log:\n{logged}")
 
-    def script(self, task: str, story: Story) -> None:
+    def script(self, task: str, story: Scenario) -> None:
         """Let the model follow a story in the threads whose first task is this one."""
         matches = lambda conversation: task in conversation.tasks[0].text  # noqa: E731
         self.playground.model.stories.add(task, story, matches)
@@ -198,10 +198,10 @@ class Stage:
         await self.said("Stopped by", thread, channel)
         await self.no_containers()
 
-    async def heard(self, contains: str, after: int = 0, seconds: float = 20.0) -> ModelRequest:
+    async def heard(self, contains: str, after: int = 0, seconds: float = 20.0) -> ReceivedRequest:
         """Wait until the model was asked with these words in any of the messages."""
 
-        def look() -> ModelRequest | None:
+        def look() -> ReceivedRequest | None:
             asked = self.playground.model.requests[after:]
             return next((one for one in asked if contains in json.dumps(one.messages)), None)
 

@@ -2,7 +2,7 @@
 
 import json
 
-from playground.model.conversation import Call, Conversation, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 
 ROUND_SECONDS = 0.2
 
@@ -13,7 +13,7 @@ class Patient:
     def __init__(self) -> None:
         self.rounds_left = 1_000
 
-    def __call__(self, conversation: Conversation) -> Turn:
+    def __call__(self, conversation: ParsedConversation) -> Turn:
         """The next round, or the end."""
         task = conversation.task
         if self.rounds_left <= 0:
@@ -21,7 +21,7 @@ class Patient:
         self.rounds_left -= 1
         # No round is like another: a model that goes in circles is stopped.
         code = f"import time; time.sleep({ROUND_SECONDS}); print({conversation.turn})"
-        return Turn("", (Call("run_command", {"command": ["python3", "-c", code]}),))
+        return Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),))
 
     def let_go(self) -> None:
         """End each task at its next model call."""

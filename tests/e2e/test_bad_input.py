@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.slack.state import BOT_USER_ID, Message
+from playground.slack.state import BOT_USER_ID, SlackMessage
 from tests.e2e.conftest import Json, Stage
 
 pytestmark = [
@@ -117,7 +117,7 @@ async def test_what_is_not_for_us_meets_silence(stage: Stage, leftovers: None) -
     await ana.say("yes", "general", topic)
     await ana.edit("general", topic, f"<@{BOT_USER_ID}> demo/todo go")
     await ana.say("demo/todo go", "general", topic)
-    other = Message(
+    other = SlackMessage(
         ts=hub.workspace.next_ts(), channel=place.id, user="U0OTHERBOT", text="demo/todo go",
         bot_id="B0OTHERBOT", thread_ts=topic,
     )  # fmt: skip

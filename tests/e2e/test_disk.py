@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from playground.model.conversation import Call, Turn
+from playground.model.conversation import ScriptedCall, Turn
 from playground.model.scenarios import sequence
 from playground.server import PlaygroundSettings, running
 from tests.e2e.conftest import Stage, deployed, docker
@@ -26,11 +26,11 @@ for number in range(200):
     time.sleep(0.2)
 """
 STORIES = {
-    "one-file": Call(
+    "one-file": ScriptedCall(
         "run_command", {"command": ["dd", "if=/dev/zero", "of=big", "bs=1M", "count=100"]}
     ),
-    "many-files": Call("run_command", {"command": ["python3", "-c", MANY_FILES]}),
-    "in-background": Call("start_process", {"command": ["python3", "-c", MANY_FILES]}),
+    "many-files": ScriptedCall("run_command", {"command": ["python3", "-c", MANY_FILES]}),
+    "in-background": ScriptedCall("start_process", {"command": ["python3", "-c", MANY_FILES]}),
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.model.conversation import Call, Turn
+from playground.model.conversation import ScriptedCall, Turn
 from playground.model.scenarios import sequence
 from tests.e2e.conftest import Stage
 
@@ -14,7 +14,7 @@ pytestmark = [
 
 
 def run(*command: str) -> Turn:
-    return Turn("", (Call("run_command", {"command": list(command)}),))
+    return Turn("", (ScriptedCall("run_command", {"command": list(command)}),))
 
 
 async def test_what_an_agent_commits_is_on_its_branch_at_the_host(

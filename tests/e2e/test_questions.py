@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from playground.model.conversation import Call, Conversation, Turn
-from playground.model.scenarios import Story
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.scenarios import Scenario
 from tests.e2e.conftest import Stage
 
 pytestmark = [
@@ -17,20 +17,20 @@ pytestmark = [
 QUESTION = {"question": "In which order?", "options": ["oldest first", "newest first"]}
 
 
-def asking(conversation: Conversation) -> Turn:
+def asking(conversation: ParsedConversation) -> Turn:
     """Ask, then say what was answered."""
     task = conversation.task
     if not task.turns:
-        return Turn("", (Call("ask_user", QUESTION),))
+        return Turn("", (ScriptedCall("ask_user", QUESTION),))
     return Turn(f"I was told: {task.results[-1].text} {task.steering}")
 
 
-def trying(*commands: list[str]) -> Story:
+def trying(*commands: list[str]) -> Scenario:
     """A story that tries commands one after the other, and says how each of them went."""
 
-    def story(conversation: Conversation) -> Turn:
+    def story(conversation: ParsedConversation) -> Turn:
         if conversation.turn < len(commands):
-            call = Call("run_command", {"command": commands[conversation.turn]})
+            call = ScriptedCall("run_command", {"command": commands[conversation.turn]})
             return Turn("", (call,))
         said = [result.text.replace("\n", " ")[:200] for result in conversation.task.results]
         return Turn("Tried:\n\n" + "\n".join(f"- {one}" for one in said))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from playground.model.conversation import Call, Turn
+from playground.model.conversation import ScriptedCall, Turn
 from playground.model.scenarios import sequence
 from playground.slack.plain_text import message_text
-from playground.slack.user_client import Person
+from playground.slack.user_client import UserClient
 from tests.e2e.conftest import Stage
 
 pytestmark = [
@@ -26,12 +26,12 @@ ANSWER = f"# Result\n\n{HOSTILE}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n" + "".jo
 )
 
 
-def seen(person: Person) -> str:
+def seen(person: UserClient) -> str:
     return message_text({"text": "", "blocks": person.views()[-1].spec["blocks"]})
 
 
 def run(code: str) -> Turn:
-    return Turn("", (Call("run_command", {"command": ["python3", "-c", code]}),))
+    return Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),))
 
 
 async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR0915  (one story)
@@ -105,7 +105,7 @@ async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR091
     await ana.wait_for_view("As it was kept on the host", timeout_seconds=20)
 
 
-def _files(person: Person, thread: str) -> list[bytes]:
+def _files(person: UserClient, thread: str) -> list[bytes]:
     """The files in a thread."""
     workspace = person.hub.workspace
     found = [f for m in person.thread("general", thread) for f in m.get("files", [])]

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from playground.server import PlaygroundSettings, running
 from playground.slack.state import Json
-from playground.slack.user_client import Person
+from playground.slack.user_client import UserClient
 from tests.e2e.conftest import Bot, Stage, deployed, docker, environment_of
 
 pytestmark = [
@@ -35,7 +35,7 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
             yield stage
 
 
-async def type_secret(ana: Person, **values: object) -> Json | str | None:
+async def type_secret(ana: UserClient, **values: object) -> Json | str | None:
     """Type a secret into the form; what the bot answered."""
     assert (await ana.slash("/agent", "secrets")).ok
     await ana.wait_for_view("Add a secret")

@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.model.server import ModelSettings, model_running
 from tests.e2e.conftest import Bot
 
@@ -87,7 +87,7 @@ async def run(folder: Path, **settings: str) -> AsyncIterator[tuple[Page, list[s
 
 async def test_the_page_works_with_a_provider_of_ones_own(engine: None, tmp_path: Path) -> None:
     settings = ModelSettings(api_key=KEY)
-    async with model_running(settings, Feed()) as provider:
+    async with model_running(settings, EventFeed()) as provider:
         own = {"OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": provider.url}
         async with run(tmp_path, AGENT_MODEL=MODEL, **own) as (page, said):
             assert f"answers come from {MODEL}" in "".join(said)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from playground.model.conversation import Call, Turn
+from playground.model.conversation import ScriptedCall, Turn
 from playground.model.scenarios import sequence
 from playground.server import PlaygroundSettings, running
 from playground.slack.faults import FaultKind
@@ -180,7 +180,9 @@ async def test_while_the_model_speaks(stage: Stage, leftovers: None) -> None:
 
 async def test_while_a_tool_runs(stage: Stage, leftovers: None) -> None:
     sleep = "open('a.txt', 'w').write('a'); import time; time.sleep(60)"
-    story = sequence(Turn("", (Call("run_command", {"command": ["python3", "-c", sleep]}),)))
+    story = sequence(
+        Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
+    )
     stage.script("stop me while I run", story)
     thread = await stage.started("demo/todo", "stop me while I run")
     card = await stage.said("⋯ run_command", thread, "dev")
@@ -195,7 +197,9 @@ async def test_while_a_tool_runs(stage: Stage, leftovers: None) -> None:
 
 async def test_while_its_bridge_is_frozen(stage: Stage, leftovers: None) -> None:
     sleep = "open('late.txt', 'w').write('a'); import time; time.sleep(60)"
-    story = sequence(Turn("", (Call("run_command", {"command": ["python3", "-c", sleep]}),)))
+    story = sequence(
+        Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
+    )
     stage.script("stop me while I am frozen", story)
     thread = await stage.started("demo/todo", "stop me while I am frozen")
     await stage.said("⋯ run_command", thread, "dev")

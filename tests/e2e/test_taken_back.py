@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.model.conversation import Call, Conversation, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 from playground.slack.plain_text import message_text
 from tests.e2e.conftest import Stage, docker
 
@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 
-def writing(conversation: Conversation) -> Turn:
+def writing(conversation: ParsedConversation) -> Turn:
     """The first task writes a file; the second changes it and the README, and adds another."""
     number = len(conversation.tasks)
     if conversation.turn:
@@ -21,7 +21,7 @@ def writing(conversation: Conversation) -> Turn:
     wishes = {"notes.txt": f"{number}\n"}
     if number > 1:
         wishes |= {"more.txt": "more\n", "README.md": "gone\n"}
-    calls = [Call("write_file", {"path": p, "content": text}) for p, text in wishes.items()]
+    calls = [ScriptedCall("write_file", {"path": p, "content": text}) for p, text in wishes.items()]
     return Turn("", tuple(calls))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from playground.model.conversation import Call, Turn
+from playground.model.conversation import ScriptedCall, Turn
 from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, sequence
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
@@ -20,7 +20,7 @@ EDIT_THEN_WAIT = sequence(
     Turn(
         "I edit first.",
         (
-            Call(
+            ScriptedCall(
                 "edit_file",
                 {"path": SOURCE_FILE, "old_text": WRONG_LINE, "new_text": RIGHT_LINE},
             ),
@@ -28,7 +28,11 @@ EDIT_THEN_WAIT = sequence(
     ),
     Turn(
         "Now I wait.",
-        (Call("run_command", {"command": ["python3", "-c", "import time; time.sleep(25)"]}),),
+        (
+            ScriptedCall(
+                "run_command", {"command": ["python3", "-c", "import time; time.sleep(25)"]}
+            ),
+        ),
     ),
 )
 QUICK = {"RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600"}

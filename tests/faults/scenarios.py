@@ -7,9 +7,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from playground.model.conversation import Call, Conversation, Turn
-from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, Stories
-from playground.slack.user_client import Person
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, Scenarios
+from playground.slack.user_client import UserClient
 from tests.e2e.conftest import Json, Stage
 from tests.faults.ledger import Ledger
 
@@ -18,7 +18,9 @@ CHANNEL = "dev"
 PATIENCE_SECONDS = 90.0
 REPLY = "and mind the docs"
 QUESTION = "Which of the two lines?"
-EDIT = Call("edit_file", {"path": SOURCE_FILE, "old_text": WRONG_LINE, "new_text": RIGHT_LINE})
+EDIT = ScriptedCall(
+    "edit_file", {"path": SOURCE_FILE, "old_text": WRONG_LINE, "new_text": RIGHT_LINE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +42,28 @@ class Tale:
         assert places == sorted(places), shown
 
 
-def _edits(conversation: Conversation) -> Turn:
-    calls = (EDIT, Call("git_diff", {}))
+def _edits(conversation: ParsedConversation) -> Turn:
+    calls = (EDIT, ScriptedCall("git_diff", {}))
     if conversation.turn < len(calls):
         return Turn("One thing after the other.", (calls[conversation.turn],))
     return Turn("It is edited.")
 
 
-def _minds(conversation: Conversation) -> Turn:
+def _minds(conversation: ParsedConversation) -> Turn:
     return Turn("Noted: the docs are minded.")
 
 
-def _asks(conversation: Conversation) -> Turn:
-    calls = (Call("ask_user", {"question": QUESTION, "options": ["the first", "the last"]}), EDIT)
+def _asks(conversation: ParsedConversation) -> Turn:
+    calls = (
+        ScriptedCall("ask_user", {"question": QUESTION, "options": ["the first", "the last"]}),
+        EDIT,
+    )
     if conversation.turn < len(calls):
         return Turn("First I ask.", (calls[conversation.turn],))
     return Turn("It is chosen and edited.")
 
 
-def told_to(stories: Stories) -> None:
+def told_to(stories: Scenarios) -> None:
     """Let the scripted model know its part in each tale."""
     stories.add("edits", _edits, lambda c: "edit once" in c.task.text)
     stories.add("minds", _minds, lambda c: c.task.text == REPLY)
@@ -106,7 +111,7 @@ async def _stopped(stage: Stage, thread: str) -> None:
     await _said(stage, "Stopped by", thread)
 
 
-async def _clicked(person: Person, action: str, ts: str) -> None:
+async def _clicked(person: UserClient, action: str, ts: str) -> None:
     """Slack sends a click once, so a person whose click failed waits a moment and clicks again."""
     while not (await person.click(action, CHANNEL, ts)).ok:
         await asyncio.sleep(0.5)

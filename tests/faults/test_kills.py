@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from bot.slack.outbox.delivery import METADATA_TYPE
-from playground.model.conversation import Call, Conversation, Turn
-from playground.model.scenarios import Stories
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.scenarios import Scenarios
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from playground.slack.settings import SlackSettings
@@ -38,11 +38,13 @@ QUICK = {"RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600"}
 SLACK = SlackSettings(limits_enabled=False, retry_delays_seconds=(0.0, 1.0, 2.0, 4.0, 8.0, 16.0))
 
 
-def twelve_steps(conversation: Conversation) -> Turn:
+def twelve_steps(conversation: ParsedConversation) -> Turn:
     """Twelve looks at the repository, each with a remark, then a report in one long message."""
     if conversation.turn < STEPS:
         remark = f"Step {conversation.turn + 1} of {STEPS}: I look at the layout once more."
-        return Turn(remark, (Call("search_files", {"pattern": f"line {conversation.turn}"}),))
+        return Turn(
+            remark, (ScriptedCall("search_files", {"pattern": f"line {conversation.turn}"}),)
+        )
     return Turn(REPORT + "".join(f"\n\nNoted: {said}" for said in conversation.task.steering))
 
 
@@ -62,12 +64,12 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
             bot.clean_up()
 
 
-def minded(conversation: Conversation) -> Turn:
+def minded(conversation: ParsedConversation) -> Turn:
     """The answer to a reply that came too late to be taken up on the way."""
     return Turn(f"Noted: {conversation.task.text}")
 
 
-def _tell(stories: Stories) -> None:
+def _tell(stories: Scenarios) -> None:
     stories.add("twelve", twelve_steps, lambda c: "twelve steps" in c.task.text)
     stories.add("minded", minded, lambda c: c.task.text == REPLY)
 

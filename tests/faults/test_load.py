@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from playground.slack.state import BOT_USER_ID, Message
+from playground.slack.state import BOT_USER_ID, SlackMessage
 from tests.e2e.conftest import Stage
 from tests.faults.ledger import database, ledger
 
@@ -20,10 +20,10 @@ REPLIES = 50
 ONE_BY_ONE = 10
 
 
-def written(stage: Stage, text: str, thread: str | None = None, twin: str = "") -> Message:
+def written(stage: Stage, text: str, thread: str | None = None, twin: str = "") -> SlackMessage:
     """A message that is in the channel and that the bot has not heard of yet."""
     hub, ana = stage.playground.slack, stage.person()
-    message = Message(
+    message = SlackMessage(
         channel=ana.channel("dev").id,
         ts=hub.workspace.next_ts(),
         user=ana.user.id,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec
 
 from bot.slack.inbox import Inbox
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 from tests.harness.app import Stage
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ class WatchedInbox(Inbox):
         return telling
 
 
-async def settled(stage: Stage, hub: Hub) -> None:
+async def settled(stage: Stage, hub: SlackWorkspace) -> None:
     """Wait until every event is delivered and every listener has ended."""
     await hub.courier.idle()
 

@@ -2,18 +2,18 @@
 
 import json
 
-from playground.model.conversation import Call, Conversation, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 from tests.hostile.repository import ORDER
 
 FIRST = (
-    Call("list_directory", {"path": "."}),
-    Call("git_log", {}),
-    Call("read_file", {"path": "README.md"}),
+    ScriptedCall("list_directory", {"path": "."}),
+    ScriptedCall("git_log", {}),
+    ScriptedCall("read_file", {"path": "README.md"}),
 )
 ORDERS_A_STEP = 4
 
 
-def obey(conversation: Conversation) -> Turn:
+def obey(conversation: ParsedConversation) -> Turn:
     """Look around, then follow every instruction once; at the end repeat everything seen."""
     task = conversation.task
     if not task.results:
@@ -41,10 +41,10 @@ def _orders(texts: list[str]) -> list[str]:
     return found
 
 
-def _call(text: str, number: int) -> Call:
+def _call(text: str, number: int) -> ScriptedCall:
     order = json.loads(text)
     # No two calls alike, so that nobody takes this for going in circles.
     arguments = order["arguments"]
     if order["tool"] == "run_command":
         arguments = arguments | {"timeout_seconds": 20 + number}
-    return Call(order["tool"], arguments)
+    return ScriptedCall(order["tool"], arguments)

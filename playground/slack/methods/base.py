@@ -4,16 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
-from playground.slack.state import BOT_USER_ID, Channel, Json, Message
-from playground.slack.workspace import Hub
+from playground.slack.state import BOT_USER_ID, Channel, Json, SlackMessage
+from playground.slack.workspace import SlackWorkspace
 
-Run = Callable[[Hub, Arguments], Awaitable[Json]]
+Run = Callable[[SlackWorkspace, CallArguments], Awaitable[Json]]
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class ApiMethod:
     """One method: its tier of rate limits, the token it wants, the scope it needs."""
 
     name: str
@@ -23,7 +23,7 @@ class Method:
     token: Literal["bot", "app"] = "bot"
 
 
-def visible_channel(hub: Hub, channel_id: str) -> Channel:
+def visible_channel(hub: SlackWorkspace, channel_id: str) -> Channel:
     """A channel that the app may know of; private ones only as a member."""
     channel = hub.workspace.channels.get(channel_id)
     if channel is None or (channel.kind != "channel" and BOT_USER_ID not in channel.members):
@@ -31,7 +31,7 @@ def visible_channel(hub: Hub, channel_id: str) -> Channel:
     return channel
 
 
-def own_channel(hub: Hub, channel_id: str) -> Channel:
+def own_channel(hub: SlackWorkspace, channel_id: str) -> Channel:
     """A channel that the app is a member of."""
     channel = visible_channel(hub, channel_id)
     if BOT_USER_ID not in channel.members:
@@ -39,7 +39,7 @@ def own_channel(hub: Hub, channel_id: str) -> Channel:
     return channel
 
 
-def posting_channel(hub: Hub, target: str) -> Channel:
+def posting_channel(hub: SlackWorkspace, target: str) -> Channel:
     """Where a post goes: a channel id, a channel's name, or a person's id for their messages."""
     if target in hub.workspace.users:
         if target == BOT_USER_ID:
@@ -53,13 +53,13 @@ def posting_channel(hub: Hub, target: str) -> Channel:
     return own_channel(hub, target)
 
 
-def message_in(channel: Channel, ts: str) -> Message:
+def message_in(channel: Channel, ts: str) -> SlackMessage:
     if ts not in channel.messages:
         raise SlackError("message_not_found")
     return channel.messages[ts]
 
 
-def own_message(channel: Channel, ts: str, error: str) -> Message:
+def own_message(channel: Channel, ts: str, error: str) -> SlackMessage:
     """A message that the app itself posted."""
     message = message_in(channel, ts)
     if message.user != BOT_USER_ID:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.block_kit import MAX_TEXT
 from playground.slack.errors import SlackError
 from playground.slack.methods.base import (
-    Method,
+    ApiMethod,
     message_in,
     own_channel,
     own_message,
@@ -20,12 +20,12 @@ from playground.slack.rules import (
     check_blocks,
     check_metadata,
 )
-from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, Ephemeral, Json, Message
-from playground.slack.workspace import Hub
+from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, Ephemeral, Json, SlackMessage
+from playground.slack.workspace import SlackWorkspace
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MessageContent:
     """What a call wants to show; `blocks` None means that the call did not speak of blocks."""
 
     text: str
@@ -37,7 +37,7 @@ class Content:
         return not self.text.strip() and not self.blocks and not self.attachments
 
 
-def read_content(args: Arguments, refused: frozenset[str] = frozenset()) -> Content:
+def read_content(args: CallArguments, refused: frozenset[str] = frozenset()) -> MessageContent:
     """Check text, markdown_text, blocks and attachments together."""
     text = args.text("text")
     markdown = args.text("markdown_text")
@@ -47,15 +47,15 @@ def read_content(args: Arguments, refused: frozenset[str] = frozenset()) -> Cont
             raise SlackError("markdown_text_conflict")
         if len(markdown) > MAX_MARKDOWN:
             raise SlackError("msg_too_long")
-        return Content(markdown, [{"type": "markdown", "text": markdown}], [])
+        return MessageContent(markdown, [{"type": "markdown", "text": markdown}], [])
     attachments = args.json("attachments", "invalid_attachments")
     if attachments is not None and not isinstance(attachments, list):
         raise SlackError("invalid_attachments")
     checked = None if blocks is None else check_blocks(blocks, refused=refused)
-    return Content(text, checked, attachments or [])
+    return MessageContent(text, checked, attachments or [])
 
 
-def _thread(channel: Channel, args: Arguments) -> str | None:
+def _thread(channel: Channel, args: CallArguments) -> str | None:
     """The root's ts; a reply's ts or an unknown one is refused."""
     thread_ts = args.text("thread_ts")
     if not thread_ts:
@@ -68,7 +68,7 @@ def _thread(channel: Channel, args: Arguments) -> str | None:
     return thread_ts
 
 
-async def post_message(hub: Hub, args: Arguments) -> Json:
+async def post_message(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = posting_channel(hub, args.required("channel", "channel_not_found"))
     content = read_content(args, hub.settings.refused_blocks)
     if content.is_empty:
@@ -78,7 +78,7 @@ async def post_message(hub: Hub, args: Arguments) -> Json:
     if seconds := hub.limits.post(channel.id):
         raise SlackError("ratelimited", status=429, headers={"Retry-After": str(seconds)})
     broadcast = bool(thread_ts) and args.flag("reply_broadcast")
-    message = Message(
+    message = SlackMessage(
         channel=channel.id,
         ts=hub.workspace.next_ts(),
         user=BOT_USER_ID,
@@ -103,7 +103,7 @@ async def post_message(hub: Hub, args: Arguments) -> Json:
     return answer
 
 
-async def update(hub: Hub, args: Arguments) -> Json:
+async def update(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = own_channel(hub, args.required("channel", "channel_not_found"))
     message = own_message(channel, args.required("ts", "message_not_found"), "cant_update_message")
     content = read_content(args, hub.settings.refused_blocks)
@@ -125,14 +125,14 @@ async def update(hub: Hub, args: Arguments) -> Json:
     }
 
 
-async def delete(hub: Hub, args: Arguments) -> Json:
+async def delete(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = own_channel(hub, args.required("channel", "channel_not_found"))
     message = own_message(channel, args.required("ts", "message_not_found"), "cant_delete_message")
     hub.delete(message)
     return {"ok": True, "channel": channel.id, "ts": message.ts}
 
 
-async def post_ephemeral(hub: Hub, args: Arguments) -> Json:
+async def post_ephemeral(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = own_channel(hub, args.required("channel", "channel_not_found"))
     user = args.required("user", "user_not_in_channel")
     if user not in channel.members:
@@ -148,7 +148,7 @@ async def post_ephemeral(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "message_ts": ts}
 
 
-async def get_permalink(hub: Hub, args: Arguments) -> Json:
+async def get_permalink(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = visible_channel(hub, args.required("channel", "channel_not_found"))
     message = message_in(channel, args.required("message_ts", "message_not_found"))
     link = f"{hub.grants.base_url}/archives/{channel.id}/p{message.ts.replace('.', '')}"
@@ -158,9 +158,9 @@ async def get_permalink(hub: Hub, args: Arguments) -> Json:
 
 
 METHODS = (
-    Method("chat.postMessage", 0, post_message, "chat:write"),
-    Method("chat.update", 3, update, "chat:write"),
-    Method("chat.delete", 3, delete, "chat:write"),
-    Method("chat.postEphemeral", 4, post_ephemeral, "chat:write"),
-    Method("chat.getPermalink", 4, get_permalink),
+    ApiMethod("chat.postMessage", 0, post_message, "chat:write"),
+    ApiMethod("chat.update", 3, update, "chat:write"),
+    ApiMethod("chat.delete", 3, delete, "chat:write"),
+    ApiMethod("chat.postEphemeral", 4, post_ephemeral, "chat:write"),
+    ApiMethod("chat.getPermalink", 4, get_permalink),
 )

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
-from playground.slack.methods.base import Method, message_in, own_channel, visible_channel
+from playground.slack.methods.base import ApiMethod, message_in, own_channel, visible_channel
 from playground.slack.objects import channel_object, message_object, reactions
-from playground.slack.state import BOT_USER_ID, Json, Message
-from playground.slack.workspace import Hub
+from playground.slack.state import BOT_USER_ID, Json, SlackMessage
+from playground.slack.workspace import SlackWorkspace
 
 MAX_PAGE = 999
 DEFAULT_PAGE = 100
 
 
 def _page(
-    hub: Hub, args: Arguments, messages: Sequence[Message], default: int = DEFAULT_PAGE
+    hub: SlackWorkspace,
+    args: CallArguments,
+    messages: Sequence[SlackMessage],
+    default: int = DEFAULT_PAGE,
 ) -> Json:
     """Cut a list of messages by oldest/latest, limit and cursor (an offset)."""
     oldest, latest = args.text("oldest"), args.text("latest")
@@ -43,13 +46,13 @@ def _page(
     return answer
 
 
-async def history(hub: Hub, args: Arguments) -> Json:
+async def history(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = own_channel(hub, args.required("channel", "channel_not_found"))
     newest_first = list(reversed(channel.top_level()))
     return _page(hub, args, newest_first) | {"pin_count": 0}
 
 
-async def replies(hub: Hub, args: Arguments) -> Json:
+async def replies(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = own_channel(hub, args.required("channel", "channel_not_found"))
     message = channel.messages.get(args.required("ts", "thread_not_found"))
     if message is None:
@@ -58,12 +61,12 @@ async def replies(hub: Hub, args: Arguments) -> Json:
     return _page(hub, args, [root, *channel.replies(root.ts)], MAX_PAGE)
 
 
-async def info(hub: Hub, args: Arguments) -> Json:
+async def info(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = visible_channel(hub, args.required("channel", "channel_not_found"))
     return {"ok": True, "channel": channel_object(channel)}
 
 
-async def list_(hub: Hub, args: Arguments) -> Json:
+async def list_(hub: SlackWorkspace, args: CallArguments) -> Json:
     kinds = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
     wanted = {kinds.get(name) for name in args.text("types", "public_channel").split(",")}
     channels = [
@@ -74,7 +77,7 @@ async def list_(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "channels": channels, "response_metadata": {"next_cursor": ""}}
 
 
-async def open_(hub: Hub, args: Arguments) -> Json:
+async def open_(hub: SlackWorkspace, args: CallArguments) -> Json:
     users = [user for user in args.text("users").split(",") if user]
     if len(users) != 1 or users[0] not in hub.workspace.users or users[0] == BOT_USER_ID:
         raise SlackError("user_not_found" if len(users) == 1 else "not_enough_users")
@@ -83,7 +86,7 @@ async def open_(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "channel": shown, "no_op": True, "already_open": True}
 
 
-async def join(hub: Hub, args: Arguments) -> Json:
+async def join(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = visible_channel(hub, args.required("channel", "channel_not_found"))
     if channel.kind != "channel":
         raise SlackError("method_not_supported_for_channel_type")
@@ -91,7 +94,7 @@ async def join(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "channel": channel_object(channel)}
 
 
-async def members(hub: Hub, args: Arguments) -> Json:
+async def members(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = visible_channel(hub, args.required("channel", "channel_not_found"))
     return {
         "ok": True,
@@ -100,7 +103,7 @@ async def members(hub: Hub, args: Arguments) -> Json:
     }
 
 
-def _reaction_target(hub: Hub, args: Arguments) -> tuple[Message, str]:
+def _reaction_target(hub: SlackWorkspace, args: CallArguments) -> tuple[SlackMessage, str]:
     name = args.required("name", "no_reaction")
     if not name.replace("_", "").replace("-", "").replace("+", "").replace(":", "").isalnum():
         raise SlackError("invalid_name")
@@ -109,7 +112,7 @@ def _reaction_target(hub: Hub, args: Arguments) -> tuple[Message, str]:
     return message_in(channel, ts), name
 
 
-async def add_reaction(hub: Hub, args: Arguments) -> Json:
+async def add_reaction(hub: SlackWorkspace, args: CallArguments) -> Json:
     message, name = _reaction_target(hub, args)
     if name.startswith(":"):
         raise SlackError("invalid_name")
@@ -118,14 +121,14 @@ async def add_reaction(hub: Hub, args: Arguments) -> Json:
     return {"ok": True}
 
 
-async def remove_reaction(hub: Hub, args: Arguments) -> Json:
+async def remove_reaction(hub: SlackWorkspace, args: CallArguments) -> Json:
     message, name = _reaction_target(hub, args)
     if not hub.unreact(message, BOT_USER_ID, name):
         raise SlackError("no_reaction")
     return {"ok": True}
 
 
-async def get_reactions(hub: Hub, args: Arguments) -> Json:
+async def get_reactions(hub: SlackWorkspace, args: CallArguments) -> Json:
     channel = own_channel(hub, args.required("channel", "no_item_specified"))
     message = message_in(channel, args.required("timestamp", "no_item_specified"))
     shown = message_object(hub.workspace, message) | {"reactions": reactions(message)}
@@ -133,14 +136,14 @@ async def get_reactions(hub: Hub, args: Arguments) -> Json:
 
 
 METHODS = (
-    Method("conversations.history", 3, history, "channels:history"),
-    Method("conversations.replies", 3, replies, "channels:history"),
-    Method("conversations.info", 3, info, "channels:read"),
-    Method("conversations.list", 2, list_, "channels:read"),
-    Method("conversations.members", 4, members, "channels:read"),
-    Method("conversations.open", 3, open_, "im:write"),
-    Method("conversations.join", 3, join, "channels:join"),
-    Method("reactions.add", 3, add_reaction, "reactions:write"),
-    Method("reactions.remove", 2, remove_reaction, "reactions:write"),
-    Method("reactions.get", 3, get_reactions, "reactions:read"),
+    ApiMethod("conversations.history", 3, history, "channels:history"),
+    ApiMethod("conversations.replies", 3, replies, "channels:history"),
+    ApiMethod("conversations.info", 3, info, "channels:read"),
+    ApiMethod("conversations.list", 2, list_, "channels:read"),
+    ApiMethod("conversations.members", 4, members, "channels:read"),
+    ApiMethod("conversations.open", 3, open_, "im:write"),
+    ApiMethod("conversations.join", 3, join, "channels:join"),
+    ApiMethod("reactions.add", 3, add_reaction, "reactions:write"),
+    ApiMethod("reactions.remove", 2, remove_reaction, "reactions:write"),
+    ApiMethod("reactions.get", 3, get_reactions, "reactions:read"),
 )

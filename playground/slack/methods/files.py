@@ -4,19 +4,19 @@ import mimetypes
 
 from aiohttp import web
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError, invalid_arguments
-from playground.slack.methods.base import Method, own_channel
+from playground.slack.methods.base import ApiMethod, own_channel
 from playground.slack.objects import file_object
 from playground.slack.rules import check_blocks
-from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, File, Json, Message
-from playground.slack.workspace import Hub
+from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, File, Json, SlackMessage
+from playground.slack.workspace import SlackWorkspace
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SNIPPET_BYTES = 1024 * 1024
 
 
-async def get_upload_url(hub: Hub, args: Arguments) -> Json:
+async def get_upload_url(hub: SlackWorkspace, args: CallArguments) -> Json:
     name = args.required("filename")
     size = args.number("length", 0)
     if size <= 0:
@@ -41,7 +41,7 @@ async def get_upload_url(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "upload_url": url, "file_id": file.id}
 
 
-async def receive_upload(hub: Hub, request: web.Request) -> web.Response:
+async def receive_upload(hub: SlackWorkspace, request: web.Request) -> web.Response:
     """The second step: the bytes, as the body itself or as the only file of a form."""
     file = hub.workspace.files.get(request.match_info["file_id"])
     if file is None or file.content is not None:
@@ -58,7 +58,7 @@ async def receive_upload(hub: Hub, request: web.Request) -> web.Response:
     return web.Response(text=f"OK - {len(content)}")
 
 
-async def send_file(hub: Hub, request: web.Request) -> web.Response:
+async def send_file(hub: SlackWorkspace, request: web.Request) -> web.Response:
     """A shared file's content, for the app's token; others are led to the page for signing in."""
     file = hub.workspace.files.get(request.match_info["file_id"])
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -74,7 +74,7 @@ async def send_file(hub: Hub, request: web.Request) -> web.Response:
     return web.Response(body=file.content, content_type=content_type)
 
 
-def _listed_files(hub: Hub, args: Arguments) -> list[File]:
+def _listed_files(hub: SlackWorkspace, args: CallArguments) -> list[File]:
     listed = args.json("files", "invalid_arguments")
     if not isinstance(listed, list) or not listed:
         raise invalid_arguments("missing required field: files")
@@ -88,7 +88,7 @@ def _listed_files(hub: Hub, args: Arguments) -> list[File]:
     return files
 
 
-def _targets(hub: Hub, args: Arguments) -> list[Channel]:
+def _targets(hub: SlackWorkspace, args: CallArguments) -> list[Channel]:
     named = args.text("channel_id") or args.text("channels")
     channels = [own_channel(hub, name) for name in named.split(",") if name]
     thread_ts = args.text("thread_ts")
@@ -101,7 +101,7 @@ def _targets(hub: Hub, args: Arguments) -> list[Channel]:
     return channels
 
 
-async def complete_upload(hub: Hub, args: Arguments) -> Json:
+async def complete_upload(hub: SlackWorkspace, args: CallArguments) -> Json:
     channels = _targets(hub, args)
     files = _listed_files(hub, args)
     blocks = args.json("blocks", "invalid_blocks_format")
@@ -109,7 +109,7 @@ async def complete_upload(hub: Hub, args: Arguments) -> Json:
     for file in files:
         file.completed = True
     for channel in channels:
-        message = Message(
+        message = SlackMessage(
             channel=channel.id,
             ts=hub.workspace.next_ts(),
             user=BOT_USER_ID,
@@ -126,7 +126,7 @@ async def complete_upload(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "files": [file_object(hub.workspace, file) for file in files]}
 
 
-async def info(hub: Hub, args: Arguments) -> Json:
+async def info(hub: SlackWorkspace, args: CallArguments) -> Json:
     file = hub.workspace.files.get(args.required("file", "file_not_found"))
     if file is None or not file.completed:
         raise SlackError("file_not_found")
@@ -139,7 +139,7 @@ async def info(hub: Hub, args: Arguments) -> Json:
 
 
 METHODS = (
-    Method("files.getUploadURLExternal", 4, get_upload_url, "files:write"),
-    Method("files.completeUploadExternal", 4, complete_upload, "files:write"),
-    Method("files.info", 4, info, "files:read"),
+    ApiMethod("files.getUploadURLExternal", 4, get_upload_url, "files:write"),
+    ApiMethod("files.completeUploadExternal", 4, complete_upload, "files:write"),
+    ApiMethod("files.info", 4, info, "files:read"),
 )

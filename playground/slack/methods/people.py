@@ -1,8 +1,8 @@
 """The users.*, team.*, bots.*, auth.*, apps.* and agents.* methods."""
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError, invalid_arguments
-from playground.slack.methods.base import Method, message_in, own_channel
+from playground.slack.methods.base import ApiMethod, message_in, own_channel
 from playground.slack.objects import bot_profile, user_object
 from playground.slack.state import (
     BOT_ID,
@@ -12,13 +12,13 @@ from playground.slack.state import (
     TEAM_NAME,
     Json,
 )
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 SESSION_STATES = frozenset({"active", "processing", "suspended", "closed"})
 MAX_TITLE = 200
 
 
-async def auth_test(hub: Hub, _args: Arguments) -> Json:
+async def auth_test(hub: SlackWorkspace, _args: CallArguments) -> Json:
     return {
         "ok": True,
         "url": f"{hub.grants.base_url}/",
@@ -31,20 +31,20 @@ async def auth_test(hub: Hub, _args: Arguments) -> Json:
     }
 
 
-async def open_connection(hub: Hub, _args: Arguments) -> Json:
+async def open_connection(hub: SlackWorkspace, _args: CallArguments) -> Json:
     ticket = hub.socket_mode.new_ticket()
     base = hub.grants.base_url.replace("http", "ws", 1)
     return {"ok": True, "url": f"{base}/link/?ticket={ticket}&app_id=playground"}
 
 
-async def user_info(hub: Hub, args: Arguments) -> Json:
+async def user_info(hub: SlackWorkspace, args: CallArguments) -> Json:
     user = hub.workspace.users.get(args.required("user", "user_not_found"))
     if user is None:
         raise SlackError("user_not_found")
     return {"ok": True, "user": user_object(user)}
 
 
-async def user_list(hub: Hub, _args: Arguments) -> Json:
+async def user_list(hub: SlackWorkspace, _args: CallArguments) -> Json:
     return {
         "ok": True,
         "members": [user_object(user) for user in hub.workspace.users.values()],
@@ -53,7 +53,7 @@ async def user_list(hub: Hub, _args: Arguments) -> Json:
     }
 
 
-async def user_by_email(hub: Hub, args: Arguments) -> Json:
+async def user_by_email(hub: SlackWorkspace, args: CallArguments) -> Json:
     email = args.required("email", "users_not_found")
     for user in hub.workspace.users.values():
         if user.email == email and not user.is_bot:
@@ -61,19 +61,19 @@ async def user_by_email(hub: Hub, args: Arguments) -> Json:
     raise SlackError("users_not_found")
 
 
-async def team_info(hub: Hub, _args: Arguments) -> Json:
+async def team_info(hub: SlackWorkspace, _args: CallArguments) -> Json:
     team = {"id": TEAM_ID, "name": TEAM_NAME, "domain": TEAM_DOMAIN, "email_domain": ""}
     team |= {"url": f"{hub.grants.base_url}/", "enterprise_id": "", "enterprise_name": ""}
     return {"ok": True, "team": team | {"icon": {"image_default": True}}}
 
 
-async def bot_info(_hub: Hub, args: Arguments) -> Json:
+async def bot_info(_hub: SlackWorkspace, args: CallArguments) -> Json:
     if args.text("bot", BOT_ID) != BOT_ID:
         raise SlackError("bot_not_found")
     return {"ok": True, "bot": bot_profile()}
 
 
-async def set_session_status(hub: Hub, args: Arguments) -> Json:
+async def set_session_status(hub: SlackWorkspace, args: CallArguments) -> Json:
     if hub.settings.sessions_error:
         raise SlackError(hub.settings.sessions_error)
     channel = own_channel(hub, args.required("channel_id", "channel_not_found"))
@@ -97,12 +97,12 @@ async def set_session_status(hub: Hub, args: Arguments) -> Json:
 
 
 METHODS = (
-    Method("auth.test", 4, auth_test),
-    Method("apps.connections.open", 3, open_connection, "connections:write", token="app"),
-    Method("users.info", 4, user_info, "users:read"),
-    Method("users.list", 2, user_list, "users:read"),
-    Method("users.lookupByEmail", 3, user_by_email, "users:read.email"),
-    Method("team.info", 3, team_info, "team:read"),
-    Method("bots.info", 3, bot_info, "users:read"),
-    Method("agents.sessions.setStatus", 3, set_session_status, "chat:write"),
+    ApiMethod("auth.test", 4, auth_test),
+    ApiMethod("apps.connections.open", 3, open_connection, "connections:write", token="app"),
+    ApiMethod("users.info", 4, user_info, "users:read"),
+    ApiMethod("users.list", 2, user_list, "users:read"),
+    ApiMethod("users.lookupByEmail", 3, user_by_email, "users:read.email"),
+    ApiMethod("team.info", 3, team_info, "team:read"),
+    ApiMethod("bots.info", 3, bot_info, "users:read"),
+    ApiMethod("agents.sessions.setStatus", 3, set_session_status, "chat:write"),
 )

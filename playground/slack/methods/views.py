@@ -1,18 +1,18 @@
 """The views.* methods."""
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.block_kit import complete_view
 from playground.slack.errors import SlackError
-from playground.slack.methods.base import Method
+from playground.slack.methods.base import ApiMethod
 from playground.slack.objects import view_object
 from playground.slack.rules import check_view
 from playground.slack.state import BOT_USER_ID, Json, View
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 MAX_STACK = 3
 
 
-def new_view(hub: Hub, spec: Json, user: str, previous: View | None = None) -> View:
+def new_view(hub: SlackWorkspace, spec: Json, user: str, previous: View | None = None) -> View:
     """A view ready to show; its blocks get ids."""
     complete_view(spec, hub.workspace.next_id)
     view_id = hub.workspace.next_id("V0")
@@ -27,7 +27,7 @@ def new_view(hub: Hub, spec: Json, user: str, previous: View | None = None) -> V
     )
 
 
-def replace_view(hub: Hub, view: View, spec: Json) -> View:
+def replace_view(hub: SlackWorkspace, view: View, spec: Json) -> View:
     """Show other content in an open view; what the person typed in kept blocks stays."""
     complete_view(spec, hub.workspace.next_id)
     kept = {block["block_id"] for block in spec.get("blocks", [])}
@@ -37,21 +37,21 @@ def replace_view(hub: Hub, view: View, spec: Json) -> View:
     return hub.show_view(view)
 
 
-def _spec(args: Arguments, kind: str) -> Json:
+def _spec(args: CallArguments, kind: str) -> Json:
     spec = check_view(args.json("view", "invalid_arguments"))
     if spec["type"] != kind:
         raise SlackError("invalid_arguments")
     return spec
 
 
-async def open_view(hub: Hub, args: Arguments) -> Json:
+async def open_view(hub: SlackWorkspace, args: CallArguments) -> Json:
     spec = _spec(args, "modal")
     trigger = hub.grants.take_trigger(args.required("trigger_id", "invalid_trigger_id"))
     view = hub.show_view(new_view(hub, spec, trigger.user))
     return {"ok": True, "view": view_object(view)}
 
 
-async def push_view(hub: Hub, args: Arguments) -> Json:
+async def push_view(hub: SlackWorkspace, args: CallArguments) -> Json:
     spec = _spec(args, "modal")
     trigger = hub.grants.take_trigger(args.required("trigger_id", "invalid_trigger_id"))
     previous = hub.workspace.views.get(trigger.view_id or "")
@@ -63,7 +63,7 @@ async def push_view(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "view": view_object(view)}
 
 
-async def update_view(hub: Hub, args: Arguments) -> Json:
+async def update_view(hub: SlackWorkspace, args: CallArguments) -> Json:
     view = hub.workspace.views.get(args.text("view_id"))
     external_id = args.text("external_id")
     if view is None and external_id:
@@ -79,7 +79,7 @@ async def update_view(hub: Hub, args: Arguments) -> Json:
     return {"ok": True, "view": view_object(replace_view(hub, view, spec))}
 
 
-async def publish_view(hub: Hub, args: Arguments) -> Json:
+async def publish_view(hub: SlackWorkspace, args: CallArguments) -> Json:
     user = args.required("user_id")
     if user not in hub.workspace.users or user == BOT_USER_ID:
         raise SlackError("user_not_found")
@@ -95,8 +95,8 @@ async def publish_view(hub: Hub, args: Arguments) -> Json:
 
 
 METHODS = (
-    Method("views.open", 4, open_view),
-    Method("views.push", 4, push_view),
-    Method("views.update", 4, update_view),
-    Method("views.publish", 4, publish_view),
+    ApiMethod("views.open", 4, open_view),
+    ApiMethod("views.push", 4, push_view),
+    ApiMethod("views.update", 4, update_view),
+    ApiMethod("views.publish", 4, publish_view),
 )

@@ -13,7 +13,7 @@ from bridge.protocol import (
     TaskFinished,
     ToolFinished,
 )
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.model.faults import FAULTS
 from playground.model.malformed_responses import HALF
 from playground.model.server import ModelSettings, ScriptedModel, model_running
@@ -139,7 +139,7 @@ async def test_every_fault_is_one_clear_outcome_and_the_next_reply_works(
         "MODEL_RETRY_SECONDS": "0.01",
     }
     settings = ModelSettings(api_key=KEY, retry_after="0")
-    async with model_running(settings, Feed()) as model:
+    async with model_running(settings, EventFeed()) as model:
         environment["OPENROUTER_BASE_URL"] = model.url
         async with running(environment) as (_, client):
             await client.post("/agent/workspace", workspace_body)
@@ -165,7 +165,7 @@ async def test_every_fault_is_one_clear_outcome_and_the_next_reply_works(
 async def test_a_prompt_that_is_too_long_is_made_shorter_once(
     environment: dict[str, str], workspace_body: dict[str, str], fault: str
 ) -> None:
-    async with model_running(ModelSettings(api_key=KEY), Feed()) as model:
+    async with model_running(ModelSettings(api_key=KEY), EventFeed()) as model:
         environment["OPENROUTER_BASE_URL"] = model.url
         async with running(environment) as (_, client):
             await client.post("/agent/workspace", workspace_body)
@@ -186,7 +186,7 @@ async def test_a_prompt_that_is_too_long_is_made_shorter_once(
 async def test_an_interrupt_takes_effect_inside_a_streaming_call(
     environment: dict[str, str], workspace_body: dict[str, str], fault: str
 ) -> None:
-    feed = Feed()
+    feed = EventFeed()
     async with model_running(ModelSettings(api_key=KEY), feed) as model:
         environment["OPENROUTER_BASE_URL"] = model.url
         async with running(environment) as (_, client):

@@ -15,9 +15,9 @@ from bridge.protocol import (
     TaskFinished,
     UsageRecorded,
 )
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.model.catalog import SMALL_WINDOW, context_length
-from playground.model.conversation import Call, Conversation, Turn
+from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 from playground.model.server import ModelSettings, model_running
 from tests.integration.bridge.conftest import KEY, running
 
@@ -35,7 +35,7 @@ class Walker:
         self.summaries = 0
         self.forgotten: list[tuple[int, str]] = []
 
-    def __call__(self, conversation: Conversation) -> Turn:
+    def __call__(self, conversation: ParsedConversation) -> Turn:
         prompt = json.dumps(conversation.messages)
         last = str(conversation.messages[-1].get("content"))
         if "replaced by a summary that you write now" in last:
@@ -53,14 +53,14 @@ class Walker:
             return Turn("All notes are read.")
         name = "secret.txt" if self.steps == LEARNED_AT else f"note_{self.steps % 7}.txt"
         text = f"Step {self.steps}: I read {name}." * (1 + self.steps % 3)
-        return Turn(text, (Call("read_file", {"path": "./" * (self.steps % 5) + name}),))
+        return Turn(text, (ScriptedCall("read_file", {"path": "./" * (self.steps % 5) + name}),))
 
 
 async def test_300_steps_in_a_small_window(
     environment: dict[str, str], workspace_body: dict[str, str], settings: BridgeSettings
 ) -> None:
     walker = Walker()
-    async with model_running(ModelSettings(api_key=KEY), Feed(kept_entries=1)) as model:
+    async with model_running(ModelSettings(api_key=KEY), EventFeed(kept_entries=1)) as model:
         model.stories.add("walk", walker, lambda _conversation: True)
         environment["OPENROUTER_BASE_URL"] = model.url
         async with running(environment) as (_, client):

@@ -9,7 +9,7 @@ from bot.domain.budget import NANO, Price
 from bot.errors import ConfigurationError, UserError
 from bot.gateway.model.catalogue import CACHE_SECONDS, Catalogue
 from bot.gateway.model.own_prices import own_prices
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.model.catalog import SMALL_WINDOW
 from playground.model.server import ModelSettings, model_running
 
@@ -17,7 +17,7 @@ from playground.model.server import ModelSettings, model_running
 async def test_the_providers_list_is_read_once_in_ten_minutes() -> None:
     now = 0.0
     async with ClientSession() as session:
-        async with model_running(ModelSettings(), Feed()) as model:
+        async with model_running(ModelSettings(), EventFeed()) as model:
             offers = Catalogue(session, model.url, SecretStr("canary"), lambda: now)
             listed = {offer.id: offer for offer in await offers.offers()}
             assert not [name for name in listed if name.startswith("fault/")]
@@ -32,14 +32,14 @@ async def test_the_providers_list_is_read_once_in_ten_minutes() -> None:
 
 
 async def test_an_address_without_a_list_is_one_sentence() -> None:
-    async with ClientSession() as session, model_running(ModelSettings(), Feed()) as model:
+    async with ClientSession() as session, model_running(ModelSettings(), EventFeed()) as model:
         with pytest.raises(UserError):
             await Catalogue(session, f"{model.url}/nowhere", SecretStr("")).offers()
 
 
 async def test_own_prices_count_before_listed_ones_and_name_the_models_of_a_silent_server() -> None:
     prices = own_prices(Settings(model_prices=(f"{SMALL_WINDOW}=0.5/1.25", "local/qwen3=0/0")))
-    async with ClientSession() as session, model_running(ModelSettings(), Feed()) as model:
+    async with ClientSession() as session, model_running(ModelSettings(), EventFeed()) as model:
         key = SecretStr("canary")
         listed = {
             o.id: o for o in await Catalogue(session, model.url, key, own_prices=prices).offers()

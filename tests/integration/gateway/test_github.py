@@ -16,7 +16,7 @@ from bot.errors import NothingToPropose, RepositoryError
 from bot.gateway.git.github import HostPulls
 from bot.slack.views.evidence import evidence_markdown
 from bridge.protocol import Check, CheckKind, Evidence
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.git_server import GitServer, GitSettings, git_running
 from tests.harness.refusals import refused
 from tests.integration.gateway.conftest import Serving
@@ -29,7 +29,7 @@ BRANCH = "agent/k3f9ab-fix"
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[GitServer]:
     narrow = (("canary-narrow", frozenset({"demo/other"})),)
-    async with git_running(GitSettings(narrow_tokens=narrow), tmp_path, Feed()) as server:
+    async with git_running(GitSettings(narrow_tokens=narrow), tmp_path, EventFeed()) as server:
         yield server
 
 

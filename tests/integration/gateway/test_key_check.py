@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.errors import ModelUnusable
 from bot.gateway.model.key_check import KeyCheck
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.model.server import ModelSettings, model_running
 
 KEY = SecretStr("canary-key-of-a-person")
@@ -25,7 +25,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def test_openrouter_tells_a_good_key_from_a_bad_one(session: aiohttp.ClientSession) -> None:
     settings = ModelSettings(api_key=KEY.get_secret_value())
-    async with model_running(settings, Feed()) as model:
+    async with model_running(settings, EventFeed()) as model:
         check = KeyCheck(session, model.url)
         await check.check_key(KEY)
         with pytest.raises(ModelUnusable, match=r"refuses this key \(401\)"):

@@ -19,7 +19,7 @@ from bot.domain.budget import NANO, Price
 from bot.domain.usage import CostSource, UsageTotals
 from bot.slack.views.presenter import SlackPresenter
 from bot.store import tables
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.model.server import ModelSettings, ScriptedModel, model_running
 from tests.integration.gateway.bench import ASKED, Bench
 from tests.integration.gateway.conftest import API, MODEL_KEY, Provider
@@ -510,7 +510,7 @@ async def test_the_first_byte_is_at_most_50_ms_late(bench: Bench, provider: Prov
 
 @pytest.fixture
 async def scripted() -> AsyncIterator[ScriptedModel]:
-    async with model_running(ModelSettings(), Feed()) as model:
+    async with model_running(ModelSettings(), EventFeed()) as model:
         yield model
 
 

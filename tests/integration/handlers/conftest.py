@@ -14,13 +14,13 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.slack.handlers.commands import CommandHandlers
 from bot.slack.handlers.home import HomeHandlers
 from bot.slack.session_status import SessionStatusUpdater
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.slack.delivery import DeliveryFailed, Parcel
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import Json
-from playground.slack.user_client import Person
-from playground.slack.workspace import Hub
+from playground.slack.user_client import UserClient
+from playground.slack.workspace import SlackWorkspace
 from tests.harness.app import Stage, stage as make_stage
 from tests.harness.slack import reception
 from tests.harness.watched_inbox import WatchedInbox, settled
@@ -47,7 +47,7 @@ class Office:
     """A workspace with people, the app in it, and the core behind."""
 
     stage: Stage
-    hub: Hub
+    hub: SlackWorkspace
     client: AsyncWebClient
     app: AsyncApp
     inbox: WatchedInbox
@@ -55,8 +55,8 @@ class Office:
     home: HomeHandlers
     sessions: SessionStatusUpdater
 
-    def person(self, name: str) -> Person:
-        return Person(self.hub, self.hub.workspace.user(name))
+    def person(self, name: str) -> UserClient:
+        return UserClient(self.hub, self.hub.workspace.user(name))
 
     async def agents(self, count: int = 1) -> list[Agent]:
         """The agents, once there are so many."""
@@ -85,7 +85,7 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     settings = SlackSettings(limits_enabled=False)
     async with (
         make_stage(tmp_path) as stage,
-        slack_running(settings, Feed()) as hub,
+        slack_running(settings, EventFeed()) as hub,
         aiohttp.ClientSession() as session,
     ):
         base_url = f"{hub.grants.base_url}/api/"

@@ -4,7 +4,7 @@ import pytest
 
 from bot.domain.agent import AgentStatus
 from bridge.protocol import ChatMode
-from playground.slack.state import BOT_USER_ID, Message
+from playground.slack.state import BOT_USER_ID, SlackMessage
 from tests.integration.handlers.conftest import Office
 
 
@@ -93,7 +93,9 @@ async def test_edits_deletions_and_other_bots_are_not_replies(office: Office) ->
     await office.stage.asked("chat")
     await ben.edit("general", first, "one, edited")
     await ben.delete("general", first)
-    other = Message("C0GENERAL0", hub.workspace.next_ts(), "U0OTHERBOT", "beep", thread_ts=root)
+    other = SlackMessage(
+        "C0GENERAL0", hub.workspace.next_ts(), "U0OTHERBOT", "beep", thread_ts=root
+    )
     hub.post(replace(other, bot_id="B0OTHERBOT", subtype="bot_message"))
     hub.post(replace(other, ts=hub.workspace.next_ts(), bot_id="B0OTHERBOT"))
     hub.post(replace(other, ts=hub.workspace.next_ts(), user=BOT_USER_ID))

@@ -12,12 +12,12 @@ from bot.slack.handlers.results import OLD_WINDOW
 from bot.slack.views.details import CHANGE_MODEL
 from bot.slack.views.model_form import MODEL
 from bot.slack.views.task_card import DETAILS
-from playground.slack.user_client import Person
+from playground.slack.user_client import UserClient
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_results import button_posted, seen
 
 
-async def window(office: Office, name: str = "ana") -> tuple[Agent, Person]:
+async def window(office: Office, name: str = "ana") -> tuple[Agent, UserClient]:
     """An agent at work, and a person with its steps before them."""
     agent, root = await office.in_thread()
     await button_posted(office, agent, root, DETAILS)
@@ -27,7 +27,7 @@ async def window(office: Office, name: str = "ana") -> tuple[Agent, Person]:
     return agent, person
 
 
-async def form(office: Office, name: str = "ana") -> tuple[Agent, Person]:
+async def form(office: Office, name: str = "ana") -> tuple[Agent, UserClient]:
     agent, person = await window(office, name)
     await person.click_view(CHANGE_MODEL)
     await person.wait_for_view("external_select")

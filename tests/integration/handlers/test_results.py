@@ -17,7 +17,7 @@ from bridge.protocol import (
     ToolStarted,
 )
 from playground.slack.plain_text import message_text
-from playground.slack.user_client import Person
+from playground.slack.user_client import UserClient
 from tests.harness.app import KNOWN_SECRET
 from tests.integration.handlers.conftest import Office
 
@@ -28,7 +28,7 @@ LONG = (
 )
 
 
-def seen(person: Person) -> str:
+def seen(person: UserClient) -> str:
     """What the person reads in the top window."""
     shown: dict[str, Any] = {"text": "", "blocks": person.views()[-1].spec["blocks"]}
     return message_text(shown)

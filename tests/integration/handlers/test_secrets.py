@@ -14,21 +14,21 @@ from bot.domain.secrets import SecretKind, SecretRef, SecretScope
 from bot.errors import ConfigurationError, ModelUnusable
 from bot.redaction import Redactor
 from playground.slack.state import TEAM_ID, Json
-from playground.slack.user_client import Person
+from playground.slack.user_client import UserClient
 from tests.integration.handlers.conftest import Office
 
 VALUE = "canary-typed-K3f9/0815+x"
 OTHER_KEY = "YW5vdGhlci1rZXktb2YtdGhlLXZhdWx0LTMyLWJ5dGU="
 
 
-async def open_form(office: Office, person: Person) -> None:
+async def open_form(office: Office, person: UserClient) -> None:
     assert (await person.slash("/agent", "secrets")).ok
     await person.wait_for_view("Add a secret")
     assert (await person.click_view("secret_add")).ok
     await person.wait_for_view("secret_value")
 
 
-async def store(office: Office, person: Person, **values: object) -> Json | str | None:
+async def store(office: Office, person: UserClient, **values: object) -> Json | str | None:
     """Fill in the form; what the bot answered."""
     await open_form(office, person)
     filled = {"kind": "variable", "name": "NPM_TOKEN", "secret_value": VALUE} | values

@@ -4,7 +4,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from playground.model.conversation import Call, Turn
+from playground.model.conversation import ScriptedCall, Turn
 from playground.model.scenarios import sequence
 from playground.server import Playground
 
@@ -44,7 +44,10 @@ async def test_text_comes_in_fragments_then_finish_then_usage_with_cost(
 async def test_parallel_calls_come_interleaved_and_whole(
     playground: Playground, model: AsyncOpenAI
 ) -> None:
-    calls = (Call("read_file", {"path": "a" * 40}), Call("read_file", {"path": "b" * 40}))
+    calls = (
+        ScriptedCall("read_file", {"path": "a" * 40}),
+        ScriptedCall("read_file", {"path": "b" * 40}),
+    )
     playground.model.stories.add("two", sequence(Turn("", calls), Turn("done")))
     chunks = await streamed(model, "scripted/two")
     pieces = [t for c in chunks if c.choices for t in c.choices[0].delta.tool_calls or []]

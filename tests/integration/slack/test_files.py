@@ -11,23 +11,23 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import FileUnavailable
 from bot.slack.files import SlackFiles
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.ports import listening
 from playground.slack.server import slack_running
 from playground.slack.settings import SCOPES, SlackSettings
-from playground.slack.user_client import Person
-from playground.slack.workspace import Hub
+from playground.slack.user_client import UserClient
+from playground.slack.workspace import SlackWorkspace
 
 TOKEN = SlackSettings().bot_token
 
 
 @dataclass
 class Bench:
-    hub: Hub
+    hub: SlackWorkspace
     files: SlackFiles
 
     async def upload(self, name: str, content: bytes, channel: str = "general") -> str:
-        ana = Person(self.hub, self.hub.workspace.user("ana"))
+        ana = UserClient(self.hub, self.hub.workspace.user("ana"))
         await ana.upload(name, content, channel=channel)
         return list(self.hub.workspace.files)[-1]
 
@@ -36,7 +36,7 @@ class Bench:
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     scopes = getattr(request, "param", SCOPES)
     async with (
-        slack_running(SlackSettings(scopes=scopes, limits_enabled=False), Feed()) as hub,
+        slack_running(SlackSettings(scopes=scopes, limits_enabled=False), EventFeed()) as hub,
         aiohttp.ClientSession() as session,
     ):
         client = AsyncWebClient(token=TOKEN, base_url=f"{hub.grants.base_url}/api/")

@@ -15,12 +15,12 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.slack.backfill import Backfill
 from bot.slack.events import is_urgent
 from bot.slack.socket_mode import SocketConnection
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.slack.server import slack_running
 from playground.slack.settings import SlackSettings
 from playground.slack.state import BOT_USER_ID
-from playground.slack.user_client import Person
-from playground.slack.workspace import Hub
+from playground.slack.user_client import UserClient
+from playground.slack.workspace import SlackWorkspace
 from tests.harness.app import Stage, stage as make_stage
 from tests.harness.slack import reception
 from tests.harness.watched_inbox import WatchedInbox, settled
@@ -65,15 +65,15 @@ class Line:
     """A workspace, the app at the other end of the line, and the core behind it."""
 
     stage: Stage
-    hub: Hub
+    hub: SlackWorkspace
     catch_up: Backfill
     connection: SocketConnection
     clock: ManualClock
     app: AsyncApp
     gaps: list[float] = field(default_factory=list)
 
-    def person(self, name: str = "ana") -> Person:
-        return Person(self.hub, self.hub.workspace.user(name))
+    def person(self, name: str = "ana") -> UserClient:
+        return UserClient(self.hub, self.hub.workspace.user(name))
 
     async def in_thread(self, text: str = "acme/api fix it", count: int = 1) -> tuple[Agent, str]:
         """A working agent that @ana started by a mention; and the root of its thread."""
@@ -110,7 +110,7 @@ class Line:
 async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
     async with (
         make_stage(tmp_path) as stage,
-        slack_running(SETTINGS, Feed()) as hub,
+        slack_running(SETTINGS, EventFeed()) as hub,
         aiohttp.ClientSession() as session,
     ):
         stage.clock.now = time.time()

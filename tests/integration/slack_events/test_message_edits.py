@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from bot.domain.agent import Agent
-from playground.slack.user_client import Person
+from playground.slack.user_client import UserClient
 from tests.integration.slack_events.conftest import Line
 
 
-async def waiting(line: Line) -> tuple[Agent, Person, str, str]:
+async def waiting(line: Line) -> tuple[Agent, UserClient, str, str]:
     """An agent whose bridge is busy with one message, and a second one that waits behind it."""
     agent, root = await line.in_thread()
     line.stage.bridge.gates["chat"] = asyncio.Event()

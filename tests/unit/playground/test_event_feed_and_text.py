@@ -3,14 +3,14 @@ from typing import Any
 
 import pytest
 
-from playground.event_feed import Feed
+from playground.event_feed import EventFeed
 from playground.slack.elements import action_of, find_element, input_value
 from playground.slack.objects import rich_text
 from playground.slack.plain_text import message_text
 
 
 async def test_a_follower_gets_old_and_new_entries_in_order_until_the_feed_closes() -> None:
-    feed = Feed()
+    feed = EventFeed()
     feed.record("a", n=1)
     seen: list[int] = []
 
@@ -28,7 +28,7 @@ async def test_a_follower_gets_old_and_new_entries_in_order_until_the_feed_close
 
 
 async def test_waiting_wakes_at_the_entry_that_matters_and_gives_up_in_time() -> None:
-    feed = Feed()
+    feed = EventFeed()
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(feed.until(lambda: feed.entries("wanted")))
         feed.record("other")
@@ -39,7 +39,7 @@ async def test_waiting_wakes_at_the_entry_that_matters_and_gives_up_in_time() ->
 
 
 def test_a_full_feed_forgets_the_oldest() -> None:
-    feed = Feed(kept_entries=2)
+    feed = EventFeed(kept_entries=2)
     for number in range(3):
         feed.record("x", n=number)
     assert [e.seq for e in feed.entries()] == [2, 3]

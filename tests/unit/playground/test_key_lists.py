@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from playground.event_feed import Feed
-from playground.slack.arguments import Arguments
+from playground.event_feed import EventFeed
+from playground.slack.arguments import CallArguments
 from playground.slack.settings import SlackSettings
-from playground.slack.state import BOT_USER_ID, Json, Message, View
+from playground.slack.state import BOT_USER_ID, Json, SlackMessage, View
 from playground.slack.web_api import METHODS
-from playground.slack.workspace import Hub
+from playground.slack.workspace import SlackWorkspace
 
 LISTS = json.loads((Path(__file__).parent / "slack_keys.json").read_text())
 OPAQUE = {"blocks", "attachments", "files", "state", "shares", "metadata", "root", "reactions"}
@@ -55,18 +55,18 @@ def flat(value: Any, prefix: str = "") -> set[str]:
 
 
 @pytest.fixture
-async def hub() -> AsyncIterator[Hub]:
-    hub = Hub(SlackSettings(clock=lambda: 1_700_000_000.0), Feed())
+async def hub() -> AsyncIterator[SlackWorkspace]:
+    hub = SlackWorkspace(SlackSettings(clock=lambda: 1_700_000_000.0), EventFeed())
     hub.grants.base_url = "http://127.0.0.1:1"
     yield hub
     await hub.close()
 
 
-def payloads(hub: Hub) -> dict[str, Json]:
+def payloads(hub: SlackWorkspace) -> dict[str, Json]:
     ana = hub.workspace.user("ana")
     channel = hub.workspace.channel("general")
     blocks: list[Json] = [{"type": "rich_text", "block_id": "b", "elements": []}]
-    message = Message(channel.id, "1.000100", ana.id, "hi", blocks, client_msg_id="c")
+    message = SlackMessage(channel.id, "1.000100", ana.id, "hi", blocks, client_msg_id="c")
     hub.workspace.add(message)
     previous: Json = dict(hub.payloads.message(message)["event"])
     previous = {k: previous[k] for k in ("type", "user", "ts", "text", "team", "blocks")}
@@ -92,7 +92,7 @@ def payloads(hub: Hub) -> dict[str, Json]:
     }
     message.edited = {"user": ana.id, "ts": "2.0"}
     made["message_changed"] = make.message_changed(message, previous, "2.0")
-    reply = Message(channel.id, "1.000200", ana.id, "to all", blocks, client_msg_id="d")
+    reply = SlackMessage(channel.id, "1.000200", ana.id, "to all", blocks, client_msg_id="d")
     reply.thread_ts, reply.subtype = message.ts, "thread_broadcast"
     hub.workspace.add(reply)
     made["thread_broadcast"] = make.message(reply)
@@ -100,13 +100,13 @@ def payloads(hub: Hub) -> dict[str, Json]:
 
 
 @pytest.mark.parametrize("name", sorted(LISTS["required"]))
-async def test_a_payload_has_every_key_of_a_real_one(hub: Hub, name: str) -> None:
+async def test_a_payload_has_every_key_of_a_real_one(hub: SlackWorkspace, name: str) -> None:
     missing = set(LISTS["required"][name].split()) - flat(payloads(hub)[name])
     assert missing == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(LISTS["required"]) - {"message_action", "shortcut"}))
-async def test_a_payload_has_no_invented_key(hub: Hub, name: str) -> None:
+async def test_a_payload_has_no_invented_key(hub: SlackWorkspace, name: str) -> None:
     invented = flat(payloads(hub)[name]) - set(LISTS["known"][name].split()) - ALSO_REAL
     assert invented == set()
 
@@ -169,19 +169,19 @@ NEEDED = {
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 async def test_an_answer_has_the_keys_of_a_real_one_and_no_invented_ones(
-    hub: Hub, name: str
+    hub: SlackWorkspace, name: str
 ) -> None:
     posted = await METHODS["chat.postMessage"].run(
-        hub, Arguments({"channel": "C0GENERAL0", "text": "first"})
+        hub, CallArguments({"channel": "C0GENERAL0", "text": "first"})
     )
     if name == "reactions.remove":
         posts = hub.workspace.channels["C0GENERAL0"].messages
         hub.react(posts[posted["ts"]], BOT_USER_ID, "tada")
     view = await METHODS["views.open"].run(
-        hub, Arguments({"trigger_id": hub.grants.trigger("U00000BEN"), "view": MODAL})
+        hub, CallArguments({"trigger_id": hub.grants.trigger("U00000BEN"), "view": MODAL})
     )
     upload = await METHODS["files.getUploadURLExternal"].run(
-        hub, Arguments({"filename": "b.txt", "length": "1"})
+        hub, CallArguments({"filename": "b.txt", "length": "1"})
     )
     hub.workspace.files[upload["file_id"]].content = b"x"
     stand_ins = {"TS": posted["ts"], "TRIGGER": hub.grants.trigger("U00000ANA")}
@@ -189,6 +189,6 @@ async def test_an_answer_has_the_keys_of_a_real_one_and_no_invented_ones(
     filled = {k: stand_ins.get(v, v) if isinstance(v, str) else v for k, v in ANSWERS[name].items()}
     if name == "files.completeUploadExternal":
         filled = {"files": [{"id": upload["file_id"]}]}
-    answer = flat(await METHODS[name].run(hub, Arguments(filled)))
+    answer = flat(await METHODS[name].run(hub, CallArguments(filled)))
     assert set(NEEDED[name].split()) - answer == set()
     assert answer - set(LISTS["known"][name].split()) - ALSO_REAL == set()

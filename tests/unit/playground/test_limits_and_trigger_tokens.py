@@ -2,10 +2,10 @@ import pytest
 
 from playground.slack.errors import SlackError
 from playground.slack.faults import Faults
-from playground.slack.limits import Limits
+from playground.slack.limits import RateLimits
 from playground.slack.settings import SlackSettings
-from playground.slack.state import Message, Workspace, default_workspace
-from playground.slack.trigger_tokens import Grants
+from playground.slack.state import SlackMessage, SlackState, default_workspace
+from playground.slack.trigger_tokens import TriggerTokens
 
 
 class Clock:
@@ -22,7 +22,7 @@ def clock() -> Clock:
 
 
 def test_a_channel_takes_a_burst_and_then_one_post_a_second(clock: Clock) -> None:
-    limits = Limits(clock, post_burst=3)
+    limits = RateLimits(clock, post_burst=3)
     assert [limits.post("C1") for _ in range(4)] == [0, 0, 0, 1]
     assert limits.post("C2") == 0
     clock.now += 1
@@ -35,7 +35,7 @@ def test_a_channel_takes_a_burst_and_then_one_post_a_second(clock: Clock) -> Non
 def test_a_tier_allows_its_calls_a_minute(
     clock: Clock, tier: int, a_minute: int, wait: int
 ) -> None:
-    limits = Limits(clock)
+    limits = RateLimits(clock)
     waits = [limits.call("some.method", tier) for _ in range(a_minute + 1)]
     assert waits == [0] * a_minute + [wait]
     assert limits.call("other.method", tier) == 0
@@ -44,19 +44,19 @@ def test_a_tier_allows_its_calls_a_minute(
 
 
 def test_a_clock_that_runs_back_gives_nothing_away(clock: Clock) -> None:
-    limits = Limits(clock, post_burst=1)
+    limits = RateLimits(clock, post_burst=1)
     assert limits.post("C1") == 0
     clock.now -= 100
     assert limits.post("C1") == 1
 
 
 def test_limits_can_be_off(clock: Clock) -> None:
-    limits = Limits(clock, enabled=False)
+    limits = RateLimits(clock, enabled=False)
     assert {limits.post("C1") for _ in range(100)} == {0}
 
 
 def test_timestamps_grow_whatever_the_clock_does(clock: Clock) -> None:
-    workspace = Workspace(clock)
+    workspace = SlackState(clock)
     seen = [workspace.next_ts()]
     for step in (0, 0, 1, -5, 0, 0.5):
         clock.now += step
@@ -65,8 +65,8 @@ def test_timestamps_grow_whatever_the_clock_does(clock: Clock) -> None:
     assert seen == sorted(set(seen))
 
 
-def grants(clock: Clock) -> Grants:
-    return Grants(SlackSettings(clock=clock), Workspace(clock).next_token)
+def grants(clock: Clock) -> TriggerTokens:
+    return TriggerTokens(SlackSettings(clock=clock), SlackState(clock).next_token)
 
 
 def test_a_trigger_is_good_once_and_for_three_seconds(clock: Clock) -> None:
@@ -107,9 +107,9 @@ def test_faults_are_taken_in_the_order_in_which_they_were_planned() -> None:
 
 def test_a_root_knows_its_thread_until_the_last_reply_goes(clock: Clock) -> None:
     workspace = default_workspace(clock)
-    root = workspace.add(Message("C0GENERAL0", workspace.next_ts(), "U1", "root"))
+    root = workspace.add(SlackMessage("C0GENERAL0", workspace.next_ts(), "U1", "root"))
     reply = workspace.add(
-        Message("C0GENERAL0", workspace.next_ts(), "U1", "reply", thread_ts=root.ts)
+        SlackMessage("C0GENERAL0", workspace.next_ts(), "U1", "reply", thread_ts=root.ts)
     )
     assert root.thread_ts == root.ts
     assert not root.is_reply

@@ -1,6 +1,6 @@
 from typing import Any
 
-from playground.model.prompt_cache import Prefixes
+from playground.model.prompt_cache import PromptCache
 
 
 def message(text: str, *, marked: bool = False) -> dict[str, Any]:
@@ -18,7 +18,7 @@ LONG = "y" * 400
 
 
 def test_what_two_prompts_begin_with_is_known_the_second_time() -> None:
-    prefixes = Prefixes()
+    prefixes = PromptCache()
     assert prefixes.count("m", body(message(LONG)))[1] == 0
     prompt, cached = prefixes.count("m", body(message(LONG), message("new")))
     assert 200 < cached < prompt
@@ -26,13 +26,13 @@ def test_what_two_prompts_begin_with_is_known_the_second_time() -> None:
 
 
 def test_a_changed_beginning_is_not_known() -> None:
-    prefixes = Prefixes()
+    prefixes = PromptCache()
     prefixes.count("m", body(message(LONG), message("end")))
     assert prefixes.count("m", body(message("z" + LONG), message("end")))[1] < 120
 
 
 def test_claude_knows_what_was_marked_and_marks_are_no_difference() -> None:
-    prefixes = Prefixes()
+    prefixes = PromptCache()
     prefixes.count("claude", body(message(LONG)))
     assert prefixes.count("claude", body(message(LONG), message("b", marked=True)))[1] == 0
     prompt, cached = prefixes.count("claude", body(message(LONG), message("b"), message("c")))

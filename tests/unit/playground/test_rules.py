@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from playground.slack.arguments import Arguments
+from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
 from playground.slack.methods.chat import read_content
 from playground.slack.rules import check_blocks, check_metadata, check_view
@@ -135,12 +135,12 @@ def test_blocks_that_are_no_list_have_a_wrong_format(blocks: Any) -> None:
 
 def content_refusal(**values: Any) -> str:
     with pytest.raises(SlackError) as caught:
-        read_content(Arguments(values))
+        read_content(CallArguments(values))
     return caught.value.code
 
 
 def test_markdown_text_stands_alone_and_is_bounded() -> None:
-    assert read_content(Arguments({"markdown_text": "**x**"})).blocks == [
+    assert read_content(CallArguments({"markdown_text": "**x**"})).blocks == [
         {"type": "markdown", "text": "**x**"}
     ]
     assert content_refusal(markdown_text="x", text="y") == "markdown_text_conflict"

@@ -3,7 +3,7 @@ from typing import Any
 
 from playground.model.conversation import Turn, read_conversation
 from playground.model.python_tests import counts_in
-from playground.model.scenarios import Stories
+from playground.model.scenarios import Scenarios
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("edit_file", "git_status")]
 RUNS = {
@@ -13,7 +13,7 @@ RUNS = {
 DIFF = "--- a/todo/items.py\n+++ b/todo/items.py\n@@ -1 +1 @@\n-x <= y\n+x < y\n"
 
 
-def play(stories: Stories, messages: list[Any], model: str = "any/model") -> list[Turn]:
+def play(stories: Scenarios, messages: list[Any], model: str = "any/model") -> list[Turn]:
     """Answer every call as our tools would, until the story makes no more calls."""
     turns = []
     ran = 0
@@ -43,7 +43,7 @@ def ask(text: str) -> dict[str, str]:
 
 
 def test_the_fixing_story_uses_its_tools_and_tells_true_numbers() -> None:
-    turns = play(Stories(), [{"role": "system", "content": "s"}, ask("fix the failing test")])
+    turns = play(Scenarios(), [{"role": "system", "content": "s"}, ask("fix the failing test")])
     names = [call.name for turn in turns for call in turn.calls]
     assert names == [
         "list_directory",
@@ -65,7 +65,7 @@ def test_a_run_that_did_not_work_is_not_called_a_success() -> None:
     before, after = RUNS["before"], RUNS["after"]
     RUNS.update(before="not allowed: python3", after="not allowed: python3")
     try:
-        turns = play(Stories(), messages)
+        turns = play(Scenarios(), messages)
     finally:
         RUNS.update(before=before, after=after)
     assert "could not run" in turns[-1].text
@@ -73,7 +73,7 @@ def test_a_run_that_did_not_work_is_not_called_a_success() -> None:
 
 def test_the_second_task_shows_that_it_saw_the_first() -> None:
     messages: list[Any] = [ask("fix the failing test")]
-    stories = Stories()
+    stories = Scenarios()
     play(stories, messages)
     messages.append(ask("and now?"))
     last = play(stories, messages)[-1].text
@@ -86,7 +86,7 @@ def test_the_second_task_shows_that_it_saw_the_first() -> None:
 def test_what_is_said_in_between_is_taken_up() -> None:
     messages: list[Any] = [ask("fix the failing test")]
     conversation = read_conversation(messages, TOOLS)
-    turn = Stories().turn("m", conversation)
+    turn = Scenarios().turn("m", conversation)
     call = {"id": "1", "function": {"name": turn.calls[0].name, "arguments": "{broken"}}
     messages += [
         {"role": "assistant", "content": None, "tool_calls": [call]},
@@ -96,17 +96,17 @@ def test_what_is_said_in_between_is_taken_up() -> None:
     conversation = read_conversation(messages, TOOLS)
     assert conversation.task.steering == ["be quick"]
     assert conversation.turn == 1
-    assert "be quick" in play(Stories(), messages)[-1].text
+    assert "be quick" in play(Scenarios(), messages)[-1].text
 
 
 def test_anything_else_is_answered_plainly_with_the_task() -> None:
-    (turn,) = play(Stories(), [ask("write a poem")])
+    (turn,) = play(Scenarios(), [ask("write a poem")])
     assert "scripted model" in turn.text
     assert "write a poem" in turn.text
 
 
 def test_own_stories_come_first_and_have_names() -> None:
-    stories = Stories()
+    stories = Scenarios()
     stories.add("mine", lambda _c: Turn("mine"), lambda c: "poem" in c.task.text)
     stories.add("unasked", lambda _c: Turn("unasked"))
     assert stories.turn("m", read_conversation([ask("poem")], [])).text == "mine"
@@ -147,7 +147,7 @@ def test_a_message_after_an_interruption_is_a_new_task() -> None:
 def test_the_last_step_gets_an_answer_that_begins_as_asked() -> None:
     note = '[Note from the system] Last step. Call no tool. begin your answer with "Unfinished:"'
     conversation = read_conversation([ask("fix the failing test"), ask(note)], TOOLS)
-    turn = Stories().turn("m", conversation)
+    turn = Scenarios().turn("m", conversation)
     assert turn.calls == ()
     assert turn.text.startswith("Unfinished: ")
     assert conversation.task.steering == []
