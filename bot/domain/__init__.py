@@ -1,0 +1,3 @@
+"""Owns the values and the pure rules of the product. It does no input or output and imports
+nothing of the outside but the wire contract.
+"""

@@ -1,0 +1,3 @@
+"""Owns the database: SQL, transactions, migrations, and which process may write. It decides
+nothing.
+"""

@@ -1,3 +1,7 @@
+"""Owns the tools that the model may call, the policy on commands, and what a command proves. It
+knows nothing of the loop.
+"""
+
 from typing import Any
 
 from bridge.tools.background import READ_PROCESS, START_PROCESS, STOP_PROCESS

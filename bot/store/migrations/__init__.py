@@ -1,0 +1,1 @@
+"""Owns the steps from each older database to today's."""

@@ -1,0 +1,1 @@
+"""Owns the Web API methods, one function for each."""
