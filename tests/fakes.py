@@ -13,8 +13,10 @@ from bot.agents.file_ports import Files
 from bot.agents.ports import Access
 from bot.domain.agent import RepoRef
 from bot.domain.model_offer import ModelOffer
-from bot.domain.outgoing import ROOT_KEY
-from bot.domain.posts import PostKind
+from bot.domain.posts import (
+    ROOT_KEY,
+    PostKind,
+)
 from bot.errors import (
     ChannelUnavailable,
     EngineError,

@@ -18,10 +18,12 @@ from bot.agents.rule_ports import RuleWrites
 from bot.agents.sandbox import SocketDirs
 from bot.domain.agent import Agent, Leftover, RepoRef, ThreadRef
 from bot.domain.egress import Denial
-from bot.domain.message import Message
+from bot.domain.message import (
+    Closed,
+    Message,
+)
 from bot.domain.model_offer import ModelOffer
 from bot.domain.posts import Post
-from bot.domain.question import Closed
 from bot.domain.task_card import TaskCard, ToolLine
 from bridge.protocol import (
     Accepted,

@@ -6,9 +6,11 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from bot.domain.agent import Agent, RepoRef
-from bot.domain.audit import Audit
 from bot.domain.limits import Load
-from bot.domain.policy import Person
+from bot.domain.policy import (
+    Audit,
+    Person,
+)
 from bot.domain.secrets import ModelKey, SecretEntry, SecretRef
 
 

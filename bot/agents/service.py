@@ -23,9 +23,11 @@ from bot.agents.start import Origin, Starter
 from bot.agents.stop import Stopper
 from bot.domain.agent import Agent, AgentStatus, Leftover, ThreadRef
 from bot.domain.attachment import Attachment
-from bot.domain.audit import Audit
 from bot.domain.message import Message, MessageKind
 from bot.domain.model_offer import ModelOffer
+from bot.domain.policy import (
+    Audit,
+)
 from bot.domain.quoting import code
 from bot.domain.replies import is_restart
 from bot.domain.start_command import StartAgent

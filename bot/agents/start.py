@@ -9,11 +9,15 @@ from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.stop import Stopper
 from bot.domain.agent import Agent, AgentStatus, RepoRef, branch_for, new_agent_id
 from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE
-from bot.domain.audit import Audit
 from bot.domain.budget import nano_of
 from bot.domain.limits import HOUR_SECONDS, AgentLimits, start_refusal
 from bot.domain.message import FIRST, Message, MessageKind
-from bot.domain.policy import ChannelRules, HouseRules, place_refusal
+from bot.domain.policy import (
+    Audit,
+    ChannelRules,
+    HouseRules,
+    place_refusal,
+)
 from bot.domain.preferences import Preferences
 from bot.domain.start_command import StartAgent, title_of
 from bot.domain.thread_context import NOTHING, Opening

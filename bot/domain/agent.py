@@ -299,3 +299,11 @@ class Agent:
 
     def _told(self, status: AgentStatus, at: float) -> "Agent":
         return replace(self, status=status if self.alive else self.status, status_since=at)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnThread:
+    """A thread that has an agent. `stopped_at` is the newest stop that was handled; 0.0: none."""
+
+    agent: Agent
+    stopped_at: float

@@ -61,3 +61,17 @@ class Message:
 def message_id(kind: MessageKind, name: str) -> str:
     """Return the id of a message that has no ts; the same name gives the same id."""
     return f"{kind}:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How a question was closed: by whom, with which words, when.
+
+    Without a user nobody answered, and its task is over. `by_message`: the person wrote into the
+    thread instead of pressing a button.
+    """
+
+    user: str = ""
+    answer: str = ""
+    at: float = 0.0
+    by_message: bool = False

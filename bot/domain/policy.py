@@ -103,6 +103,21 @@ class ChannelRules:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One line of the record: who did what, and whether it was allowed.
+
+    `action` such as `agent.stop`; `subject` an agent, a repository, a name; `outcome` is
+    `allowed`, `done`, or why not. Never a secret value. `at` in seconds since the epoch.
+    """
+
+    at: float
+    actor: str
+    action: str
+    subject: str
+    outcome: str
+
+
 def is_admin(person: Person, house: HouseRules) -> bool:
     """Whether this person administers the workspace, or is named in ADMINS."""
     return person.is_admin or person.id in house.admins

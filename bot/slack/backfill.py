@@ -20,8 +20,10 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.agent import Agent
-from bot.domain.thread import OwnThread
+from bot.domain.agent import (
+    Agent,
+    OwnThread,
+)
 from bot.errors import BotError
 from bot.slack.events import person_message, reaction_name
 from bot.slack.handlers.commands import CommandHandlers

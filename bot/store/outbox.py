@@ -9,8 +9,15 @@ from typing import Any
 
 from sqlalchemy import Row, case, func, or_, select, update
 
-from bot.domain.outgoing import ROOT_KEY, OpenRow, PostContent, PostOutcome
-from bot.domain.posts import Post, PostKind, Priority
+from bot.domain.posts import (
+    ROOT_KEY,
+    OpenRow,
+    Post,
+    PostContent,
+    PostKind,
+    PostOutcome,
+    Priority,
+)
 from bot.redaction import Hide, hidden_in
 from bot.store import tables
 from bot.store.engine import Engines, insert_new

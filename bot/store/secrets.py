@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
-from bot.domain.audit import Audit
+from bot.domain.policy import (
+    Audit,
+)
 from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
 from bot.store import tables
 from bot.store.engine import Engines

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, insert, or_, select, text
 
 from bot.domain.agent import Agent
-from bot.domain.audit import Audit
 from bot.domain.limits import Load
+from bot.domain.policy import (
+    Audit,
+)
 from bot.store import tables
 from bot.store.engine import Engines
 from bot.store.link import Link

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Double, case, cast, func, or_, select
 
-from bot.domain.thread import OwnThread
+from bot.domain.agent import (
+    OwnThread,
+)
 from bot.store import tables
 from bot.store.engine import Engines
 from bot.store.rows import ALIVE_STATUSES, agent_of

@@ -5,10 +5,10 @@ import logging
 from bot.agents.context import Dependencies
 from bot.agents.rule_ports import People
 from bot.domain.agent import Agent
-from bot.domain.audit import Audit
 from bot.domain.policy import (
     NOBODY_KNOWN,
     Action,
+    Audit,
     ChannelRules,
     HouseRules,
     Person,

@@ -5,8 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from bot.agents.context import Dependencies
 from bot.domain.agent import RepoRef
-from bot.domain.audit import Audit
-from bot.domain.policy import ChannelRules, HouseRules, Who, checked_patterns, place_refusal
+from bot.domain.policy import (
+    Audit,
+    ChannelRules,
+    HouseRules,
+    Who,
+    checked_patterns,
+    place_refusal,
+)
 from bot.domain.preferences import Preferences
 from bot.domain.settings_command import SetMine, SetRule
 from bot.errors import NotAllowed

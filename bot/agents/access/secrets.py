@@ -9,7 +9,9 @@ from bot.agents.access.encryption import CannotDecrypt, Vault
 from bot.agents.ports import Store
 from bot.agents.rule_ports import KeyCheck, SecretRows
 from bot.domain.agent import Agent, RepoRef
-from bot.domain.audit import Audit
+from bot.domain.policy import (
+    Audit,
+)
 from bot.domain.secrets import (
     MAX_VARIABLES_OF_A_PLACE,
     ModelKey,

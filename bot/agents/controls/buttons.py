@@ -5,8 +5,10 @@ from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.ports import BridgeAddress, Transaction
 from bot.domain.agent import Agent, AgentStatus
-from bot.domain.audit import Audit
 from bot.domain.message import Message, MessageKind, message_id
+from bot.domain.policy import (
+    Audit,
+)
 from bot.errors import BridgeRefused, UserError
 from bridge.protocol import (
     QuestionAnswered,

@@ -7,10 +7,16 @@ from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.ports import Transaction
 from bot.domain.agent import Agent
-from bot.domain.audit import Audit
-from bot.domain.message import Message, MessageKind, message_id
-from bot.domain.policy import Action
-from bot.domain.question import Closed
+from bot.domain.message import (
+    Closed,
+    Message,
+    MessageKind,
+    message_id,
+)
+from bot.domain.policy import (
+    Action,
+    Audit,
+)
 from bot.domain.task_card import TaskCard
 from bot.errors import UserError
 from bridge.protocol import (

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from bot.agents.context import Dependencies
 from bot.domain.agent import ThreadRef
-from bot.domain.audit import Audit
+from bot.domain.policy import (
+    Audit,
+)
 from bot.domain.verbosity import reply_verbosity
 
 _SAID = {

@@ -6,8 +6,10 @@ from dataclasses import replace
 from bot.agents.context import Dependencies
 from bot.agents.ports import Transaction
 from bot.domain.agent import Agent
+from bot.domain.message import (
+    Closed,
+)
 from bot.domain.posts import Post
-from bot.domain.question import Closed
 from bot.domain.task_card import TaskCard, ToolLine
 from bot.domain.verbosity import Verbosity
 from bridge.protocol import (

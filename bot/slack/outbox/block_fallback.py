@@ -6,7 +6,9 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
-from bot.domain.outgoing import PostContent
+from bot.domain.posts import (
+    PostContent,
+)
 
 _log = logging.getLogger(__name__)
 

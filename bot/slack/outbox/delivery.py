@@ -17,8 +17,11 @@ import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.outgoing import OpenRow, PostContent
-from bot.domain.posts import PostKind
+from bot.domain.posts import (
+    OpenRow,
+    PostContent,
+    PostKind,
+)
 from bot.slack.outbox.block_fallback import BlockFallback, error_code as _code
 from bot.slack.outbox.rate_limits import SlackCall, SlackMethod
 

@@ -13,8 +13,13 @@ from typing import Protocol, assert_never
 
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.domain.outgoing import ROOT_KEY, OpenRow, PostContent, PostOutcome
-from bot.domain.posts import PostKind
+from bot.domain.posts import (
+    ROOT_KEY,
+    OpenRow,
+    PostContent,
+    PostKind,
+    PostOutcome,
+)
 from bot.errors import ChannelUnavailable
 from bot.slack.outbox.delivery import Absent, Delivery, Failed, PostRefused, Shown, TooFast, Verdict
 from bot.slack.outbox.rate_limits import (

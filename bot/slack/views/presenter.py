@@ -8,8 +8,10 @@ from typing import assert_never
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent, Leftover
 from bot.domain.egress import Denial
+from bot.domain.message import (
+    Closed,
+)
 from bot.domain.posts import Post, PostKind, Priority
-from bot.domain.question import Closed
 from bot.domain.quoting import code, cut, escaped, line
 from bot.domain.task_card import TaskCard, ToolLine
 from bot.slack.views.answer import answer_messages, starter

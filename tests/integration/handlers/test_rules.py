@@ -7,8 +7,10 @@ import pytest
 
 from bot.agents.access.authorization import Authorization
 from bot.domain.agent import AgentStatus
-from bot.domain.audit import Audit
-from bot.domain.policy import Action
+from bot.domain.policy import (
+    Action,
+    Audit,
+)
 from bot.slack.people import FRESH_SECONDS, SlackPeople
 from bot.slack.views.task_card import PUSH
 from playground.slack.state import TEAM_ID, User

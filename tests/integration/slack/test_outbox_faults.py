@@ -8,8 +8,11 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import delete
 
-from bot.domain.outgoing import OpenRow, PostContent
-from bot.domain.posts import Post
+from bot.domain.posts import (
+    OpenRow,
+    Post,
+    PostContent,
+)
 from bot.errors import ChannelUnavailable
 from bot.store import tables
 from bot.store.outbox import SqlOutboxRows

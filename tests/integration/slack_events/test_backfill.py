@@ -5,8 +5,10 @@ import time
 
 import pytest
 
-from bot.domain.agent import AgentStatus
-from bot.domain.thread import OwnThread
+from bot.domain.agent import (
+    AgentStatus,
+    OwnThread,
+)
 from playground.slack.faults import FaultKind
 from playground.slack.state import BOT_USER_ID
 from tests.integration.slack_events.conftest import STOP, Line

@@ -5,8 +5,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from bot.domain.outgoing import OpenRow
-from bot.domain.posts import Post, PostKind, Priority
+from bot.domain.posts import (
+    OpenRow,
+    Post,
+    PostKind,
+    Priority,
+)
 from bot.store.agents import SqlStore
 from tests.integration.store.conftest import MakeAgent
 

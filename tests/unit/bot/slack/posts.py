@@ -7,8 +7,10 @@ from typing import Any
 
 from bot.agents.ports import Saved
 from bot.domain.agent import Agent, Leftover, RepoRef
+from bot.domain.message import (
+    Closed,
+)
 from bot.domain.posts import Post
-from bot.domain.question import Closed
 from bot.domain.secrets import SecretScope
 from bot.domain.task_card import Phase, TaskCard, ToolLine
 from bot.slack.views.presenter import SlackPresenter
