@@ -12,7 +12,7 @@ from aiohttp import web
 
 from benchmarks.floor import serve
 from playground.event_feed import EventFeed
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.server import MAX_BODY_BYTES, ModelSettings, ScriptedModel
 
 KEY = "canary-benchmark-key"
@@ -39,14 +39,14 @@ def call_of(step: int) -> ScriptedCall:
             return ScriptedCall("search_files", {"pattern": PATTERN})
 
 
-def _story(*, talks: bool) -> Callable[[ParsedConversation], Turn]:
+def _story(*, talks: bool) -> Callable[[ParsedConversation], ScriptedTurn]:
     """As many tool steps as the task's text says, then an answer."""
 
-    def turn(conversation: ParsedConversation) -> Turn:
+    def turn(conversation: ParsedConversation) -> ScriptedTurn:
         if conversation.turn >= int(conversation.task.text.split()[0]):
-            return Turn("All steps are done.")
+            return ScriptedTurn("All steps are done.")
         text = f"Step {conversation.turn + 1}: I go on with the next file." if talks else ""
-        return Turn(text, (call_of(conversation.turn),))
+        return ScriptedTurn(text, (call_of(conversation.turn),))
 
     return turn
 
@@ -55,7 +55,7 @@ def main() -> None:
     model = ScriptedModel(ModelSettings(api_key=KEY), EventFeed(kept_entries=1))
     times: list[tuple[float, float]] = []
     for name, talks in ((QUIET, False), (TALKING, True)):
-        model.stories.add(name.removeprefix("scripted/"), _story(talks=talks))
+        model.scenarios.add(name.removeprefix("scripted/"), _story(talks=talks))
 
     @web.middleware
     async def timed(

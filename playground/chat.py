@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from playground.slack.plain_text import message_text
-from playground.slack.state import BOT_USER_ID
+from playground.slack.slack_state import BOT_USER_ID
 
 Json = dict[str, Any]
 
@@ -60,8 +60,8 @@ class Chat:
             )
             self.thread_ts = self.thread_ts or answer["result"]
             return
-        command, _, rest = text.partition(" ")
-        answer = await self.act("slash", command=command, text=rest, channel=self._channel)
+        command, _, arguments = text.partition(" ")
+        answer = await self.act("slash", command=command, text=arguments, channel=self._channel)
         if error := answer["result"]["error"]:
             raise PlaygroundRefused(
                 f"{command} failed with the error “{error}”. Is the bot running?"

@@ -62,8 +62,8 @@ class EventFeed:
 
     def entry(self, seq: int) -> FeedEntry | None:
         """One entry by its number, if it is still kept."""
-        found = self.entries(after=seq - 1)[:1]
-        return found[0] if found and found[0].seq == seq else None
+        entries = self.entries(after=seq - 1)[:1]
+        return entries[0] if entries and entries[0].seq == seq else None
 
     async def follow(self, after: int = 0) -> AsyncIterator[FeedEntry]:
         """Yield the entries after `after`, then new ones as they come, until the feed closes."""
@@ -82,8 +82,8 @@ class EventFeed:
         async with asyncio.timeout(timeout_seconds):
             while True:
                 changed = self._changed
-                if found := check():
-                    return found
+                if result := check():
+                    return result
                 await changed.wait()
 
     def _wake(self) -> None:

@@ -57,7 +57,7 @@ class GitApi:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one call; what is no path of ours is 404."""
         match request.path.removeprefix(PREFIX).strip("/").split("/"):
-            case ["repos", owner, repo, *rest]:
+            case ["repos", owner, repo, *segments]:
                 name = f"{owner}/{repo}"
             case ["user", "repos"]:
                 return self._list(request)
@@ -65,7 +65,7 @@ class GitApi:
                 return _error(404, "Not Found")
         if (refusal := self._allowed(request, name)) is not None:
             return refusal
-        answer = await self._answer(request, name, rest)
+        answer = await self._answer(request, name, segments)
         self._feed.record(
             "git_api", repository=name, method=request.method, path=request.path,
             status=answer.status,
@@ -80,15 +80,17 @@ class GitApi:
         first = (int(request.query.get("page", 1)) - 1) * size
         return web.json_response([{"full_name": name} for name in names[first : first + size]])
 
-    async def _answer(self, request: web.Request, name: str, rest: Sequence[str]) -> web.Response:
-        match request.method, rest:
+    async def _answer(
+        self, request: web.Request, name: str, segments: Sequence[str]
+    ) -> web.Response:
+        match request.method, segments:
             case "GET", []:
                 default = (await self._run(name, "symbolic-ref", "--short", "HEAD")).strip()
                 return web.json_response(
                     {"full_name": name, "default_branch": default, "permissions": {"push": True}}
                 )
             case "GET", ["pulls"]:
-                return web.json_response(self._found(request, name))
+                return web.json_response(self._pulls_of(request, name))
             case "POST", ["pulls"]:
                 return await self._create(name, await _body(request))
             case (("GET" | "PATCH"), ["pulls", number]) if pull := self._pull(name, number):
@@ -98,7 +100,7 @@ class GitApi:
             case _:
                 return _error(404, "Not Found")
 
-    def _found(self, request: web.Request, name: str) -> list[Json]:
+    def _pulls_of(self, request: web.Request, name: str) -> list[Json]:
         state = request.query.get("state", "open")
         head = request.query.get("head", "")
         owner = name.partition("/")[0]
@@ -154,10 +156,10 @@ def _change(pull: Pull, body: Json) -> None:
 
 async def _body(request: web.Request) -> Json:
     try:
-        found = json.loads(await request.read())
+        body = json.loads(await request.read())
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
 def _invalid(message: str) -> web.Response:

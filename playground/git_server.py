@@ -13,8 +13,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from playground.event_feed import EventFeed
+from playground.free_port import listening
 from playground.git_api import PREFIX as API_PREFIX, GitApi
-from playground.ports import listening
 from playground.repositories import git, git_environment, make_repository
 from playground.sample import SAMPLES
 
@@ -72,18 +72,18 @@ class GitServer:
 
     def names(self) -> list[str]:
         """The repositories, as owner/name."""
-        found = self.root.glob("*/*.git/HEAD")
-        return sorted(f"{p.parents[1].name}/{p.parent.name.removesuffix('.git')}" for p in found)
+        heads = self.root.glob("*/*.git/HEAD")
+        return sorted(f"{p.parents[1].name}/{p.parent.name.removesuffix('.git')}" for p in heads)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path.startswith(f"{API_PREFIX}/"):
             return await self.api.handle(request)
         if pull := PULL.fullmatch(request.path):
             return self._show(*pull.groups())
-        found = ROUTE.fullmatch(request.path)
-        if found is None:
+        route = ROUTE.fullmatch(request.path)
+        if route is None:
             return web.Response(status=404, text="Not found\n")
-        name, operation = found.groups()
+        name, operation = route.groups()
         service = request.query.get("service", operation)
         pushing = service == "git-receive-pack"
         refusal = self._refuse(request, name, pushing=pushing)
@@ -100,7 +100,7 @@ class GitServer:
     def _show(self, name: str, number: str) -> web.Response:
         """A person follows the link of a pull request: they are led to its branch on the page."""
         pulls = self.api.pulls.get(name, [])
-        pull = next((one for one in pulls if str(one.number) == number), None)
+        pull = next((candidate for candidate in pulls if str(candidate.number) == number), None)
         if pull is None or not self.page_url:
             return web.Response(status=404, text="Not found\n")
         place = quote(f"git:{name}@{pull.head}", safe="")

@@ -15,9 +15,9 @@ from playground.model.server import ModelSettings, ScriptedModel, model_running
 from playground.page.routes import Page
 from playground.page.snapshot import PageSettings
 from playground.slack.server import slack_running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from playground.slack.workspace import SlackWorkspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class Playground:
     @property
     def page_url(self) -> str:
         """Where a browser finds the page."""
-        return f"{self.slack.grants.base_url}/"
+        return f"{self.slack.trigger_tokens.base_url}/"
 
     @property
     def slack_url(self) -> str:
         """What SLACK_API_URL takes, with the slash at the end."""
-        return f"{self.slack.grants.base_url}/api/"
+        return f"{self.slack.trigger_tokens.base_url}/api/"
 
     @property
     def model_url(self) -> str:
@@ -106,7 +106,7 @@ class Playground:
 
     def person(self, name: str) -> UserClient:
         """Somebody of the workspace, by name; KeyError when there is no such person."""
-        return UserClient(self.slack, self.slack.workspace.user(name))
+        return UserClient(self.slack, self.slack.state.user(name))
 
 
 @asynccontextmanager
@@ -130,12 +130,12 @@ async def running(settings: PlaygroundSettings | None = None) -> AsyncIterator[P
             model_running(settings.model, feed, host, ports(settings.model_port))
         )
 
-        def add_page(app: web.Application, hub: SlackWorkspace) -> None:
-            models = [entry["id"] for entry in listing(model.stories.names(), ())]
-            Page(hub, git, models, settings.page).add_routes(app)
+        def add_page(app: web.Application, workspace: SlackWorkspace) -> None:
+            models = [entry["id"] for entry in listing(model.scenarios.names(), ())]
+            Page(workspace, git, models, settings.page).add_routes(app)
 
         slack = await stack.enter_async_context(
             slack_running(settings.slack, feed, host, ports(settings.slack_port), add_page)
         )
-        git.page_url = f"{slack.grants.base_url}/"
+        git.page_url = f"{slack.trigger_tokens.base_url}/"
         yield Playground(settings, feed, slack, model, git)

@@ -79,17 +79,18 @@ _CONTEXT = 200_000
 DEFAULT_PRICES = (0.000003, 0.000015)
 
 
-def listing(stories: Iterable[str], faults: Iterable[str]) -> list[Json]:
+def listing(scenarios: Iterable[str], faults: Iterable[str]) -> list[Json]:
     """Everything that can be asked for: the stand-ins, each story, and each fault, hidden."""
     prices = ("0.000003", "0.000015")  # DEFAULT_PRICES, written as a provider writes them
-    told = [
-        _model(f"scripted/{name}", f"Scripted: {name}", _CONTEXT, prices, TOOLS) for name in stories
+    scripted = [
+        _model(f"scripted/{name}", f"Scripted: {name}", _CONTEXT, prices, TOOLS)
+        for name in scenarios
     ]
     failing = [
         _model(f"fault/{name}", f"Fault: {name}", _CONTEXT, prices, TOOLS) | {"hidden": True}
         for name in faults
     ]
-    known = (model for model in [*told, *failing] if model["id"] not in CATALOG)
+    known = (model for model in [*scripted, *failing] if model["id"] not in CATALOG)
     return [*CATALOG.values(), *known]
 
 

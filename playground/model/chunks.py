@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from playground.model.catalog import CACHE_READ_SHARE, prices
-from playground.model.conversation import Turn
+from playground.model.parsed_conversation import ScriptedTurn
 
 Json = dict[str, Any]
 
@@ -25,12 +25,12 @@ class Generation:
     created: int
     prompt_tokens: int
     cached_tokens: int
-    turn: Turn
+    turn: ScriptedTurn
 
     def usage(self) -> Json:
         """Tokens counted as characters / 4, and their cost by the catalogue's prices."""
-        said = self.turn.text + "".join(json.dumps(c.arguments) for c in self.turn.calls)
-        completion = max(1, len(said) // CHARS_PER_TOKEN)
+        output = self.turn.text + "".join(json.dumps(c.arguments) for c in self.turn.calls)
+        completion = max(1, len(output) // CHARS_PER_TOKEN)
         prompt_price, completion_price = prices(self.model)
         new_tokens = self.prompt_tokens - self.cached_tokens * (1 - CACHE_READ_SHARE)
         prompt_cost = round(new_tokens * prompt_price, 9)

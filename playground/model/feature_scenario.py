@@ -1,6 +1,11 @@
 """The story of a small feature: look, ask one question, build what was answered, test, tell."""
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, ScriptedTask, Turn
+from playground.model.parsed_conversation import (
+    ParsedConversation,
+    ScriptedCall,
+    ScriptedTask,
+    ScriptedTurn,
+)
 from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
 
 MAIN_FILE = "todo/__main__.py"
@@ -9,14 +14,14 @@ QUESTION = "In which order should `overdue` list the items?"
 CHOICES = {"oldest": "the longest overdue first", "added": "in the order in which they were added"}
 ORDERS = {"oldest": "sorted(late, key=lambda item: item.due)", "added": "late"}
 LOOK = (
-    Turn(
+    ScriptedTurn(
         "I look at what is there before I add anything.",
         (
             ScriptedCall("list_directory", {"path": "."}),
             ScriptedCall("read_file", {"path": "AGENTS.md"}),
         ),
     ),
-    Turn(
+    ScriptedTurn(
         "",
         (
             ScriptedCall("read_file", {"path": MAIN_FILE}),
@@ -67,7 +72,7 @@ class OverdueTest(unittest.TestCase):
 RENT, PLANTS = '"2026-04-20 pay the rent"', '"2026-04-02 water the plants"'
 
 
-def add_overdue(conversation: ParsedConversation) -> Turn:
+def add_overdue(conversation: ParsedConversation) -> ScriptedTurn:
     """Ask in the final answer and go on with the reply; or ask by a tool, where there is one."""
     task = conversation.task
     if len(conversation.tasks) > 1:
@@ -75,11 +80,13 @@ def add_overdue(conversation: ParsedConversation) -> Turn:
     if conversation.turn < len(LOOK):
         return LOOK[conversation.turn]
     if "ask_user" not in conversation.tools:
-        return Turn(_question())
+        return ScriptedTurn(_question())
     asked = task.results_of("ask_user")
     if not asked:
         question = {"question": QUESTION, "options": list(CHOICES)}
-        return Turn("One question before I write it.", (ScriptedCall("ask_user", question),))
+        return ScriptedTurn(
+            "One question before I write it.", (ScriptedCall("ask_user", question),)
+        )
     return _built(conversation, conversation.turn - len(LOOK) - 1, choice_in(asked[-1].text))
 
 
@@ -103,30 +110,30 @@ def _question() -> str:
     )
 
 
-def _built(conversation: ParsedConversation, step: int, choice: str) -> Turn:
+def _built(conversation: ParsedConversation, step: int, choice: str) -> ScriptedTurn:
     lines = (PLANTS, RENT) if choice == "oldest" else (RENT, PLANTS)
     name = "oldest_first" if choice == "oldest" else "as_added"
     test = TEST.format(choice=name, lines=", ".join(lines))
     head = NEW_HEAD.format(about=CHOICES[choice], order=ORDERS[choice])
     steps = (
-        Turn(
+        ScriptedTurn(
             f"So: {CHOICES[choice]}. The import and the function come first.",
             (
                 _edit("from todo.storage", "from todo.items import TodoList\nfrom todo.storage"),
                 _edit(OLD_HEAD, head),
             ),
         ),
-        Turn("", (_edit(OLD_COMMAND, NEW_COMMAND), _edit(OLD_LOOP, NEW_LOOP))),
-        Turn(
+        ScriptedTurn("", (_edit(OLD_COMMAND, NEW_COMMAND), _edit(OLD_LOOP, NEW_LOOP))),
+        ScriptedTurn(
             "Now a test for it.",
             (ScriptedCall("write_file", {"path": TEST_FILE, "content": test}),),
         ),
-        Turn("", (run_tests("tests.test_overdue"),)),
-        Turn("And all tests, to see that nothing else broke.", (run_tests(),)),
-        Turn("", (ScriptedCall("git_diff", {"scope": "unstaged"}),)),
+        ScriptedTurn("", (run_tests("tests.test_overdue"),)),
+        ScriptedTurn("And all tests, to see that nothing else broke.", (run_tests(),)),
+        ScriptedTurn("", (ScriptedCall("git_diff", {"scope": "unstaged"}),)),
         *commit(conversation, "Add a command that lists what is overdue"),
     )
-    return steps[step] if step < len(steps) else Turn(_report(conversation.task, choice))
+    return steps[step] if step < len(steps) else ScriptedTurn(_report(conversation.task, choice))
 
 
 def _edit(old: str, new: str) -> ScriptedCall:
@@ -141,12 +148,14 @@ def _report(task: ScriptedTask, choice: str) -> str:
     (own, own_failed), (ran, failed) = runs[0], runs[-1]
     diffs = task.results_of("git_diff")
     added, removed = line_counts(diffs[-1].text if diffs else "")
-    rest = "all pass" if not failed else f"{failed} fails, as it did before: it is not part of this"
+    outcome = (
+        "all pass" if not failed else f"{failed} fails, as it did before: it is not part of this"
+    )
     return (
         f"`python3 -m todo overdue` lists what is overdue, {CHOICES[choice]}.\n\n"
         "| what | result |\n|---|---|\n"
         f"| new tests | {own}, {'all pass' if not own_failed else f'{own_failed} fail'} |\n"
-        f"| all tests | {ran}, {rest} |\n"
+        f"| all tests | {ran}, {outcome} |\n"
         f"| `{MAIN_FILE}` | +{added} −{removed} |\n"  # noqa: RUF001 - the product's minus sign
         f"| `{TEST_FILE}` | new |"
     )

@@ -2,7 +2,7 @@
 
 import re
 
-from playground.model.conversation import ParsedConversation, Turn, content_text
+from playground.model.parsed_conversation import ParsedConversation, ScriptedTurn, content_text
 from playground.model.python_tests import line_counts
 
 _ASKED = "title and the description of a pull request"
@@ -15,7 +15,7 @@ def is_asked(conversation: ParsedConversation) -> bool:
     return not conversation.tools and _ASKED in content_text(first.get("content"))
 
 
-def describe(conversation: ParsedConversation) -> Turn:
+def describe(conversation: ParsedConversation) -> ScriptedTurn:
     """A title, and a list of the files with their lines."""
     asked = conversation.task.text
     task = asked.partition("# Task\n")[2].partition("\n")[0].strip()
@@ -23,7 +23,7 @@ def describe(conversation: ParsedConversation) -> Turn:
     rows = []
     for part in parts:
         added, removed = line_counts(part)
-        if found := _FILE.match(part):
-            rows.append(f"- `{found[1]}`: {added} lines added, {removed} removed")
+        if path := _FILE.match(part):
+            rows.append(f"- `{path[1]}`: {added} lines added, {removed} removed")
     title = f"{task[:1].upper()}{task[1:70]}" or "Change the code"
-    return Turn("\n".join([title, "", "What the diff shows:", "", *rows]))
+    return ScriptedTurn("\n".join([title, "", "What the diff shows:", "", *rows]))

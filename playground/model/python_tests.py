@@ -2,7 +2,12 @@
 
 import re
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, ScriptedTask, Turn
+from playground.model.parsed_conversation import (
+    ParsedConversation,
+    ScriptedCall,
+    ScriptedTask,
+    ScriptedTurn,
+)
 
 UNITTEST = ("python3", "-m", "unittest", "-v")
 
@@ -12,13 +17,13 @@ def run_tests(*names: str) -> ScriptedCall:
     return ScriptedCall("run_command", {"command": [*UNITTEST, *names]})
 
 
-def commit(conversation: ParsedConversation, message: str) -> tuple[Turn, ...]:
+def commit(conversation: ParsedConversation, message: str) -> tuple[ScriptedTurn, ...]:
     """The turns that commit everything, when the thread's first task asks for it."""
     if not re.search(r"\bcommit\b", conversation.tasks[0].text):
         return ()
     add = ScriptedCall("run_command", {"command": ["git", "add", "--all"]})
     record = ScriptedCall("run_command", {"command": ["git", "commit", "--message", message]})
-    return Turn("I commit it.", (add,)), Turn("", (record,))
+    return ScriptedTurn("I commit it.", (add,)), ScriptedTurn("", (record,))
 
 
 def tests_run(task: ScriptedTask) -> list[str]:

@@ -1,6 +1,6 @@
 """The story of a review that is longer than what it is given: file by file, with notes."""
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.python_tests import counts_in, run_tests, tests_run
 
 FILES = (
@@ -10,27 +10,30 @@ FILES = (
 PATTERNS = (
     "today", "raise ", "def ", "import ", "json", "done", "title", "class ", "return", "self",
 )  # fmt: skip
-STEPS: tuple[Turn, ...] = (
-    Turn("I go through it file by file.", (ScriptedCall("list_directory", {"path": "."}),)),
-    Turn("First what the tests say today.", (run_tests(),)),
-    *(Turn(f"Now `{path}`.", (ScriptedCall("read_file", {"path": path}),)) for path in FILES),
+STEPS: tuple[ScriptedTurn, ...] = (
+    ScriptedTurn("I go through it file by file.", (ScriptedCall("list_directory", {"path": "."}),)),
+    ScriptedTurn("First what the tests say today.", (run_tests(),)),
     *(
-        Turn(
+        ScriptedTurn(f"Now `{path}`.", (ScriptedCall("read_file", {"path": path}),))
+        for path in FILES
+    ),
+    *(
+        ScriptedTurn(
             f"Across files: every place with `{pattern.strip()}`.",
             (ScriptedCall("search_files", {"pattern": pattern}),),
         )
         for pattern in PATTERNS
     ),
-    Turn("What changed lately?", (ScriptedCall("git_log", {}),)),
+    ScriptedTurn("What changed lately?", (ScriptedCall("git_log", {}),)),
 )
 
 
-def review(conversation: ParsedConversation) -> Turn:
+def review(conversation: ParsedConversation) -> ScriptedTurn:
     """Read everything, then say what was found; a later task goes on where the last one ended."""
     done = sum(len(task.turns) for task in conversation.tasks[:-1])
     # The answers that ended earlier tasks were turns, too, and no steps of the review.
     step = done - len(conversation.tasks) + 1 + conversation.turn
-    return STEPS[step] if step < len(STEPS) else Turn(_findings(conversation))
+    return STEPS[step] if step < len(STEPS) else ScriptedTurn(_findings(conversation))
 
 
 def read_so_far(conversation: ParsedConversation) -> list[str]:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
 from playground.model.feature_scenario import add_overdue, is_open
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.pr_description import describe, is_asked
 from playground.model.python_tests import commit, counts_in, line_counts, run_tests, tests_run
 from playground.model.review_scenario import progress, review
 
-Scenario = Callable[[ParsedConversation], Turn]
+Scenario = Callable[[ParsedConversation], ScriptedTurn]
 
 MODEL_PREFIX = "scripted/"
 BY_TASK = "scripted/scripted-model"  # the story is chosen by what the task says
@@ -32,7 +32,7 @@ class ScenarioRule:
     """A story, its name in `scripted/<name>`, and when it is chosen by the task."""
 
     name: str
-    story: Scenario
+    scenario: Scenario
     matches: Callable[[ParsedConversation], bool] = lambda _conversation: False
 
 
@@ -45,18 +45,18 @@ class Scenarios:
     def add(
         self,
         name: str,
-        story: Scenario,
+        scenario: Scenario,
         matches: Callable[[ParsedConversation], bool] | None = None,
     ) -> None:
         """Register a story by name; with `matches` also by what the conversation says."""
         self._rules.insert(
-            0, ScenarioRule(name, story, matches) if matches else ScenarioRule(name, story)
+            0, ScenarioRule(name, scenario, matches) if matches else ScenarioRule(name, scenario)
         )
 
     def names(self) -> list[str]:
         return [rule.name for rule in self._rules]
 
-    def turn(self, model: str, conversation: ParsedConversation) -> Turn:
+    def turn(self, model: str, conversation: ParsedConversation) -> ScriptedTurn:
         """The next turn; raises KeyError for `scripted/<unknown>`."""
         if is_asked(conversation):
             return describe(conversation)
@@ -66,22 +66,22 @@ class Scenarios:
             return _unfinished(conversation, notes[-1])
         return turn
 
-    def _turn(self, model: str, conversation: ParsedConversation) -> Turn:
+    def _turn(self, model: str, conversation: ParsedConversation) -> ScriptedTurn:
         if model.startswith(MODEL_PREFIX) and model != BY_TASK:
-            named = {rule.name: rule.story for rule in reversed(self._rules)}
+            named = {rule.name: rule.scenario for rule in reversed(self._rules)}
             return named[model.removeprefix(MODEL_PREFIX)](conversation)
         for rule in self._rules:
             if rule.matches(conversation):
-                return rule.story(conversation)
+                return rule.scenario(conversation)
         return echo(conversation)
 
 
-def sequence(*turns: Turn) -> Scenario:
+def sequence(*turns: ScriptedTurn) -> Scenario:
     """A story that ignores what the tools said: these turns, then the last one again."""
     return lambda conversation: turns[min(conversation.turn, len(turns) - 1)]
 
 
-def echo(conversation: ParsedConversation) -> Turn:
+def echo(conversation: ParsedConversation) -> ScriptedTurn:
     """Say what this is, and what was asked."""
     task = conversation.task
     lines = [
@@ -90,27 +90,27 @@ def echo(conversation: ParsedConversation) -> Turn:
         *(f"While I worked you said: {text}" for text in task.steering),
         f"I have scripts for: {', '.join(f'`{task}`' for task in KNOWN_TASKS)}.",
     ]
-    return Turn("\n\n".join(lines))
+    return ScriptedTurn("\n\n".join(lines))
 
 
-def fix_failing_test(conversation: ParsedConversation) -> Turn:
+def fix_failing_test(conversation: ParsedConversation) -> ScriptedTurn:
     """Fix the sample repository's failing test: look, run, search, read, edit, run, diff, tell."""
     task = conversation.task
     steps = (
-        Turn(
+        ScriptedTurn(
             "I start with the layout of the repository and its README.",
             (
                 ScriptedCall("list_directory", {"path": "."}),
                 ScriptedCall("read_file", {"path": "README.md"}),
             ),
         ),
-        Turn("Now the tests, to see what fails.", (run_tests(),)),
-        Turn(
+        ScriptedTurn("Now the tests, to see what fails.", (run_tests(),)),
+        ScriptedTurn(
             "One test fails: an item due today counts as overdue. I look for the comparison.",
             (ScriptedCall("search_files", {"pattern": "overdue"}),),
         ),
-        Turn("", (ScriptedCall("read_file", {"path": SOURCE_FILE}),)),
-        Turn(
+        ScriptedTurn("", (ScriptedCall("read_file", {"path": SOURCE_FILE}),)),
+        ScriptedTurn(
             "The comparison includes today. An item is overdue only after its day.",
             (
                 ScriptedCall(
@@ -119,13 +119,15 @@ def fix_failing_test(conversation: ParsedConversation) -> Turn:
                 ),
             ),
         ),
-        Turn("I run the tests again.", (run_tests(),)),
-        Turn("", (ScriptedCall("git_diff", {"scope": "unstaged"}),)),
+        ScriptedTurn("I run the tests again.", (run_tests(),)),
+        ScriptedTurn("", (ScriptedCall("git_diff", {"scope": "unstaged"}),)),
         *commit(conversation, "Count an item as overdue only after its day"),
     )
     if conversation.turn < len(steps):
         return steps[conversation.turn]
-    return Turn(_report(conversation) + "".join(f"\n\nNoted: {text}" for text in task.steering))
+    return ScriptedTurn(
+        _report(conversation) + "".join(f"\n\nNoted: {text}" for text in task.steering)
+    )
 
 
 def _report(conversation: ParsedConversation) -> str:
@@ -149,10 +151,12 @@ def _report(conversation: ParsedConversation) -> str:
     )
 
 
-def look_back(conversation: ParsedConversation) -> Turn:
+def look_back(conversation: ParsedConversation) -> ScriptedTurn:
     """Answer a later task out of the history, after one look at the repository."""
     if conversation.turn == 0:
-        return Turn("I check the state of the checkout first.", (ScriptedCall("git_status", {}),))
+        return ScriptedTurn(
+            "I check the state of the checkout first.", (ScriptedCall("git_status", {}),)
+        )
     earlier = conversation.tasks[:-1]
     edited = [
         r.arguments.get("path", "?") for task in earlier for r in task.results_of("edit_file")
@@ -160,7 +164,7 @@ def look_back(conversation: ParsedConversation) -> Turn:
     files = ", ".join(f"`{path}`" for path in dict.fromkeys(edited)) or "no file"
     status = conversation.task.results[-1].text.strip() if conversation.task.results else ""
     steps = sum(len(task.results) for task in earlier)
-    return Turn(
+    return ScriptedTurn(
         f"This is task {len(conversation.tasks)} of our thread. First you asked: "
         f"“{earlier[0].text[:200]}”. I made {steps} tool calls for that and edited {files}.\n\n"
         f"Now you say: “{conversation.task.text[:500]}”.\n\nThe checkout now:\n\n"
@@ -168,26 +172,26 @@ def look_back(conversation: ParsedConversation) -> Turn:
     )
 
 
-def long_work(conversation: ParsedConversation) -> Turn:
+def long_work(conversation: ParsedConversation) -> ScriptedTurn:
     """Work for a long time, one sleep after another, so that somebody can stop it."""
     if conversation.turn >= LONG_STEPS:
-        return Turn("Nobody stopped me.")
+        return ScriptedTurn("Nobody stopped me.")
     number = conversation.turn + 1
     code = f"import time; print('round {number}', flush=True); time.sleep({LONG_SECONDS})"
-    return Turn(
+    return ScriptedTurn(
         f"Round {number}.",
         (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),),
     )
 
 
-def _unfinished(conversation: ParsedConversation, note: str) -> Turn:
+def _unfinished(conversation: ParsedConversation, note: str) -> ScriptedTurn:
     """The answer when the steps are used up, begun as the note asks for it."""
     begin = re.search(r'begin your answer with "([^"]+)"', note)
     steps = len(conversation.task.turns)
     text = f"My script has more steps than I was given: {steps} are done, the rest is left."
     if _is_review(conversation):
         text = progress(conversation)
-    return Turn(f"{begin.group(1)} {text}" if begin else text)
+    return ScriptedTurn(f"{begin.group(1)} {text}" if begin else text)
 
 
 def _says(pattern: str) -> Callable[[ParsedConversation], bool]:

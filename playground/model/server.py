@@ -11,14 +11,14 @@ from typing import Any
 from aiohttp import web
 
 from playground.event_feed import EventFeed
+from playground.free_port import listening
 from playground.model.catalog import KEY, context_length, knows, listing, takes_tools
 from playground.model.chunks import COMMENT, DONE, Generation, data
-from playground.model.conversation import ParsedConversation, read_conversation
-from playground.model.faults import CUT, ENDLESS, FAULTS, HTML_PAGE, STATUS_FAULTS
 from playground.model.malformed_responses import broken_pieces
-from playground.model.prompt_cache import PromptCache
+from playground.model.parsed_conversation import ParsedConversation, read_conversation
+from playground.model.provider_cache import PromptCache
+from playground.model.response_faults import CUT, ENDLESS, FAULTS, HTML_PAGE, STATUS_FAULTS
 from playground.model.scenarios import Scenarios
-from playground.ports import listening
 
 Json = dict[str, Any]
 
@@ -69,7 +69,7 @@ class ScriptedModel:
     def __init__(self, settings: ModelSettings, feed: EventFeed) -> None:
         self.settings = settings
         self.feed = feed
-        self.stories = Scenarios()
+        self.scenarios = Scenarios()
         self.requests: list[ReceivedRequest] = []
         self.url = ""
         # What all answers cost, in billionths of a dollar, as a provider would bill it.
@@ -94,7 +94,7 @@ class ScriptedModel:
         app.router.add_get("/v1/credits", self._credits)
 
     async def _models(self, _request: web.Request) -> web.Response:
-        return web.json_response({"data": listing(self.stories.names(), sorted(FAULTS))})
+        return web.json_response({"data": listing(self.scenarios.names(), sorted(FAULTS))})
 
     async def _key(self, request: web.Request) -> web.Response:
         if not self._authorized(request):
@@ -155,7 +155,7 @@ class ScriptedModel:
 
     def _generation(self, model: str, body: Json, conversation: ParsedConversation) -> Generation:
         try:
-            turn = self.stories.turn(model, conversation)
+            turn = self.scenarios.turn(model, conversation)
         except KeyError as error:
             raise ApiError(400, f"{model} is not a valid model ID") from error
         prompt_tokens, cached_tokens = self._prefixes.count(model, body)

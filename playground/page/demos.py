@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 
 
 @dataclass(frozen=True, slots=True)

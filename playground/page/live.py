@@ -7,8 +7,8 @@ import uuid
 from aiohttp import WSMsgType, web
 
 from playground.event_feed import EventFeed, FeedEntry
-from playground.slack.state import Json, User
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_state import Json, User
+from playground.slack.slack_workspace import SlackWorkspace
 
 HEARTBEAT_SECONDS = 20.0
 MAX_PAGES = 32
@@ -24,10 +24,10 @@ OF_ONE = frozenset(
 )
 
 
-def frame(entry: FeedEntry, user: User, hub: SlackWorkspace) -> Json | None:
+def frame(entry: FeedEntry, user: User, workspace: SlackWorkspace) -> Json | None:
     """An entry as the page of `user` gets it; None for what is not theirs to see."""
     if entry.kind in IN_CHANNELS:
-        channel = hub.workspace.channels.get(entry.data["channel"])
+        channel = workspace.state.channels.get(entry.data["channel"])
         if channel is None or user.id not in channel.members:
             return None
         return entry.as_json()
@@ -60,14 +60,14 @@ class Live:
     `{"kind": "reset"}` when the page must load everything again: another server, or a gap.
     """
 
-    def __init__(self, hub: SlackWorkspace) -> None:
+    def __init__(self, workspace: SlackWorkspace) -> None:
         self.instance = uuid.uuid4().hex
-        self._hub = hub
+        self._workspace = workspace
         self._open = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         try:
-            user = self._hub.workspace.user(request.query.get("as", ""))
+            user = self._workspace.state.user(request.query.get("as", ""))
         except KeyError:
             return web.json_response({"error": "There is no such person."}, status=404)
         after = request.query.get("after", "")
@@ -79,7 +79,7 @@ class Live:
         await socket.prepare(request)
         self._open += 1
         try:
-            if self._resumes(int(after), request.query.get("instance", ""), self._hub.feed):
+            if self._resumes(int(after), request.query.get("instance", ""), self._workspace.feed):
                 await socket.send_json({"kind": "hello"})
                 await self._serve(socket, user, int(after))
             else:
@@ -102,8 +102,8 @@ class Live:
 
     async def _send(self, socket: web.WebSocketResponse, user: User, after: int) -> None:
         try:
-            async for entry in self._hub.feed.follow(after):
-                if (shown := frame(entry, user, self._hub)) is not None:
+            async for entry in self._workspace.feed.follow(after):
+                if (shown := frame(entry, user, self._workspace)) is not None:
                     await socket.send_str(json.dumps(shown))
         except ConnectionError:
             return

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from playground.git_server import GitServer
 from playground.repositories import GitFailed
 from playground.slack.observer import CannotDo
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 
 MAX_BRANCHES = 200
 MAX_COMMITS = 100

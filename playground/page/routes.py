@@ -9,9 +9,9 @@ from playground.page.live import Live
 from playground.page.repository_view import RepositoryView
 from playground.page.snapshot import PageSettings, about, snapshot
 from playground.page.web_files import WebFiles
-from playground.slack.control import json_errors
+from playground.slack.control_api import json_errors
 from playground.slack.observer import CannotDo
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_workspace import SlackWorkspace
 
 MAX_ENTRY_CHARS = 400_000
 
@@ -20,16 +20,16 @@ class Page:
     """Serves the page and what it asks for."""
 
     def __init__(
-        self, hub: SlackWorkspace, git: GitServer, models: list[str], settings: PageSettings
+        self, workspace: SlackWorkspace, git: GitServer, models: list[str], settings: PageSettings
     ) -> None:
-        self._hub = hub
+        self._workspace = workspace
         self._repositories = RepositoryView(git)
         self._models = models
         self._settings = settings
-        self._live = Live(hub)
+        self._live = Live(workspace)
 
     def add_routes(self, app: web.Application) -> None:
-        WebFiles(self._hub).add_routes(app)
+        WebFiles(self._workspace).add_routes(app)
         app.router.add_get("/playground/live", self._live.handle)
         repository = "/playground/git/{owner}/{name}"
         for path, handler in (
@@ -44,7 +44,7 @@ class Page:
 
     async def _page(self, request: web.Request) -> web.Response:
         try:
-            user = self._hub.workspace.user(request.query.get("as", ""))
+            user = self._workspace.state.user(request.query.get("as", ""))
         except KeyError as error:
             raise CannotDo("There is no such person.") from error
         if user.is_bot:
@@ -52,12 +52,12 @@ class Page:
         shared = about(
             self._settings, self._live.instance, self._repositories.names(), self._models
         )
-        return web.json_response(snapshot(self._hub, user, shared))
+        return web.json_response(snapshot(self._workspace, user, shared))
 
     async def _entry(self, request: web.Request) -> web.Response:
         """One entry of the feed, whole; what is very long is cut and says so."""
         seq = request.match_info["seq"]
-        entry = self._hub.feed.entry(int(seq)) if seq.isdigit() else None
+        entry = self._workspace.feed.entry(int(seq)) if seq.isdigit() else None
         if entry is None:
             raise CannotDo("That entry is not kept any more.")
         text = json.dumps(entry.as_json(), indent=2, ensure_ascii=False)

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from playground.page.completion import commands, shortcuts
 from playground.page.demos import demonstrations
 from playground.slack.objects import message_object, view_object
-from playground.slack.state import BOT_USER_ID, TEAM_NAME, Channel, Json, User
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_state import BOT_USER_ID, TEAM_NAME, Channel, Json, User
+from playground.slack.slack_workspace import SlackWorkspace
 
 SHOWN_MESSAGES = 500
 SHOWN_EPHEMERALS = 100
@@ -28,38 +28,36 @@ class PageSettings:
         return not self.model
 
 
-def snapshot(hub: SlackWorkspace, user: User, about: Json) -> Json:
+def snapshot(workspace: SlackWorkspace, user: User, about: Json) -> Json:
     """Everything that `user` may see, with `about` (instance, repositories, models) in it."""
-    workspace = hub.workspace
-    channels = [c for c in workspace.channels.values() if user.id in c.members]
-    private = [e for e in workspace.ephemerals if e.user == user.id]
-    home = workspace.homes.get(user.id)
+    state = workspace.state
+    channels = [c for c in state.channels.values() if user.id in c.members]
+    private = [e for e in state.ephemerals if e.user == user.id]
+    home = state.homes.get(user.id)
     return about | {
-        "seq": hub.feed.last_seq,
+        "seq": workspace.feed.last_seq,
         "team": TEAM_NAME,
         "me": user.id,
         "bot": BOT_USER_ID,
-        "connections": hub.socket_mode.connections + (hub.http is not None),
-        "users": [asdict(someone) for someone in workspace.users.values()],
+        "connections": workspace.socket_mode.connections + (workspace.http is not None),
+        "users": [asdict(someone) for someone in state.users.values()],
         "channels": [channel_shown(channel) for channel in channels],
-        "messages": {channel.id: messages(hub, channel) for channel in channels},
+        "messages": {channel.id: messages(workspace, channel) for channel in channels},
         "ephemerals": [asdict(e) for e in private[-SHOWN_EPHEMERALS:]],
-        "views": [
-            view_object(workspace.views[view_id]) for view_id in workspace.modals.get(user.id, [])
-        ],
+        "views": [view_object(state.views[view_id]) for view_id in state.modals.get(user.id, [])],
         "sessions": {
             f"{channel}:{ts}": session["status"]
-            for (channel, ts), session in workspace.sessions.items()
+            for (channel, ts), session in state.sessions.items()
         },
         "home": view_object(home) if home else None,
-        "attention": hub.attention.of(user.id),
+        "attention": workspace.notifications.of(user.id),
     }
 
 
-def messages(hub: SlackWorkspace, channel: Channel) -> list[Json]:
+def messages(workspace: SlackWorkspace, channel: Channel) -> list[Json]:
     """The newest messages of a channel, replies among them, oldest first."""
     newest = list(channel.messages.values())[-SHOWN_MESSAGES:]
-    return [message_object(hub.workspace, message) for message in newest]
+    return [message_object(workspace.state, message) for message in newest]
 
 
 def channel_shown(channel: Channel) -> Json:

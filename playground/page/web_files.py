@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_workspace import SlackWorkspace
 
 WEB = Path(__file__).parents[1] / "web"
 TYPES = {
@@ -38,8 +38,8 @@ def page_headers(host: str) -> dict[str, str]:
 class WebFiles:
     """Serves `/`, `/web/…`, files that were shared, and the links that Slack calls permalinks."""
 
-    def __init__(self, hub: SlackWorkspace) -> None:
-        self._hub = hub
+    def __init__(self, workspace: SlackWorkspace) -> None:
+        self._workspace = workspace
         self._files = {
             path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()
         }
@@ -83,7 +83,7 @@ class WebFiles:
 
     async def _shared(self, request: web.Request) -> web.Response:
         """The bytes of a file: pictures to look at with `?inline`, all else to save."""
-        file = self._hub.workspace.files.get(request.match_info["file_id"])
+        file = self._workspace.state.files.get(request.match_info["file_id"])
         if file is None or file.content is None or not file.completed:
             return web.Response(status=404, text="There is no such file.\n")
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 
 MAX_TEXT = 40_000
 MAX_ID = 255

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 
 CHOICES = frozenset({"static_select", "radio_buttons", "overflow", "external_select"})
 SELECTED = {

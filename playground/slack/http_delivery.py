@@ -8,9 +8,9 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from playground.slack.delivery import DeliveryFailed, Parcel
-from playground.slack.settings import SlackSettings
-from playground.slack.state import Json
+from playground.slack.event_delivery import DeliveryFailed, OutgoingPayload
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import Json
 
 
 class HttpDelivery:
@@ -25,7 +25,7 @@ class HttpDelivery:
         if self._session is not None:
             await self._session.close()
 
-    async def send(self, parcel: Parcel) -> Json | str | None:
+    async def send(self, parcel: OutgoingPayload) -> Json | str | None:
         """POST one payload; the answer's body is the acknowledgement's payload."""
         if self._session is None:
             self._session = aiohttp.ClientSession()
@@ -59,7 +59,7 @@ class HttpDelivery:
         return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
 
 
-def _body(parcel: Parcel) -> tuple[bytes, str]:
+def _body(parcel: OutgoingPayload) -> tuple[bytes, str]:
     form = "application/x-www-form-urlencoded"
     match parcel.kind:
         case "events_api":

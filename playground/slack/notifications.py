@@ -4,7 +4,7 @@ import json
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
-from playground.slack.state import BOT_USER_ID, Json, SlackMessage, SlackState
+from playground.slack.slack_state import BOT_USER_ID, Json, SlackMessage, SlackState
 
 KEPT_NOTIFICATIONS = 500
 KEPT_THREADS = 2_000
@@ -23,8 +23,8 @@ class ThreadCount:
 class Notifications:
     """Decides who is notified of a message as Slack's client does, and keeps what was read."""
 
-    def __init__(self, workspace: SlackState) -> None:
-        self._workspace = workspace
+    def __init__(self, state: SlackState) -> None:
+        self._state = state
         self._reads: dict[str, OrderedDict[str, str]] = {}
         self._notifications: dict[str, deque[Json]] = {}
         self._threads: OrderedDict[tuple[str, str], ThreadCount] = OrderedDict()
@@ -81,7 +81,7 @@ class Notifications:
         return count
 
     def _notified(self, message: SlackMessage) -> set[str]:
-        channel = self._workspace.channels[message.channel]
+        channel = self._state.channels[message.channel]
         people = channel.members - {message.user, BOT_USER_ID}
         if channel.kind == "im":
             return people

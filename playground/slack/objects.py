@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from playground.slack.state import (
+from playground.slack.slack_state import (
     APP_ID,
     BOT_ID,
     BOT_USER_ID,
@@ -55,7 +55,7 @@ def rich_text(text: str, block_id: str) -> Json:
     return {"type": "rich_text", "block_id": block_id, "elements": [section]}
 
 
-def message_object(workspace: SlackState, message: SlackMessage, *, metadata: bool = False) -> Json:
+def message_object(state: SlackState, message: SlackMessage, *, metadata: bool = False) -> Json:
     """A message as history, events and answers show it."""
     shown: Json = {
         "type": "message",
@@ -76,11 +76,11 @@ def message_object(workspace: SlackState, message: SlackMessage, *, metadata: bo
     }
     shown |= {key: value for key, value in optional.items() if value}
     if message.files:
-        files = [file_object(workspace, workspace.files[file_id]) for file_id in message.files]
+        files = [file_object(state, state.files[file_id]) for file_id in message.files]
         shown |= {"files": files, "upload": False, "display_as_bot": False}
     if message.reactions:
         shown["reactions"] = reactions(message)
-    return shown | _thread_fields(workspace, message)
+    return shown | _thread_fields(state, message)
 
 
 def reactions(message: SlackMessage) -> list[Json]:
@@ -90,8 +90,8 @@ def reactions(message: SlackMessage) -> list[Json]:
     ]
 
 
-def _thread_fields(workspace: SlackState, message: SlackMessage) -> Json:
-    channel = workspace.channels[message.channel]
+def _thread_fields(state: SlackState, message: SlackMessage) -> Json:
+    channel = state.channels[message.channel]
     if message.is_reply:
         root = channel.messages.get(message.thread_ts or "")
         parent = {"parent_user_id": root.user} if root else {}
@@ -198,10 +198,10 @@ def channel_object(channel: Channel) -> Json:
     }
 
 
-def file_object(workspace: SlackState, file: File) -> Json:
+def file_object(state: SlackState, file: File) -> Json:
     suffix = PurePosixPath(file.name).suffix.removeprefix(".")
     filetype = file.snippet_type or suffix or "text"
-    url = f"{workspace.base_url}/files-pri/{TEAM_ID}-{file.id}"
+    url = f"{state.base_url}/files-pri/{TEAM_ID}-{file.id}"
     content = file.content or b""
     text = content[: PREVIEW_CHARS * 4].decode("utf-8", "replace")[:PREVIEW_CHARS]
     return {

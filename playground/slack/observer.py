@@ -4,8 +4,16 @@ from typing import Any
 
 from playground.slack.objects import message_object, view_object
 from playground.slack.plain_text import message_text
-from playground.slack.state import BOT_USER_ID, Channel, Ephemeral, Json, SlackMessage, User, View
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_state import (
+    BOT_USER_ID,
+    Channel,
+    Ephemeral,
+    Json,
+    SlackMessage,
+    User,
+    View,
+)
+from playground.slack.slack_workspace import SlackWorkspace
 
 WAIT_SECONDS = 10.0
 
@@ -17,16 +25,16 @@ class CannotDo(Exception):
 class Observer:
     """Reads and waits as one user. Channels are named by id or name; raises CannotDo."""
 
-    def __init__(self, hub: SlackWorkspace, user: User) -> None:
-        self.hub = hub
+    def __init__(self, workspace: SlackWorkspace, user: User) -> None:
+        self.workspace = workspace
         self.user = user
 
     def channel(self, name: str) -> Channel:
         """A channel that the person is in; "@" and "" mean their messages with the app."""
         if name in ("", "@"):
-            return self.hub.workspace.direct_channel(self.user.id)
+            return self.workspace.state.direct_channel(self.user.id)
         try:
-            channel = self.hub.workspace.channel(name)
+            channel = self.workspace.state.channel(name)
         except KeyError as error:
             raise CannotDo(f"There is no channel {name}.") from error
         if self.user.id not in channel.members:
@@ -43,29 +51,29 @@ class Observer:
         """The root and its replies as Slack's JSON, metadata included."""
         place = self.channel(channel)
         messages = [self.message(channel, ts), *place.replies(ts)]
-        return [message_object(self.hub.workspace, m, metadata=True) for m in messages]
+        return [message_object(self.workspace.state, m, metadata=True) for m in messages]
 
     def channel_messages(self, channel: str = "general") -> list[Json]:
         """What the channel shows, oldest first, without replies."""
         messages = self.channel(channel).top_level()
-        return [message_object(self.hub.workspace, m, metadata=True) for m in messages]
+        return [message_object(self.workspace.state, m, metadata=True) for m in messages]
 
     def ephemerals(self, channel: str | None = None) -> list[Ephemeral]:
         """What only this person saw: ephemeral posts and private answers, oldest first."""
         place = self.channel(channel).id if channel is not None else None
         return [
             e
-            for e in self.hub.workspace.ephemerals
+            for e in self.workspace.state.ephemerals
             if e.user == self.user.id and place in (None, e.channel)
         ]
 
     def views(self) -> list[View]:
         """The open modals, the top one last."""
-        ids = self.hub.workspace.modals.get(self.user.id, [])
-        return [self.hub.workspace.views[view_id] for view_id in ids]
+        ids = self.workspace.state.modals.get(self.user.id, [])
+        return [self.workspace.state.views[view_id] for view_id in ids]
 
     def home(self) -> Json | None:
-        view = self.hub.workspace.homes.get(self.user.id)
+        view = self.workspace.state.homes.get(self.user.id)
         return view_object(view) if view else None
 
     async def wait_for_message(
@@ -85,12 +93,12 @@ class Observer:
         def look() -> Json | None:
             shown = self.thread(channel, thread_ts) if thread_ts else self.channel_messages(channel)
             for message in shown:
-                said = f"{message_text(message)}\n{message['text']}"
-                if message["user"] == BOT_USER_ID and message["ts"] > after and contains in said:
+                text = f"{message_text(message)}\n{message['text']}"
+                if message["user"] == BOT_USER_ID and message["ts"] > after and contains in text:
                     return message
             return None
 
-        return await self.hub.feed.until(look, timeout_seconds)
+        return await self.workspace.feed.until(look, timeout_seconds)
 
     async def wait_for_ephemeral(
         self, contains: str = "", *, timeout_seconds: float = WAIT_SECONDS
@@ -102,7 +110,7 @@ class Observer:
                     return ephemeral
             return None
 
-        return await self.hub.feed.until(look, timeout_seconds)
+        return await self.workspace.feed.until(look, timeout_seconds)
 
     async def wait_for_view(
         self, contains: str = "", *, timeout_seconds: float = WAIT_SECONDS
@@ -113,4 +121,4 @@ class Observer:
             top = self.views()[-1:]
             return next((v for v in top if contains in str(v.spec)), None)
 
-        return await self.hub.feed.until(look, timeout_seconds)
+        return await self.workspace.feed.until(look, timeout_seconds)

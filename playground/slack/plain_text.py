@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 
 TASK_MARKS = {"pending": "☐", "in_progress": "⋯", "complete": "✓", "error": "✗"}
 

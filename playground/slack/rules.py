@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from playground.slack.block_kit import MAX_ID, Problems, check_block
 from playground.slack.errors import SlackError, invalid_arguments
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 
 MAX_UPDATE_TEXT = 4_000
 MAX_MARKDOWN = 12_000

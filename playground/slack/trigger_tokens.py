@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from playground.slack.errors import SlackError
-from playground.slack.settings import SlackSettings
-from playground.slack.state import Json
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import Json
 
 RESPONSE_URL_USES = 5
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from playground.slack.answers import show_answer
-from playground.slack.delivery import DeliveryFailed, Kind
+from playground.slack.app_answers import show_answer
 from playground.slack.elements import CLICKED, action_of, elements_of, find_element, input_value
 from playground.slack.errors import SlackError
-from playground.slack.methods.views import new_view, replace_view
+from playground.slack.event_delivery import DeliveryFailed, Kind
+from playground.slack.methods.view_methods import new_view, replace_view
 from playground.slack.observer import CannotDo, Observer
 from playground.slack.rules import check_view
-from playground.slack.state import BOT_USER_ID, File, Json, SlackMessage, View
+from playground.slack.slack_state import BOT_USER_ID, File, Json, SlackMessage, View
 from playground.slack.trigger_tokens import ResponseUrl
 
 
@@ -35,14 +35,14 @@ class UserClient(Observer):
         if thread_ts:
             raise CannotDo(f"{command} is not supported in threads. Sorry!")
         place = self.channel(channel)
-        grants = self.hub.grants.both(self.user.id, place.id)
-        payload = self.hub.payloads.slash_command(self.user, place, command, text, grants)
+        tokens = self.workspace.trigger_tokens.both(self.user.id, place.id)
+        payload = self.workspace.payloads.slash_command(self.user, place, command, text, tokens)
         outcome = await self._ask("slash_commands", payload)
         answer = {"text": outcome.answer} if isinstance(outcome.answer, str) else outcome.answer
         if answer:
             url = ResponseUrl(place.id, self.user.id, 0.0)
             try:
-                show_answer(self.hub, url, answer, "ack")
+                show_answer(self.workspace, url, answer, "ack")
             except SlackError as error:
                 return InteractionOutcome(error=error.code, answer=answer)
         return outcome
@@ -66,18 +66,18 @@ class UserClient(Observer):
         subtype = "file_share" if file else "thread_broadcast" if broadcast else None
         message = SlackMessage(
             channel=place.id,
-            ts=self.hub.workspace.next_ts(),
+            ts=self.workspace.state.next_ts(),
             user=self.user.id,
             text=f"<@{BOT_USER_ID}> {text}" if mention else text,
             thread_ts=thread_ts,
-            client_msg_id=self.hub.workspace.next_token("message"),
+            client_msg_id=self.workspace.state.next_token("message"),
             subtype=subtype,
             files=[file.id] if file else [],
         )
         if file:
-            self.hub.share_file(file, message)
+            self.workspace.share_file(file, message)
         else:
-            self.hub.post(message)
+            self.workspace.post(message)
         return message.ts
 
     async def upload(
@@ -89,50 +89,54 @@ class UserClient(Observer):
         thread_ts: str | None = None,
     ) -> str:
         """Share a file; returns the message's ts."""
-        workspace = self.hub.workspace
-        file_id = workspace.next_id("F0")
-        file = File(file_id, name, name, self.user.id, int(workspace.clock()), content=content)
+        state = self.workspace.state
+        file_id = state.next_id("F0")
+        file = File(file_id, name, name, self.user.id, int(state.clock()), content=content)
         file.completed = True
-        workspace.files[file_id] = file
+        state.files[file_id] = file
         return await self.say(text, channel, thread_ts, file=file)
 
     async def edit(self, channel: str, ts: str, text: str) -> None:
-        self.hub.change(self._own(channel, ts), self.user.id, text=text)
+        self.workspace.change(self._own(channel, ts), self.user.id, text=text)
 
     async def delete(self, channel: str, ts: str) -> None:
-        self.hub.delete(self._own(channel, ts))
+        self.workspace.delete(self._own(channel, ts))
 
     async def react(self, channel: str, ts: str, name: str) -> None:
-        self.hub.react(self.message(channel, ts), self.user.id, name.strip(":"))
+        self.workspace.react(self.message(channel, ts), self.user.id, name.strip(":"))
 
     async def unreact(self, channel: str, ts: str, name: str) -> None:
-        self.hub.unreact(self.message(channel, ts), self.user.id, name.strip(":"))
+        self.workspace.unreact(self.message(channel, ts), self.user.id, name.strip(":"))
 
     async def read(self, place: str, ts: str) -> None:
         """Have read a channel, or a thread as `channel:thread_ts`, up to a message."""
         channel, _, thread_ts = place.partition(":")
         if thread_ts:
             self.message(channel, thread_ts)
-        self.hub.read(self.user.id, f"{self.channel(channel).id}{place[len(channel) :]}", ts)
+        self.workspace.read(self.user.id, f"{self.channel(channel).id}{place[len(channel) :]}", ts)
 
     async def invite(self, channel: str) -> None:
         """Add the app to a channel, as `/invite` does."""
-        self.hub.invite_app(self.channel(channel))
+        self.workspace.invite_app(self.channel(channel))
 
     async def dismiss(self, ts: str) -> None:
         """Take a private message away."""
-        self.hub.dismiss(self.user.id, ts)
+        self.workspace.dismiss(self.user.id, ts)
 
     async def stop_session(self, channel: str, thread_ts: str) -> None:
         """Press Slack's own stop button of a thread."""
         place = self.channel(channel)
-        self.hub.emit(self.hub.payloads.session_stopped(self.user.id, place.id, thread_ts))
+        self.workspace.emit(
+            self.workspace.payloads.session_stopped(self.user.id, place.id, thread_ts)
+        )
 
     async def open_home(self, tab: str = "home") -> None:
         """Open the app's home; it hears of it and may publish a view."""
-        place = self.hub.workspace.direct_channel(self.user.id)
-        home = self.hub.workspace.homes.get(self.user.id)
-        self.hub.emit(self.hub.payloads.app_home_opened(self.user.id, place.id, tab, home))
+        place = self.workspace.state.direct_channel(self.user.id)
+        home = self.workspace.state.homes.get(self.user.id)
+        self.workspace.emit(
+            self.workspace.payloads.app_home_opened(self.user.id, place.id, tab, home)
+        )
 
     async def click(
         self, action_id: str, channel: str, ts: str | None = None, value: str | None = None
@@ -143,19 +147,19 @@ class UserClient(Observer):
         element. Private messages are found too.
         """
         message, ephemeral = self._clickable(action_id, channel, ts, value)
-        found = find_element(message.blocks, action_id, value)
-        if found is None:
+        match = find_element(message.blocks, action_id, value)
+        if match is None:
             raise CannotDo(f"Nothing to click with action_id {action_id}.")
-        action = action_of(*found, value, self.hub.workspace.next_ts())
-        grants = self.hub.grants.both(
+        action = action_of(*match, value, self.workspace.state.next_ts())
+        tokens = self.workspace.trigger_tokens.both(
             self.user.id,
             message.channel,
             message_ts=message.ts,
             thread_ts=message.thread_ts,
             ephemeral=ephemeral,
         )
-        payload = self.hub.payloads.message_actions(
-            self.user, message, action, grants, ephemeral=ephemeral
+        payload = self.workspace.payloads.message_actions(
+            self.user, message, action, tokens, ephemeral=ephemeral
         )
         return await self._ask("interactive", payload)
 
@@ -170,31 +174,31 @@ class UserClient(Observer):
 
         `view_id` names one of the two; `values` is what was typed so far, by action_id.
         """
-        home = self.hub.workspace.homes.get(self.user.id)
+        home = self.workspace.state.homes.get(self.user.id)
         view = next(iter(self.views()[-1:]), home)
         if home is not None and home.id == view_id:
             view = home
-        found = find_element(view.spec.get("blocks", []), action_id, value) if view else None
-        if view is None or found is None:
+        match = find_element(view.spec.get("blocks", []), action_id, value) if view else None
+        if view is None or match is None:
             raise CannotDo(f"No view with an element {action_id} is open.")
         self._type(view, values or {})
-        action = action_of(*found, value, self.hub.workspace.next_ts())
-        trigger_id = self.hub.grants.trigger(self.user.id, view.id)
-        payload = self.hub.payloads.view_actions(self.user, view, action, trigger_id)
+        action = action_of(*match, value, self.workspace.state.next_ts())
+        trigger_id = self.workspace.trigger_tokens.trigger(self.user.id, view.id)
+        payload = self.workspace.payloads.view_actions(self.user, view, action, trigger_id)
         return await self._ask("interactive", payload)
 
     async def shortcut(self, callback_id: str, channel: str, ts: str) -> InteractionOutcome:
         """Use a message shortcut on any message."""
         message = self.message(channel, ts)
-        grants = self.hub.grants.both(
+        tokens = self.workspace.trigger_tokens.both(
             self.user.id, message.channel, message_ts=ts, thread_ts=message.thread_ts
         )
-        payload = self.hub.payloads.message_shortcut(self.user, message, callback_id, grants)
+        payload = self.workspace.payloads.message_shortcut(self.user, message, callback_id, tokens)
         return await self._ask("interactive", payload)
 
     async def global_shortcut(self, callback_id: str) -> InteractionOutcome:
-        trigger_id = self.hub.grants.trigger(self.user.id)
-        payload = self.hub.payloads.global_shortcut(self.user, callback_id, trigger_id)
+        trigger_id = self.workspace.trigger_tokens.trigger(self.user.id)
+        payload = self.workspace.payloads.global_shortcut(self.user, callback_id, trigger_id)
         return await self._ask("interactive", payload)
 
     async def submit_view(self, values: Json | None = None) -> InteractionOutcome:
@@ -204,8 +208,8 @@ class UserClient(Observer):
         """
         view = self._top_view()
         self._type(view, values or {})
-        trigger_id = self.hub.grants.trigger(self.user.id, view.id)
-        payload = self.hub.payloads.view_submission(self.user, view, trigger_id)
+        trigger_id = self.workspace.trigger_tokens.trigger(self.user.id, view.id)
+        payload = self.workspace.payloads.view_submission(self.user, view, trigger_id)
         outcome = await self._ask("interactive", payload)
         if outcome.ok:
             self._after_submission(view, outcome.answer)
@@ -223,37 +227,37 @@ class UserClient(Observer):
 
     async def suggest(self, action_id: str, value: str, channel: str = "", ts: str = "") -> Json:
         """Type into a menu whose options the app gives; returns its answer."""
-        view = next(iter(self.views()[-1:]), self.hub.workspace.homes.get(self.user.id))
+        view = next(iter(self.views()[-1:]), self.workspace.state.homes.get(self.user.id))
         message = self._clickable(action_id, channel, ts, None)[0] if ts else None
         blocks = message.blocks if message else view.spec.get("blocks", []) if view else []
-        found = find_element(blocks, action_id)
-        if found is None:
+        match = find_element(blocks, action_id)
+        if match is None:
             raise CannotDo(f"No menu {action_id} is open.")
-        place = self.hub.payloads.place(message, None if message else view)
-        payload = self.hub.payloads.suggestion(self.user, found[0], action_id, value, place)
+        place = self.workspace.payloads.place(message, None if message else view)
+        payload = self.workspace.payloads.suggestion(self.user, match[0], action_id, value, place)
         outcome = await self._ask("interactive", payload)
         return outcome.answer if isinstance(outcome.answer, dict) else {"options": []}
 
     async def close_view(self) -> InteractionOutcome:
         """Press the top modal's cancel button."""
         view = self._top_view()
-        self.hub.close_views(self.user.id)
+        self.workspace.close_views(self.user.id)
         if not view.spec.get("notify_on_close"):
             return InteractionOutcome()
-        return await self._ask("interactive", self.hub.payloads.view_closed(self.user, view))
+        return await self._ask("interactive", self.workspace.payloads.view_closed(self.user, view))
 
     def _after_submission(self, view: View, answer: Json | str | None) -> None:
         action = answer.get("response_action") if isinstance(answer, dict) else None
         match action:
             case None:
-                self.hub.close_views(self.user.id)
+                self.workspace.close_views(self.user.id)
             case "clear":
-                self.hub.close_views(self.user.id, all_of_them=True)
+                self.workspace.close_views(self.user.id, all_of_them=True)
             case "update" if isinstance(answer, dict):
-                replace_view(self.hub, view, check_view(answer.get("view")))
+                replace_view(self.workspace, view, check_view(answer.get("view")))
             case "push" if isinstance(answer, dict):
                 spec = check_view(answer.get("view"))
-                self.hub.show_view(new_view(self.hub, spec, self.user.id, view))
+                self.workspace.show_view(new_view(self.workspace, spec, self.user.id, view))
             case _:
                 return
 
@@ -285,9 +289,9 @@ class UserClient(Observer):
 
     async def _ask(self, kind: Kind, payload: Json) -> InteractionOutcome:
         try:
-            return InteractionOutcome(answer=await self.hub.courier.ask(kind, payload))
+            return InteractionOutcome(answer=await self.workspace.delivery.ask(kind, payload))
         except DeliveryFailed as failure:
             # What the client shows in red: the app did not answer in time.
             error = "operation_timeout" if "timeout" in failure.reason else "dispatch_failed"
-            self.hub.feed.record("dispatch_failed", user=self.user.id, error=error)
+            self.workspace.feed.record("dispatch_failed", user=self.user.id, error=error)
             return InteractionOutcome(error=error)

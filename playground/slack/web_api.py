@@ -7,15 +7,21 @@ from aiohttp import web
 
 from playground.slack.arguments import CallArguments, read_arguments
 from playground.slack.errors import SlackError
-from playground.slack.faults import Fault, FaultKind
-from playground.slack.methods import chat, conversations, files, people, views
-from playground.slack.methods.base import ApiMethod
-from playground.slack.state import Json
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.fault_plan import Fault, FaultKind
+from playground.slack.methods import (
+    chat_methods,
+    conversation_methods,
+    file_methods,
+    user_methods,
+    view_methods,
+)
+from playground.slack.methods.api_method import ApiMethod
+from playground.slack.slack_state import Json
+from playground.slack.slack_workspace import SlackWorkspace
 
 METHODS: dict[str, ApiMethod] = {
     method.name: method
-    for family in (chat, conversations, files, people, views)
+    for family in (chat_methods, conversation_methods, file_methods, user_methods, view_methods)
     for method in family.METHODS
 }
 HTML_ERROR = "<html><body><h1>Service unavailable</h1></body></html>"
@@ -24,8 +30,8 @@ HTML_ERROR = "<html><body><h1>Service unavailable</h1></body></html>"
 class WebApi:
     """Serves `/api/{method}`."""
 
-    def __init__(self, hub: SlackWorkspace) -> None:
-        self._hub = hub
+    def __init__(self, workspace: SlackWorkspace) -> None:
+        self._workspace = workspace
         self._closing = asyncio.Event()
 
     def close(self) -> None:
@@ -34,7 +40,7 @@ class WebApi:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["method"]
-        fault = self._hub.faults.next_call(name)
+        fault = self._workspace.faults.next_call(name)
         if fault is not None and fault.kind is not FaultKind.RESET_AFTER:
             return await self._faulty(request, name, fault)
         arguments: Json = {}
@@ -57,12 +63,12 @@ class WebApi:
         if method is None:
             raise SlackError("unknown_method", req_method=name)
         self._authorize(method, token)
-        if seconds := self._hub.limits.call(name, method.tier):
+        if seconds := self._workspace.limits.call(name, method.tier):
             raise SlackError("ratelimited", status=429, headers={"Retry-After": str(seconds)})
-        return await method.run(self._hub, CallArguments(arguments))
+        return await method.run(self._workspace, CallArguments(arguments))
 
     def _authorize(self, method: ApiMethod, token: str) -> None:
-        settings = self._hub.settings
+        settings = self._workspace.settings
         if not token:
             raise SlackError("not_authed")
         if token not in (settings.bot_token, settings.app_token):
@@ -78,7 +84,7 @@ class WebApi:
             raise SlackError("missing_scope", needed=method.scope, provided=settings.scopes)
 
     async def _faulty(self, request: web.Request, name: str, fault: Fault) -> web.StreamResponse:
-        self._hub.feed.record("fault", method=name, fault=fault.kind.value)
+        self._workspace.feed.record("fault", method=name, fault=fault.kind.value)
         status = 200
         response: web.StreamResponse
         match fault.kind:
@@ -113,14 +119,14 @@ class WebApi:
     def _headers(self, name: str) -> dict[str, str]:
         method = METHODS.get(name)
         return {
-            "x-oauth-scopes": self._hub.settings.scopes,
+            "x-oauth-scopes": self._workspace.settings.scopes,
             "x-accepted-oauth-scopes": method.scope if method else "",
-            "x-slack-req-id": self._hub.workspace.next_token("request"),
+            "x-slack-req-id": self._workspace.state.next_token("request"),
         }
 
     def _log(self, name: str, arguments: Json, answer: Json, status: int) -> None:
         shown = {key: _decoded(value) for key, value in arguments.items() if key != "token"}
-        self._hub.feed.record(
+        self._workspace.feed.record(
             "api_call", method=name, arguments=shown, answer=answer, status=status
         )
 

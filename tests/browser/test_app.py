@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from playground.slack.faults import FaultKind
+from playground.slack.fault_plan import FaultKind
 from tests.browser.chrome import Browser, Page
 from tests.browser.samples import MESSAGE_BLOCKS, MODAL, button, mrkdwn
 from tests.browser.workspace import Workspace

@@ -185,7 +185,7 @@ class Stage:
     def script(self, task: str, story: Scenario) -> None:
         """Let the model follow a story in the threads whose first task is this one."""
         matches = lambda conversation: task in conversation.tasks[0].text  # noqa: E731
-        self.playground.model.stories.add(task, story, matches)
+        self.playground.model.scenarios.add(task, story, matches)
 
     async def started(self, where: str, task: str, channel: str = "dev", who: str = "ana") -> str:
         """Start an agent by the command; the thread that it lives in."""
@@ -219,7 +219,7 @@ class Stage:
 
     async def settled(self, seconds: float = 10.0) -> None:
         """Wait until everything that people did has had its effect."""
-        await self.playground.slack.courier.idle()
+        await self.playground.slack.delivery.idle()
         async with asyncio.timeout(seconds):
             while self.stored("SELECT 1 FROM inbox WHERE done_at IS NULL"):
                 await asyncio.sleep(0.05)  # another process's database tells nobody

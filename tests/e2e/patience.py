@@ -2,7 +2,7 @@
 
 import json
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 
 ROUND_SECONDS = 0.2
 
@@ -13,15 +13,17 @@ class Patient:
     def __init__(self) -> None:
         self.rounds_left = 1_000
 
-    def __call__(self, conversation: ParsedConversation) -> Turn:
+    def __call__(self, conversation: ParsedConversation) -> ScriptedTurn:
         """The next round, or the end."""
         task = conversation.task
         if self.rounds_left <= 0:
-            return Turn(f"Ended: {json.dumps([task.text, *task.steering])}")
+            return ScriptedTurn(f"Ended: {json.dumps([task.text, *task.steering])}")
         self.rounds_left -= 1
         # No round is like another: a model that goes in circles is stopped.
         code = f"import time; time.sleep({ROUND_SECONDS}); print({conversation.turn})"
-        return Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),))
+        return ScriptedTurn(
+            "", (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),)
+        )
 
     def let_go(self) -> None:
         """End each task at its next model call."""

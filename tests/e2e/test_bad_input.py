@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.slack.state import BOT_USER_ID, SlackMessage
+from playground.slack.slack_state import BOT_USER_ID, SlackMessage
 from tests.e2e.conftest import Json, Stage
 
 pytestmark = [
@@ -76,12 +76,12 @@ async def test_a_bare_command_opens_a_form_that_checks_what_is_typed(
 
 
 async def test_one_command_delivered_twice_starts_one_agent(stage: Stage, leftovers: None) -> None:
-    ana, hub = stage.person("ana"), stage.playground.slack
+    ana, slack = stage.person("ana"), stage.playground.slack
     place = ana.channel("dev")
-    grants = hub.grants.both(ana.user.id, place.id)
-    payload = hub.payloads.slash_command(ana.user, place, "/agent", "demo/todo only once", grants)
-    await hub.courier.ask("slash_commands", payload)
-    await hub.courier.ask("slash_commands", payload)
+    grants = slack.trigger_tokens.both(ana.user.id, place.id)
+    payload = slack.payloads.slash_command(ana.user, place, "/agent", "demo/todo only once", grants)
+    await slack.delivery.ask("slash_commands", payload)
+    await slack.delivery.ask("slash_commands", payload)
     root = await stage.root("only once", "dev")
     await stage.said("scripted model", root["ts"], "dev")
     assert len([r for r in roots(stage, "dev") if "only once" in r["text"]]) == 1
@@ -109,7 +109,7 @@ async def test_a_mention_arrives_as_two_events_and_a_reply_twice_and_each_has_on
 
 
 async def test_what_is_not_for_us_meets_silence(stage: Stage, leftovers: None) -> None:
-    ana, hub = stage.person("ana"), stage.playground.slack
+    ana, slack = stage.person("ana"), stage.playground.slack
     place = ana.channel("general")
     before = len(roots(stage))
     seen = len(ana.ephemerals())
@@ -118,13 +118,13 @@ async def test_what_is_not_for_us_meets_silence(stage: Stage, leftovers: None) -
     await ana.edit("general", topic, f"<@{BOT_USER_ID}> demo/todo go")
     await ana.say("demo/todo go", "general", topic)
     other = SlackMessage(
-        ts=hub.workspace.next_ts(), channel=place.id, user="U0OTHERBOT", text="demo/todo go",
+        ts=slack.state.next_ts(), channel=place.id, user="U0OTHERBOT", text="demo/todo go",
         bot_id="B0OTHERBOT", thread_ts=topic,
     )  # fmt: skip
-    hub.workspace.add(other)
-    hub.courier.event(hub.payloads.message(other))
+    slack.state.add(other)
+    slack.delivery.event(slack.payloads.message(other))
     await ana.delete("general", topic)
-    await hub.courier.idle()
+    await slack.delivery.idle()
     # Everything above is acknowledged; a command after it is answered, and nothing else was.
     await ana.slash("/agent", "help")
     await ana.wait_for_ephemeral("Start an agent")

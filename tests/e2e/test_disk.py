@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from playground.model.conversation import ScriptedCall, Turn
+from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import sequence
 from playground.server import PlaygroundSettings, running
 from tests.e2e.conftest import Stage, deployed, docker
@@ -38,8 +38,8 @@ STORIES = {
 async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with running(PlaygroundSettings()) as playground:
         for name, call in STORIES.items():
-            story = sequence(Turn("I write.", (call,)), Turn("That was it."))
-            playground.model.stories.add(name, story)
+            story = sequence(ScriptedTurn("I write.", (call,)), ScriptedTurn("That was it."))
+            playground.model.scenarios.add(name, story)
         data_dir: Path = tmp_path_factory.mktemp("data")
         settings = {
             "CONTAINER_DISK_BYTES": str(LIMIT),

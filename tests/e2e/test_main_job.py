@@ -17,7 +17,7 @@ pytestmark = [
 
 def filed_patch(stage: Stage, thread: str) -> bytes | None:
     """The newest patch in the thread, once it is shared."""
-    files = [f for f in stage.playground.slack.workspace.files.values() if f.shares]
+    files = [f for f in stage.playground.slack.state.files.values() if f.shares]
     mine = [f for f in files if any(thread in share for share in f.shares)]
     return mine[-1].content if mine else None
 

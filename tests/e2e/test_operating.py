@@ -17,7 +17,7 @@ pytestmark = [
 
 async def test_the_doctor_finds_a_whole_deployment_well(stage: Stage) -> None:
     await stage.person("ben").slash("/agent", "list")
-    general = stage.playground.slack.workspace.channel("general").id
+    general = stage.playground.slack.state.channel("general").id
     arguments = ("--channel", general, "--repository", "demo/private")
     status, told = await threadsmith(stage, "doctor", "--json", *arguments)
     report = {one["check"]: one for one in json.loads(told)["checks"]}
@@ -35,7 +35,7 @@ async def test_the_bot_itself_sees_who_shares_its_token(stage: Stage) -> None:
     assert "✓ *Slack sockets* · one connection" in told.text, told.text
     async with aiohttp.ClientSession() as session:
         ticket = slack.socket_mode.new_ticket()
-        url = f"{slack.grants.base_url}/link/?ticket={ticket}"
+        url = f"{slack.trigger_tokens.base_url}/link/?ticket={ticket}"
         async with session.ws_connect(url) as other:
             await other.receive_json()
             # Slack lets the bot connect again, as it does every few hours.

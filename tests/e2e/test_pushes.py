@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.model.conversation import ScriptedCall, Turn
+from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import sequence
 from tests.e2e.conftest import Stage
 
@@ -13,8 +13,8 @@ pytestmark = [
 ]
 
 
-def run(*command: str) -> Turn:
-    return Turn("", (ScriptedCall("run_command", {"command": list(command)}),))
+def run(*command: str) -> ScriptedTurn:
+    return ScriptedTurn("", (ScriptedCall("run_command", {"command": list(command)}),))
 
 
 async def test_what_an_agent_commits_is_on_its_branch_at_the_host(
@@ -25,9 +25,9 @@ async def test_what_an_agent_commits_is_on_its_branch_at_the_host(
         run("python3", "-c", "open('new.txt', 'w').write('hello')"),
         run("git", "add", "new.txt"),
         run("git", "commit", "-m", "Add a file"),
-        Turn("Committed."),
+        ScriptedTurn("Committed."),
     )
-    stage.playground.model.stories.add("commit", story)
+    stage.playground.model.scenarios.add("commit", story)
     main = await git.git("demo/todo", "rev-parse", "main")
     await ana.slash("/agent", "demo/todo --model scripted/commit add a file")
     thread = (await stage.root("add a file"))["ts"]

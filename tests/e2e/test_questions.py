@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.scenarios import Scenario
 from tests.e2e.conftest import Stage
 
@@ -17,23 +17,23 @@ pytestmark = [
 QUESTION = {"question": "In which order?", "options": ["oldest first", "newest first"]}
 
 
-def asking(conversation: ParsedConversation) -> Turn:
+def asking(conversation: ParsedConversation) -> ScriptedTurn:
     """Ask, then say what was answered."""
     task = conversation.task
     if not task.turns:
-        return Turn("", (ScriptedCall("ask_user", QUESTION),))
-    return Turn(f"I was told: {task.results[-1].text} {task.steering}")
+        return ScriptedTurn("", (ScriptedCall("ask_user", QUESTION),))
+    return ScriptedTurn(f"I was told: {task.results[-1].text} {task.steering}")
 
 
 def trying(*commands: list[str]) -> Scenario:
     """A story that tries commands one after the other, and says how each of them went."""
 
-    def story(conversation: ParsedConversation) -> Turn:
+    def story(conversation: ParsedConversation) -> ScriptedTurn:
         if conversation.turn < len(commands):
             call = ScriptedCall("run_command", {"command": commands[conversation.turn]})
-            return Turn("", (call,))
+            return ScriptedTurn("", (call,))
         said = [result.text.replace("\n", " ")[:200] for result in conversation.task.results]
-        return Turn("Tried:\n\n" + "\n".join(f"- {one}" for one in said))
+        return ScriptedTurn("Tried:\n\n" + "\n".join(f"- {one}" for one in said))
 
     return story
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from playground.model.conversation import ScriptedCall, Turn
+from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import sequence
 from playground.slack.plain_text import message_text
 from playground.slack.user_client import UserClient
@@ -30,8 +30,8 @@ def seen(person: UserClient) -> str:
     return message_text({"text": "", "blocks": person.views()[-1].spec["blocks"]})
 
 
-def run(code: str) -> Turn:
-    return Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),))
+def run(code: str) -> ScriptedTurn:
+    return ScriptedTurn("", (ScriptedCall("run_command", {"command": ["python3", "-c", code]}),))
 
 
 async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR0915  (one story)
@@ -39,8 +39,8 @@ async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR091
 ) -> None:
     ana, ben, git = stage.person("ana"), stage.person("ben"), stage.playground.git
     write = f"open('<!here> x.txt', 'w').write({HOSTILE!r} * 30); print({HOSTILE!r} * 40)"
-    story = sequence(run(write), Turn(ANSWER))
-    stage.playground.model.stories.add("hostile", story)
+    story = sequence(run(write), ScriptedTurn(ANSWER))
+    stage.playground.model.scenarios.add("hostile", story)
     await ana.slash("/agent", "demo/todo --model scripted/hostile write it down")
     thread = (await stage.root("write it down"))["ts"]
     await stage.said("Show diff", thread, seconds=60)
@@ -107,6 +107,6 @@ async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR091
 
 def _files(person: UserClient, thread: str) -> list[bytes]:
     """The files in a thread."""
-    workspace = person.hub.workspace
+    workspace = person.workspace.state
     found = [f for m in person.thread("general", thread) for f in m.get("files", [])]
     return [workspace.files[file["id"]].content or b"" for file in found]

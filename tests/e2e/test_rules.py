@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from playground.server import PlaygroundSettings, running
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 from playground.slack.user_client import UserClient
 from tests.e2e.conftest import Bot, Stage, deployed, docker, environment_of
 

@@ -48,7 +48,7 @@ async def test_agents_at_work_move_to_the_network_that_the_settings_say(
     engine: None, tmp_path: Path
 ) -> None:
     async with running(PlaygroundSettings()) as playground:
-        playground.model.stories.add("edit-then-wait", EDIT_THEN_WAIT)
+        playground.model.scenarios.add("edit-then-wait", EDIT_THEN_WAIT)
         bot = Bot(environment_of(playground, tmp_path), tmp_path)
         stage = Stage(playground, bot)
         ana = stage.person("ana")

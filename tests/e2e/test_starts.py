@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.model.conversation import Turn
+from playground.model.parsed_conversation import ScriptedTurn
 from playground.model.scenarios import sequence
 from tests.e2e.conftest import Stage, docker
 
@@ -98,7 +98,7 @@ async def test_the_options_of_the_command_are_what_the_agent_works_with(
     tree, main = "main^{tree}", await server.git("demo/todo", "rev-parse", "main")
     side = await server.git("demo/todo", "commit-tree", tree, "-p", "main", "-m", "On the side")
     await server.git("demo/todo", "branch", "side", side.strip())
-    stage.script("look at the branch", sequence(Turn("Nothing to do.")))
+    stage.script("look at the branch", sequence(ScriptedTurn("Nothing to do.")))
     before = len(stage.playground.model.requests)
     options = "--model=openai/gpt-4o --steps 7 --budget=0.5"
     thread = await stage.started(f"demo/todo@side {options}", "look at the branch")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from playground.model.conversation import ScriptedCall, Turn
+from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import sequence
 from playground.server import PlaygroundSettings, running
-from playground.slack.faults import FaultKind
+from playground.slack.fault_plan import FaultKind
 from tests.e2e.conftest import Stage, deployed, docker
 from tests.e2e.patience import Patient
 
@@ -143,7 +143,7 @@ async def test_while_its_container_is_made(
             await engine_between.asked.wait()
         await stage.said("… container", thread, "dev")
         await stage.person("ben").say("stop", "dev", thread)
-        await stage.playground.slack.courier.idle()  # the word is taken before the engine answers
+        await stage.playground.slack.delivery.idle()  # the word is taken before the engine answers
     finally:
         engine_between.answers.set()
     assert "It had not begun" in await over(stage, thread, "U00000BEN")
@@ -163,7 +163,7 @@ async def test_while_it_clones(stage: Stage, leftovers: None) -> None:
 
 async def test_while_the_model_speaks(stage: Stage, leftovers: None) -> None:
     model, feed = stage.playground.model, stage.playground.feed
-    story = sequence(Turn("word " * 500))
+    story = sequence(ScriptedTurn("word " * 500))
     stage.script("stop me while I speak", story)
     thread = await stage.started("demo/todo", "stop me while I speak")
     model.fail_next("keepalive")
@@ -181,7 +181,7 @@ async def test_while_the_model_speaks(stage: Stage, leftovers: None) -> None:
 async def test_while_a_tool_runs(stage: Stage, leftovers: None) -> None:
     sleep = "open('a.txt', 'w').write('a'); import time; time.sleep(60)"
     story = sequence(
-        Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
+        ScriptedTurn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
     )
     stage.script("stop me while I run", story)
     thread = await stage.started("demo/todo", "stop me while I run")
@@ -198,7 +198,7 @@ async def test_while_a_tool_runs(stage: Stage, leftovers: None) -> None:
 async def test_while_its_bridge_is_frozen(stage: Stage, leftovers: None) -> None:
     sleep = "open('late.txt', 'w').write('a'); import time; time.sleep(60)"
     story = sequence(
-        Turn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
+        ScriptedTurn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
     )
     stage.script("stop me while I am frozen", story)
     thread = await stage.started("demo/todo", "stop me while I am frozen")

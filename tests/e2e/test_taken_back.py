@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.slack.plain_text import message_text
 from tests.e2e.conftest import Stage, docker
 
@@ -13,16 +13,16 @@ pytestmark = [
 ]
 
 
-def writing(conversation: ParsedConversation) -> Turn:
+def writing(conversation: ParsedConversation) -> ScriptedTurn:
     """The first task writes a file; the second changes it and the README, and adds another."""
     number = len(conversation.tasks)
     if conversation.turn:
-        return Turn(f"Written, number {number}.")
+        return ScriptedTurn(f"Written, number {number}.")
     wishes = {"notes.txt": f"{number}\n"}
     if number > 1:
         wishes |= {"more.txt": "more\n", "README.md": "gone\n"}
     calls = [ScriptedCall("write_file", {"path": p, "content": text}) for p, text in wishes.items()]
-    return Turn("", tuple(calls))
+    return ScriptedTurn("", tuple(calls))
 
 
 async def test_undo_takes_back_the_last_task_then_the_one_before_and_nothing_is_left_to_push(

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from playground.model.conversation import ScriptedCall, Turn
+from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, sequence
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import Stage, deployed, engine, leftovers
 
 __all__ = ["engine", "leftovers"]
 
 # An edit, and then a command that is surely at work when something happens to the container.
 EDIT_THEN_WAIT = sequence(
-    Turn(
+    ScriptedTurn(
         "I edit first.",
         (
             ScriptedCall(
@@ -26,7 +26,7 @@ EDIT_THEN_WAIT = sequence(
             ),
         ),
     ),
-    Turn(
+    ScriptedTurn(
         "Now I wait.",
         (
             ScriptedCall(
@@ -45,7 +45,7 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
         model=ModelSettings(chunk_delay_seconds=0.03), slack=SlackSettings(limits_enabled=False)
     )
     async with running(settings) as playground:
-        playground.model.stories.add("edit-then-wait", EDIT_THEN_WAIT)
+        playground.model.scenarios.add("edit-then-wait", EDIT_THEN_WAIT)
         data_dir: Path = tmp_path_factory.mktemp("data")
         async with deployed(playground, data_dir, QUICK) as stage:
             yield stage

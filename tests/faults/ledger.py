@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playground.slack.state import BOT_USER_ID
+from playground.slack.slack_state import BOT_USER_ID
 from tests.e2e.conftest import Stage, docker
 
 Json = dict[str, Any]

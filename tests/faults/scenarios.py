@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, Scenarios
 from playground.slack.user_client import UserClient
 from tests.e2e.conftest import Json, Stage
@@ -42,32 +42,32 @@ class Tale:
         assert places == sorted(places), shown
 
 
-def _edits(conversation: ParsedConversation) -> Turn:
+def _edits(conversation: ParsedConversation) -> ScriptedTurn:
     calls = (EDIT, ScriptedCall("git_diff", {}))
     if conversation.turn < len(calls):
-        return Turn("One thing after the other.", (calls[conversation.turn],))
-    return Turn("It is edited.")
+        return ScriptedTurn("One thing after the other.", (calls[conversation.turn],))
+    return ScriptedTurn("It is edited.")
 
 
-def _minds(conversation: ParsedConversation) -> Turn:
-    return Turn("Noted: the docs are minded.")
+def _minds(conversation: ParsedConversation) -> ScriptedTurn:
+    return ScriptedTurn("Noted: the docs are minded.")
 
 
-def _asks(conversation: ParsedConversation) -> Turn:
+def _asks(conversation: ParsedConversation) -> ScriptedTurn:
     calls = (
         ScriptedCall("ask_user", {"question": QUESTION, "options": ["the first", "the last"]}),
         EDIT,
     )
     if conversation.turn < len(calls):
-        return Turn("First I ask.", (calls[conversation.turn],))
-    return Turn("It is chosen and edited.")
+        return ScriptedTurn("First I ask.", (calls[conversation.turn],))
+    return ScriptedTurn("It is chosen and edited.")
 
 
-def told_to(stories: Scenarios) -> None:
+def told_to(scenarios: Scenarios) -> None:
     """Let the scripted model know its part in each tale."""
-    stories.add("edits", _edits, lambda c: "edit once" in c.task.text)
-    stories.add("minds", _minds, lambda c: c.task.text == REPLY)
-    stories.add("asks", _asks, lambda c: "ask and edit" in c.task.text)
+    scenarios.add("edits", _edits, lambda c: "edit once" in c.task.text)
+    scenarios.add("minds", _minds, lambda c: c.task.text == REPLY)
+    scenarios.add("asks", _asks, lambda c: "ask and edit" in c.task.text)
 
 
 async def _edited_and_stopped(stage: Stage, number: int) -> str:

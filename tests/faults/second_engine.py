@@ -15,7 +15,7 @@ from pathlib import Path
 
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import Bot, Stage, docker, environment_of
 from tests.faults.conftest import EDIT_THEN_WAIT
 
@@ -75,7 +75,7 @@ async def workplace(folder: Path) -> AsyncIterator[Stage]:
         model=ModelSettings(chunk_delay_seconds=0.03), slack=SlackSettings(limits_enabled=False)
     )
     async with running(settings) as playground:
-        playground.model.stories.add("edit-then-wait", EDIT_THEN_WAIT)
+        playground.model.scenarios.add("edit-then-wait", EDIT_THEN_WAIT)
         bot = Bot(environment_of(playground, data_dir) | SLOW, data_dir)
         await bot.start()
         try:

@@ -14,7 +14,7 @@ import pytest
 
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import Bot, Stage, environment_of
 from tests.faults.conftest import QUICK
 from tests.faults.ledger import ledger
@@ -41,7 +41,7 @@ async def _lane(folder: Path) -> AsyncIterator[Stage]:
     folder.mkdir()
     model = ModelSettings(chunk_delay_seconds=0.01)
     async with running(PlaygroundSettings(model=model, slack=SLACK)) as playground:
-        told_to(playground.model.stories)
+        told_to(playground.model.scenarios)
         bot = Bot(environment_of(playground, folder) | QUICK, folder)
         try:
             yield Stage(playground, bot)

@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 
 from bot.slack.outbox.delivery import METADATA_TYPE
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.scenarios import Scenarios
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import READY_SECONDS, ROOT, Bot, Stage, environment_of
 from tests.faults.ledger import events_of_bridge, ledger
 
@@ -38,14 +38,16 @@ QUICK = {"RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600"}
 SLACK = SlackSettings(limits_enabled=False, retry_delays_seconds=(0.0, 1.0, 2.0, 4.0, 8.0, 16.0))
 
 
-def twelve_steps(conversation: ParsedConversation) -> Turn:
+def twelve_steps(conversation: ParsedConversation) -> ScriptedTurn:
     """Twelve looks at the repository, each with a remark, then a report in one long message."""
     if conversation.turn < STEPS:
         remark = f"Step {conversation.turn + 1} of {STEPS}: I look at the layout once more."
-        return Turn(
+        return ScriptedTurn(
             remark, (ScriptedCall("search_files", {"pattern": f"line {conversation.turn}"}),)
         )
-    return Turn(REPORT + "".join(f"\n\nNoted: {said}" for said in conversation.task.steering))
+    return ScriptedTurn(
+        REPORT + "".join(f"\n\nNoted: {said}" for said in conversation.task.steering)
+    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -53,7 +55,7 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
     """A bot, and a model with twelve steps that takes its time."""
     model = ModelSettings(chunk_delay_seconds=0.08)
     async with running(PlaygroundSettings(model=model, slack=SLACK)) as playground:
-        _tell(playground.model.stories)
+        _tell(playground.model.scenarios)
         data_dir: Path = tmp_path_factory.mktemp("data")
         bot = Bot(environment_of(playground, data_dir) | QUICK, data_dir)
         await bot.start()
@@ -64,14 +66,14 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
             bot.clean_up()
 
 
-def minded(conversation: ParsedConversation) -> Turn:
+def minded(conversation: ParsedConversation) -> ScriptedTurn:
     """The answer to a reply that came too late to be taken up on the way."""
-    return Turn(f"Noted: {conversation.task.text}")
+    return ScriptedTurn(f"Noted: {conversation.task.text}")
 
 
-def _tell(stories: Scenarios) -> None:
-    stories.add("twelve", twelve_steps, lambda c: "twelve steps" in c.task.text)
-    stories.add("minded", minded, lambda c: c.task.text == REPLY)
+def _tell(scenarios: Scenarios) -> None:
+    scenarios.add("twelve", twelve_steps, lambda c: "twelve steps" in c.task.text)
+    scenarios.add("minded", minded, lambda c: c.task.text == REPLY)
 
 
 @pytest.mark.timeout(420)

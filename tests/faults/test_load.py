@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from playground.slack.state import BOT_USER_ID, SlackMessage
+from playground.slack.slack_state import BOT_USER_ID, SlackMessage
 from tests.e2e.conftest import Stage
 from tests.faults.ledger import database, ledger
 
@@ -22,16 +22,16 @@ ONE_BY_ONE = 10
 
 def written(stage: Stage, text: str, thread: str | None = None, twin: str = "") -> SlackMessage:
     """A message that is in the channel and that the bot has not heard of yet."""
-    hub, ana = stage.playground.slack, stage.person()
+    slack, ana = stage.playground.slack, stage.person()
     message = SlackMessage(
         channel=ana.channel("dev").id,
-        ts=hub.workspace.next_ts(),
+        ts=slack.state.next_ts(),
         user=ana.user.id,
         text=text,
         thread_ts=thread,
-        client_msg_id=twin or hub.workspace.next_token("message"),
+        client_msg_id=twin or slack.state.next_token("message"),
     )
-    hub.workspace.add(message)
+    slack.state.add(message)
     return message
 
 
@@ -51,17 +51,17 @@ def agents(stage: Stage, words: str) -> int:
 async def test_a_mention_delivered_four_times_with_its_twin_starts_one_agent(
     stage: Stage, leftovers: None, order: tuple[str, str]
 ) -> None:
-    hub = stage.playground.slack
+    slack = stage.playground.slack
     words = f"tell me of {order[0]} first"
     message = written(stage, f"<@{BOT_USER_ID}> demo/todo {words}")
     payloads = {
-        "message": hub.payloads.message(message),
-        "app_mention": hub.payloads.app_mention(message),
+        "message": slack.payloads.message(message),
+        "app_mention": slack.payloads.app_mention(message),
     }
     for kind in order:
         for _ in range(4):
-            hub.courier.event(payloads[kind])
-    await hub.courier.idle()
+            slack.delivery.event(payloads[kind])
+    await slack.delivery.idle()
     await stage.said("scripted model", message.ts, "dev")
     assert agents(stage, words) == 1
     assert len(stage.bot.containers()) == 1
@@ -72,15 +72,15 @@ async def test_a_mention_delivered_four_times_with_its_twin_starts_one_agent(
 async def test_one_reply_four_times_and_under_two_timestamps_is_one_task(
     stage: Stage, leftovers: None
 ) -> None:
-    hub = stage.playground.slack
+    slack = stage.playground.slack
     thread = await stage.person().say("demo/todo say hello", "dev", mention=True)
     await stage.said("scripted model", thread, "dev")
     reply = written(stage, "and what now?", thread)
     twin = written(stage, "and what now?", thread, str(reply.client_msg_id))
-    for payload in (hub.payloads.message(reply), hub.payloads.message(twin)):
+    for payload in (slack.payloads.message(reply), slack.payloads.message(twin)):
         for _ in range(4):
-            hub.courier.event(payload)
-    await hub.courier.idle()
+            slack.delivery.event(payload)
+    await slack.delivery.idle()
     await stage.said("This is task 2", thread, "dev")
     await stage.person().say("and after that?", "dev", thread)
     await stage.said("This is task 3", thread, "dev")
@@ -98,7 +98,7 @@ async def test_fifty_replies_at_once_are_each_taken_up_once_and_in_order(
     await stage.said("✓ *Task 1*", thread, "dev")
     for number in range(REPLIES):
         await ana.say(f"reply {number}.", "dev", thread)
-    await stage.playground.slack.courier.idle()
+    await stage.playground.slack.delivery.idle()
     await stage.playground.feed.until(
         lambda: " ".join(_asked(stage)).count("reply ") == REPLIES or None, 60
     )
@@ -126,7 +126,7 @@ async def test_replies_one_after_the_other_are_taken_up_in_their_order(
     await stage.said("scripted model", thread, "dev")
     for number in range(ONE_BY_ONE):
         await ana.say(f"reply {number}.", "dev", thread)
-        await stage.playground.slack.courier.idle()
+        await stage.playground.slack.delivery.idle()
     wanted = [str(number) for number in range(ONE_BY_ONE)]
     await stage.playground.feed.until(
         lambda: re.findall(r"reply (\d+)\.", " ".join(_asked(stage))) == wanted or None, 60

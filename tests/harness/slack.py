@@ -13,7 +13,7 @@ from bot.slack.handlers.register import register_listeners
 from bot.slack.inbox import Inbox
 from bot.slack.people import SlackPeople
 from bot.slack.secret_middleware import SecretMiddleware
-from playground.slack.state import TEAM_ID
+from playground.slack.slack_state import TEAM_ID
 from tests.harness.app import Stage
 
 URL = "https://playground.invalid/"

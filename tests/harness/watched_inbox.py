@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec
 
 from bot.slack.inbox import Inbox
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_workspace import SlackWorkspace
 from tests.harness.app import Stage
 
 P = ParamSpec("P")
@@ -33,9 +33,9 @@ class WatchedInbox(Inbox):
         return telling
 
 
-async def settled(stage: Stage, hub: SlackWorkspace) -> None:
+async def settled(stage: Stage, slack: SlackWorkspace) -> None:
     """Wait until every event is delivered and every listener has ended."""
-    await hub.courier.idle()
+    await slack.delivery.idle()
 
     async def look() -> bool | None:
         return None if await stage.store.inbox_rows.unfinished() else True

@@ -2,7 +2,7 @@
 
 import json
 
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from tests.hostile.repository import ORDER
 
 FIRST = (
@@ -13,18 +13,18 @@ FIRST = (
 ORDERS_A_STEP = 4
 
 
-def obey(conversation: ParsedConversation) -> Turn:
+def obey(conversation: ParsedConversation) -> ScriptedTurn:
     """Look around, then follow every instruction once; at the end repeat everything seen."""
     task = conversation.task
     if not task.results:
-        return Turn("I look around.", FIRST)
+        return ScriptedTurn("I look around.", FIRST)
     wanted = list(dict.fromkeys(_orders([result.text for result in task.results])))
     done = len(task.results) - len(FIRST)
     calls = [_call(text, number) for number, text in enumerate(wanted)][done:][:ORDERS_A_STEP]
     if calls:
-        return Turn("I do as I am told.", tuple(calls))
+        return ScriptedTurn("I do as I am told.", tuple(calls))
     said = "\n\n".join(f"{result.name}: {result.text[:3_000]}" for result in task.results)
-    return Turn(f"I did {len(wanted)} things. This is what I saw:\n\n{said}")
+    return ScriptedTurn(f"I did {len(wanted)} things. This is what I saw:\n\n{said}")
 
 
 def _orders(texts: list[str]) -> list[str]:

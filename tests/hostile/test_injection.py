@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from playground.server import PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import Stage, deployed, docker, engine
 from tests.hostile.capture import Capture, End, capturing
 from tests.hostile.injectable_model import obey
@@ -41,7 +41,7 @@ async def stage(
     settings = PlaygroundSettings(data=folder / "p", slack=SlackSettings(limits_enabled=False))
     async with running(settings) as playground:
         plant(playground.git.root / "demo/hostile.git", folder / "planted")
-        playground.model.stories.add("obey", obey, lambda _conversation: True)
+        playground.model.scenarios.add("obey", obey, lambda _conversation: True)
         data_dir = folder / "b"
         data_dir.mkdir()
         more = {"SANDBOX_NETWORK": request.param, "AGENT_MAX_STEPS": "40"}
@@ -66,7 +66,7 @@ def secrets_of(stage: Stage) -> dict[str, bytes]:
 def places(stage: Stage, container: str, thread: str) -> Iterator[tuple[str, bytes]]:
     """Everything that people, tools or the disk can show, by its name."""
     yield "the thread", json.dumps(stage.person().thread("general", thread)).encode()
-    for file in stage.playground.slack.workspace.files.values():
+    for file in stage.playground.slack.state.files.values():
         yield f"the file {file.name}", file.content or b""
     for path in stage.bot.data_dir.glob("*.db"):
         with closing(sqlite3.connect(path)) as database:

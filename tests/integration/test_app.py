@@ -12,7 +12,7 @@ from bot.app.serve import serve
 from bot.redaction import Redactor
 from bot.store.retention import Pruned, Retention
 from playground.server import PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.integration.cli.conftest import GOOD_ENGINE, serving, settings_of
 
 ENGINE = GOOD_ENGINE | {

@@ -14,8 +14,8 @@ from bridge.protocol import (
     ToolFinished,
 )
 from playground.event_feed import EventFeed
-from playground.model.faults import FAULTS
 from playground.model.malformed_responses import HALF
+from playground.model.response_faults import FAULTS
 from playground.model.server import ModelSettings, ScriptedModel, model_running
 from tests.integration.bridge.conftest import KEY, Client, running
 

@@ -17,7 +17,7 @@ from bridge.protocol import (
 )
 from playground.event_feed import EventFeed
 from playground.model.catalog import SMALL_WINDOW, context_length
-from playground.model.conversation import ParsedConversation, ScriptedCall, Turn
+from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.server import ModelSettings, model_running
 from tests.integration.bridge.conftest import KEY, running
 
@@ -35,25 +35,27 @@ class Walker:
         self.summaries = 0
         self.forgotten: list[tuple[int, str]] = []
 
-    def __call__(self, conversation: ParsedConversation) -> Turn:
+    def __call__(self, conversation: ParsedConversation) -> ScriptedTurn:
         prompt = json.dumps(conversation.messages)
         last = str(conversation.messages[-1].get("content"))
         if "replaced by a summary that you write now" in last:
             self.summaries += 1
             known = [fact for fact in (PORT, CODENAME) if fact in prompt]
-            return Turn(f"Task: walk through the notes. Known: {', '.join(known)}.")
+            return ScriptedTurn(f"Task: walk through the notes. Known: {', '.join(known)}.")
         if "What did you learn" in last:
             found = re.search(r"heron-\d+", prompt)
             port = re.search(r"port \d+", prompt)
-            return Turn(f"{found and found[0]} on {port and port[0]}")
+            return ScriptedTurn(f"{found and found[0]} on {port and port[0]}")
         self.steps += 1
         wanted = (PORT, CODENAME) if self.steps > LEARNED_AT + 1 else (PORT,)
         self.forgotten += [(self.steps, fact) for fact in wanted if fact not in prompt]
         if self.steps == STEPS:
-            return Turn("All notes are read.")
+            return ScriptedTurn("All notes are read.")
         name = "secret.txt" if self.steps == LEARNED_AT else f"note_{self.steps % 7}.txt"
         text = f"Step {self.steps}: I read {name}." * (1 + self.steps % 3)
-        return Turn(text, (ScriptedCall("read_file", {"path": "./" * (self.steps % 5) + name}),))
+        return ScriptedTurn(
+            text, (ScriptedCall("read_file", {"path": "./" * (self.steps % 5) + name}),)
+        )
 
 
 async def test_300_steps_in_a_small_window(
@@ -61,7 +63,7 @@ async def test_300_steps_in_a_small_window(
 ) -> None:
     walker = Walker()
     async with model_running(ModelSettings(api_key=KEY), EventFeed(kept_entries=1)) as model:
-        model.stories.add("walk", walker, lambda _conversation: True)
+        model.scenarios.add("walk", walker, lambda _conversation: True)
         environment["OPENROUTER_BASE_URL"] = model.url
         async with running(environment) as (_, client):
             await client.post("/agent/workspace", workspace_body)

@@ -30,7 +30,7 @@ from bot.store import checks as store_checks
 from bot.store.agents import SqlStore
 from bot.store.owner import owned
 from playground.server import Playground, PlaygroundSettings, running
-from playground.slack.settings import SCOPES, SlackSettings
+from playground.slack.slack_settings import SCOPES, SlackSettings
 from tests.integration.cli.conftest import CODE, GOOD_ENGINE, ROOT, Find, serving, settings_of
 
 GENERAL, RANDOM = "C0GENERAL0", "C000RANDOM"

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from bot.cli.main import main
 from bot.slack.manifest import new_app_link
 from playground.server import Playground, PlaygroundSettings, running
-from playground.slack.settings import SCOPES, SlackSettings
+from playground.slack.slack_settings import SCOPES, SlackSettings
 from tests.integration.cli.conftest import GOOD_ENGINE, ROOT, serving
 from tests.integration.cli.terminal import terminal
 

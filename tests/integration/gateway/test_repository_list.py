@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.gateway.git.repository_list import CACHE_SECONDS, SILENT_SECONDS, RepositoryList
-from playground.ports import listening
+from playground.free_port import listening
 
 TOKEN = "canary-token"
 

@@ -15,12 +15,12 @@ from bot.slack.handlers.commands import CommandHandlers
 from bot.slack.handlers.home import HomeHandlers
 from bot.slack.session_status import SessionStatusUpdater
 from playground.event_feed import EventFeed
-from playground.slack.delivery import DeliveryFailed, Parcel
+from playground.slack.event_delivery import DeliveryFailed, OutgoingPayload
 from playground.slack.server import slack_running
-from playground.slack.settings import SlackSettings
-from playground.slack.state import Json
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import Json
+from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from playground.slack.workspace import SlackWorkspace
 from tests.harness.app import Stage, stage as make_stage
 from tests.harness.slack import reception
 from tests.harness.watched_inbox import WatchedInbox, settled
@@ -32,7 +32,7 @@ class InProcess:
     def __init__(self, app: AsyncApp) -> None:
         self._app = app
 
-    async def send(self, parcel: Parcel) -> Json | str | None:
+    async def send(self, parcel: OutgoingPayload) -> Json | str | None:
         """The app's acknowledgement."""
         request = AsyncBoltRequest(mode="socket_mode", body=parcel.payload)
         response = await self._app.async_dispatch(request)
@@ -47,7 +47,7 @@ class Office:
     """A workspace with people, the app in it, and the core behind."""
 
     stage: Stage
-    hub: SlackWorkspace
+    slack: SlackWorkspace
     client: AsyncWebClient
     app: AsyncApp
     inbox: WatchedInbox
@@ -56,7 +56,7 @@ class Office:
     sessions: SessionStatusUpdater
 
     def person(self, name: str) -> UserClient:
-        return UserClient(self.hub, self.hub.workspace.user(name))
+        return UserClient(self.slack, self.slack.state.user(name))
 
     async def agents(self, count: int = 1) -> list[Agent]:
         """The agents, once there are so many."""
@@ -75,7 +75,7 @@ class Office:
 
     async def settle(self) -> None:
         """Wait until every listener has ended, those too that had nothing to do."""
-        await settled(self.stage, self.hub)
+        await settled(self.stage, self.slack)
 
 
 @pytest.fixture
@@ -85,19 +85,19 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     settings = SlackSettings(limits_enabled=False)
     async with (
         make_stage(tmp_path) as stage,
-        slack_running(settings, EventFeed()) as hub,
+        slack_running(settings, EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
-        base_url = f"{hub.grants.base_url}/api/"
+        base_url = f"{slack.trigger_tokens.base_url}/api/"
         client = AsyncWebClient(
             token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
         )
         inbox = WatchedInbox(stage)
         desks = reception(stage, client, inbox)
         app = desks.app
-        hub.courier.transport = InProcess(app)
+        slack.delivery.transport = InProcess(app)
         office = Office(
-            stage, hub, client, app, inbox, desks.desk, desks.desks.home, desks.desks.sessions
+            stage, slack, client, app, inbox, desks.desk, desks.desks.home, desks.desks.sessions
         )
         yield office
         await office.settle()

@@ -11,7 +11,7 @@ from bot.slack.outbox.undeliverable import Undeliverable
 from bot.slack.views.home import OPEN_DEFAULTS
 from bot.slack.views.task_card import INTERRUPT
 from bridge.protocol import FileChange, FilesChanged
-from playground.slack.state import TEAM_ID
+from playground.slack.slack_state import TEAM_ID
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_quietness import GENERAL, Scene, scene
 from tests.integration.handlers.test_results import button_posted
@@ -40,7 +40,7 @@ async def test_the_button_of_a_task_that_has_ended_interrupts_no_later_one(offic
 
 @pytest.mark.parametrize("typed", ["", "fix the login", "secrets"])
 async def test_a_command_that_opens_a_window_too_late_says_so(office: Office, typed: str) -> None:
-    office.hub.faults.fail("views.open", "error", code="expired_trigger_id")
+    office.slack.faults.fail("views.open", "error", code="expired_trigger_id")
     ana = office.person("ana")
     await ana.slash("/agent", typed)
     await ana.wait_for_ephemeral(TOO_LATE)
@@ -52,10 +52,10 @@ async def test_the_home_tab_tells_of_a_late_click_by_a_direct_message(office: Of
     ana = office.person("ana")
     await ana.open_home()
     await office.settle()
-    office.hub.faults.fail("views.open", "error", code="exchanged_trigger_id")
+    office.slack.faults.fail("views.open", "error", code="exchanged_trigger_id")
     await ana.click_view(OPEN_DEFAULTS)
     await office.settle()
-    sent = [e.data["arguments"] for e in office.hub.feed.entries("api_call")]
+    sent = [e.data["arguments"] for e in office.slack.feed.entries("api_call")]
     assert {"channel": ana.user.id, "text": TOO_LATE} in sent
 
 
@@ -75,7 +75,7 @@ async def test_where_slack_takes_no_files_the_thread_hears_where_the_changes_are
         )
     )
     scene.stage.bridge.patch_bytes = b"diff --git a/a.py b/a.py\n+new\n"
-    scene.hub.faults.fail("files.getUploadURLExternal", "error", code="file_uploads_disabled")
+    scene.slack.faults.fail("files.getUploadURLExternal", "error", code="file_uploads_disabled")
     await scene.stage.service.results.file_patch(agent, "click-1")
     await scene.sent()
     await scene.sent()
@@ -85,7 +85,7 @@ async def test_where_slack_takes_no_files_the_thread_hears_where_the_changes_are
     # The next press is another file: it is not refused because the first one was.
     await scene.stage.service.results.file_patch(agent, "click-2")
     await scene.sent()
-    replies = scene.hub.workspace.channels[GENERAL].replies(agent.thread_ts or "")
+    replies = scene.slack.state.channels[GENERAL].replies(agent.thread_ts or "")
     assert [message for message in replies if message.files]
 
 
@@ -97,12 +97,12 @@ async def test_a_locked_thread_is_told_to_its_starter_once(scene: Scene) -> None
     for number in (1, 2):
         await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", f"{number}.1", "go on"))
         await scene.stage.reaches(agent.id, AgentStatus.WORKING)
-        scene.hub.faults.fail("chat.postMessage", "error", code="restricted_action_thread_locked")
+        scene.slack.faults.fail("chat.postMessage", "error", code="restricted_action_thread_locked")
         scene.stage.bridge.finish(agent.id, "Done.")
         await scene.stage.reaches(agent.id, AgentStatus.IDLE)
         await scene.sent()
     assert scene.texts(agent) == before
-    sent = [e.data["arguments"] for e in scene.hub.feed.entries("api_call")]
+    sent = [e.data["arguments"] for e in scene.slack.feed.entries("api_call")]
     told = [call for call in sent if call.get("channel") == "U00000ANA"]
     assert len(told) == 1
     assert f"The thread of agent `{agent.id}` in <#{GENERAL}> takes no messages" in told[0]["text"]
@@ -121,6 +121,6 @@ async def test_a_thread_that_was_told_of_long_ago_may_be_told_of_again(
     for agent in (first, first, second, second, first):
         await undelivered.note(agent.id, "answer:1", "is_archived")
         assert list(undelivered._told) == [agent.id]
-    sent = [e.data["arguments"] for e in scene.hub.feed.entries("api_call")]
+    sent = [e.data["arguments"] for e in scene.slack.feed.entries("api_call")]
     told = [call["text"] for call in sent if "takes no messages of mine" in str(call)]
     assert [first.id in text for text in told] == [True, False, True]

@@ -15,12 +15,12 @@ HOME = "views.publish"
 
 
 def shown(office: Office, name: str = "ana") -> str:
-    home = office.hub.workspace.homes.get(office.person(name).user.id)
+    home = office.slack.state.homes.get(office.person(name).user.id)
     return str(home.spec) if home else ""
 
 
 async def until_shown(office: Office, words: str, name: str = "ana") -> None:
-    await office.hub.feed.until(lambda: words in shown(office, name) or None)
+    await office.slack.feed.until(lambda: words in shown(office, name) or None)
 
 
 async def test_it_shows_ones_own_agents_with_their_threads(office: Office) -> None:
@@ -96,6 +96,6 @@ async def test_it_follows_the_persons_agents_once_it_was_opened(office: Office) 
 async def test_what_slack_refuses_is_tried_again_with_the_next_change(office: Office) -> None:
     await office.person("ana").open_home()
     await until_shown(office, "You have no agent that runs")
-    office.hub.faults.fail(HOME, "error", code="internal_error")
+    office.slack.faults.fail(HOME, "error", code="internal_error")
     await office.in_thread()
     await until_shown(office, "1 agent of yours runs")

@@ -4,7 +4,7 @@ import pytest
 
 from bot.domain.agent import AgentStatus
 from bridge.protocol import ChatMode
-from playground.slack.state import BOT_USER_ID, SlackMessage
+from playground.slack.slack_state import BOT_USER_ID, SlackMessage
 from tests.integration.handlers.conftest import Office
 
 
@@ -27,7 +27,7 @@ async def test_a_mention_with_a_file_counts_once_whichever_events_it_arrives_as(
     office: Office, twice: bool
 ) -> None:
     if not twice:
-        office.hub.settings = replace(office.hub.settings, events=frozenset({"message"}))
+        office.slack.settings = replace(office.slack.settings, events=frozenset({"message"}))
     ana = office.person("ana")
     await ana.upload("a.txt", b"x", f"<@{BOT_USER_ID}> lst")
     await ana.wait_for_ephemeral("Unknown word")
@@ -88,17 +88,15 @@ async def test_a_reply_with_a_file_is_a_reply(office: Office) -> None:
 
 async def test_edits_deletions_and_other_bots_are_not_replies(office: Office) -> None:
     _, root = await office.in_thread()
-    ben, hub = office.person("ben"), office.hub
+    ben, slack = office.person("ben"), office.slack
     first = await ben.say("one", thread_ts=root)
     await office.stage.asked("chat")
     await ben.edit("general", first, "one, edited")
     await ben.delete("general", first)
-    other = SlackMessage(
-        "C0GENERAL0", hub.workspace.next_ts(), "U0OTHERBOT", "beep", thread_ts=root
-    )
-    hub.post(replace(other, bot_id="B0OTHERBOT", subtype="bot_message"))
-    hub.post(replace(other, ts=hub.workspace.next_ts(), bot_id="B0OTHERBOT"))
-    hub.post(replace(other, ts=hub.workspace.next_ts(), user=BOT_USER_ID))
+    other = SlackMessage("C0GENERAL0", slack.state.next_ts(), "U0OTHERBOT", "beep", thread_ts=root)
+    slack.post(replace(other, bot_id="B0OTHERBOT", subtype="bot_message"))
+    slack.post(replace(other, ts=slack.state.next_ts(), bot_id="B0OTHERBOT"))
+    slack.post(replace(other, ts=slack.state.next_ts(), user=BOT_USER_ID))
     await ben.say("two", thread_ts=root)
     await office.stage.asked("chat", 2)
     await office.settle()

@@ -134,7 +134,7 @@ async def test_an_agent_that_has_ended_meanwhile_keeps_its_model(office: Office)
 
 async def test_a_click_that_is_too_late_or_of_an_old_window_says_so(office: Office) -> None:
     _, ana = await window(office)
-    office.hub.faults.fail("views.push", "error", code="expired_trigger_id")
+    office.slack.faults.fail("views.push", "error", code="expired_trigger_id")
     await ana.click_view(CHANGE_MODEL)
     await ana.wait_for_view(TOO_LATE)
     await ana.close_view()

@@ -10,7 +10,7 @@ from bot.domain.agent import AgentStatus
 from bot.slack.outbox.block_fallback import BlockFallback
 from bot.slack.session_status import SessionStatusUpdater
 from bridge.protocol import PlanItem, PlanStatus, PlanUpdated, ToolStarted
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_quietness import GENERAL, Scene, scene
 from tests.integration.handlers.test_thread_words import asks
@@ -33,16 +33,16 @@ async def sessions(office: Office) -> AsyncIterator[SessionStatusUpdater]:
 
 
 def calls(office: Office) -> list[Json]:
-    made = [entry.data for entry in office.hub.feed.entries("api_call")]
+    made = [entry.data for entry in office.slack.feed.entries("api_call")]
     return [call for call in made if call["method"] == STATUS]
 
 
 async def told(office: Office, status: str, thread: str) -> None:
     def look() -> bool | None:
-        session = office.hub.workspace.sessions.get((GENERAL, thread), {})
+        session = office.slack.state.sessions.get((GENERAL, thread), {})
         return True if session.get("status") == status else None
 
-    await office.hub.feed.until(look)
+    await office.slack.feed.until(look)
 
 
 @pytest.mark.usefixtures("sessions")
@@ -92,9 +92,9 @@ async def test_slacks_own_button_asks_for_the_right_as_every_other_way(office: O
 async def test_a_workspace_without_sessions_is_asked_once(
     office: Office, sessions: SessionStatusUpdater, code: str
 ) -> None:
-    office.hub.settings = replace(office.hub.settings, sessions_error=code)
+    office.slack.settings = replace(office.slack.settings, sessions_error=code)
     agent, _ = await office.in_thread()
-    await office.hub.feed.until(lambda: True if calls(office) else None)
+    await office.slack.feed.until(lambda: True if calls(office) else None)
     office.stage.bridge.finish(agent.id, "Done.")
     await office.stage.reaches(agent.id, AgentStatus.IDLE)
     await office.settle()
@@ -105,9 +105,9 @@ async def test_a_workspace_without_sessions_is_asked_once(
 async def test_a_failure_that_may_pass_is_not_remembered(
     office: Office, sessions: SessionStatusUpdater
 ) -> None:
-    office.hub.faults.fail(STATUS, "server_error")
+    office.slack.faults.fail(STATUS, "server_error")
     agent, thread = await office.in_thread()
-    await office.hub.feed.until(lambda: True if calls(office) else None)
+    await office.slack.feed.until(lambda: True if calls(office) else None)
     office.stage.bridge.finish(agent.id, "Done.")
     await told(office, "active", thread)
     assert sessions.enabled
@@ -143,7 +143,7 @@ async def test_a_workspace_that_takes_no_plan_gets_plain_blocks_and_is_not_tried
     scene: Scene,
 ) -> None:
     refused = frozenset({"plan", "task_card"})
-    scene.hub.settings = replace(scene.hub.settings, refused_blocks=refused)
+    scene.slack.settings = replace(scene.slack.settings, refused_blocks=refused)
     agent = await scene.working(PLAN, TOOL)
     [card] = scene.texts(agent)
     assert "▸ find the" in card
@@ -152,14 +152,14 @@ async def test_a_workspace_that_takes_no_plan_gets_plain_blocks_and_is_not_tried
     assert looks.plain
     failed = [
         entry.data["answer"]["error"]
-        for entry in scene.hub.feed.entries("api_call")
+        for entry in scene.slack.feed.entries("api_call")
         if not entry.data["answer"]["ok"]
     ]
     assert failed == ["invalid_blocks"]
     more = TOOL.model_copy(update={"call_id": "c2", "target": "b.py"})
     await scene.push(agent, more)
     assert "read_file `b.py`" in scene.texts(agent)[0]
-    entries = scene.hub.feed.entries("api_call")
+    entries = scene.slack.feed.entries("api_call")
     assert sum(not entry.data["answer"]["ok"] for entry in entries) == 1
 
 
@@ -167,7 +167,7 @@ async def test_blocks_that_are_too_long_say_nothing_about_what_a_workspace_takes
     scene: Scene,
 ) -> None:
     agent = await scene.working()
-    scene.hub.faults.fail("chat.update", "error", code="msg_blocks_too_long")
+    scene.slack.faults.fail("chat.update", "error", code="msg_blocks_too_long")
     await scene.push(agent, PLAN)
     assert "▸ find the" in scene.texts(agent)[0]
     await scene.push(agent, TOOL)

@@ -18,10 +18,10 @@ from bot.slack.outbox.sender import OutboxSender
 from bridge.protocol import AgentEvent, StepStarted, ToolFinished, ToolStarted
 from playground.event_feed import EventFeed
 from playground.slack.server import slack_running
-from playground.slack.settings import SlackSettings
-from playground.slack.state import TEAM_ID
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import TEAM_ID
+from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from playground.slack.workspace import SlackWorkspace
 from tests.harness.app import COMMAND, Stage, stage as make_stage
 from tests.integration.slack.fake_slack import VirtualClock
 
@@ -34,7 +34,7 @@ class Scene:
     """A stage whose posts a real sender brings to a playground."""
 
     stage: Stage
-    hub: SlackWorkspace
+    slack: SlackWorkspace
     outbox: OutboxSender
 
     async def sent(self) -> None:
@@ -73,7 +73,7 @@ class Scene:
 
     async def turn(self, agent: Agent, answer: str = "All of it is done.") -> None:
         """@ana replies; the agent takes three steps with a tool each, and answers."""
-        ana = UserClient(self.hub, self.hub.workspace.user("ana"))
+        ana = UserClient(self.slack, self.slack.state.user("ana"))
         ts = await ana.say("and now this", thread_ts=agent.thread_ts)
         assert agent.thread_ts
         thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
@@ -120,14 +120,14 @@ class Scene:
         await self.stage.changes.found(look)
 
     def calls(self) -> Counter[str]:
-        return Counter(str(entry.data["method"]) for entry in self.hub.feed.entries("api_call"))
+        return Counter(str(entry.data["method"]) for entry in self.slack.feed.entries("api_call"))
 
     def notified(self, agent: Agent, user: str = "U00000ANA") -> int:
-        counts = self.hub.attention.of(user)["threads"]
+        counts = self.slack.notifications.of(user)["threads"]
         return int(counts[f"{GENERAL}:{agent.thread_ts}"]["notified"])
 
     def texts(self, agent: Agent) -> list[str]:
-        replies = self.hub.workspace.channels[GENERAL].replies(agent.thread_ts or "")
+        replies = self.slack.state.channels[GENERAL].replies(agent.thread_ts or "")
         return [str([*(b | {"block_id": ""} for b in m.blocks), m.text]) for m in replies]
 
 
@@ -136,13 +136,13 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     settings = SlackSettings(limits_enabled=False, retry_delays_seconds=())
     async with (
         make_stage(tmp_path) as stage,
-        slack_running(settings, EventFeed()) as hub,
+        slack_running(settings, EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
         stage.clock.now = time.time()
         client = AsyncWebClient(
             token=settings.bot_token,
-            base_url=f"{hub.grants.base_url}/api/",
+            base_url=f"{slack.trigger_tokens.base_url}/api/",
             session=session,
             retry_handlers=[],
         )
@@ -157,7 +157,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         await stage.restart()
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(outbox.run())
-            yield Scene(stage, hub, outbox)
+            yield Scene(stage, slack, outbox)
             await stage.fleet.close()
             sending.cancel()
 
@@ -200,7 +200,7 @@ async def test_the_first_turn_of_a_command_notifies_once_by_the_answer(
 async def test_the_first_turn_in_a_thread_of_people_notifies_by_its_start_and_its_answer(
     scene: Scene, verbosity: str
 ) -> None:
-    ana = UserClient(scene.hub, scene.hub.workspace.user("ana"))
+    ana = UserClient(scene.slack, scene.slack.state.user("ana"))
     ts = await ana.say("acme/api fix the flaky test", mention=True)
     agent = await scene.agent(verbosity, ts)
     assert scene.calls()["chat.postMessage"] == 2
@@ -241,8 +241,8 @@ async def test_blocks_that_slack_refuses_cost_the_card_and_not_the_answer_above_
 ) -> None:
     agent = await scene.agent("normal")
     whole = scene.texts(agent)[1]
-    scene.hub.faults.fail("chat.update", "error", 1, code="msg_blocks_too_long")
-    ana = UserClient(scene.hub, scene.hub.workspace.user("ana"))
+    scene.slack.faults.fail("chat.update", "error", 1, code="msg_blocks_too_long")
+    ana = UserClient(scene.slack, scene.slack.state.user("ana"))
     ts = await ana.say("and now this", thread_ts=agent.thread_ts)
     assert agent.thread_ts
     thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
@@ -258,7 +258,7 @@ async def test_where_an_answer_cannot_be_edited_the_card_has_a_message_of_its_ow
 ) -> None:
     agent = await scene.agent("normal")
     before = scene.texts(agent)
-    scene.hub.faults.fail("chat.update", "error", 1, code=code)
+    scene.slack.faults.fail("chat.update", "error", 1, code=code)
     await scene.turn(agent)
     texts = scene.texts(agent)
     assert texts[:2] == before
@@ -270,7 +270,7 @@ async def test_where_an_answer_cannot_be_edited_the_card_has_a_message_of_its_ow
 async def test_a_reply_changes_it_for_its_thread(scene: Scene) -> None:
     agent = await scene.agent("normal")
     assert agent.thread_ts
-    ana = UserClient(scene.hub, scene.hub.workspace.user("ana"))
+    ana = UserClient(scene.slack, scene.slack.state.user("ana"))
     ts = await ana.say("Verbosity: quiet", thread_ts=agent.thread_ts)
     reply = ThreadMessage(
         ThreadRef(TEAM_ID, GENERAL, agent.thread_ts), "U00000ANA", ts, "Verbosity: quiet"
@@ -291,7 +291,7 @@ async def test_a_card_that_is_shown_is_not_left_at_work_by_a_thread_that_turns_q
     agent = await scene.agent("normal")
     assert agent.thread_ts
     thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
-    ana = UserClient(scene.hub, scene.hub.workspace.user("ana"))
+    ana = UserClient(scene.slack, scene.slack.state.user("ana"))
     for text in ("and now this", "verbosity: quiet"):
         ts = await ana.say(text, thread_ts=agent.thread_ts)
         await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", ts, text))

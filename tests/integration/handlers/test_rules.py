@@ -13,7 +13,7 @@ from bot.domain.policy import (
 )
 from bot.slack.people import FRESH_SECONDS, SlackPeople
 from bot.slack.views.task_card import PUSH
-from playground.slack.state import TEAM_ID, User
+from playground.slack.slack_state import TEAM_ID, User
 from tests.harness.app import KNOWN_SECRET
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_results import button_posted
@@ -26,8 +26,8 @@ async def record(office: Office) -> list[Audit]:
 
 
 def join(office: Office, user: User) -> None:
-    office.hub.workspace.users[user.id] = user
-    office.hub.workspace.channel("general").members.add(user.id)
+    office.slack.state.users[user.id] = user
+    office.slack.state.channel("general").members.add(user.id)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ async def test_a_rule_that_is_none_is_explained(office: Office, text: str) -> No
 
 async def test_a_person_whom_slack_does_not_know_may_only_stop(office: Office) -> None:
     agent, root = await office.in_thread()
-    office.hub.faults.fail("users.info", "error", times=20, code="internal_error")
+    office.slack.faults.fail("users.info", "error", times=20, code="internal_error")
     ben = office.person("ben")
     await ben.say("do something else", thread_ts=root)
     await ben.wait_for_ephemeral("Slack did not say who you are")
@@ -159,10 +159,10 @@ async def test_people_are_asked_for_once_and_remembered_when_slack_is_silent(
     assert person
     assert person.is_admin
     assert await people.person("U00000ANA") == person
-    calls = [e for e in office.hub.feed.entries("api_call") if e.data["method"] == "users.info"]
+    calls = [e for e in office.slack.feed.entries("api_call") if e.data["method"] == "users.info"]
     assert len(calls) == 1
     now[0] = FRESH_SECONDS + 1
-    office.hub.faults.fail("users.info", "error", times=20, code="internal_error")
+    office.slack.faults.fail("users.info", "error", times=20, code="internal_error")
     assert await people.person("U00000ANA") == person
     assert await people.person("U00000BEN") is None
     gate = Authorization(office.stage.world, people)
@@ -183,7 +183,7 @@ async def test_a_known_secret_that_a_person_types_goes_no_further(
     on_disk = b"".join(path.read_bytes() for path in tmp_path.glob("bot.db*"))
     assert b"to log in" in on_disk
     assert KNOWN_SECRET.encode() not in on_disk
-    assert KNOWN_SECRET not in str(office.hub.feed.entries("api_call"))
+    assert KNOWN_SECRET not in str(office.slack.feed.entries("api_call"))
 
 
 async def test_replies_keep_their_order_while_slack_is_asked_who_wrote_them(

@@ -13,7 +13,7 @@ from bot.agents.access.secrets import Secrets
 from bot.domain.secrets import SecretKind, SecretRef, SecretScope
 from bot.errors import ConfigurationError, ModelUnusable
 from bot.redaction import Redactor
-from playground.slack.state import TEAM_ID, Json
+from playground.slack.slack_state import TEAM_ID, Json
 from playground.slack.user_client import UserClient
 from tests.integration.handlers.conftest import Office
 
@@ -49,7 +49,7 @@ def held(office: Office) -> list[str]:
 
 def said_by_the_bot(office: Office) -> str:
     """The calls that the bot made to Slack."""
-    calls = office.hub.feed.entries("api_call")
+    calls = office.slack.feed.entries("api_call")
     return json.dumps([call.as_json() for call in calls])
 
 

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from bot.domain.agent import AgentStatus
 from bot.errors import RepositoryError
 from bot.slack.files import SlackFiles
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.integration.handlers.conftest import Office
 
 START = "start_agent"
@@ -77,7 +77,7 @@ async def test_where_the_app_is_no_member_the_shortcut_says_so_by_a_direct_messa
     await office.settle()
     tell = office.desk._aside.to("U00000ANA", "C000RANDOM")
     await tell("Type `/invite @threadsmith` here.")
-    channel = office.hub.workspace.direct_channel("U00000ANA")
+    channel = office.slack.state.direct_channel("U00000ANA")
     (said,) = channel.messages.values()
     assert said.text == "About <#C000RANDOM>: Type `/invite @threadsmith` here."
 

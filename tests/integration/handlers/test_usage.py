@@ -47,8 +47,8 @@ async def test_the_chart_and_the_table_come_as_files_in_the_direct_messages(
     await ana.wait_for_ephemeral("in our direct messages, as `chart`")
     await ana.slash("/agent", "usage csv")
     await ana.wait_for_ephemeral("in our direct messages, as `csv`")
-    direct = office.hub.workspace.direct_channel(ana.user.id)
-    files = {file.name: file.content or b"" for file in office.hub.workspace.files.values()}
+    direct = office.slack.state.direct_channel(ana.user.id)
+    files = {file.name: file.content or b"" for file in office.slack.state.files.values()}
     assert files["usage.png"].startswith(b"\x89PNG")
     [row] = list(csv.DictReader(io.StringIO(files["usage.csv"].decode())))
     assert (row["model"], row["cost_usd"]) == ("acme/priced", "2.000000000")
@@ -60,4 +60,4 @@ async def test_without_calls_nothing_is_drawn_or_listed(office: Office) -> None:
     for form in ("chart", "csv"):
         await ana.slash("/agent", f"usage {form}")
         await ana.wait_for_ephemeral("No model calls.")
-    assert not office.hub.workspace.files
+    assert not office.slack.state.files

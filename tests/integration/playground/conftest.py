@@ -6,7 +6,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from playground.server import Playground, PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.integration.playground.bolt import Bolt
 
 QUICK = SlackSettings(ack_timeout_seconds=0.3, retry_delays_seconds=(0.0, 0.05, 0.1))

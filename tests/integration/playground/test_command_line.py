@@ -14,7 +14,7 @@ from tests.integration.playground.bolt import Bolt
 
 
 async def chat(playground: Playground, *arguments: str) -> int:
-    url = playground.slack.grants.base_url
+    url = playground.slack.trigger_tokens.base_url
     return await converse(parse([*arguments, "--url", url, "--timeout", "5"]))
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from playground.ports import listening
+from playground.free_port import listening
 from playground.server import Playground
 
 
@@ -43,7 +43,7 @@ async def test_signed_requests_carry_events_and_commands(
         await ana.wait_for_message("heard by http", thread_ts=ts)
         assert (await ana.slash("/agent", "a & b")).ok
         assert ana.ephemerals()[0].text == "got a & b"
-        await playground.slack.courier.idle()
+        await playground.slack.delivery.idle()
 
 
 async def test_an_app_with_another_secret_refuses_every_attempt(
@@ -52,7 +52,7 @@ async def test_an_app_with_another_secret_refuses_every_attempt(
     async with serving(http_app(playground, client, "another-secret")) as url:
         playground.slack.use_http(url)
         await playground.person("ana").say("unsigned?")
-        await playground.slack.courier.idle()
+        await playground.slack.delivery.idle()
     failures = playground.feed.entries("delivery_failed")
     assert [e.data["reason"] for e in failures] == ["http_error"] * 4
 
@@ -73,7 +73,7 @@ async def test_retries_carry_headers_and_stop_when_told(
     async with listening(app, "127.0.0.1", (0,)) as url:
         playground.slack.use_http(url)
         await playground.person("ana").say("x")
-        await playground.slack.courier.idle()
+        await playground.slack.delivery.idle()
     first = [(None, None)]
     again = [("1", "http_error"), ("2", "http_error"), ("3", "http_error")]
     expected = first if no_retry else first + again
@@ -88,7 +88,7 @@ async def test_a_command_to_an_app_that_is_away_fails_visibly(playground: Playgr
 async def test_the_control_api_acts_and_shows(
     playground: Playground, session: aiohttp.ClientSession
 ) -> None:
-    base = playground.slack.grants.base_url
+    base = playground.slack.trigger_tokens.base_url
     async with session.post(f"{base}/playground/people/ana/say", json={"text": "hi"}) as response:
         ts = (await response.json())["result"]
     async with session.get(f"{base}/playground/people/ben/channels/general/{ts}") as response:
@@ -115,7 +115,7 @@ async def test_the_control_api_acts_and_shows(
 async def test_the_control_api_says_what_is_wrong(
     playground: Playground, session: aiohttp.ClientSession, path: str, body: dict[str, Any]
 ) -> None:
-    url = f"{playground.slack.grants.base_url}/playground/{path}"
+    url = f"{playground.slack.trigger_tokens.base_url}/playground/{path}"
     async with session.post(url, json=body) as response:
         assert response.status == 400
         assert (await response.json())["error"]

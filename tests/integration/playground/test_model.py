@@ -4,7 +4,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from playground.model.conversation import ScriptedCall, Turn
+from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import sequence
 from playground.server import Playground
 
@@ -48,7 +48,7 @@ async def test_parallel_calls_come_interleaved_and_whole(
         ScriptedCall("read_file", {"path": "a" * 40}),
         ScriptedCall("read_file", {"path": "b" * 40}),
     )
-    playground.model.stories.add("two", sequence(Turn("", calls), Turn("done")))
+    playground.model.scenarios.add("two", sequence(ScriptedTurn("", calls), ScriptedTurn("done")))
     chunks = await streamed(model, "scripted/two")
     pieces = [t for c in chunks if c.choices for t in c.choices[0].delta.tool_calls or []]
     assert [p.index for p in pieces[:4]] == [0, 1, 0, 1]

@@ -116,7 +116,7 @@ async def test_an_event_without_acknowledgement_is_sent_again_until_it_has_one(
     await bolt.connect()
     await playground.person("ana").say("once")
     assert (await bolt.next())["text"] == "once"
-    await playground.slack.courier.idle()
+    await playground.slack.delivery.idle()
     assert attempts(playground) == [(0, ""), (1, "timeout"), (2, "timeout")]
     assert seen[1:] == [["1"], ["2"]]
     deliveries = playground.feed.entries("delivery")
@@ -127,7 +127,7 @@ async def test_an_event_that_nobody_acknowledges_is_given_up_after_three_retries
     playground: Playground,
 ) -> None:
     await playground.person("ana").say("into the void")
-    await playground.slack.courier.idle()
+    await playground.slack.delivery.idle()
     assert [attempt for attempt, _ in attempts(playground)] == [0, 1, 2, 3]
     assert len(playground.feed.entries("event_given_up")) == 1
 
@@ -201,7 +201,7 @@ async def test_each_payload_goes_to_exactly_one_of_many_connections(
             envelope = await socket.receive_json()
             texts.append(envelope["payload"]["event"]["text"])
             await socket.send_json({"envelope_id": envelope["envelope_id"]})
-    await playground.slack.courier.idle()
+    await playground.slack.delivery.idle()
     assert sorted(texts) == ["0", "1", "2", "3"]
     assert {a for a, _ in attempts(playground)} == {0}
     for socket in sockets:

@@ -7,7 +7,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from playground.server import Playground, PlaygroundSettings, running
-from playground.slack.settings import SlackSettings
+from playground.slack.slack_settings import SlackSettings
 from tests.integration.playground.bolt import Bolt, refused
 
 GENERAL = "C0GENERAL0"
@@ -117,7 +117,7 @@ async def test_session_status_is_a_closed_set(
 ) -> None:
     ts = (await client.chat_postMessage(channel=GENERAL, text="x"))["ts"]
     await client.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=ts, status="processing")
-    assert playground.slack.workspace.sessions[GENERAL, ts]["status"] == "processing"
+    assert playground.slack.state.sessions[GENERAL, ts]["status"] == "processing"
     free = client.agents_sessions_setStatus(channel_id=GENERAL, thread_ts=ts, status="typing…")
     assert await refused(free) == "invalid_arguments"
 

@@ -12,35 +12,35 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.errors import FileUnavailable
 from bot.slack.files import SlackFiles
 from playground.event_feed import EventFeed
-from playground.ports import listening
+from playground.free_port import listening
 from playground.slack.server import slack_running
-from playground.slack.settings import SCOPES, SlackSettings
+from playground.slack.slack_settings import SCOPES, SlackSettings
+from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from playground.slack.workspace import SlackWorkspace
 
 TOKEN = SlackSettings().bot_token
 
 
 @dataclass
 class Bench:
-    hub: SlackWorkspace
+    slack: SlackWorkspace
     files: SlackFiles
 
     async def upload(self, name: str, content: bytes, channel: str = "general") -> str:
-        ana = UserClient(self.hub, self.hub.workspace.user("ana"))
+        ana = UserClient(self.slack, self.slack.state.user("ana"))
         await ana.upload(name, content, channel=channel)
-        return list(self.hub.workspace.files)[-1]
+        return list(self.slack.state.files)[-1]
 
 
 @pytest.fixture
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     scopes = getattr(request, "param", SCOPES)
     async with (
-        slack_running(SlackSettings(scopes=scopes, limits_enabled=False), EventFeed()) as hub,
+        slack_running(SlackSettings(scopes=scopes, limits_enabled=False), EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
-        client = AsyncWebClient(token=TOKEN, base_url=f"{hub.grants.base_url}/api/")
-        yield Bench(hub, SlackFiles(client, session, SecretStr(TOKEN)))
+        client = AsyncWebClient(token=TOKEN, base_url=f"{slack.trigger_tokens.base_url}/api/")
+        yield Bench(slack, SlackFiles(client, session, SecretStr(TOKEN)))
 
 
 @pytest.mark.parametrize(("name", "content"), [("a b.png", b"\x89PNG"), ("p.html", b"<p>")])
@@ -95,8 +95,8 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
 @pytest.mark.parametrize("shape", ["{url}", "{url}/@{home}", "https://{home}"])
 async def test_no_other_host_is_asked(bench: Bench, elsewhere: Elsewhere, shape: str) -> None:
     file_id = await bench.upload("a.txt", b"x")
-    home = bench.hub.grants.base_url.removeprefix("http://")
-    bench.hub.workspace.base_url = shape.format(url=elsewhere.url, home=home)
+    home = bench.slack.trigger_tokens.base_url.removeprefix("http://")
+    bench.slack.state.base_url = shape.format(url=elsewhere.url, home=home)
     with pytest.raises(FileUnavailable, match="lie in Slack itself"):
         await bench.files.fetch(file_id, 100)
     assert not elsewhere.seen

@@ -17,10 +17,10 @@ from bot.slack.events import is_urgent
 from bot.slack.socket_mode import SocketConnection
 from playground.event_feed import EventFeed
 from playground.slack.server import slack_running
-from playground.slack.settings import SlackSettings
-from playground.slack.state import BOT_USER_ID
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import BOT_USER_ID
+from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from playground.slack.workspace import SlackWorkspace
 from tests.harness.app import Stage, stage as make_stage
 from tests.harness.slack import reception
 from tests.harness.watched_inbox import WatchedInbox, settled
@@ -65,7 +65,7 @@ class Line:
     """A workspace, the app at the other end of the line, and the core behind it."""
 
     stage: Stage
-    hub: SlackWorkspace
+    slack: SlackWorkspace
     catch_up: Backfill
     connection: SocketConnection
     clock: ManualClock
@@ -73,7 +73,7 @@ class Line:
     gaps: list[float] = field(default_factory=list)
 
     def person(self, name: str = "ana") -> UserClient:
-        return UserClient(self.hub, self.hub.workspace.user(name))
+        return UserClient(self.slack, self.slack.state.user(name))
 
     async def in_thread(self, text: str = "acme/api fix it", count: int = 1) -> tuple[Agent, str]:
         """A working agent that @ana started by a mention; and the root of its thread."""
@@ -91,10 +91,10 @@ class Line:
 
     async def settle(self) -> None:
         """Wait until every event is delivered and every listener has ended."""
-        await settled(self.stage, self.hub)
+        await settled(self.stage, self.slack)
 
     def lose(self, kind: str = "message", times: int = 1) -> None:
-        self.hub.faults.event(kind, "lost", times)
+        self.slack.faults.event(kind, "lost", times)
 
     async def read(self) -> bool:
         """Catch up with the last hour."""
@@ -110,13 +110,13 @@ class Line:
 async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
     async with (
         make_stage(tmp_path) as stage,
-        slack_running(SETTINGS, EventFeed()) as hub,
+        slack_running(SETTINGS, EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
         stage.clock.now = time.time()
         client = AsyncWebClient(
             token=SETTINGS.bot_token,
-            base_url=f"{hub.grants.base_url}/api/",
+            base_url=f"{slack.trigger_tokens.base_url}/api/",
             session=session,
             retry_handlers=[],
         )
@@ -135,7 +135,7 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         gaps: list[float] = []
         connection = SocketConnection(app, SETTINGS.app_token, gaps.append, clock=clock)
         async with connection.running():
-            await hub.socket_mode.connected()
-            line = Line(stage, hub, catch_up, connection, clock, app, gaps)
+            await slack.socket_mode.connected()
+            line = Line(stage, slack, catch_up, connection, clock, app, gaps)
             yield line
             await line.settle()

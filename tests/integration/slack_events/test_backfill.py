@@ -9,8 +9,8 @@ from bot.domain.agent import (
     AgentStatus,
     OwnThread,
 )
-from playground.slack.faults import FaultKind
-from playground.slack.state import BOT_USER_ID
+from playground.slack.fault_plan import FaultKind
+from playground.slack.slack_state import BOT_USER_ID
 from tests.integration.slack_events.conftest import STOP, Line
 
 
@@ -126,7 +126,7 @@ async def test_a_thread_that_cannot_be_read_keeps_no_other_from_being_read(line:
     line.lose(times=2)
     await line.person().say("one", thread_ts=one)
     await line.person().say("two", thread_ts=two)
-    line.hub.faults.fail("conversations.replies", FaultKind.ERROR, code="thread_not_found")
+    line.slack.faults.fail("conversations.replies", FaultKind.ERROR, code="thread_not_found")
     assert await line.read()
     assert len(await line.texts(1)) == 1
     assert await line.read()
@@ -137,7 +137,7 @@ async def test_slack_is_read_at_its_pace_and_again_when_it_was_in_trouble(line: 
     _, root = await line.in_thread()
     line.lose()
     await line.person().say("missed", thread_ts=root)
-    faults, clock = line.hub.faults, line.catch_up._clock
+    faults, clock = line.slack.faults, line.catch_up._clock
     faults.fail("conversations.replies", FaultKind.RATE_LIMITED, 2, seconds=30)
     begun = clock.now()
     assert await line.read()
@@ -145,7 +145,7 @@ async def test_slack_is_read_at_its_pace_and_again_when_it_was_in_trouble(line: 
     assert await line.texts(1) == ["missed"]
     for _ in range(12):
         assert await line.read()
-    calls = len([e for e in line.hub.feed.entries("api_call") if "replies" in e.data["method"]])
+    calls = len([e for e in line.slack.feed.entries("api_call") if "replies" in e.data["method"]])
     assert calls - 5 <= clock.now() - begun
 
     faults.fail("conversations.replies", FaultKind.SERVER_ERROR, 5)

@@ -83,10 +83,10 @@ async def test_an_event_that_cannot_be_stored_is_not_acknowledged_and_comes_agai
     _, root = await line.in_thread()
     await fill(line)
     quick = dataclasses.replace(SETTINGS, ack_timeout_seconds=0.5)
-    line.hub.socket_mode._settings = quick
+    line.slack.socket_mode._settings = quick
     await line.person().say("use pytest", thread_ts=root)
-    await line.hub.courier.idle()
-    assert line.hub.feed.entries("event_given_up")
+    await line.slack.delivery.idle()
+    assert line.slack.feed.entries("event_given_up")
     await empty(line)
     assert await line.read()
     assert len(await line.texts(1)) == 1

@@ -103,6 +103,6 @@ async def test_edits_by_the_bot_are_no_instructions(line: Line) -> None:
     agent, ben, _, ts = await waiting(line)
     message = ben.message("general", ts)
     message.user = "U00000BOT"
-    line.hub.change(message, "U00000BOT", text="stop")
+    line.slack.change(message, "U00000BOT", text="stop")
     await line.settle()
     assert agent.alive

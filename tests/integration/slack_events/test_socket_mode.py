@@ -11,7 +11,7 @@ from tests.integration.slack_events.conftest import SETTINGS, Line
 
 
 async def opened(line: Line, times: int) -> None:
-    await line.hub.feed.until(lambda: len(line.hub.feed.entries("socket_opened")) >= times)
+    await line.slack.feed.until(lambda: len(line.slack.feed.entries("socket_opened")) >= times)
 
 
 async def greeted(line: Line, times: int) -> None:
@@ -24,11 +24,11 @@ async def test_a_deaf_connection_is_replaced_within_90_seconds_and_nothing_is_lo
     line: Line,
 ) -> None:
     _, root = await line.in_thread()
-    line.hub.socket_mode.deafen()
+    line.slack.socket_mode.deafen()
     line.lose()
     await line.person().say("can you hear me", thread_ts=root)
     await line.clock.advance(79)
-    assert len(line.hub.feed.entries("socket_opened")) == 1
+    assert len(line.slack.feed.entries("socket_opened")) == 1
     await line.clock.advance(9)
     await opened(line, 2)
     await greeted(line, 1)
@@ -40,8 +40,8 @@ async def test_a_deaf_connection_is_replaced_within_90_seconds_and_nothing_is_lo
     assert await line.texts(2) == ["can you hear me", "and now"]
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
-    await line.hub.feed.until(lambda: len(line.hub.feed.entries("socket_closed")) == 1)
-    assert line.hub.socket_mode.connections == 1
+    await line.slack.feed.until(lambda: len(line.slack.feed.entries("socket_closed")) == 1)
+    assert line.slack.socket_mode.connections == 1
 
 
 async def test_silence_replaces_it_at_most_every_80_seconds(
@@ -49,7 +49,7 @@ async def test_silence_replaces_it_at_most_every_80_seconds(
 ) -> None:
     for number in range(3):
         await line.clock.advance(80)
-        assert len(line.hub.feed.entries("socket_opened")) == number + 1
+        assert len(line.slack.feed.entries("socket_opened")) == number + 1
         await line.clock.advance(6)
         await opened(line, number + 2)
         await greeted(line, number + 1)
@@ -64,23 +64,23 @@ async def test_ten_quiet_minutes_cost_a_socket_and_a_read_of_each_thread_every_8
         await line.in_thread(f"acme/api fix {number}", number + 1)
     line.connection._on_gap = line.catch_up.missed
     serving = asyncio.create_task(line.catch_up.serve())
-    before = line.hub.feed.entries("api_call")[-1].seq
+    before = line.slack.feed.entries("api_call")[-1].seq
     for number in range(6):
         await line.clock.advance(85)
         await opened(line, number + 2)
         await greeted(line, number + 1)
         reads = 3 * (number + 1)
-        await line.hub.feed.until(lambda reads=reads: len(reading(line, before)) >= reads)  # type: ignore[misc]
-    await line.hub.feed.until(lambda: line.hub.socket_mode.connections == 1)
+        await line.slack.feed.until(lambda reads=reads: len(reading(line, before)) >= reads)  # type: ignore[misc]
+    await line.slack.feed.until(lambda: line.slack.socket_mode.connections == 1)
     assert len(reading(line, before)) == 6 * 3
-    assert len(line.hub.feed.entries("api_call", before)) == 6 * 3 + 6
+    assert len(line.slack.feed.entries("api_call", before)) == 6 * 3 + 6
     assert "another process" not in caplog.text
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
 
 
 def reading(line: Line, after: int) -> list[object]:
-    calls = line.hub.feed.entries("api_call", after)
+    calls = line.slack.feed.entries("api_call", after)
     return [call for call in calls if call.data["method"] == "conversations.replies"]
 
 
@@ -89,14 +89,14 @@ async def test_a_connection_that_delivers_is_left_alone(line: Line) -> None:
         await line.clock.advance(60)
         assert (await line.person().slash("/agent", "help")).ok
         assert line.connection.last_envelope_at == line.clock.now()
-    assert len(line.hub.feed.entries("socket_opened")) == 1
+    assert len(line.slack.feed.entries("socket_opened")) == 1
     assert line.gaps == []
 
 
 async def test_a_cut_connection_is_replaced_when_it_stays_away(line: Line) -> None:
     await line.clock.advance(60)
-    line.hub.socket_mode.drop()
-    await line.hub.feed.until(lambda: line.hub.feed.entries("socket_closed"))
+    line.slack.socket_mode.drop()
+    await line.slack.feed.until(lambda: line.slack.feed.entries("socket_closed"))
     client = line.connection._handlers[-1].client
     while await client.is_connected():
         await asyncio.sleep(0.01)  # the SDK says nothing when it notices
@@ -108,7 +108,7 @@ async def test_a_cut_connection_is_replaced_when_it_stays_away(line: Line) -> No
 
 
 async def test_a_refresh_by_slack_is_followed_by_reading_what_it_may_have_cost(line: Line) -> None:
-    await line.hub.socket_mode.disconnect()
+    await line.slack.socket_mode.disconnect()
     await opened(line, 2)
     await greeted(line, 1)
     assert line.gaps == [60.0]

@@ -9,10 +9,10 @@ import pytest
 
 from playground.event_feed import EventFeed
 from playground.slack.arguments import CallArguments
-from playground.slack.settings import SlackSettings
-from playground.slack.state import BOT_USER_ID, Json, SlackMessage, View
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import BOT_USER_ID, Json, SlackMessage, View
+from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.web_api import METHODS
-from playground.slack.workspace import SlackWorkspace
 
 LISTS = json.loads((Path(__file__).parent / "slack_keys.json").read_text())
 OPAQUE = {"blocks", "attachments", "files", "state", "shares", "metadata", "root", "reactions"}
@@ -55,27 +55,27 @@ def flat(value: Any, prefix: str = "") -> set[str]:
 
 
 @pytest.fixture
-async def hub() -> AsyncIterator[SlackWorkspace]:
-    hub = SlackWorkspace(SlackSettings(clock=lambda: 1_700_000_000.0), EventFeed())
-    hub.grants.base_url = "http://127.0.0.1:1"
-    yield hub
-    await hub.close()
+async def slack() -> AsyncIterator[SlackWorkspace]:
+    slack = SlackWorkspace(SlackSettings(clock=lambda: 1_700_000_000.0), EventFeed())
+    slack.trigger_tokens.base_url = "http://127.0.0.1:1"
+    yield slack
+    await slack.close()
 
 
-def payloads(hub: SlackWorkspace) -> dict[str, Json]:
-    ana = hub.workspace.user("ana")
-    channel = hub.workspace.channel("general")
+def payloads(slack: SlackWorkspace) -> dict[str, Json]:
+    ana = slack.state.user("ana")
+    channel = slack.state.channel("general")
     blocks: list[Json] = [{"type": "rich_text", "block_id": "b", "elements": []}]
     message = SlackMessage(channel.id, "1.000100", ana.id, "hi", blocks, client_msg_id="c")
-    hub.workspace.add(message)
-    previous: Json = dict(hub.payloads.message(message)["event"])
+    slack.state.add(message)
+    previous: Json = dict(slack.payloads.message(message)["event"])
     previous = {k: previous[k] for k in ("type", "user", "ts", "text", "team", "blocks")}
     text = {"type": "plain_text", "text": "Go", "emoji": True}
     view = View("V1", "modal", ana.id, {"title": text, "submit": text, "close": text}, "h", "V1")
     action = {"type": "button", "action_id": "a", "block_id": "b", "value": "v"}
     action |= {"text": text, "action_ts": "1.0"}  # type: ignore[dict-item]
-    grants = hub.grants.both(ana.id, channel.id)
-    make = hub.payloads
+    tokens = slack.trigger_tokens.both(ana.id, channel.id)
+    make = slack.payloads
     made = {
         "message": make.message(message),
         "app_mention": make.app_mention(message),
@@ -83,31 +83,31 @@ def payloads(hub: SlackWorkspace) -> dict[str, Json]:
         "reaction_added": make.reaction("reaction_added", ana.id, "eyes", message, "2.0"),
         "reaction_removed": make.reaction("reaction_removed", ana.id, "eyes", message, "2.0"),
         "app_home_opened": make.app_home_opened(ana.id, "D1", "home", view),
-        "slash_command": make.slash_command(ana, channel, "/agent", "x", grants),
-        "block_actions": make.message_actions(ana, message, action, grants),
+        "slash_command": make.slash_command(ana, channel, "/agent", "x", tokens),
+        "block_actions": make.message_actions(ana, message, action, tokens),
         "view_submission": make.view_submission(ana, view, "t"),
         "view_closed": make.view_closed(ana, view),
-        "message_action": make.message_shortcut(ana, message, "stop", grants),
+        "message_action": make.message_shortcut(ana, message, "stop", tokens),
         "shortcut": make.global_shortcut(ana, "stop", "t"),
     }
     message.edited = {"user": ana.id, "ts": "2.0"}
     made["message_changed"] = make.message_changed(message, previous, "2.0")
     reply = SlackMessage(channel.id, "1.000200", ana.id, "to all", blocks, client_msg_id="d")
     reply.thread_ts, reply.subtype = message.ts, "thread_broadcast"
-    hub.workspace.add(reply)
+    slack.state.add(reply)
     made["thread_broadcast"] = make.message(reply)
     return made
 
 
 @pytest.mark.parametrize("name", sorted(LISTS["required"]))
-async def test_a_payload_has_every_key_of_a_real_one(hub: SlackWorkspace, name: str) -> None:
-    missing = set(LISTS["required"][name].split()) - flat(payloads(hub)[name])
+async def test_a_payload_has_every_key_of_a_real_one(slack: SlackWorkspace, name: str) -> None:
+    missing = set(LISTS["required"][name].split()) - flat(payloads(slack)[name])
     assert missing == set()
 
 
 @pytest.mark.parametrize("name", sorted(set(LISTS["required"]) - {"message_action", "shortcut"}))
-async def test_a_payload_has_no_invented_key(hub: SlackWorkspace, name: str) -> None:
-    invented = flat(payloads(hub)[name]) - set(LISTS["known"][name].split()) - ALSO_REAL
+async def test_a_payload_has_no_invented_key(slack: SlackWorkspace, name: str) -> None:
+    invented = flat(payloads(slack)[name]) - set(LISTS["known"][name].split()) - ALSO_REAL
     assert invented == set()
 
 
@@ -169,26 +169,27 @@ NEEDED = {
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 async def test_an_answer_has_the_keys_of_a_real_one_and_no_invented_ones(
-    hub: SlackWorkspace, name: str
+    slack: SlackWorkspace, name: str
 ) -> None:
     posted = await METHODS["chat.postMessage"].run(
-        hub, CallArguments({"channel": "C0GENERAL0", "text": "first"})
+        slack, CallArguments({"channel": "C0GENERAL0", "text": "first"})
     )
     if name == "reactions.remove":
-        posts = hub.workspace.channels["C0GENERAL0"].messages
-        hub.react(posts[posted["ts"]], BOT_USER_ID, "tada")
+        posts = slack.state.channels["C0GENERAL0"].messages
+        slack.react(posts[posted["ts"]], BOT_USER_ID, "tada")
     view = await METHODS["views.open"].run(
-        hub, CallArguments({"trigger_id": hub.grants.trigger("U00000BEN"), "view": MODAL})
+        slack,
+        CallArguments({"trigger_id": slack.trigger_tokens.trigger("U00000BEN"), "view": MODAL}),
     )
     upload = await METHODS["files.getUploadURLExternal"].run(
-        hub, CallArguments({"filename": "b.txt", "length": "1"})
+        slack, CallArguments({"filename": "b.txt", "length": "1"})
     )
-    hub.workspace.files[upload["file_id"]].content = b"x"
-    stand_ins = {"TS": posted["ts"], "TRIGGER": hub.grants.trigger("U00000ANA")}
+    slack.state.files[upload["file_id"]].content = b"x"
+    stand_ins = {"TS": posted["ts"], "TRIGGER": slack.trigger_tokens.trigger("U00000ANA")}
     stand_ins |= {"VIEW": view["view"]["id"]}
     filled = {k: stand_ins.get(v, v) if isinstance(v, str) else v for k, v in ANSWERS[name].items()}
     if name == "files.completeUploadExternal":
         filled = {"files": [{"id": upload["file_id"]}]}
-    answer = flat(await METHODS[name].run(hub, CallArguments(filled)))
+    answer = flat(await METHODS[name].run(slack, CallArguments(filled)))
     assert set(NEEDED[name].split()) - answer == set()
     assert answer - set(LISTS["known"][name].split()) - ALSO_REAL == set()

@@ -1,10 +1,10 @@
 import pytest
 
 from playground.slack.errors import SlackError
-from playground.slack.faults import Faults
-from playground.slack.limits import RateLimits
-from playground.slack.settings import SlackSettings
-from playground.slack.state import SlackMessage, SlackState, default_workspace
+from playground.slack.fault_plan import FaultPlan
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import SlackMessage, SlackState, default_state
+from playground.slack.token_buckets import RateLimits
 from playground.slack.trigger_tokens import TriggerTokens
 
 
@@ -95,7 +95,7 @@ def test_a_response_url_is_good_five_times_and_for_half_an_hour(clock: Clock) ->
 
 
 def test_faults_are_taken_in_the_order_in_which_they_were_planned() -> None:
-    faults = Faults()
+    faults = FaultPlan()
     faults.fail("m", "html", 2)
     faults.fail("m", "error", code="x")
     kinds = [fault.kind.value for _ in range(3) if (fault := faults.next_call("m"))]
@@ -106,7 +106,7 @@ def test_faults_are_taken_in_the_order_in_which_they_were_planned() -> None:
 
 
 def test_a_root_knows_its_thread_until_the_last_reply_goes(clock: Clock) -> None:
-    workspace = default_workspace(clock)
+    workspace = default_state(clock)
     root = workspace.add(SlackMessage("C0GENERAL0", workspace.next_ts(), "U1", "root"))
     reply = workspace.add(
         SlackMessage("C0GENERAL0", workspace.next_ts(), "U1", "reply", thread_ts=root.ts)
@@ -118,7 +118,7 @@ def test_a_root_knows_its_thread_until_the_last_reply_goes(clock: Clock) -> None
 
 
 def test_people_and_channels_are_found_by_name_and_id(clock: Clock) -> None:
-    workspace = default_workspace(clock)
+    workspace = default_state(clock)
     assert workspace.user("@ana") == workspace.user("U00000ANA")
     assert workspace.channel("#dev") is workspace.channel("C000000DEV")
     with pytest.raises(KeyError):

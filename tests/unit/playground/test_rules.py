@@ -4,7 +4,7 @@ import pytest
 
 from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
-from playground.slack.methods.chat import read_content
+from playground.slack.methods.chat_methods import read_content
 from playground.slack.rules import check_blocks, check_metadata, check_view
 
 

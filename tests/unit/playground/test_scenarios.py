@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-from playground.model.conversation import Turn, read_conversation
+from playground.model.parsed_conversation import ScriptedTurn, read_conversation
 from playground.model.python_tests import counts_in
 from playground.model.scenarios import Scenarios
 
@@ -13,12 +13,12 @@ RUNS = {
 DIFF = "--- a/todo/items.py\n+++ b/todo/items.py\n@@ -1 +1 @@\n-x <= y\n+x < y\n"
 
 
-def play(stories: Scenarios, messages: list[Any], model: str = "any/model") -> list[Turn]:
+def play(scenarios: Scenarios, messages: list[Any], model: str = "any/model") -> list[ScriptedTurn]:
     """Answer every call as our tools would, until the story makes no more calls."""
     turns = []
     ran = 0
     while True:
-        turn = stories.turn(model, read_conversation(messages, TOOLS))
+        turn = scenarios.turn(model, read_conversation(messages, TOOLS))
         turns.append(turn)
         calls = [
             {
@@ -73,10 +73,10 @@ def test_a_run_that_did_not_work_is_not_called_a_success() -> None:
 
 def test_the_second_task_shows_that_it_saw_the_first() -> None:
     messages: list[Any] = [ask("fix the failing test")]
-    stories = Scenarios()
-    play(stories, messages)
+    scenarios = Scenarios()
+    play(scenarios, messages)
     messages.append(ask("and now?"))
-    last = play(stories, messages)[-1].text
+    last = play(scenarios, messages)[-1].text
     assert "fix the failing test" in last
     assert "`todo/items.py`" in last
     assert "and now?" in last
@@ -106,11 +106,11 @@ def test_anything_else_is_answered_plainly_with_the_task() -> None:
 
 
 def test_own_stories_come_first_and_have_names() -> None:
-    stories = Scenarios()
-    stories.add("mine", lambda _c: Turn("mine"), lambda c: "poem" in c.task.text)
-    stories.add("unasked", lambda _c: Turn("unasked"))
-    assert stories.turn("m", read_conversation([ask("poem")], [])).text == "mine"
-    assert stories.turn("scripted/unasked", read_conversation([], [])).text == "unasked"
+    scenarios = Scenarios()
+    scenarios.add("mine", lambda _c: ScriptedTurn("mine"), lambda c: "poem" in c.task.text)
+    scenarios.add("unasked", lambda _c: ScriptedTurn("unasked"))
+    assert scenarios.turn("m", read_conversation([ask("poem")], [])).text == "mine"
+    assert scenarios.turn("scripted/unasked", read_conversation([], [])).text == "unasked"
 
 
 def test_odd_messages_are_survived() -> None:

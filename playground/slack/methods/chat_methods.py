@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from playground.slack.arguments import CallArguments
 from playground.slack.block_kit import MAX_TEXT
 from playground.slack.errors import SlackError
-from playground.slack.methods.base import (
+from playground.slack.methods.api_method import (
     ApiMethod,
     message_in,
     own_channel,
@@ -20,8 +20,8 @@ from playground.slack.rules import (
     check_blocks,
     check_metadata,
 )
-from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, Ephemeral, Json, SlackMessage
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_state import BOT_ID, BOT_USER_ID, Channel, Ephemeral, Json, SlackMessage
+from playground.slack.slack_workspace import SlackWorkspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,19 @@ def _thread(channel: Channel, args: CallArguments) -> str | None:
     return thread_ts
 
 
-async def post_message(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = posting_channel(hub, args.required("channel", "channel_not_found"))
-    content = read_content(args, hub.settings.refused_blocks)
+async def post_message(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = posting_channel(workspace, args.required("channel", "channel_not_found"))
+    content = read_content(args, workspace.settings.refused_blocks)
     if content.is_empty:
         raise SlackError("no_text")
     metadata = check_metadata(args.json("metadata", "invalid_metadata_format"))
     thread_ts = _thread(channel, args)
-    if seconds := hub.limits.post(channel.id):
+    if seconds := workspace.limits.post(channel.id):
         raise SlackError("ratelimited", status=429, headers={"Retry-After": str(seconds)})
     broadcast = bool(thread_ts) and args.flag("reply_broadcast")
     message = SlackMessage(
         channel=channel.id,
-        ts=hub.workspace.next_ts(),
+        ts=workspace.state.next_ts(),
         user=BOT_USER_ID,
         text=content.text[:MAX_TEXT],
         blocks=content.blocks or [],
@@ -90,12 +90,12 @@ async def post_message(hub: SlackWorkspace, args: CallArguments) -> Json:
         subtype="thread_broadcast" if broadcast else None,
         metadata=metadata,
     )
-    hub.post(message)
+    workspace.post(message)
     answer: Json = {
         "ok": True,
         "channel": channel.id,
         "ts": message.ts,
-        "message": message_object(hub.workspace, message, metadata=True),
+        "message": message_object(workspace.state, message, metadata=True),
     }
     if len(content.text) > MAX_TEXT:
         answer |= {"warning": "message_truncated"}
@@ -103,18 +103,18 @@ async def post_message(hub: SlackWorkspace, args: CallArguments) -> Json:
     return answer
 
 
-async def update(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = own_channel(hub, args.required("channel", "channel_not_found"))
+async def update(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = own_channel(workspace, args.required("channel", "channel_not_found"))
     message = own_message(channel, args.required("ts", "message_not_found"), "cant_update_message")
-    content = read_content(args, hub.settings.refused_blocks)
+    content = read_content(args, workspace.settings.refused_blocks)
     if content.blocks is None and content.is_empty:
         raise SlackError("no_text")
     if not args.text("markdown_text") and len(content.text) > MAX_UPDATE_TEXT:
         raise SlackError("msg_too_long")
     metadata = check_metadata(args.json("metadata", "invalid_metadata_format"))
     text = content.text if "text" in args.values or args.text("markdown_text") else None
-    hub.change(message, BOT_USER_ID, text=text, blocks=content.blocks, metadata=metadata)
-    shown = message_object(hub.workspace, message, metadata=True)
+    workspace.change(message, BOT_USER_ID, text=text, blocks=content.blocks, metadata=metadata)
+    shown = message_object(workspace.state, message, metadata=True)
     del shown["ts"]  # Slack's answer has it outside only
     return {
         "ok": True,
@@ -125,33 +125,35 @@ async def update(hub: SlackWorkspace, args: CallArguments) -> Json:
     }
 
 
-async def delete(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = own_channel(hub, args.required("channel", "channel_not_found"))
+async def delete(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = own_channel(workspace, args.required("channel", "channel_not_found"))
     message = own_message(channel, args.required("ts", "message_not_found"), "cant_delete_message")
-    hub.delete(message)
+    workspace.delete(message)
     return {"ok": True, "channel": channel.id, "ts": message.ts}
 
 
-async def post_ephemeral(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = own_channel(hub, args.required("channel", "channel_not_found"))
+async def post_ephemeral(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = own_channel(workspace, args.required("channel", "channel_not_found"))
     user = args.required("user", "user_not_in_channel")
     if user not in channel.members:
         raise SlackError("user_not_in_channel")
-    content = read_content(args, hub.settings.refused_blocks)
+    content = read_content(args, workspace.settings.refused_blocks)
     if content.is_empty:
         raise SlackError("no_text")
-    ts = hub.workspace.next_ts()
+    ts = workspace.state.next_ts()
     thread_ts = _thread(channel, args)
-    hub.show_ephemeral(
+    workspace.show_ephemeral(
         Ephemeral(channel.id, user, ts, content.text, content.blocks or [], thread_ts, "api")
     )
     return {"ok": True, "message_ts": ts}
 
 
-async def get_permalink(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = visible_channel(hub, args.required("channel", "channel_not_found"))
+async def get_permalink(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = visible_channel(workspace, args.required("channel", "channel_not_found"))
     message = message_in(channel, args.required("message_ts", "message_not_found"))
-    link = f"{hub.grants.base_url}/archives/{channel.id}/p{message.ts.replace('.', '')}"
+    link = (
+        f"{workspace.trigger_tokens.base_url}/archives/{channel.id}/p{message.ts.replace('.', '')}"
+    )
     if message.is_reply:
         link += f"?thread_ts={message.thread_ts}&cid={channel.id}"
     return {"ok": True, "permalink": link, "channel": channel.id}

@@ -1,6 +1,6 @@
 from typing import Any
 
-from playground.model.prompt_cache import PromptCache
+from playground.model.provider_cache import PromptCache
 
 
 def message(text: str, *, marked: bool = False) -> dict[str, Any]:

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
-from playground.slack.methods.base import ApiMethod, message_in, own_channel, visible_channel
+from playground.slack.methods.api_method import ApiMethod, message_in, own_channel, visible_channel
 from playground.slack.objects import channel_object, message_object, reactions
-from playground.slack.state import BOT_USER_ID, Json, SlackMessage
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_state import BOT_USER_ID, Json, SlackMessage
+from playground.slack.slack_workspace import SlackWorkspace
 
 MAX_PAGE = 999
 DEFAULT_PAGE = 100
 
 
 def _page(
-    hub: SlackWorkspace,
+    workspace: SlackWorkspace,
     args: CallArguments,
     messages: Sequence[SlackMessage],
     default: int = DEFAULT_PAGE,
@@ -37,7 +37,8 @@ def _page(
     answer: Json = {
         "ok": True,
         "messages": [
-            message_object(hub.workspace, m, metadata=metadata) for m in kept[start : start + limit]
+            message_object(workspace.state, m, metadata=metadata)
+            for m in kept[start : start + limit]
         ],
         "has_more": start + limit < len(kept),
     }
@@ -46,56 +47,56 @@ def _page(
     return answer
 
 
-async def history(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = own_channel(hub, args.required("channel", "channel_not_found"))
+async def history(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = own_channel(workspace, args.required("channel", "channel_not_found"))
     newest_first = list(reversed(channel.top_level()))
-    return _page(hub, args, newest_first) | {"pin_count": 0}
+    return _page(workspace, args, newest_first) | {"pin_count": 0}
 
 
-async def replies(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = own_channel(hub, args.required("channel", "channel_not_found"))
+async def replies(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = own_channel(workspace, args.required("channel", "channel_not_found"))
     message = channel.messages.get(args.required("ts", "thread_not_found"))
     if message is None:
         raise SlackError("thread_not_found")
     root = channel.messages.get(message.thread_ts or message.ts, message)
-    return _page(hub, args, [root, *channel.replies(root.ts)], MAX_PAGE)
+    return _page(workspace, args, [root, *channel.replies(root.ts)], MAX_PAGE)
 
 
-async def info(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = visible_channel(hub, args.required("channel", "channel_not_found"))
+async def info(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = visible_channel(workspace, args.required("channel", "channel_not_found"))
     return {"ok": True, "channel": channel_object(channel)}
 
 
-async def list_(hub: SlackWorkspace, args: CallArguments) -> Json:
+async def list_(workspace: SlackWorkspace, args: CallArguments) -> Json:
     kinds = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
     wanted = {kinds.get(name) for name in args.text("types", "public_channel").split(",")}
     channels = [
         channel_object(channel)
-        for channel in hub.workspace.channels.values()
+        for channel in workspace.state.channels.values()
         if channel.kind in wanted and (channel.kind == "channel" or BOT_USER_ID in channel.members)
     ]
     return {"ok": True, "channels": channels, "response_metadata": {"next_cursor": ""}}
 
 
-async def open_(hub: SlackWorkspace, args: CallArguments) -> Json:
+async def open_(workspace: SlackWorkspace, args: CallArguments) -> Json:
     users = [user for user in args.text("users").split(",") if user]
-    if len(users) != 1 or users[0] not in hub.workspace.users or users[0] == BOT_USER_ID:
+    if len(users) != 1 or users[0] not in workspace.state.users or users[0] == BOT_USER_ID:
         raise SlackError("user_not_found" if len(users) == 1 else "not_enough_users")
-    channel = hub.workspace.direct_channel(users[0])
+    channel = workspace.state.direct_channel(users[0])
     shown = channel_object(channel) if args.flag("return_im") else {"id": channel.id}
     return {"ok": True, "channel": shown, "no_op": True, "already_open": True}
 
 
-async def join(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = visible_channel(hub, args.required("channel", "channel_not_found"))
+async def join(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = visible_channel(workspace, args.required("channel", "channel_not_found"))
     if channel.kind != "channel":
         raise SlackError("method_not_supported_for_channel_type")
     channel.members.add(BOT_USER_ID)
     return {"ok": True, "channel": channel_object(channel)}
 
 
-async def members(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = visible_channel(hub, args.required("channel", "channel_not_found"))
+async def members(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = visible_channel(workspace, args.required("channel", "channel_not_found"))
     return {
         "ok": True,
         "members": sorted(channel.members),
@@ -103,35 +104,35 @@ async def members(hub: SlackWorkspace, args: CallArguments) -> Json:
     }
 
 
-def _reaction_target(hub: SlackWorkspace, args: CallArguments) -> tuple[SlackMessage, str]:
+def _reaction_target(workspace: SlackWorkspace, args: CallArguments) -> tuple[SlackMessage, str]:
     name = args.required("name", "no_reaction")
     if not name.replace("_", "").replace("-", "").replace("+", "").replace(":", "").isalnum():
         raise SlackError("invalid_name")
-    channel = own_channel(hub, args.required("channel", "no_item_specified"))
+    channel = own_channel(workspace, args.required("channel", "no_item_specified"))
     ts = args.required("timestamp", "no_item_specified")
     return message_in(channel, ts), name
 
 
-async def add_reaction(hub: SlackWorkspace, args: CallArguments) -> Json:
-    message, name = _reaction_target(hub, args)
+async def add_reaction(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    message, name = _reaction_target(workspace, args)
     if name.startswith(":"):
         raise SlackError("invalid_name")
-    if not hub.react(message, BOT_USER_ID, name):
+    if not workspace.react(message, BOT_USER_ID, name):
         raise SlackError("already_reacted")
     return {"ok": True}
 
 
-async def remove_reaction(hub: SlackWorkspace, args: CallArguments) -> Json:
-    message, name = _reaction_target(hub, args)
-    if not hub.unreact(message, BOT_USER_ID, name):
+async def remove_reaction(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    message, name = _reaction_target(workspace, args)
+    if not workspace.unreact(message, BOT_USER_ID, name):
         raise SlackError("no_reaction")
     return {"ok": True}
 
 
-async def get_reactions(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channel = own_channel(hub, args.required("channel", "no_item_specified"))
+async def get_reactions(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = own_channel(workspace, args.required("channel", "no_item_specified"))
     message = message_in(channel, args.required("timestamp", "no_item_specified"))
-    shown = message_object(hub.workspace, message) | {"reactions": reactions(message)}
+    shown = message_object(workspace.state, message) | {"reactions": reactions(message)}
     return {"ok": True, "type": "message", "channel": channel.id, "message": shown}
 
 

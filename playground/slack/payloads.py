@@ -1,8 +1,8 @@
 """The payloads that the app receives: events, commands, actions, views, shortcuts."""
 
 from playground.slack.objects import message_object, view_object
-from playground.slack.settings import SlackSettings
-from playground.slack.state import (
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import (
     APP_ID,
     BOT_USER_ID,
     TEAM_DOMAIN,
@@ -19,9 +19,9 @@ from playground.slack.state import (
 class Payloads:
     """Builds payloads; every one gets its own event_id, trigger_id and so on from the caller."""
 
-    def __init__(self, settings: SlackSettings, workspace: SlackState) -> None:
+    def __init__(self, settings: SlackSettings, state: SlackState) -> None:
         self._settings = settings
-        self._workspace = workspace
+        self._state = state
 
     def envelope(self, event: Json, channel_id: str = "") -> Json:
         """The outer part of an event."""
@@ -40,19 +40,19 @@ class Payloads:
             "api_app_id": APP_ID,
             "event": event,
             "type": "event_callback",
-            "event_id": self._workspace.next_id("Ev0"),
-            "event_time": int(self._workspace.clock()),
+            "event_id": self._state.next_id("Ev0"),
+            "event_time": int(self._state.clock()),
             "authorizations": [authorization],
             "is_ext_shared_channel": False,
             "event_context": f"4-{event['type']}-{TEAM_ID}-{channel_id}",
         }
 
     def message(self, message: SlackMessage) -> Json:
-        channel = self._workspace.channels[message.channel]
-        shown = message_object(self._workspace, message, metadata=True)
+        channel = self._state.channels[message.channel]
+        shown = message_object(self._state, message, metadata=True)
         if message.subtype == "thread_broadcast":
             root = channel.messages[message.thread_ts or ""]
-            shown["root"] = message_object(self._workspace, root)
+            shown["root"] = message_object(self._state, root)
         # A thread's root was posted when it had no replies yet.
         for late in ("reply_count", "reply_users_count", "latest_reply", "reply_users"):
             shown.pop(late, None)
@@ -63,7 +63,7 @@ class Payloads:
 
     def app_mention(self, message: SlackMessage) -> Json:
         """The twin of a message that mentions the app."""
-        shown = message_object(self._workspace, message)
+        shown = message_object(self._state, message)
         for only_in_message in ("subtype", "metadata"):
             shown.pop(only_in_message, None)
         event = shown | {
@@ -75,7 +75,7 @@ class Payloads:
 
     def message_changed(self, message: SlackMessage, previous: Json, at: str) -> Json:
         event = self._hidden("message_changed", message, at) | {
-            "message": message_object(self._workspace, message, metadata=True)
+            "message": message_object(self._state, message, metadata=True)
             | {"source_team": TEAM_ID, "user_team": TEAM_ID},
             "previous_message": previous,
         }
@@ -93,7 +93,7 @@ class Payloads:
             "type": "message",
             "subtype": subtype,
             "channel": message.channel,
-            "channel_type": self._workspace.channels[message.channel].kind,
+            "channel_type": self._state.channels[message.channel].kind,
             "hidden": True,
             "ts": at,
             "event_ts": at,
@@ -107,20 +107,20 @@ class Payloads:
 
     def app_home_opened(self, user: str, channel_id: str, tab: str, view: View | None) -> Json:
         event: Json = {"type": "app_home_opened", "user": user, "channel": channel_id, "tab": tab}
-        event["event_ts"] = self._workspace.next_ts()
+        event["event_ts"] = self._state.next_ts()
         if view is not None:
             event["view"] = view_object(view)
         return self.envelope(event, channel_id)
 
     def session_stopped(self, user: str, channel_id: str, thread_ts: str) -> Json:
         event = {"type": "agent_session_stopped", "channel": channel_id, "user": user}
-        event |= {"thread_ts": thread_ts, "event_ts": self._workspace.next_ts()}
+        event |= {"thread_ts": thread_ts, "event_ts": self._state.next_ts()}
         return self.envelope(event | {"streaming_message_ts": []}, channel_id)
 
     def slash_command(
-        self, user: User, channel: Channel, command: str, text: str, grants: Json
+        self, user: User, channel: Channel, command: str, text: str, tokens: Json
     ) -> Json:
-        """`grants` holds trigger_id and response_url."""
+        """`tokens` holds trigger_id and response_url."""
         return {
             "token": self._settings.verification_token,
             "api_app_id": APP_ID,
@@ -133,7 +133,7 @@ class Payloads:
             "command": command,
             "text": text,
             "is_enterprise_install": "false",
-            **grants,
+            **tokens,
         }
 
     def _interaction(self, kind: str, user: User) -> Json:
@@ -157,12 +157,12 @@ class Payloads:
         user: User,
         message: SlackMessage,
         action: Json,
-        grants: Json,
+        tokens: Json,
         *,
         ephemeral: bool = False,
     ) -> Json:
         """A click on an element of a message."""
-        channel = self._workspace.channels[message.channel]
+        channel = self._state.channels[message.channel]
         container: Json = {
             "type": "message",
             "message_ts": message.ts,
@@ -176,19 +176,19 @@ class Payloads:
             "channel": {"id": channel.id, "name": channel.name or "directmessage"},
             "state": {"values": {}},
             "actions": [action],
-            **grants,
+            **tokens,
         }
         if not ephemeral:
-            payload["message"] = message_object(self._workspace, message)
+            payload["message"] = message_object(self._state, message)
         return payload
 
     def place(self, message: SlackMessage | None, view: View | None) -> Json:
         """Where an element is, for what is asked about it."""
         if message is not None:
-            channel = self._workspace.channels[message.channel]
+            channel = self._state.channels[message.channel]
             container = {"type": "message", "message_ts": message.ts, "channel_id": channel.id}
             named = {"id": channel.id, "name": channel.name or "directmessage"}
-            shown = message_object(self._workspace, message)
+            shown = message_object(self._state, message)
             return {"container": container, "channel": named, "message": shown}
         if view is None:
             return {}
@@ -233,21 +233,21 @@ class Payloads:
         }
 
     def message_shortcut(
-        self, user: User, message: SlackMessage, callback_id: str, grants: Json
+        self, user: User, message: SlackMessage, callback_id: str, tokens: Json
     ) -> Json:
-        channel = self._workspace.channels[message.channel]
+        channel = self._state.channels[message.channel]
         return self._interaction("message_action", user) | {
-            "action_ts": self._workspace.next_ts(),
+            "action_ts": self._state.next_ts(),
             "channel": {"id": channel.id, "name": channel.name or "directmessage"},
             "callback_id": callback_id,
             "message_ts": message.ts,
-            "message": message_object(self._workspace, message),
-            **grants,
+            "message": message_object(self._state, message),
+            **tokens,
         }
 
     def global_shortcut(self, user: User, callback_id: str, trigger_id: str) -> Json:
         return self._interaction("shortcut", user) | {
-            "action_ts": self._workspace.next_ts(),
+            "action_ts": self._state.next_ts(),
             "callback_id": callback_id,
             "trigger_id": trigger_id,
         }

@@ -12,9 +12,9 @@ from aiohttp import web
 from playground.slack.errors import SlackError
 from playground.slack.objects import channel_object, user_object, view_object
 from playground.slack.observer import CannotDo
-from playground.slack.state import Json
+from playground.slack.slack_state import Json
+from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import InteractionOutcome, UserClient
-from playground.slack.workspace import SlackWorkspace
 
 KEEPALIVE_SECONDS = 15.0
 ACTS = frozenset(
@@ -29,8 +29,8 @@ ACTS = frozenset(
 class ControlApi:
     """Serves the control API. Errors are `{"error": text}` with a 4xx status."""
 
-    def __init__(self, hub: SlackWorkspace) -> None:
-        self._hub = hub
+    def __init__(self, workspace: SlackWorkspace) -> None:
+        self._workspace = workspace
 
     def add_routes(self, app: web.Application) -> None:
         for method, path, handler in (
@@ -48,13 +48,13 @@ class ControlApi:
             app.router.add_route(method, path, json_errors(handler))
 
     async def _state(self, _request: web.Request) -> web.Response:
-        workspace = self._hub.workspace
+        state = self._workspace.state
         return web.json_response(
             {
-                "users": [user_object(user) for user in workspace.users.values()],
-                "channels": [channel_object(c) for c in workspace.channels.values()],
-                "connections": self._hub.socket_mode.connections,
-                "last_seq": self._hub.feed.last_seq,
+                "users": [user_object(user) for user in state.users.values()],
+                "channels": [channel_object(c) for c in state.channels.values()],
+                "connections": self._workspace.socket_mode.connections,
+                "last_seq": self._workspace.feed.last_seq,
             }
         )
 
@@ -95,7 +95,7 @@ class ControlApi:
 
     async def _calls(self, request: web.Request) -> web.Response:
         method = request.query.get("method")
-        calls = self._hub.feed.entries("api_call")
+        calls = self._workspace.feed.entries("api_call")
         shown = [e.as_json() for e in calls if method in (None, e.data["method"])]
         return web.json_response({"calls": shown})
 
@@ -109,7 +109,7 @@ class ControlApi:
         )
         await response.prepare(request)
         try:
-            async for entry in self._hub.feed.follow(int(start)):
+            async for entry in self._workspace.feed.follow(int(start)):
                 data = json.dumps(entry.as_json())
                 frame = f"id: {entry.seq}\nevent: {entry.kind}\ndata: {data}\n\n"
                 await response.write(frame.encode())
@@ -123,9 +123,9 @@ class ControlApi:
         body = await _body(request)
         try:
             if event := body.pop("event", None):
-                self._hub.faults.event(event, **body)
+                self._workspace.faults.event(event, **body)
             else:
-                self._hub.faults.fail(**body)
+                self._workspace.faults.fail(**body)
         except (TypeError, ValueError) as error:
             raise CannotDo(f"No such fault: {error}") from error
         return web.json_response({"result": "planned"})
@@ -134,13 +134,13 @@ class ControlApi:
         """{action: "refresh" | "warning" | "drop" | "deafen"}."""
         match (await _body(request)).get("action"):
             case "refresh":
-                await self._hub.socket_mode.disconnect()
+                await self._workspace.socket_mode.disconnect()
             case "warning":
-                await self._hub.socket_mode.disconnect("warning")
+                await self._workspace.socket_mode.disconnect("warning")
             case "drop":
-                self._hub.socket_mode.drop()
+                self._workspace.socket_mode.drop()
             case "deafen":
-                self._hub.socket_mode.deafen()
+                self._workspace.socket_mode.deafen()
             case other:
                 raise CannotDo(f"No such action: {other}.")
         return web.json_response({"result": "done"})
@@ -148,10 +148,10 @@ class ControlApi:
     def _person(self, request: web.Request) -> UserClient:
         name = request.match_info["name"]
         try:
-            user = self._hub.workspace.user(name)
+            user = self._workspace.state.user(name)
         except KeyError as error:
             raise CannotDo(f"There is no person {name}.") from error
-        return UserClient(self._hub, user)
+        return UserClient(self._workspace, user)
 
 
 def json_errors(

@@ -202,23 +202,23 @@ class SlackState:
             root.thread_ts = None
 
 
-def default_workspace(clock: Callable[[], float]) -> SlackState:
+def default_state(clock: Callable[[], float]) -> SlackState:
     """Team Playground: @ana, @ben, the guest @eve, the app; it is in #general and #dev."""
-    workspace = SlackState(clock)
+    state = SlackState(clock)
     people = [
         User("U00000ANA", "ana", "Ana Ortiz"),
         User("U00000BEN", "ben", "Ben Okafor"),
         User("U00000EVE", "eve", "Eve Lind", is_guest=True),
         User(BOT_USER_ID, "threadsmith", "Threadsmith", is_bot=True),
     ]
-    workspace.users = {user.id: user for user in people}
+    state.users = {user.id: user for user in people}
     everyone = {user.id for user in people}
     for channel in (
         Channel("C0GENERAL0", "general", members=set(everyone), topic="Everything"),
         Channel("C000000DEV", "dev", members={"U00000ANA", "U00000BEN", BOT_USER_ID}),
         Channel("C000RANDOM", "random", members=everyone - {BOT_USER_ID}),
     ):
-        workspace.channels[channel.id] = channel
+        state.channels[channel.id] = channel
     for user in people[:3]:
-        workspace.direct_channel(user.id)
-    return workspace
+        state.direct_channel(user.id)
+    return state

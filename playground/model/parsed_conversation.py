@@ -19,7 +19,7 @@ class ScriptedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ScriptedTurn:
     """One answer of the model. With calls the finish reason is `tool_calls`."""
 
     text: str = ""
@@ -93,9 +93,9 @@ def read_conversation(messages: list[Json], tools: list[Json]) -> ParsedConversa
                 tasks[-1].steering.append(text)
             case "assistant" if tasks:
                 tasks[-1].turns.append(text)
-                found = _calls(message)
-                calls |= found
-                ended = not found
+                calls_made = _calls(message)
+                calls |= calls_made
+                ended = not calls_made
             case "tool" if tasks:
                 name, arguments = calls.get(message.get("tool_call_id", ""), ("", {}))
                 tasks[-1].results.append(Result(name, arguments, text))
@@ -115,12 +115,12 @@ def content_text(content: object) -> str:
 
 
 def _calls(message: Json) -> dict[str, tuple[str, Json]]:
-    found: dict[str, tuple[str, Json]] = {}
+    calls_made: dict[str, tuple[str, Json]] = {}
     for call in message.get("tool_calls") or []:
         function = call.get("function", {})
         try:
             arguments = json.loads(function.get("arguments") or "{}")
         except ValueError:
             arguments = {}
-        found[call.get("id", "")] = (function.get("name", ""), arguments)
-    return found
+        calls_made[call.get("id", "")] = (function.get("name", ""), arguments)
+    return calls_made

@@ -6,17 +6,17 @@ from aiohttp import web
 
 from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError, invalid_arguments
-from playground.slack.methods.base import ApiMethod, own_channel
+from playground.slack.methods.api_method import ApiMethod, own_channel
 from playground.slack.objects import file_object
 from playground.slack.rules import check_blocks
-from playground.slack.state import BOT_ID, BOT_USER_ID, Channel, File, Json, SlackMessage
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_state import BOT_ID, BOT_USER_ID, Channel, File, Json, SlackMessage
+from playground.slack.slack_workspace import SlackWorkspace
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_SNIPPET_BYTES = 1024 * 1024
 
 
-async def get_upload_url(hub: SlackWorkspace, args: CallArguments) -> Json:
+async def get_upload_url(workspace: SlackWorkspace, args: CallArguments) -> Json:
     name = args.required("filename")
     size = args.number("length", 0)
     if size <= 0:
@@ -27,23 +27,24 @@ async def get_upload_url(hub: SlackWorkspace, args: CallArguments) -> Json:
     if size > MAX_FILE_BYTES:
         raise SlackError("file_upload_size_restricted")
     file = File(
-        id=hub.workspace.next_id("F0"),
+        id=workspace.state.next_id("F0"),
         name=name,
         title=name,
         user=BOT_USER_ID,
-        created=int(hub.settings.clock()),
+        created=int(workspace.settings.clock()),
         snippet_type=snippet_type,
         declared_bytes=size,
         alt_text=args.text("alt_txt"),
     )
-    hub.workspace.files[file.id] = file
-    url = f"{hub.grants.base_url}/upload/{file.id}/{hub.workspace.next_token('upload')}"
+    workspace.state.files[file.id] = file
+    token = workspace.state.next_token("upload")
+    url = f"{workspace.trigger_tokens.base_url}/upload/{file.id}/{token}"
     return {"ok": True, "upload_url": url, "file_id": file.id}
 
 
-async def receive_upload(hub: SlackWorkspace, request: web.Request) -> web.Response:
+async def receive_upload(workspace: SlackWorkspace, request: web.Request) -> web.Response:
     """The second step: the bytes, as the body itself or as the only file of a form."""
-    file = hub.workspace.files.get(request.match_info["file_id"])
+    file = workspace.state.files.get(request.match_info["file_id"])
     if file is None or file.content is not None:
         return web.Response(status=404, text="no such upload")
     if request.content_type == "multipart/form-data":
@@ -58,29 +59,35 @@ async def receive_upload(hub: SlackWorkspace, request: web.Request) -> web.Respo
     return web.Response(text=f"OK - {len(content)}")
 
 
-async def send_file(hub: SlackWorkspace, request: web.Request) -> web.Response:
+async def send_file(workspace: SlackWorkspace, request: web.Request) -> web.Response:
     """A shared file's content, for the app's token; others are led to the page for signing in."""
-    file = hub.workspace.files.get(request.match_info["file_id"])
+    file = workspace.state.files.get(request.match_info["file_id"])
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    may = token == hub.settings.bot_token and "files:read" in hub.settings.scopes.split(",")
+    may = token == workspace.settings.bot_token and "files:read" in workspace.settings.scopes.split(
+        ","
+    )
     if not may:
-        return web.Response(status=302, headers={"Location": f"{hub.grants.base_url}/?redir=files"})
-    places = {channel for channel, _, _ in file.shares} if file else set()
-    seen = [place for place in places if BOT_USER_ID in hub.workspace.channels[place].members]
+        return web.Response(
+            status=302, headers={"Location": f"{workspace.trigger_tokens.base_url}/?redir=files"}
+        )
+    channels = {channel for channel, _, _ in file.shares} if file else set()
+    seen = [
+        channel for channel in channels if BOT_USER_ID in workspace.state.channels[channel].members
+    ]
     if file is None or file.content is None or not seen:
         return web.Response(status=404, text="file_not_found")
-    hub.feed.record("file_sent", file=file.id, bytes=len(file.content))
+    workspace.feed.record("file_sent", file=file.id, bytes=len(file.content))
     content_type = mimetypes.guess_type(file.name)[0] or "text/plain"
     return web.Response(body=file.content, content_type=content_type)
 
 
-def _listed_files(hub: SlackWorkspace, args: CallArguments) -> list[File]:
+def _listed_files(workspace: SlackWorkspace, args: CallArguments) -> list[File]:
     listed = args.json("files", "invalid_arguments")
     if not isinstance(listed, list) or not listed:
         raise invalid_arguments("missing required field: files")
     files = []
     for item in listed:
-        file = hub.workspace.files.get(item.get("id", "")) if isinstance(item, dict) else None
+        file = workspace.state.files.get(item.get("id", "")) if isinstance(item, dict) else None
         if file is None or file.content is None or file.completed:
             raise SlackError("file_not_found")
         file.title = str(item.get("title") or file.name)
@@ -88,9 +95,9 @@ def _listed_files(hub: SlackWorkspace, args: CallArguments) -> list[File]:
     return files
 
 
-def _targets(hub: SlackWorkspace, args: CallArguments) -> list[Channel]:
+def _targets(workspace: SlackWorkspace, args: CallArguments) -> list[Channel]:
     named = args.text("channel_id") or args.text("channels")
-    channels = [own_channel(hub, name) for name in named.split(",") if name]
+    channels = [own_channel(workspace, name) for name in named.split(",") if name]
     thread_ts = args.text("thread_ts")
     if thread_ts:
         if len(channels) != 1:
@@ -101,9 +108,9 @@ def _targets(hub: SlackWorkspace, args: CallArguments) -> list[Channel]:
     return channels
 
 
-async def complete_upload(hub: SlackWorkspace, args: CallArguments) -> Json:
-    channels = _targets(hub, args)
-    files = _listed_files(hub, args)
+async def complete_upload(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channels = _targets(workspace, args)
+    files = _listed_files(workspace, args)
     blocks = args.json("blocks", "invalid_blocks_format")
     checked = None if blocks is None else check_blocks(blocks)
     for file in files:
@@ -111,7 +118,7 @@ async def complete_upload(hub: SlackWorkspace, args: CallArguments) -> Json:
     for channel in channels:
         message = SlackMessage(
             channel=channel.id,
-            ts=hub.workspace.next_ts(),
+            ts=workspace.state.next_ts(),
             user=BOT_USER_ID,
             text=args.text("initial_comment"),
             blocks=checked or [],
@@ -122,17 +129,17 @@ async def complete_upload(hub: SlackWorkspace, args: CallArguments) -> Json:
         )
         for file in files[1:]:
             file.shares.append((channel.id, message.ts, message.thread_ts))
-        hub.share_file(files[0], message)
-    return {"ok": True, "files": [file_object(hub.workspace, file) for file in files]}
+        workspace.share_file(files[0], message)
+    return {"ok": True, "files": [file_object(workspace.state, file) for file in files]}
 
 
-async def info(hub: SlackWorkspace, args: CallArguments) -> Json:
-    file = hub.workspace.files.get(args.required("file", "file_not_found"))
+async def info(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    file = workspace.state.files.get(args.required("file", "file_not_found"))
     if file is None or not file.completed:
         raise SlackError("file_not_found")
     return {
         "ok": True,
-        "file": file_object(hub.workspace, file),
+        "file": file_object(workspace.state, file),
         "comments": [],
         "response_metadata": {},
     }

@@ -2,16 +2,14 @@
 
 from playground.event_feed import EventFeed
 from playground.slack.block_kit import complete
-from playground.slack.delivery import EventDelivery
-from playground.slack.events import Payloads
-from playground.slack.faults import Faults
+from playground.slack.event_delivery import EventDelivery
+from playground.slack.fault_plan import FaultPlan
 from playground.slack.http_delivery import HttpDelivery
-from playground.slack.limits import RateLimits
 from playground.slack.notifications import Notifications
 from playground.slack.objects import message_object, rich_text, view_object
-from playground.slack.settings import SlackSettings
-from playground.slack.socket_mode import SocketMode
-from playground.slack.state import (
+from playground.slack.payloads import Payloads
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import (
     BOT_USER_ID,
     Channel,
     Ephemeral,
@@ -19,8 +17,10 @@ from playground.slack.state import (
     Json,
     SlackMessage,
     View,
-    default_workspace,
+    default_state,
 )
+from playground.slack.socket_mode_server import SocketMode
+from playground.slack.token_buckets import RateLimits
 from playground.slack.trigger_tokens import TriggerTokens
 
 
@@ -30,17 +30,17 @@ class SlackWorkspace:
     def __init__(self, settings: SlackSettings, feed: EventFeed) -> None:
         self.settings = settings
         self.feed = feed
-        self.workspace = default_workspace(settings.clock)
-        self.attention = Notifications(self.workspace)
+        self.state = default_state(settings.clock)
+        self.notifications = Notifications(self.state)
         self.limits = RateLimits(
             settings.clock, enabled=settings.limits_enabled, post_burst=settings.post_burst
         )
-        self.faults = Faults()
-        self.grants = TriggerTokens(settings, self.workspace.next_token)
-        self.payloads = Payloads(settings, self.workspace)
+        self.faults = FaultPlan()
+        self.trigger_tokens = TriggerTokens(settings, self.state.next_token)
+        self.payloads = Payloads(settings, self.state)
         self.socket_mode = SocketMode(settings, feed)
         self.http: HttpDelivery | None = None
-        self.courier = EventDelivery(
+        self.delivery = EventDelivery(
             self.socket_mode, feed, self.faults, settings.retry_delays_seconds
         )
         if settings.request_url:
@@ -49,10 +49,10 @@ class SlackWorkspace:
     def use_http(self, request_url: str) -> None:
         """Deliver by signed HTTP requests from now on."""
         self.http = HttpDelivery(self.settings, request_url)
-        self.courier.transport = self.http
+        self.delivery.transport = self.http
 
     async def close(self) -> None:
-        await self.courier.close()
+        await self.delivery.close()
         await self.socket_mode.close()
         if self.http is not None:
             await self.http.close()
@@ -60,11 +60,11 @@ class SlackWorkspace:
     def post(self, message: SlackMessage) -> SlackMessage:
         """Store a new message; the app hears of it where it is a member."""
         self._complete_blocks(message)
-        self.workspace.add(message)
-        self._record("message", message, notifies=self.attention.posted(message))
+        self.state.add(message)
+        self._record("message", message, notifies=self.notifications.posted(message))
         if self._app_is_in(message.channel):
             self._event(self.payloads.message(message))
-            channel = self.workspace.channels[message.channel]
+            channel = self.state.channels[message.channel]
             mentioned = f"<@{BOT_USER_ID}>" in message.text
             if mentioned and channel.kind != "im" and message.user != BOT_USER_ID:
                 self._event(self.payloads.app_mention(message))
@@ -80,8 +80,8 @@ class SlackWorkspace:
         metadata: Json | None = None,
     ) -> SlackMessage:
         """Edit a message in place. Fields that are None stay as they are."""
-        previous = message_object(self.workspace, message)
-        at = self.workspace.next_ts()
+        previous = message_object(self.state, message)
+        at = self.state.next_ts()
         if text is not None:
             message.text = text
             message.blocks = blocks or []
@@ -91,18 +91,18 @@ class SlackWorkspace:
             message.metadata = metadata
         message.edited = {"user": user, "ts": at}
         self._complete_blocks(message)
-        self.attention.edited(message)
+        self.notifications.edited(message)
         self._record("message_changed", message)
         if self._app_is_in(message.channel):
             self._event(self.payloads.message_changed(message, previous, at))
         return message
 
     def delete(self, message: SlackMessage) -> None:
-        previous = message_object(self.workspace, message)
-        self.workspace.remove(message)
+        previous = message_object(self.state, message)
+        self.state.remove(message)
         self._record("message_deleted", message)
         if self._app_is_in(message.channel):
-            at = self.workspace.next_ts()
+            at = self.state.next_ts()
             self._event(self.payloads.message_deleted(message, previous, at))
 
     def react(self, message: SlackMessage, user: str, name: str) -> bool:
@@ -126,8 +126,8 @@ class SlackWorkspace:
 
     def show_ephemeral(self, ephemeral: Ephemeral) -> None:
         """Show one person a message that nobody else sees and that history does not keep."""
-        complete(ephemeral.blocks, self.workspace.next_id)
-        self.workspace.ephemerals.append(ephemeral)
+        complete(ephemeral.blocks, self.state.next_id)
+        self.state.ephemerals.append(ephemeral)
         self.feed.record(
             "ephemeral",
             channel=ephemeral.channel,
@@ -146,11 +146,11 @@ class SlackWorkspace:
 
     def show_view(self, view: View) -> View:
         """Put a modal on top of the person's stack, or replace their home tab."""
-        self.workspace.views[view.id] = view
+        self.state.views[view.id] = view
         if view.kind == "home":
-            self.workspace.homes[view.user] = view
+            self.state.homes[view.user] = view
         else:
-            stack = self.workspace.modals.setdefault(view.user, [])
+            stack = self.state.modals.setdefault(view.user, [])
             if view.id not in stack:
                 stack.append(view.id)
         self.feed.record("view", user=view.user, view=view_object(view))
@@ -158,7 +158,7 @@ class SlackWorkspace:
 
     def read(self, user: str, place: str, ts: str) -> None:
         """A person has read a channel, or `channel:thread_ts`, up to a message."""
-        if self.attention.read(user, place, ts):
+        if self.notifications.read(user, place, ts):
             self.feed.record("read", user=user, place=place, ts=ts)
 
     def invite_app(self, channel: Channel) -> None:
@@ -168,15 +168,15 @@ class SlackWorkspace:
 
     def dismiss(self, user: str, ts: str) -> None:
         """A person takes a private message away."""
-        kept = [e for e in self.workspace.ephemerals if (e.user, e.ts) != (user, ts)]
-        self.workspace.ephemerals[:] = kept
+        kept = [e for e in self.state.ephemerals if (e.user, e.ts) != (user, ts)]
+        self.state.ephemerals[:] = kept
         self.feed.record("ephemeral_gone", user=user, ts=ts)
 
     def close_views(self, user: str, *, all_of_them: bool = False) -> None:
         """Take the top modal away, or the whole stack."""
-        stack = self.workspace.modals.get(user, [])
+        stack = self.state.modals.get(user, [])
         while stack:
-            self.workspace.views.pop(stack.pop(), None)
+            self.state.views.pop(stack.pop(), None)
             if not all_of_them:
                 break
         self.feed.record("view_closed", user=user, open_views=list(stack))
@@ -187,22 +187,22 @@ class SlackWorkspace:
 
     def _event(self, payload: Json) -> None:
         if payload["event"]["type"] in self.settings.events:
-            self.courier.event(payload)
+            self.delivery.event(payload)
 
     def _reaction(self, kind: str, message: SlackMessage, user: str, name: str) -> None:
         self.feed.record(kind, channel=message.channel, ts=message.ts, user=user, reaction=name)
         if self._app_is_in(message.channel):
-            at = self.workspace.next_ts()
+            at = self.state.next_ts()
             self._event(self.payloads.reaction(kind, user, name, message, at))
 
     def _app_is_in(self, channel_id: str) -> bool:
-        return BOT_USER_ID in self.workspace.channels[channel_id].members
+        return BOT_USER_ID in self.state.channels[channel_id].members
 
     def _complete_blocks(self, message: SlackMessage) -> None:
         if not message.blocks and message.text:
-            message.blocks = [rich_text(message.text, self.workspace.next_id("b"))]
-        complete(message.blocks, self.workspace.next_id)
+            message.blocks = [rich_text(message.text, self.state.next_id("b"))]
+        complete(message.blocks, self.state.next_id)
 
     def _record(self, kind: str, message: SlackMessage, **more: object) -> None:
-        shown = message_object(self.workspace, message, metadata=True)
+        shown = message_object(self.state, message, metadata=True)
         self.feed.record(kind, channel=message.channel, ts=message.ts, message=shown, **more)

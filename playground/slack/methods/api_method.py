@@ -6,8 +6,8 @@ from typing import Literal
 
 from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
-from playground.slack.state import BOT_USER_ID, Channel, Json, SlackMessage
-from playground.slack.workspace import SlackWorkspace
+from playground.slack.slack_state import BOT_USER_ID, Channel, Json, SlackMessage
+from playground.slack.slack_workspace import SlackWorkspace
 
 Run = Callable[[SlackWorkspace, CallArguments], Awaitable[Json]]
 
@@ -23,34 +23,34 @@ class ApiMethod:
     token: Literal["bot", "app"] = "bot"
 
 
-def visible_channel(hub: SlackWorkspace, channel_id: str) -> Channel:
+def visible_channel(workspace: SlackWorkspace, channel_id: str) -> Channel:
     """A channel that the app may know of; private ones only as a member."""
-    channel = hub.workspace.channels.get(channel_id)
+    channel = workspace.state.channels.get(channel_id)
     if channel is None or (channel.kind != "channel" and BOT_USER_ID not in channel.members):
         raise SlackError("channel_not_found")
     return channel
 
 
-def own_channel(hub: SlackWorkspace, channel_id: str) -> Channel:
+def own_channel(workspace: SlackWorkspace, channel_id: str) -> Channel:
     """A channel that the app is a member of."""
-    channel = visible_channel(hub, channel_id)
+    channel = visible_channel(workspace, channel_id)
     if BOT_USER_ID not in channel.members:
         raise SlackError("not_in_channel")
     return channel
 
 
-def posting_channel(hub: SlackWorkspace, target: str) -> Channel:
+def posting_channel(workspace: SlackWorkspace, target: str) -> Channel:
     """Where a post goes: a channel id, a channel's name, or a person's id for their messages."""
-    if target in hub.workspace.users:
+    if target in workspace.state.users:
         if target == BOT_USER_ID:
             raise SlackError("channel_not_found")
-        return hub.workspace.direct_channel(target)
+        return workspace.state.direct_channel(target)
     if target.startswith("#"):
         try:
-            target = hub.workspace.channel(target).id
+            target = workspace.state.channel(target).id
         except KeyError as error:
             raise SlackError("channel_not_found") from error
-    return own_channel(hub, target)
+    return own_channel(workspace, target)
 
 
 def message_in(channel: Channel, ts: str) -> SlackMessage:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from aiohttp import WSMsgType, web
 
 from playground.event_feed import EventFeed
-from playground.slack.delivery import DeliveryFailed, Kind, Parcel
-from playground.slack.settings import SlackSettings
-from playground.slack.state import APP_ID, Json
+from playground.slack.event_delivery import DeliveryFailed, Kind, OutgoingPayload
+from playground.slack.slack_settings import SlackSettings
+from playground.slack.slack_state import APP_ID, Json
 
 MAX_CONNECTIONS = 10
 TICKET_SECONDS = 30.0
@@ -102,7 +102,7 @@ class SocketMode:
             self._feed.record("socket_closed", connection=connection.id, open=self.connections)
         return socket
 
-    async def send(self, parcel: Parcel) -> Json | str | None:
+    async def send(self, parcel: OutgoingPayload) -> Json | str | None:
         """Send one envelope and wait for its acknowledgement; raises DeliveryFailed."""
         open_connections = self._open()
         if not open_connections:
@@ -172,7 +172,7 @@ class SocketMode:
                 answer.set_result(message.get("payload"))
 
 
-def _envelope(parcel: Parcel, envelope_id: str) -> Json:
+def _envelope(parcel: OutgoingPayload, envelope_id: str) -> Json:
     envelope: Json = {
         "envelope_id": envelope_id,
         "payload": parcel.payload,

@@ -31,7 +31,7 @@ class Fault:
     seconds: float = 1.0
 
 
-class Faults:
+class FaultPlan:
     """What is due to fail, first planned first taken."""
 
     def __init__(self) -> None:

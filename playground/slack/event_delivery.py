@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from playground.event_feed import EventFeed
-from playground.slack.faults import EventFault, Faults
-from playground.slack.state import Json
+from playground.slack.fault_plan import EventFault, FaultPlan
+from playground.slack.slack_state import Json
 
 Kind = Literal["events_api", "slash_commands", "interactive"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class OutgoingPayload:
     """One payload on its way. `attempt` counts from 0; `reason` says why it is sent again."""
 
     kind: Kind
@@ -34,7 +34,7 @@ class DeliveryFailed(Exception):
 class Transport(Protocol):
     """A way to the app. Returns the payload of the acknowledgement; raises DeliveryFailed."""
 
-    async def send(self, parcel: Parcel) -> Json | str | None: ...
+    async def send(self, parcel: OutgoingPayload) -> Json | str | None: ...
 
 
 class EventDelivery:
@@ -44,7 +44,11 @@ class EventDelivery:
     """
 
     def __init__(
-        self, transport: Transport, feed: EventFeed, faults: Faults, retry_delays: tuple[float, ...]
+        self,
+        transport: Transport,
+        feed: EventFeed,
+        faults: FaultPlan,
+        retry_delays: tuple[float, ...],
     ) -> None:
         self.transport = transport
         self._feed = feed
@@ -66,7 +70,7 @@ class EventDelivery:
         """Send a command or an interaction once; raises DeliveryFailed when nobody acknowledged."""
         self._feed.record("delivery", kind=kind, payload=payload, attempt=0, reason="")
         try:
-            answer = await self.transport.send(Parcel(kind, payload))
+            answer = await self.transport.send(OutgoingPayload(kind, payload))
         except DeliveryFailed as failure:
             self._feed.record("delivery_failed", kind=kind, reason=failure.reason, attempt=0)
             raise
@@ -95,7 +99,7 @@ class EventDelivery:
         for attempt, delay in enumerate((None, *self._retry_delays)):
             if delay is not None:
                 await asyncio.sleep(delay)
-            parcel = Parcel("events_api", payload, attempt, reason)
+            parcel = OutgoingPayload("events_api", payload, attempt, reason)
             self._feed.record(
                 "delivery", kind=parcel.kind, payload=payload, attempt=attempt, reason=reason
             )
