@@ -6,7 +6,6 @@ asked goes the way of every other wish, so the thread is told and the container'
 
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.agents.lifecycle.background_loops import FailingLoop
 from bot.errors import BotError, UserError
+from bot.files import socket_address
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ async def ask_to_stop(data_dir: Path, agent_id: str) -> None:
     """Have the running bot stop an agent; raises UserError with what it answers, or its silence."""
     timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
     try:
-        with _short(data_dir) as path:
+        with socket_address(data_dir / NAME) as path:
             connector = aiohttp.UnixConnector(path=path)
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
@@ -94,7 +94,7 @@ async def failing_loops(data_dir: Path) -> Sequence[FailingLoop] | None:
     """The loops of the running bot that do not get going; None when no bot answers."""
     timeout = aiohttp.ClientTimeout(total=LOOPS_SECONDS)
     try:
-        with _short(data_dir) as path:
+        with socket_address(data_dir / NAME) as path:
             connector = aiohttp.UnixConnector(path=path)
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
@@ -116,7 +116,7 @@ def _bound(data_dir: Path) -> Iterator[socket.socket | None]:
     try:
         try:
             place.unlink(missing_ok=True)
-            with _short(data_dir) as path:
+            with socket_address(place) as path:
                 listener.bind(path)
             place.chmod(0o600)
         except OSError as error:
@@ -130,13 +130,3 @@ def _bound(data_dir: Path) -> Iterator[socket.socket | None]:
         listener.close()
         with contextlib.suppress(OSError):
             place.unlink(missing_ok=True)
-
-
-@contextmanager
-def _short(data_dir: Path) -> Iterator[str]:
-    """The socket's path by way of an open folder: the kernel takes 107 bytes and no more."""
-    folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{NAME}"
-    finally:
-        os.close(folder)

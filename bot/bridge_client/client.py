@@ -21,7 +21,6 @@ from bot.bridge_client.http import (
     BridgeRequests,
     ClientLimits,
     authorization,
-    bounded,
     read,
     refusal,
 )
@@ -29,6 +28,7 @@ from bot.bridge_client.lines import BridgeConnections
 from bot.bridge_client.redaction import hidden, hidden_conversation, hidden_diff
 from bot.bridge_client.sequence import EventSequence, GapError
 from bot.errors import BridgeRefused, BridgeUnreachable
+from bot.files import BodyTooLargeError, read_bounded
 from bot.redaction import Hide
 from bridge.protocol import (
     MAX_CONVERSATION_BYTES,
@@ -235,7 +235,7 @@ class HttpBridge(ControlRequests):
                             yield hidden(event, self._hide)
             except GapError as error:
                 reason = str(error)
-            except (aiohttp.ClientError, TimeoutError) as error:
+            except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
                 reason = f"{type(error).__name__}: {error}"
             if heard:
                 away_since = self._clock()
@@ -270,7 +270,8 @@ class HttpBridge(ControlRequests):
             ) as response,
         ):
             if response.status != 200:  # noqa: PLR2004
-                refused = refusal(response.status, await bounded(response, SMALL_BYTES))
+                body = await read_bounded(response.content.iter_any(), SMALL_BYTES)
+                refused = refusal(response.status, body)
                 if response.status < 500:  # noqa: PLR2004
                     raise refused
                 raise aiohttp.ClientError(str(refused))

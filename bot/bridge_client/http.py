@@ -16,6 +16,7 @@ from bot.agents.deadlines import (
 from bot.agents.ports import BridgeAddress
 from bot.bridge_client.lines import BridgeConnections
 from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
+from bot.files import BodyTooLargeError, read_bounded
 from bridge.protocol import ErrorCode, WireError
 
 SMALL_BYTES = 256 * 1024
@@ -95,28 +96,14 @@ class BridgeRequests:
                     timeout=timeout,
                 ) as response,
             ):
-                content = await bounded(response, limit_bytes)
+                content = await read_bounded(response.content.iter_any(), limit_bytes)
                 if not 200 <= response.status < 300:  # noqa: PLR2004
                     raise refusal(response.status, content)
                 return content
-        except _TooLargeError as error:
+        except BodyTooLargeError as error:
             raise AnswerTooLarge(f"{method} {path}: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BridgeUnreachable(f"{method} {path}: {type(error).__name__}: {error}") from error
-
-
-class _TooLargeError(aiohttp.ClientError):
-    """An answer beyond its bound."""
-
-
-async def bounded(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    """The body, if it is no larger; raises aiohttp.ClientError else."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit_bytes:
-            raise _TooLargeError(f"an answer of more than {limit_bytes} bytes")
-    return bytes(body)
 
 
 def authorization(address: BridgeAddress) -> dict[str, str]:

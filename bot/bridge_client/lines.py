@@ -5,12 +5,13 @@ following a link, must be a socket, and that very socket is connected to.
 """
 
 import contextlib
-import os
-import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
+
+from bot.files import untrusted_socket_address
 
 _UNIX = "unix:"
 _NOWHERE = "http://bridge"
@@ -31,25 +32,18 @@ class BridgeConnections:
         if not endpoint.startswith(_UNIX):
             yield self._session, endpoint
             return
-        with _held(endpoint.removeprefix(_UNIX)) as path:
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(
+                    untrusted_socket_address(Path(endpoint.removeprefix(_UNIX)))
+                )
+            except OSError as error:
+                raise aiohttp.ClientConnectionError(
+                    f"{error.filename}: {error.strerror}"
+                ) from error
             # It costs next to nothing, and there is nothing to keep or to close for an agent.
             connector = aiohttp.UnixConnector(path, force_close=True)
             async with aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar()
             ) as session:
                 yield session, _NOWHERE
-
-
-@contextlib.contextmanager
-def _held(path: str) -> Iterator[str]:
-    try:
-        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise aiohttp.ClientConnectionError(f"{path}: {error.strerror}") from error
-    try:
-        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-            raise aiohttp.ClientConnectionError(f"{path} is no socket")
-        # Of any length, and always the file that was looked at.
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)

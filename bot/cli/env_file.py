@@ -1,10 +1,9 @@
 """The file `.env`: one value is set at a time, everything else in it stays as it is."""
 
-import contextlib
-import os
 import re
-import secrets
 from pathlib import Path
+
+from bot.files import replace_private_file
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~+/=:@,-]*")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -24,30 +23,14 @@ class EnvFile:
         """
         if not _NAME.fullmatch(name) or not _PLAIN.fullmatch(value):
             raise ValueError(f"{name}: the value holds spaces or other characters")
-        self._write(_with(self._read(), name, value))
+        lines = _with(self._read(), name, value)
+        replace_private_file(self.path, ("\n".join(lines) + "\n").encode())
 
     def _read(self) -> list[str]:
         try:
             return self.path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return []
-
-    def _write(self, lines: list[str]) -> None:
-        fresh = self.path.with_name(f".{self.path.name}-{secrets.token_hex(6)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                # Whoever owned it goes on to own it, also when root sets it.
-                with contextlib.suppress(OSError):
-                    before = self.path.stat()
-                    os.fchown(file.fileno(), before.st_uid, before.st_gid)
-                file.write("\n".join(lines) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self.path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
 
 
 def _with(lines: list[str], name: str, value: str) -> list[str]:

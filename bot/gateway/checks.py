@@ -12,15 +12,12 @@ from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.domain.health import Finding, FindingError, broken, doubtful, fine
 from bot.errors import RepositoryError
+from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.git.app_tokens import AppTokens
 from bot.gateway.git.host import GitHost
 from bot.gateway.git.repository import RepositoryCheck
 from bot.gateway.model.catalogue import Catalogue
-from bot.gateway.upstream import (
-    MAX_API_ANSWER_BYTES,
-    BodyTooLargeError,
-    read_bounded,
-)
+from bot.gateway.upstream import MAX_API_ANSWER_BYTES
 
 LOW_CREDIT_USD = 1.0
 _EXPIRES_SOON = timedelta(days=7)
@@ -168,7 +165,11 @@ async def _ask(
     headers = {"Authorization": f"Bearer {token.get_secret_value()}", "User-Agent": "threadsmith"}
     try:
         async with session.get(url, headers=headers, allow_redirects=False) as answer:
-            return answer.status, await read_bounded(answer, MAX_API_ANSWER_BYTES), answer.headers
+            return (
+                answer.status,
+                await read_bounded(answer.content.iter_any(), MAX_API_ANSWER_BYTES),
+                answer.headers,
+            )
     except (aiohttp.ClientError, BodyTooLargeError) as error:
         raise FindingError(
             broken(

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.errors import ConfigurationError
+from bot.files import replace_private_file
 from bot.gateway.auth import GatewayAuth
 from bot.gateway.listeners import AgentListeners, runner_of
 from bot.gateway.preamble import Preamble
@@ -73,9 +73,7 @@ class SharedPort:
             ) from error
 
     def _remember(self, port: int) -> None:
-        temporary = self._memory.with_name(f".gateway-{secrets.token_hex(8)}")
-        temporary.write_text(json.dumps({"port": port}) + "\n")
-        temporary.replace(self._memory)
+        replace_private_file(self._memory, json.dumps({"port": port}).encode() + b"\n")
 
 
 def _cannot_listen(host: str, port: int, error: OSError, memory: Path) -> ConfigurationError:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bot.agents.sandbox import SocketDirs
 from bot.errors import ConfigurationError
+from bot.files import socket_address
 from bridge.container import BRIDGE_USER, RUNNER_USER
 
 _BACKLOG = 128
@@ -82,10 +83,9 @@ class SocketDirStore:
         fresh = path.with_name(".new")
         fresh.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
         try:
-            # By the open folder, because an address of a socket has room for 107 bytes only.
-            listener.bind(f"/proc/self/fd/{folder}/{fresh.name}")
+            with socket_address(fresh) as address:
+                listener.bind(address)
             os.chown(fresh, -1, self._gid)
             fresh.chmod(0o660)
             listener.listen(_BACKLOG)
@@ -93,6 +93,4 @@ class SocketDirStore:
         except BaseException:
             listener.close()
             raise
-        finally:
-            os.close(folder)
         return listener

@@ -2,13 +2,13 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from bot.errors import ConfigurationError
+from bot.files import create_private_file
 
 _SECRET_BYTES = 32
 _PREFIX = "agt_"
@@ -47,8 +47,7 @@ def load_tokens(data_dir: Path) -> Tokens:
     path = data_dir / "secret"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            _create(path)
+        create_private_file(path, secrets.token_bytes(_SECRET_BYTES))
         secret = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(
@@ -61,20 +60,3 @@ def load_tokens(data_dir: Path) -> Tokens:
             "it, or remove it; the agents that run now must then be started anew."
         )
     return Tokens(secret)
-
-
-def _create(path: Path) -> None:
-    """Write the whole file beside it and link it in: never half a secret, never a second one."""
-    temporary = path.with_name(f".secret-{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return  # another process was faster; its secret is the one
-    finally:
-        temporary.unlink()

@@ -7,6 +7,8 @@ import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
+from bot.files import BodyTooLargeError
+
 MAX_BODY_BYTES = 20 * 1024 * 1024
 MAX_API_ANSWER_BYTES = 1024 * 1024  # of a provider or a git host, in JSON
 # The bridge gives up on a silent model sooner; this only keeps dead connections from piling up.
@@ -26,10 +28,6 @@ _DROPPED_ANSWER_HEADERS = frozenset(
 )  # fmt: skip
 
 _log = logging.getLogger(__name__)
-
-
-class BodyTooLargeError(Exception):
-    """The request's body is beyond MAX_BODY_BYTES."""
 
 
 class UpstreamError(Exception):
@@ -112,13 +110,3 @@ async def answer(request: web.Request, upstream: aiohttp.ClientResponse) -> web.
             _log.warning("an upstream broke off: %s", type(error).__name__)
             request.transport.abort()
     return response
-
-
-async def read_bounded(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    """Read a whole answer; raises BodyTooLargeError beyond the limit."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit_bytes:
-            raise BodyTooLargeError(f"more than {limit_bytes} bytes")
-    return bytes(body)

@@ -10,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from yarl import URL
 
 from bot.errors import FileUnavailable
+from bot.files import BodyTooLargeError, read_bounded
 
 _log = logging.getLogger(__name__)
 
@@ -63,12 +64,11 @@ class SlackFiles:
                 raise FileUnavailable(_SCOPE)
             if response.status != _OK:
                 raise FileUnavailable(f"Slack does not hand it out ({response.status}).")
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > limit_bytes:
-                    raise FileUnavailable(f"It is larger than {limit_bytes // 2**20} MiB.")
-            return bytes(body)
+            try:
+                return await read_bounded(response.content.iter_any(), limit_bytes)
+            except BodyTooLargeError as error:
+                text = f"It is larger than {limit_bytes // 2**20} MiB."
+                raise FileUnavailable(text) from error
 
 
 _SCOPE = "The app needs the scope files:read: ask an admin to add it and to reinstall the app."

@@ -7,7 +7,6 @@ is in this file.
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from bot import files
 from bot.errors import ConfigurationError, StoreUnavailable
 from bot.store.link import Link, PooledConnection, to_the_end
 
@@ -202,7 +202,7 @@ def create_private_file(path: Path) -> None:
     """
     create_private_folder(path.parent)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        files.create_private_file(path)
         path.chmod(0o600)
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -5,8 +5,6 @@ start everything is encrypted anew, and the old one may go.
 """
 
 import json
-import os
-import secrets
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from bot.errors import ConfigurationError
+from bot.files import create_private_file
 
 _FILE = "secrets.key"
 _MAKE = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
@@ -84,8 +83,7 @@ def open_vault(data_dir: Path, keys: str) -> Vault:
 def _from_file(path: Path) -> Sequence[str]:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            _create(path)
+        create_private_file(path, Fernet.generate_key() + b"\n")
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
             raise ConfigurationError(
@@ -97,20 +95,3 @@ def _from_file(path: Path) -> Sequence[str]:
             f"DATA_DIR: {path} cannot be read or made ({error.strerror}). Make the directory "
             "writable for the bot, or name another one."
         ) from error
-
-
-def _create(path: Path) -> None:
-    """Write the whole file beside it and link it in: never half a key, never a second one."""
-    temporary = path.with_name(f".key-{secrets.token_hex(8)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(Fernet.generate_key() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return  # another process was faster; its key is the one
-    finally:
-        temporary.unlink()

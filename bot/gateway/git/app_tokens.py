@@ -17,11 +17,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError, RepositoryError
-from bot.gateway.upstream import (
-    MAX_API_ANSWER_BYTES,
-    BodyTooLargeError,
-    read_bounded,
-)
+from bot.files import BodyTooLargeError, read_bounded
+from bot.gateway.upstream import MAX_API_ANSWER_BYTES
 from bot.shared_answers import SharedAnswers
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write"}
@@ -120,7 +117,7 @@ class AppTokens:
                 allow_redirects=False,
                 timeout=_TIMEOUT,
             ) as answer:
-                found = await read_bounded(answer, MAX_API_ANSWER_BYTES)
+                found = await read_bounded(answer.content.iter_any(), MAX_API_ANSWER_BYTES)
                 if answer.status not in (200, 201):
                     raise _refused(repo, answer.status, path)
                 return shape.model_validate_json(found)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, Valid
 from bot.domain.agent import RepoRef
 from bot.domain.pull_request import PullRequest, PullState
 from bot.errors import NothingToPropose, RepositoryError
-from bot.gateway.upstream import BodyTooLargeError, read_bounded
+from bot.files import BodyTooLargeError, read_bounded
 
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
 _MAX_PULLS_BYTES = 2 * 1024 * 1024
@@ -111,7 +111,9 @@ class HostPulls:
                 allow_redirects=False,
                 timeout=_TIMEOUT,
             ) as answer:
-                return answer.status, await read_bounded(answer, _MAX_PULLS_BYTES)
+                return answer.status, await read_bounded(
+                    answer.content.iter_any(), _MAX_PULLS_BYTES
+                )
         except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
             raise RepositoryError(
                 "The git host's API does not answer. Try again in a few minutes, or ask an admin "

@@ -7,18 +7,13 @@ from multidict import CIMultiDict
 
 from bot.domain.agent import RepoRef
 from bot.errors import RepositoryError
+from bot.files import BodyTooLargeError
 from bot.gateway.auth import GatewayAuth
 from bot.gateway.git.host import RECEIVE, UPLOAD, GitHost, HostUnreachableError, is_success
 from bot.gateway.git.push_policy import PushPolicy
 from bot.gateway.listeners import AGENT
 from bot.gateway.strict import oddity
-from bot.gateway.upstream import (
-    BodyTooLargeError,
-    UpstreamError,
-    answer,
-    forwarded_headers,
-    relay,
-)
+from bot.gateway.upstream import UpstreamError, answer, forwarded_headers, relay
 
 PREFIX = "/git"
 

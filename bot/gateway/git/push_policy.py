@@ -12,6 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from bot.domain.agent import RepoRef
+from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.git.host import (
     MAX_REFS_BYTES,
     RECEIVE,
@@ -29,13 +30,7 @@ from bot.gateway.git.receive_pack import (
     read_head,
     rejection,
 )
-from bot.gateway.upstream import (
-    TIMEOUT,
-    BodyTooLargeError,
-    UpstreamError,
-    answer,
-    read_bounded,
-)
+from bot.gateway.upstream import TIMEOUT, UpstreamError, answer
 
 _RESULT = "application/x-git-receive-pack-result"
 _PIECE_BYTES = 256 * 1024
@@ -142,7 +137,7 @@ class PushPolicy:
             if not is_success(upstream, RECEIVE):
                 raise PushRefusedError(f"the git host answered {upstream.status}")
             try:
-                refs = await read_bounded(upstream, MAX_REFS_BYTES)
+                refs = await read_bounded(upstream.content.iter_any(), MAX_REFS_BYTES)
                 now = commit_of(refs, branch)
             except (NotGitError, BodyTooLargeError, aiohttp.ClientError) as error:
                 raise HostUnreachableError(f"{type(error).__name__}: {error}") from error

@@ -8,6 +8,7 @@ import aiohttp
 from bot.domain.agent import RepoRef
 from bot.domain.quoting import code
 from bot.errors import RepositoryError
+from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.git.host import (
     MAX_REFS_BYTES,
     GitHost,
@@ -22,7 +23,6 @@ from bot.gateway.git.pkt_line import (
     read_ls_refs,
     speaks_version_2,
 )
-from bot.gateway.upstream import BodyTooLargeError, read_bounded
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 # A repository with 100,000 branches lists them in about 8 MB.
@@ -63,7 +63,7 @@ class RepositoryCheck:
         async with self._host.refs(repo, _HEADERS) as answer:
             if not is_success(answer):
                 raise _not_cloneable(repo, answer)
-            advertisement = await read_bounded(answer, MAX_REFS_BYTES)
+            advertisement = await read_bounded(answer.content.iter_any(), MAX_REFS_BYTES)
         if not speaks_version_2(advertisement):
             return read_advertisement(advertisement)
         return await self._listed(repo)
@@ -84,7 +84,7 @@ class RepositoryCheck:
         ) as answer:
             if answer.status != 200:  # noqa: PLR2004
                 raise NotGitError(f"ls-refs was answered with {answer.status}")
-            return read_ls_refs(await read_bounded(answer, MAX_REFS_BYTES))
+            return read_ls_refs(await read_bounded(answer.content.iter_any(), MAX_REFS_BYTES))
 
 
 def _not_cloneable(repo: RepoRef, answer: aiohttp.ClientResponse) -> RepositoryError:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationEr
 
 from bot.domain.agent import RepoRef
 from bot.errors import InvalidCommand
-from bot.gateway.upstream import BodyTooLargeError, read_bounded
+from bot.files import BodyTooLargeError, read_bounded
 from bot.shared_answers import SharedAnswers
 
 CACHE_SECONDS = 300.0
@@ -96,7 +96,9 @@ class RepositoryList:
         ) as answer:
             if answer.status != 200:  # noqa: PLR2004
                 raise aiohttp.ClientError(f"answered {answer.status}")
-            listed = _PAGES.validate_json(await read_bounded(answer, _MAX_PAGE_BYTES))
+            listed = _PAGES.validate_json(
+                await read_bounded(answer.content.iter_any(), _MAX_PAGE_BYTES)
+            )
             return [one.full_name for one in listed]
 
 

@@ -13,9 +13,9 @@ from bot.domain.budget import Price
 from bot.domain.model_offer import ModelOffer
 from bot.domain.quoting import code
 from bot.errors import ModelUnusable, UserError
+from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.model.model_list import Listing, Models, found_in, read_models
 from bot.gateway.model.offers import offers_of
-from bot.gateway.upstream import BodyTooLargeError, read_bounded
 from bot.shared_answers import SharedAnswers
 
 CACHE_SECONDS = 600.0
@@ -140,7 +140,7 @@ class Catalogue:
                 if answer.status != 200:  # noqa: PLR2004
                     _log.info("the provider lists no models: status %d", answer.status)
                     return None
-                return read_models(await read_bounded(answer, _MAX_LIST_BYTES))
+                return read_models(await read_bounded(answer.content.iter_any(), _MAX_LIST_BYTES))
         except BodyTooLargeError:
             _log.warning("the provider's list of models is too large to read")
             return None

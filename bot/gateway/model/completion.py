@@ -8,8 +8,9 @@ import aiohttp
 from aiohttp import web
 
 from bot.agents.access.billing import Billing, CallResult, Reservation
+from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.model.usage import UsageReader, usage_in
-from bot.gateway.upstream import BodyTooLargeError, UpstreamError, read_bounded
+from bot.gateway.upstream import UpstreamError
 
 _PASSED_HEADERS = ("Content-Type", "Cache-Control", "Retry-After", "X-Generation-Id")
 _MAX_ERROR_BYTES = 64 * 1024
@@ -95,7 +96,7 @@ async def _stream(
 
 async def _whole(upstream: aiohttp.ClientResponse, entry: CallRecord) -> web.Response:
     try:
-        body = await read_bounded(upstream, _MAX_COMPLETION_BYTES)
+        body = await read_bounded(upstream.content.iter_any(), _MAX_COMPLETION_BYTES)
     except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
         raise UpstreamError(f"{type(error).__name__}: {error}") from error
     entry.ending = CallResult(usage=usage_in(body), seen_bytes=len(body))
@@ -105,7 +106,7 @@ async def _whole(upstream: aiohttp.ClientResponse, entry: CallRecord) -> web.Res
 
 async def _refusal(upstream: aiohttp.ClientResponse, key: str) -> web.Response:
     try:
-        body = await read_bounded(upstream, _MAX_ERROR_BYTES)
+        body = await read_bounded(upstream.content.iter_any(), _MAX_ERROR_BYTES)
     except (aiohttp.ClientError, TimeoutError, BodyTooLargeError):
         text = f"The model provider answered {upstream.status}, and more than is worth reading."
         body = json.dumps({"error": {"code": upstream.status, "message": text}}).encode()

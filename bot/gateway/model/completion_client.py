@@ -1,7 +1,6 @@
 """Makes a model call for an agent through the agent's own door, so that its budget pays."""
 
 import logging
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -11,11 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.agents.ports import Access
 from bot.domain.agent import Agent, RepoRef
-from bot.gateway.upstream import (
-    MAX_API_ANSWER_BYTES,
-    BodyTooLargeError,
-    read_bounded,
-)
+from bot.files import BodyTooLargeError, read_bounded, socket_address
+from bot.gateway.upstream import MAX_API_ANSWER_BYTES
 from bridge.container import GATEWAY_SOCKET_NAME
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
@@ -71,7 +67,7 @@ class CompletionClient:
                     url, json=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT
                 ) as answer,
             ):
-                found = await read_bounded(answer, MAX_API_ANSWER_BYTES)
+                found = await read_bounded(answer.content.iter_any(), MAX_API_ANSWER_BYTES)
                 if answer.status != 200:  # noqa: PLR2004
                     _log.info("agent %s: nothing was written (%d)", agent.id, answer.status)
                     return ""
@@ -92,11 +88,7 @@ class CompletionClient:
         if access.folders is None:
             yield self._session
             return
-        # By the open folder, because an address of a socket has room for 107 bytes only.
-        folder = os.open(access.folders.gateway, os.O_PATH | os.O_DIRECTORY)
-        try:
-            connector = aiohttp.UnixConnector(path=f"/proc/self/fd/{folder}/{GATEWAY_SOCKET_NAME}")
+        with socket_address(access.folders.gateway / GATEWAY_SOCKET_NAME) as path:
+            connector = aiohttp.UnixConnector(path)
             async with aiohttp.ClientSession(connector=connector) as session:
                 yield session
-        finally:
-            os.close(folder)

@@ -14,6 +14,7 @@ from bot.config import Settings
 from bot.domain.budget import NANO, Price
 from bot.domain.secrets import ModelKey
 from bot.errors import StoreUnavailable
+from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.auth import GatewayAuth
 from bot.gateway.listeners import AGENT
 from bot.gateway.model.catalogue import Catalogue
@@ -22,14 +23,7 @@ from bot.gateway.model.rate_limit import CallRate
 from bot.gateway.model.request import ChatCall, read_chat
 from bot.gateway.problems import RequestRefusedError, problem
 from bot.gateway.strict import oddity
-from bot.gateway.upstream import (
-    MAX_BODY_BYTES,
-    TIMEOUT,
-    BodyTooLargeError,
-    UpstreamError,
-    forwarded_headers,
-    relay,
-)
+from bot.gateway.upstream import MAX_BODY_BYTES, TIMEOUT, UpstreamError, forwarded_headers, relay
 
 PREFIX = "/model/v1"
 _BODY_SECONDS = 60.0
@@ -193,16 +187,13 @@ async def _body(request: web.Request) -> bytes:
         raise RequestRefusedError(415, "A compressed body is not read here.")
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise RequestRefusedError(413, _TOO_LARGE)
-    body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise RequestRefusedError(413, _TOO_LARGE)
+            return await read_bounded(request.content.iter_any(), MAX_BODY_BYTES)
+    except BodyTooLargeError:
+        raise RequestRefusedError(413, _TOO_LARGE) from None
     except TimeoutError:
         raise RequestRefusedError(408, "The request did not arrive in time.") from None
-    return bytes(body)
 
 
 _TOO_LARGE = "The request is larger than 20 MiB."
