@@ -10,10 +10,12 @@ import aiohttp
 
 from benchmarks.processes import TOKEN, BenchmarkError, bridge_environment
 from benchmarks.report import Row, Sample
-from bot.agents.container_ports import ContainerSpec
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
+from bot.domain.container import (
+    BridgeAddress,
+    ContainerSpec,
+)
 from bot.runtime.docker import DockerRuntime
 from bridge.container import BRIDGE_PORT
 

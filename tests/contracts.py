@@ -12,9 +12,19 @@ from dataclasses import dataclass, replace
 import pytest
 from pydantic import SecretStr
 
-from bot.agents.container_ports import ContainerSpec, Runtime
-from bot.agents.ports import Bridge, BridgeAddress, Gateway, Outbox
+from bot.agents.ports.sandbox import (
+    Bridge,
+    Gateway,
+    Runtime,
+)
+from bot.agents.ports.store import (
+    Outbox,
+)
 from bot.domain.agent import Agent, RepoRef
+from bot.domain.container import (
+    BridgeAddress,
+    ContainerSpec,
+)
 from bot.domain.posts import Post, PostKind, Priority
 from bot.errors import BridgeRefused, BridgeUnreachable, ChannelUnavailable, RepositoryError
 from bot.store.agents import SqlStore

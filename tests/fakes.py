@@ -8,10 +8,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bot.agents.container_ports import Container, ContainerSpec, Exit
-from bot.agents.file_ports import Files
-from bot.agents.ports import Access
+from bot.agents.context import FetchFile
 from bot.domain.agent import RepoRef
+from bot.domain.container import (
+    Access,
+    Container,
+    ContainerSpec,
+    Exit,
+)
 from bot.domain.model_offer import ModelOffer
 from bot.domain.posts import (
     ROOT_KEY,
@@ -161,12 +165,12 @@ class FakeFiles:
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
-        self.source: Files | None = None
+        self.source: FetchFile | None = None
 
     async def fetch(self, file_id: str, limit_bytes: int) -> bytes:
         """What is held under this id."""
         if self.source:
-            return await self.source.fetch(file_id, limit_bytes)
+            return await self.source(file_id, limit_bytes)
         if file_id not in self.held:
             raise FileUnavailable("Slack does not hand it out (file_not_found).")
         return self.held[file_id][:limit_bytes]

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from bot.agents.ports import BridgeAddress
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.errors import BridgeRefused
 from bridge.protocol import (
     AgentEvent,

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from bot.agents.context import Dependencies
-from bot.agents.publish_ports import CompletionWriter, Pulls, Speakers
+from bot.agents.ports.people import PullRequestHost
 from bot.agents.results import SILENT, Results
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.pull_request import (
@@ -37,6 +38,9 @@ NO_REPOSITORY = "This agent has no repository to push to. The patch has the chan
 SWITCHED_OFF = "Pushing is switched off here (PUSH_BRANCHES). The patch has the changes."
 REFUSED = "The git host did not take the branch: {why} The changes are kept here and in the patch."
 
+# Lets a model write for an agent, on its budget, by instructions and a text; "" when it cannot.
+WriteCompletion = Callable[[Agent, str, str], Awaitable[str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -58,16 +62,16 @@ class Publishing:
     def __init__(
         self,
         world: Dependencies,
-        pulls: Pulls,
-        writer: CompletionWriter,
+        pulls: PullRequestHost,
+        write: WriteCompletion,
         results: Results,
-        speakers: Speakers,
+        speakers: Callable[[str], Awaitable[Sequence[str]]],
     ) -> None:
         self._world = world
         self._pulls = pulls
-        self._writer = writer
+        self._write = write
         self._results = results
-        self.speakers = speakers.speakers
+        self.speakers = speakers
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def push(self, agent: Agent) -> Published:
@@ -129,7 +133,7 @@ class Publishing:
         except UserError:
             return ""
         diff = await asyncio.to_thread(self._world.hide, patch.decode(errors="replace"))
-        written = await self._writer.write(agent, INSTRUCTIONS, question(agent, diff))
+        written = await self._write(agent, INSTRUCTIONS, question(agent, diff))
         return self._world.hide(written)
 
     async def _push(self, agent: Agent) -> None:

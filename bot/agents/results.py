@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.salvage import MAX_FILED_PATCH_BYTES
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.patch_view import FileHunks, files_of, part_of
 from bot.domain.steps import TaskSteps, steps_of
 from bot.errors import AnswerTooLarge, BotError, UserError

@@ -17,12 +17,17 @@ from bot.agents.controls.turns import Turn, Turns
 from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
-from bot.agents.ports import BridgeAddress, Transaction
+from bot.agents.ports.store import (
+    Transaction,
+)
 from bot.agents.results import Results
 from bot.agents.start import Origin, Starter
 from bot.agents.stop import Stopper
 from bot.domain.agent import Agent, AgentStatus, Leftover, ThreadRef
 from bot.domain.attachment import Attachment
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.message import Message, MessageKind
 from bot.domain.model_offer import ModelOffer
 from bot.domain.policy import (

@@ -13,8 +13,14 @@ from bot.agents.lifecycle.branch import BranchPusher
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.lifecycle.salvage import Patience, fits_thread, salvage
-from bot.agents.ports import BridgeAddress, Saved, SavedState
 from bot.domain.agent import Agent, AgentStatus, Leftover
+from bot.domain.container import (
+    BridgeAddress,
+)
+from bot.domain.saved_state import (
+    SavedState,
+    SavedWork,
+)
 from bot.errors import BotError, StoreUnavailable, UserError
 
 logger = logging.getLogger(__name__)
@@ -34,7 +40,7 @@ class Stopper:
         self._branch = BranchPusher(world)
         self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
-        self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], Saved, ExitStack]] = {}
+        self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], SavedWork, ExitStack]] = {}
 
     def stopping(self, agent_id: str) -> bool:
         """Whether this agent is being stopped just now."""
@@ -76,7 +82,7 @@ class Stopper:
             raise UserError(STOPPED_UNSTORED, str(error)) from error
         await self._remove(agent.id, saved)
 
-    async def _remove(self, agent_id: str, saved: Saved) -> None:
+    async def _remove(self, agent_id: str, saved: SavedWork) -> None:
         """Remove the container, and its files unless something in them is still to be read."""
         await self._fleet.remove(agent_id, keep_files=saved.leftover is not Leftover.NOTHING)
         if saved.leftover is not Leftover.NOTHING:
@@ -95,7 +101,7 @@ class Stopper:
         agent: Agent,
         actor: str,
         run: AgentRun | None,
-        saved: Saved,
+        saved: SavedWork,
         state: SavedState | None,
     ) -> None:
         async with self._world.store.transaction() as tx:
@@ -116,7 +122,7 @@ class Stopper:
                 key = f"stopped:{current.last_seq}"
                 await tx.enqueue(agent.id, self._world.voice.patch(current, key, saved.patch))
 
-    async def _halt(self, agent: Agent) -> tuple[Saved, SavedState | None]:
+    async def _halt(self, agent: Agent) -> tuple[SavedWork, SavedState | None]:
         """Stop the tools, then read what there is to save; silence is no reason to wait."""
         is_running = True
         try:
@@ -130,7 +136,7 @@ class Stopper:
         kept = await self._world.store.saved_state(agent.id)
         is_newest = not is_running and kept is not None and kept.last_seq >= agent.last_seq
         left = Leftover.NOTHING if is_newest or agent.base_commit is None else Leftover.PATCH
-        return _with_kept(Saved(None, b"", leftover=left), kept), None
+        return _with_kept(SavedWork(None, b"", leftover=left), kept), None
 
     async def _interrupt(self, address: BridgeAddress) -> None:
         """End the tools. A bridge that shows no sign of life meanwhile is not waited for."""
@@ -142,7 +148,9 @@ class Stopper:
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from group_error
 
-    async def _read(self, agent: Agent, address: BridgeAddress) -> tuple[Saved, SavedState | None]:
+    async def _read(
+        self, agent: Agent, address: BridgeAddress
+    ) -> tuple[SavedWork, SavedState | None]:
         patience = Patience(
             deadlines.STOP_DIFF_SECONDS,
             deadlines.STOP_PATCH_SECONDS,
@@ -173,7 +181,7 @@ class Stopper:
         return self._world.address(agent.id, container.endpoint)
 
 
-def _with_kept(saved: Saved, kept: SavedState | None) -> Saved:
+def _with_kept(saved: SavedWork, kept: SavedState | None) -> SavedWork:
     """Put the patch of the end of the last task in place of the newest one."""
     patch = kept.patch if kept else b""
     return replace(saved, patch=patch, newest=False, fits=fits_thread(patch))

@@ -124,7 +124,7 @@ def _world(
         bridge_token=redact.hiding(ground.gateway.tokens.bridge_token),
         variables=ground.keyring.variables,
         hide=redact.known,
-        files=SlackFiles(slack, ground.session, settings.slack_bot_token),
+        fetch_file=SlackFiles(slack, ground.session, settings.slack_bot_token).fetch,
         examine=doctor.examine,
     )
 
@@ -146,7 +146,9 @@ def _desks(
         store.usage_rows,
         world,
         slack,
-        publishing=Publishing(world, pulls, gateway.writer, service.results, store.thread_rows),
+        publishing=Publishing(
+            world, pulls, gateway.writer.write, service.results, store.thread_rows.speakers
+        ),
         workspace_url=identity.workspace_url,
     )
     store.on_saved = desks.changed

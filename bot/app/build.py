@@ -102,7 +102,7 @@ async def _gateway(
     """The gateway, which knows the agents that are alive before it listens."""
     gateway = HostGateway(settings, settings.data_dir.resolve(), session)
     gateway.credentials = keyring
-    keyring.key_check = KeyCheck(session, settings.openrouter_base_url)
+    keyring.check_key = KeyCheck(session, settings.openrouter_base_url).check_key
     # Calls that a killed bot has left open count at their worst case.
     await store.usage_rows.settle_open()
     gateway.know_agents(store)

@@ -13,7 +13,6 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import BaseModel
 
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client.control import ControlRequests
 from bot.bridge_client.events import SseFrame, SseFrames
 from bot.bridge_client.http import (
@@ -27,6 +26,9 @@ from bot.bridge_client.http import (
 from bot.bridge_client.lines import BridgeConnections
 from bot.bridge_client.redaction import hidden, hidden_conversation, hidden_diff
 from bot.bridge_client.sequence import EventSequence, GapError
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bot.files import BodyTooLargeError, read_bounded
 from bot.redaction import Hide

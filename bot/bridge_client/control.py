@@ -2,8 +2,10 @@
 
 from urllib.parse import quote
 
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client.http import BridgeRequests, ClientLimits, read
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bridge.protocol import Answered, AnswerRequest, TaskRequest, Undone
 
 

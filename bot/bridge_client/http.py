@@ -13,8 +13,10 @@ from bot.agents.deadlines import (
     PUSH_WAIT_SECONDS,
     READ_WAIT_SECONDS,
 )
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client.lines import BridgeConnections
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from bot.files import BodyTooLargeError, read_bounded
 from bridge.protocol import ErrorCode, WireError

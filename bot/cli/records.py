@@ -121,7 +121,9 @@ async def _exported(store: Any, agent_id: str) -> AgentRecord:  # noqa: ANN401  
 
 
 async def _imported(store: Any, agent_id: str, conversation: SavedConversation) -> None:  # noqa: ANN401  (imported late)
-    from bot.agents.ports import SavedState
+    from bot.domain.saved_state import (
+        SavedState,
+    )
 
     saved = await store.saved_state(agent_id)
     async with store.transaction() as tx:

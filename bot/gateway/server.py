@@ -9,10 +9,14 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.agents.access.billing import Billing
-from bot.agents.ports import Access
-from bot.agents.rule_ports import Credentials
+from bot.agents.ports.people import (
+    Credentials,
+)
 from bot.config import Settings
 from bot.domain.agent import RepoRef
+from bot.domain.container import (
+    Access,
+)
 from bot.domain.egress import Denial
 from bot.domain.model_offer import ModelOffer
 from bot.domain.secrets import ModelKey, SecretScope

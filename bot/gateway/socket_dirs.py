@@ -11,7 +11,9 @@ import stat
 from collections.abc import Collection
 from pathlib import Path
 
-from bot.agents.sandbox import SocketDirs
+from bot.domain.container import (
+    SocketDirs,
+)
 from bot.errors import ConfigurationError
 from bot.files import socket_address
 from bridge.container import BRIDGE_USER, RUNNER_USER

@@ -7,7 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from bot.agents.container_ports import Container, ContainerSpec
+from bot.domain.container import (
+    Container,
+    ContainerSpec,
+)
 from bot.errors import EngineError
 from bot.runtime.spec import Deployment
 from bot.runtime.survey import Survey

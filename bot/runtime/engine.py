@@ -11,7 +11,10 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
-from bot.agents.container_ports import Container, ContainerSpec
+from bot.domain.container import (
+    Container,
+    ContainerSpec,
+)
 from bot.errors import EngineError
 from bot.runtime.connection import answering, opened
 from bot.runtime.errors import image_needed, startable

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from bot.agents.container_ports import Container, Exit
+from bot.domain.container import (
+    Container,
+    Exit,
+)
 from bot.runtime.spec import CONTAINER_PORT, LABEL_AGENT
 from bridge.container import BRIDGE_FOLDER, BRIDGE_SOCKET_NAME, LOOPBACK
 

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bot.agents.container_ports import ContainerSpec
-from bot.agents.sandbox import SocketDirs
+from bot.domain.container import (
+    ContainerSpec,
+    SocketDirs,
+)
 from bridge.container import (
     BRIDGE_FOLDER,
     BRIDGE_PORT,

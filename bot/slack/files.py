@@ -19,7 +19,7 @@ _OK = 200
 
 
 class SlackFiles:
-    """Implements the Files port. The token goes to the host of the API and its subdomains only."""
+    """Fetches what people shared. The token goes to the host of the API and its subdomains only."""
 
     def __init__(
         self, client: AsyncWebClient, session: aiohttp.ClientSession, token: SecretStr

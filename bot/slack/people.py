@@ -24,7 +24,7 @@ MOST_KEPT = 5_000
 
 
 class SlackPeople:
-    """Implements the People port; asks Slack once in ten minutes about each person.
+    """Implements the Directory port; asks Slack once in ten minutes about each person.
 
     Everybody waits for it, a stop too, so it gives up after three seconds: then it goes by what
     it heard last, if it ever heard anything.

@@ -8,9 +8,11 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, case, or_, select
 
-from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, Leftover, ThreadRef
 from bot.domain.message import Message
+from bot.domain.saved_state import (
+    SavedState,
+)
 from bot.redaction import Hide
 from bot.store import tables
 from bot.store.engine import Engines, create_private_folder, parse_url

@@ -6,10 +6,12 @@ from dataclasses import fields
 
 from sqlalchemy import delete, func, insert, select, update
 
-from bot.agents.ports import SavedState
 from bot.domain.agent import Agent
 from bot.domain.message import Message
 from bot.domain.posts import Post
+from bot.domain.saved_state import (
+    SavedState,
+)
 from bot.redaction import Hide
 from bot.store import outbox, tables
 from bot.store.engine import insert_new

@@ -9,12 +9,14 @@ from pydantic import SecretStr
 
 from bot.agents.access.encryption import Vault
 from bot.agents.access.secrets import Secrets
-from bot.agents.container_ports import ContainerSpec
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.service import AgentService, Origin, ThreadMessage
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
+from bot.domain.container import (
+    ContainerSpec,
+)
 from bot.domain.health import Examined, broken, fine
 from bot.domain.start_command import StartAgent
 from bot.redaction import Redactor
@@ -181,7 +183,7 @@ async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator
         clock=clock,
         variables=keyring.variables,
         hide=redact.known,
-        files=files,
+        fetch_file=files.fetch,
         examine=examined,
     )
     made = Stage(

@@ -47,9 +47,9 @@ def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
         publishing=Publishing(
             stage.world,
             stage.pulls,
-            stage.writer,
+            stage.writer.write,
             stage.service.results,
-            stage.store.thread_rows,
+            stage.store.thread_rows.speakers,
         ),
         workspace_url=URL,
     )

@@ -5,7 +5,10 @@ import re
 import sys
 from pathlib import Path
 
-from bot.agents.sandbox import SocketDirs, sealed_environment
+from bot.domain.container import (
+    SocketDirs,
+    sealed_environment,
+)
 from bridge.config import BridgeSettings
 from bridge.container import (
     BRIDGE_PORT,

@@ -3,7 +3,9 @@
 import logging
 
 from bot.agents.context import Dependencies
-from bot.agents.rule_ports import People
+from bot.agents.ports.people import (
+    Directory,
+)
 from bot.domain.agent import Agent
 from bot.domain.policy import (
     NOBODY_KNOWN,
@@ -23,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Authorization:
     """One decision for each wish. Raises NotAllowed with a sentence for the person."""
 
-    def __init__(self, world: Dependencies, people: People) -> None:
+    def __init__(self, world: Dependencies, people: Directory) -> None:
         self._world = world
         self.people = people
         self._house = HouseRules.of(world.settings)

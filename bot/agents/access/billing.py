@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from bot.agents.ports import Presenter, Store, Transaction
+from bot.agents.ports.people import (
+    Presenter,
+)
+from bot.agents.ports.store import (
+    Store,
+    Transaction,
+)
 from bot.config import Settings
 from bot.domain.agent import Agent
 from bot.domain.budget import (

@@ -1,13 +1,15 @@
 """The secrets that people have stored: encrypted in the database, opened in memory."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import SecretStr
 
 from bot.agents.access.encryption import CannotDecrypt, Vault
-from bot.agents.ports import Store
-from bot.agents.rule_ports import KeyCheck, SecretRows
+from bot.agents.ports.store import (
+    SecretRows,
+    Store,
+)
 from bot.domain.agent import Agent, RepoRef
 from bot.domain.policy import (
     Audit,
@@ -47,7 +49,8 @@ class Secrets:
         self._redact = redact
         self._clock = clock
         self._held: dict[SecretRef, tuple[SecretEntry, str]] = {}
-        self.key_check: KeyCheck | None = None
+        # Raises ModelUnusable when the provider refuses a key.
+        self.check_key: Callable[[SecretStr], Awaitable[None]] | None = None
 
     async def open(self) -> None:
         """Read what is stored, and encrypt anew what an older key had encrypted.
@@ -83,8 +86,8 @@ class Secrets:
         except CannotDecrypt as error:
             raise InvalidCommand("The form is too old. Open it again.") from error
         self._check_room(ref)
-        if ref.kind is SecretKind.MODEL_KEY and self.key_check:
-            await self.key_check.check_key(SecretStr(value))
+        if ref.kind is SecretKind.MODEL_KEY and self.check_key:
+            await self.check_key(SecretStr(value))
         now = self._clock()
         exposed = exposed and ref.kind is SecretKind.VARIABLE
         entry = SecretEntry(ref, exposed, actor, now)

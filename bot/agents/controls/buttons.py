@@ -3,8 +3,13 @@
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
-from bot.agents.ports import BridgeAddress, Transaction
+from bot.agents.ports.store import (
+    Transaction,
+)
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.message import Message, MessageKind, message_id
 from bot.domain.policy import (
     Audit,

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.failures import why_not
 from bot.agents.lifecycle.fleet import Fleet
-from bot.agents.ports import Transaction
+from bot.agents.ports.store import (
+    Transaction,
+)
 from bot.domain.agent import Agent
 from bot.domain.message import (
     Closed,

@@ -5,13 +5,16 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from bot.agents.container_ports import Container, Exit
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.container_spec import spec_of
 from bot.agents.lifecycle.progress import Progress
 from bot.agents.lifecycle.variables import hand_over_variables
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.container import (
+    BridgeAddress,
+    Container,
+    Exit,
+)
 from bot.errors import BotError, BridgeUnreachable, EngineError
 from bridge.protocol import (
     PROTOCOL_VERSION,

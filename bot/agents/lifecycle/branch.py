@@ -4,8 +4,10 @@ import asyncio
 import logging
 
 from bot.agents.context import Dependencies
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.errors import BotError
 from bridge.protocol import PushRequest
 

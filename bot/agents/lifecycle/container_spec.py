@@ -1,9 +1,11 @@
 """What the container of an agent is made from: its image, its limits, what its bridge is told."""
 
-from bot.agents.container_ports import ContainerSpec
 from bot.agents.context import Dependencies
-from bot.agents.sandbox import sealed_environment
 from bot.domain.agent import Agent
+from bot.domain.container import (
+    ContainerSpec,
+    sealed_environment,
+)
 from bridge.container import Variable
 
 

@@ -3,8 +3,10 @@
 from typing import assert_never
 
 from bot.agents.context import Dependencies
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.message import Message, MessageKind
 from bot.domain.quoting import line
 from bot.errors import BridgeRefused

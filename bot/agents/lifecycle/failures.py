@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
-from bot.agents.container_ports import Exit
 from bot.agents.lifecycle.boot import ContainerEnded, ContainerGone
-from bot.agents.ports import SavedState
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.container import (
+    Exit,
+)
 from bot.domain.quoting import code, line
+from bot.domain.saved_state import (
+    SavedState,
+)
 from bot.errors import BridgeRefused, UserError
 from bridge.protocol import ErrorCode, FilesChanged
 

@@ -10,8 +10,16 @@ from bot.agents.deadlines import READ_WAIT_SECONDS
 from bot.agents.lifecycle.container_spec import spec_of
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.lifecycle.salvage import Patience, Salvaged, salvage
-from bot.agents.ports import BridgeAddress, Saved, Transaction
+from bot.agents.ports.store import (
+    Transaction,
+)
 from bot.domain.agent import Agent, Leftover
+from bot.domain.container import (
+    BridgeAddress,
+)
+from bot.domain.saved_state import (
+    SavedWork,
+)
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable
 from bridge.protocol import SessionStatus
 
@@ -135,12 +143,12 @@ class LateReading:
                 await tx.save_agent(replace(current, leftover=left))
         return left is Leftover.NOTHING
 
-    async def _show(self, tx: Transaction, agent: Agent, saved: Saved) -> None:
+    async def _show(self, tx: Transaction, agent: Agent, saved: SavedWork) -> None:
         if agent.leftover is Leftover.CONVERSATION:
             # The thread has the patch already.
             if saved.leftover is Leftover.NOTHING:
                 return
-            saved = Saved(None, b"", leftover=saved.leftover)
+            saved = SavedWork(None, b"", leftover=saved.leftover)
         await tx.enqueue(agent.id, self._world.voice.salvaged(agent, saved))
         if saved.patch and saved.fits:
             key = f"salvaged:{agent.last_seq}"

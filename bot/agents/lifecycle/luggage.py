@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.agents.context import Dependencies
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
 from bot.domain.attachment import Attachment, with_files
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.message import Message
 from bot.domain.quoting import code
 from bot.errors import BridgeRefused, FileUnavailable
@@ -44,9 +46,9 @@ class AttachmentDelivery:
         return replace(message, text=with_files(message.text, lying, names, MAX_TASK_CHARS))
 
     async def _hand_over(self, address: BridgeAddress, file: Attachment) -> str:
-        if self._world.files is None:
+        if self._world.fetch_file is None:
             raise FileUnavailable("Files are not fetched here.")
-        data = await self._world.files.fetch(file.id, MAX_ATTACHMENT_BYTES)
+        data = await self._world.fetch_file(file.id, MAX_ATTACHMENT_BYTES)
         try:
             return await self._world.bridge.attach(address, file.name, data)
         except BridgeRefused as error:

@@ -12,8 +12,10 @@ from typing import Any
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.errands import ControlDelivery
 from bot.agents.lifecycle.luggage import AttachmentDelivery
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.message import Message, MessageKind
 from bot.domain.policy import ChannelRules
 from bot.domain.quoting import line

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.agents.context import Dependencies
-from bot.agents.ports import Transaction
+from bot.agents.ports.store import (
+    Transaction,
+)
 from bot.domain.agent import Agent
 from bot.domain.message import (
     Closed,

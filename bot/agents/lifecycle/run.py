@@ -11,8 +11,13 @@ from bot.agents.lifecycle.branch import BranchPusher
 from bot.agents.lifecycle.failures import how_it_ended
 from bot.agents.lifecycle.message_delivery import RETRY_SECONDS, MessageDelivery
 from bot.agents.lifecycle.progress import Progress
-from bot.agents.ports import BridgeAddress, SavedState
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.container import (
+    BridgeAddress,
+)
+from bot.domain.saved_state import (
+    SavedState,
+)
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
 from bridge.protocol import Outcome, QuestionAsked, TaskFinished, TaskPaused
 

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bot.agents.context import Dependencies
-from bot.agents.ports import BridgeAddress, Saved, SavedState
 from bot.domain.agent import Agent, Leftover
+from bot.domain.container import (
+    BridgeAddress,
+)
+from bot.domain.saved_state import (
+    SavedState,
+    SavedWork,
+)
 from bot.errors import AnswerTooLarge, BotError
 from bridge.protocol import Diff
 
@@ -47,10 +53,10 @@ class Salvaged:
             return Leftover.PATCH
         return Leftover.CONVERSATION if self.conversation is None else Leftover.NOTHING
 
-    def saved(self) -> Saved:
+    def saved(self) -> SavedWork:
         """Tell what the thread should hear of it."""
         patch = self.patch or b""
-        return Saved(
+        return SavedWork(
             self.diff,
             patch,
             newest=self.patch is not None,

@@ -4,8 +4,10 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.agents.context import Dependencies
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.quoting import code
 from bot.errors import BridgeRefused
 from bridge.container import is_reserved_variable

@@ -39,7 +39,7 @@ _PULLS = TypeAdapter(list[_Pull])
 
 
 class HostPulls:
-    """Implements the Pulls port for GitHub and what speaks like it."""
+    """Implements the PullRequestHost port for GitHub and what speaks like it."""
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ from typing import Protocol
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.agents.ports import Access
 from bot.domain.agent import Agent, RepoRef
+from bot.domain.container import Access
 from bot.files import BodyTooLargeError, read_bounded, socket_address
 from bot.gateway.upstream import MAX_API_ANSWER_BYTES
 from bridge.container import GATEWAY_SOCKET_NAME
@@ -41,7 +41,7 @@ class _Doorway(Protocol):
 
 
 class CompletionClient:
-    """Implements the Writer port. The caps, the ledger and the key are those of the agent."""
+    """Lets an agent's model write a text; the agent's caps, ledger and key count."""
 
     def __init__(self, session: aiohttp.ClientSession, doorway: _Doorway) -> None:
         self._session = session

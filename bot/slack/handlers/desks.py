@@ -8,8 +8,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.agents.access.authorization import Authorization
 from bot.agents.access.secrets import Secrets
 from bot.agents.context import Dependencies
-from bot.agents.ledger_ports import UsageReads
 from bot.agents.lifecycle.background_loops import Loop
+from bot.agents.ports.store import (
+    UsageReads,
+)
 from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService
 from bot.domain.agent import Agent

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from bot.agents.ports import Saved
 from bot.domain.agent import Agent, Leftover
 from bot.domain.egress import Denial
 from bot.domain.message import (
@@ -13,6 +12,9 @@ from bot.domain.message import (
 )
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.quoting import code, cut, escaped, line
+from bot.domain.saved_state import (
+    SavedWork,
+)
 from bot.domain.task_card import TaskCard, ToolLine
 from bot.slack.views.answer import answer_messages, starter
 from bot.slack.views.blocks import Block, context, section
@@ -113,7 +115,7 @@ class SlackPresenter:
         key = f"question:{asked.question_id}"
         return _message(agent, key, text, blocks, Priority.NOTICE)
 
-    def stopped(self, agent: Agent, actor: str, seconds_: float, saved: Saved) -> Post:
+    def stopped(self, agent: Agent, actor: str, seconds_: float, saved: SavedWork) -> Post:
         """Who stopped the agent, what was changed, and what is left of it."""
         by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
@@ -128,7 +130,7 @@ class SlackPresenter:
         blocks = [section(said), *([section(told)] if told else []), context(tail)]
         return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
 
-    def salvaged(self, agent: Agent, saved: Saved) -> Post:
+    def salvaged(self, agent: Agent, saved: SavedWork) -> Post:
         """What was read after the stop; the thread has heard that it would come."""
         said = f"📄 *Read after the stop.* {_kept(agent, saved)}"
         if saved.leftover is Leftover.FILES:
@@ -202,7 +204,7 @@ def _message(agent: Agent, key: str, text: str, blocks: list[Block], priority: P
     return Post(key, PostKind.MESSAGE, agent.channel, agent.thread_ts, priority, payload)
 
 
-def _kept(agent: Agent, saved: Saved) -> str:
+def _kept(agent: Agent, saved: SavedWork) -> str:
     """What was changed, as far as it is known, and where it is now."""
     if saved.leftover is Leftover.NOTHING and saved.diff is None and not saved.newest:
         if saved.patch:
@@ -212,7 +214,7 @@ def _kept(agent: Agent, saved: Saved) -> str:
     return " ".join(filter(None, (_listed(saved), _whereabouts(saved))))
 
 
-def _listed(saved: Saved) -> str:
+def _listed(saved: SavedWork) -> str:
     if saved.diff is None:
         if not saved.newest:
             return ""
@@ -225,7 +227,7 @@ def _listed(saved: Saved) -> str:
     return f"Changed: {changed(files)} ({names}{more})."
 
 
-def _whereabouts(saved: Saved) -> str:
+def _whereabouts(saved: SavedWork) -> str:
     follows = FOLLOWS if saved.fits else TOO_LARGE_TO_POST
     match saved.leftover:
         case Leftover.NOTHING:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.agents.container_ports import ContainerSpec
-from bot.agents.ports import BridgeAddress
 from bot.domain.agent import Agent, RepoRef
+from bot.domain.container import (
+    BridgeAddress,
+    ContainerSpec,
+)
 from bot.errors import ChannelUnavailable, RepositoryError
 from bridge.protocol import WorkspaceRequest
 from tests.contracts import (

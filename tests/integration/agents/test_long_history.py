@@ -14,9 +14,11 @@ from bot.agents.egress_notices import EgressNotices
 from bot.agents.lifecycle.boot import ContainerGone
 from bot.agents.lifecycle.errands import ControlDelivery
 from bot.agents.lifecycle.run import AgentRun
-from bot.agents.ports import BridgeAddress
 from bot.agents.publishing import Publishing
 from bot.domain.agent import Agent, AgentStatus
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.domain.egress import Denial, DenialReason
 from bot.domain.message import Message, MessageKind
 from bot.errors import UserError
@@ -161,6 +163,10 @@ async def test_how_an_agent_ended_and_what_it_proved(stage: Stage, agent: Agent)
     await end(stage, agent)
     assert await run._was_cut_short(6.0)
     publishing = Publishing(
-        stage.world, stage.pulls, stage.writer, stage.service.results, stage.store.thread_rows
+        stage.world,
+        stage.pulls,
+        stage.writer.write,
+        stage.service.results,
+        stage.store.thread_rows.speakers,
     )
     assert (await publishing.evidence(agent)).changed

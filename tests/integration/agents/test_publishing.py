@@ -17,8 +17,8 @@ CREDITS = Credits("Ana")
 
 
 def publishing(stage: Stage) -> Publishing:
-    rows, results = stage.store.thread_rows, stage.service.results
-    return Publishing(stage.world, stage.pulls, stage.writer, results, rows)
+    speakers, results = stage.store.thread_rows.speakers, stage.service.results
+    return Publishing(stage.world, stage.pulls, stage.writer.write, results, speakers)
 
 
 @pytest.fixture

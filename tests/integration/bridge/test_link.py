@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic import SecretStr
 
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client import ClientLimits, HttpBridge
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bridge.protocol import AgentEvent, TaskFinished, TextDelta
 from tests.harness.flaky_proxy import cutting
 from tests.integration.bridge.conftest import (

@@ -9,8 +9,10 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bridge.protocol import (
     PROTOCOL_VERSION,

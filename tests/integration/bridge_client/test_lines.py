@@ -10,8 +10,10 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
+from bot.domain.container import (
+    BridgeAddress,
+)
 from bot.errors import BridgeUnreachable
 from tests.integration.bridge_client.conftest import TOKEN, FakeBridge
 

@@ -9,9 +9,11 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.ports import Access
-from bot.agents.sandbox import SocketDirs
 from bot.domain.agent import RepoRef
+from bot.domain.container import (
+    Access,
+    SocketDirs,
+)
 from bot.gateway.model.completion_client import CompletionClient
 from bridge.container import GATEWAY_SOCKET_NAME
 from tests.integration.gateway.conftest import Serving

@@ -156,7 +156,7 @@ class Provider:
 async def test_a_model_key_is_tried_at_once_and_used_for_the_persons_agents(
     office: Office,
 ) -> None:
-    office.stage.keyring.key_check = Provider()
+    office.stage.keyring.check_key = Provider().check_key
     ana = office.person("ana")
     answer = await store(office, ana, kind="model_key")
     assert isinstance(answer, dict)

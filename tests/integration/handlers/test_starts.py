@@ -86,7 +86,8 @@ async def with_real_files(office: Office) -> None:
     settings = SlackSettings()
     session = office.client.session
     assert session
-    office.stage.files.source = SlackFiles(office.client, session, SecretStr(settings.bot_token))
+    files = SlackFiles(office.client, session, SecretStr(settings.bot_token))
+    office.stage.files.source = files.fetch
 
 
 async def test_files_of_a_mention_and_of_replies_reach_the_workspace(office: Office) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 import docker
 import pytest
 
-from bot.agents.container_ports import Container, ContainerSpec
+from bot.domain.container import (
+    Container,
+    ContainerSpec,
+)
 from bot.errors import EngineError
 from bot.runtime.docker import DockerRuntime
 from tests.integration.runtime.conftest import BRIDGE_IMAGE

@@ -10,7 +10,10 @@ import docker
 import pytest
 from aiohttp import web
 
-from bot.agents.container_ports import ContainerSpec, Exit
+from bot.domain.container import (
+    ContainerSpec,
+    Exit,
+)
 from bot.errors import EngineError
 from bot.runtime.docker import DockerRuntime
 from tests.integration.runtime.test_docker import in_container

@@ -10,9 +10,13 @@ import docker
 import pytest
 from pydantic import SecretStr
 
-from bot.agents.container_ports import Container, ContainerSpec, Exit
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
+from bot.domain.container import (
+    BridgeAddress,
+    Container,
+    ContainerSpec,
+    Exit,
+)
 from bot.errors import EngineError
 from bot.runtime import docker as runtime_module, engine as engine_module
 from bot.runtime.docker import DockerRuntime

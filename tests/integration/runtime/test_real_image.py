@@ -8,11 +8,13 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.container_ports import ContainerSpec
-from bot.agents.ports import BridgeAddress
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.domain.agent import RepoRef
+from bot.domain.container import (
+    BridgeAddress,
+    ContainerSpec,
+)
 from bot.errors import BridgeRefused
 from bot.gateway.server import HostGateway
 from bot.runtime.docker import DockerRuntime

@@ -14,12 +14,15 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.agents.container_ports import Container, ContainerSpec
-from bot.agents.ports import BridgeAddress
-from bot.agents.sandbox import sealed_environment
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
 from bot.domain.agent import RepoRef
+from bot.domain.container import (
+    BridgeAddress,
+    Container,
+    ContainerSpec,
+    sealed_environment,
+)
 from bot.domain.egress import Denial
 from bot.gateway.server import HostGateway
 from bot.runtime.docker import DockerRuntime

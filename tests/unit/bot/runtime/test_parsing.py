@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
-from bot.agents.container_ports import Container, Exit
+from bot.domain.container import (
+    Container,
+    Exit,
+)
 from bot.runtime.parsing import (
     inspected_container,
     is_running,

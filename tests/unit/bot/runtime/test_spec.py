@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from bot.agents.container_ports import ContainerSpec
-from bot.agents.sandbox import SocketDirs
 from bot.config import Settings
+from bot.domain.container import (
+    ContainerSpec,
+    SocketDirs,
+)
 from bot.errors import ConfigurationError
 from bot.runtime.sealing import why_not_sealed, why_open
 from bot.runtime.spec import Deployment, broken_promises

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.agents.ports import Saved
 from bot.domain.agent import Agent, Leftover, RepoRef
 from bot.domain.message import (
     Closed,
 )
 from bot.domain.posts import Post
+from bot.domain.saved_state import (
+    SavedWork,
+)
 from bot.domain.secrets import SecretScope
 from bot.domain.task_card import Phase, TaskCard, ToolLine
 from bot.slack.views.presenter import SlackPresenter
@@ -68,13 +70,15 @@ def posts(words: Words) -> Mapping[str, Post]:
         "root_of_a_nameless_person": VOICE.root(replace(agent, starter_name="")),
         "root_of_an_unknown_branch": VOICE.root(replace(agent, source_branch=None)),
         "trouble": VOICE.trouble(agent, "failed", "The image is missing. Run `make image`."),
-        "stopped_unread": VOICE.stopped(agent, "UBEN", 41, Saved(None, b"")),
-        "stopped_unread_with_a_patch": VOICE.stopped(agent, "UBEN", 41, Saved(None, PATCH)),
-        "stopped_by_its_starter": VOICE.stopped(agent, "UANA", 41, Saved(None, b"")),
-        "stopped_unchanged": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 0), b"")),
-        "stopped": VOICE.stopped(agent, "UBEN", 3_661, Saved(_diff(words, 1), PATCH)),
-        "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, Saved(_diff(words, 1), PATCH, True)),
-        "stopped_many_files": VOICE.stopped(agent, "UBEN", 0.4, Saved(_diff(words, 5_000), PATCH)),
+        "stopped_unread": VOICE.stopped(agent, "UBEN", 41, SavedWork(None, b"")),
+        "stopped_unread_with_a_patch": VOICE.stopped(agent, "UBEN", 41, SavedWork(None, PATCH)),
+        "stopped_by_its_starter": VOICE.stopped(agent, "UANA", 41, SavedWork(None, b"")),
+        "stopped_unchanged": VOICE.stopped(agent, "UBEN", 41, SavedWork(_diff(words, 0), b"")),
+        "stopped": VOICE.stopped(agent, "UBEN", 3_661, SavedWork(_diff(words, 1), PATCH)),
+        "stopped_pushed": VOICE.stopped(agent, "UBEN", 41, SavedWork(_diff(words, 1), PATCH, True)),
+        "stopped_many_files": VOICE.stopped(
+            agent, "UBEN", 0.4, SavedWork(_diff(words, 5_000), PATCH)
+        ),
         **_leftovers(words, agent),
         "patch": VOICE.patch(agent, "stopped:7", PATCH),
         "patch_with_a_secret": WARY_VOICE.patch(agent, "stopped:7", PATCH),
@@ -98,7 +102,7 @@ def posts(words: Words) -> Mapping[str, Post]:
     later = replace(cards["completed"], number=2)
     made["answer_of_a_later_task"] = VOICE.answer(replace(agent, task_number=2), later)[-1]
     planned = replace(cards["planned"], outcome=Outcome.INTERRUPTED, evidence=_evidence(words))
-    saved = Saved(_diff(words, 1), PATCH, card=planned)
+    saved = SavedWork(_diff(words, 1), PATCH, card=planned)
     made["stopped_with_a_plan"] = VOICE.stopped(agent, "UBEN", 41, saved)
     made |= {f"card_{name}": VOICE.card(agent, card) for name, card in cards.items()}
     for name, card in cards.items():
@@ -111,17 +115,19 @@ def posts(words: Words) -> Mapping[str, Post]:
 def _leftovers(words: Words, agent: Agent) -> Mapping[str, Post]:
     """A stop that could not read everything, and what is said once it is read."""
     saved = {
-        "patch": Saved(_diff(words, 1), b"", leftover=Leftover.PATCH),
-        "patch_of_the_last_task": Saved(None, PATCH, leftover=Leftover.PATCH),
-        "conversation": Saved(_diff(words, 1), PATCH, newest=True, leftover=Leftover.CONVERSATION),
-        "files": Saved(_diff(words, 1), b"", leftover=Leftover.FILES),
-        "too_large": Saved(_diff(words, 1), PATCH, newest=True, fits=False),
-        "diff": Saved(None, PATCH, newest=True),
+        "patch": SavedWork(_diff(words, 1), b"", leftover=Leftover.PATCH),
+        "patch_of_the_last_task": SavedWork(None, PATCH, leftover=Leftover.PATCH),
+        "conversation": SavedWork(
+            _diff(words, 1), PATCH, newest=True, leftover=Leftover.CONVERSATION
+        ),
+        "files": SavedWork(_diff(words, 1), b"", leftover=Leftover.FILES),
+        "too_large": SavedWork(_diff(words, 1), PATCH, newest=True, fits=False),
+        "diff": SavedWork(None, PATCH, newest=True),
     }
     made = {
         f"stopped_left_{name}": VOICE.stopped(agent, "UBEN", 41, s) for name, s in saved.items()
     }
-    made["salvaged"] = VOICE.salvaged(agent, Saved(_diff(words, 1), PATCH, newest=True))
+    made["salvaged"] = VOICE.salvaged(agent, SavedWork(_diff(words, 1), PATCH, newest=True))
     made["salvaged_in_vain"] = VOICE.salvaged(agent, saved["files"])
     return made
 
