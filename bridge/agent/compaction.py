@@ -9,7 +9,8 @@ from bridge.agent.summaries import SUMMARY_NOTE, facts_of, summary_text
 from bridge.errors import ModelError
 from bridge.model.client import ChatModel
 from bridge.model.limits import Meter, ModelLimits, Summary, cut_before, size_of
-from bridge.protocol import MAX_MESSAGE_CHARS, ContextCompacted
+from bridge.model.response import ModelTurn
+from bridge.protocol import MAX_MESSAGE_CHARS, ContextCompacted, ErrorCode
 from bridge.state.conversation import Conversation
 from bridge.state.event_log import EventLog
 
@@ -48,34 +49,51 @@ class Compaction:
         self._learned: dict[str, ModelLimits] = {}
         self._tools_bytes: tuple[Tools, int] = ((), 0)
 
+    async def ask(
+        self, task_id: str, model: str, tools: Tools, *, max_attempts: int | None = None
+    ) -> ModelTurn:
+        """Asks the model; a prompt that it refuses as too long is made shorter, once.
+
+        Raises ModelError when it fails for good.
+        """
+        await self._make_room(task_id, model, tools)
+        prompt_bytes = self._prompt_bytes(tools)
+        try:
+            turn = await self._calls.ask(task_id, model, tools, max_attempts=max_attempts)
+        except ModelError as error:
+            if error.code is not ErrorCode.CONTEXT_OVERFLOW:
+                raise
+            if not await self._make_room_after(task_id, model, tools, error):
+                raise
+            prompt_bytes = self._prompt_bytes(tools)
+            turn = await self._calls.ask(task_id, model, tools, max_attempts=max_attempts)
+        self._meter.counted(turn.usage.prompt_tokens, prompt_bytes)
+        return turn
+
     async def limits(self, model: str) -> ModelLimits:
         """What the model takes, as far as it is known."""
         return self._learned.get(model) or await self._model.limits(model)
 
-    def counted(self, prompt_tokens: int, prompt_bytes: int) -> None:
-        """What the provider says of the prompt that was just answered."""
-        self._meter.counted(prompt_tokens, prompt_bytes)
-
-    def prompt_bytes(self, tools: Tools) -> int:
-        """How large the next prompt is on the wire."""
+    def _prompt_bytes(self, tools: Tools) -> int:
+        """Returns the size of the next prompt on the wire."""
         if self._tools_bytes[0] is not tools:
             self._tools_bytes = (tools, size_of(list(tools)))
         return self._conversation.view_bytes() + self._tools_bytes[1]
 
-    async def make_room(self, task_id: str, model: str, tools: Tools) -> None:
+    async def _make_room(self, task_id: str, model: str, tools: Tools) -> None:
         """Summarise, if the next prompt would come too near to the model's limit."""
-        estimate = self._meter.estimate(self.prompt_bytes(tools))
+        estimate = self._meter.estimate(self._prompt_bytes(tools))
         if estimate <= _FITS_ANYWHERE_TOKENS:
             return  # so that a first call never waits for the provider's list
         limits = await self.limits(model)
         if estimate > limits.prompt_tokens:
             await self._compact(task_id, model, tools, limits, fits=True)
 
-    async def make_room_after(
+    async def _make_room_after(
         self, task_id: str, model: str, tools: Tools, error: ModelError
     ) -> bool:
         """Summarise because the provider found the prompt too long; False: nothing to leave out."""
-        estimate = self._meter.estimate(self.prompt_bytes(tools))
+        estimate = self._meter.estimate(self._prompt_bytes(tools))
         limits = (await self.limits(model)).after_overflow(error.said, estimate)
         self._learned[model] = limits
         _log.warning("the prompt of about %s tokens was too long: %s", estimate, error.message)
@@ -84,7 +102,7 @@ class Compaction:
     async def _compact(
         self, task_id: str, model: str, tools: Tools, limits: ModelLimits, *, fits: bool
     ) -> bool:
-        talk, before = self._conversation, self._meter.estimate(self.prompt_bytes(tools))
+        talk, before = self._conversation, self._meter.estimate(self._prompt_bytes(tools))
         fixed_bytes = self._tools_bytes[1] + sum(talk.sizes[: talk.head])
         fixed = self._meter.bytes_in(limits.prompt_tokens) - fixed_bytes
         room = max(fixed, self._meter.bytes_in(_LEAST_ROOM_TOKENS))
@@ -108,7 +126,7 @@ class Compaction:
                 task_id=task_id,
                 messages_left_out=left_out,
                 tokens_before=before,
-                tokens_after=self._meter.estimate(self.prompt_bytes(tools)),
+                tokens_after=self._meter.estimate(self._prompt_bytes(tools)),
                 by_model=bool(said),
                 summary=text[:MAX_MESSAGE_CHARS],
             )
@@ -129,7 +147,7 @@ class Compaction:
         note = {"role": "user", "content": SUMMARY_NOTE.format(words=max(limit_bytes // 8, 80))}
         try:
             asked = self._summary_model or model
-            turn = await self._calls.aside(task_id, asked, [*view, note], tools)
+            turn = await self._calls.ask_separately(task_id, asked, [*view, note], tools)
         except ModelError as error:
             _log.warning("no summary by the model: %s", error.message)
             return ""

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-# How many steps of the kind in a row are worth a hint, and how many are the end.
+from bridge.errors import BridgeError
+from bridge.model.response import ToolCall
+from bridge.protocol import ErrorCode
+from bridge.tools.base import ToolResult
+
+# After so many steps of the kind in a row a hint is given, and after so many the task ends.
 _SAME = (3, 6)
 _PAIR = (6, 10)
 _FAILED = (5, 12)
@@ -16,21 +21,19 @@ _REMEMBERED = max(_SAME[1], _PAIR[1], _FAILED[1])
 
 
 @dataclass(frozen=True, slots=True)
-class CallDone:
-    """One tool call with its outcome, as far as it matters here."""
-
-    tool: str
-    arguments: str
-    ok: bool
-    result: str
-
-
-@dataclass(frozen=True, slots=True)
 class RepeatedCalls:
-    """What was noticed. `is_the_end`: the hint was given, and nothing changed."""
+    """A circle that the model goes in. `is_final`: the hint was given, and nothing changed."""
 
     what: str
-    is_the_end: bool
+    is_final: bool
+
+    def error(self) -> BridgeError:
+        """Returns the error that ends the task."""
+        return BridgeError(
+            ErrorCode.STUCK,
+            f"The agent went in circles, {self.what}, and a hint did not help. It was "
+            "stopped so that it costs no more. Reply with what it is missing to go on.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +43,32 @@ class _Step:
 
 
 class LoopDetector:
-    """Looks at the steps of one task, oldest first."""
+    """Compares the steps of one task with those before them."""
 
     def __init__(self) -> None:
         self._steps: deque[_Step] = deque(maxlen=_REMEMBERED)
 
     def restart(self) -> None:
-        """A person said something: what came before is no circle any more."""
+        """Forgets the steps so far: after a message of a person they are no circle any more."""
         self._steps.clear()
 
-    def step(self, calls: Sequence[CallDone]) -> RepeatedCalls | None:
-        """Take in the calls of one step; what it is a part of, each time a limit is reached."""
+    def add_step(
+        self, calls: Sequence[ToolCall], results: Sequence[ToolResult]
+    ) -> RepeatedCalls | None:
+        """Adds the calls of one step; returns their circle, each time a limit is reached."""
         if not calls:
             return None
-        text = repr([(call.tool, call.arguments, call.ok, call.result) for call in calls])
+        text = repr(
+            [
+                (call.name, call.arguments, result.ok, result.text)
+                for call, result in zip(calls, results, strict=True)
+            ]
+        )
         text = _DURATION.sub("", text)
-        failed = not any(call.ok for call in calls)
+        failed = not any(result.ok for result in results)
         digest = sha256(text.encode(errors="surrogatepass")).digest()
         self._steps.append(_Step(digest, failed))
-        names = ", ".join(dict.fromkeys(call.tool for call in calls))[:200]
+        names = ", ".join(dict.fromkeys(call.name for call in calls))[:200]
         return (
             _judged(self._same(), _SAME, f"the same call ({names}) with the same result")
             or _judged(self._alternating(), _PAIR, "the same two steps in turn")
@@ -92,9 +102,7 @@ def _run(matches: Iterable[bool]) -> int:
 def _judged(count: int, limits: tuple[int, int], what: str) -> RepeatedCalls | None:
     hint, end = limits
     if count >= end:
-        return RepeatedCalls(f"{count} times in a row: {what}", is_the_end=True)
+        return RepeatedCalls(f"{count} times in a row: {what}", is_final=True)
     return (
-        RepeatedCalls(f"{count} times in a row: {what}", is_the_end=False)
-        if count == hint
-        else None
+        RepeatedCalls(f"{count} times in a row: {what}", is_final=False) if count == hint else None
     )

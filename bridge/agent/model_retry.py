@@ -14,6 +14,7 @@ from bridge.protocol import (
     MAX_MESSAGE_CHARS,
     MessageWritten,
     ModelRetried,
+    ReasoningWritten,
     TextDelta,
     UsageRecorded,
 )
@@ -23,7 +24,7 @@ from bridge.state.event_log import EventLog
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_SECONDS = 30.0
 _LONGEST_RETRY_AFTER_SECONDS = 600.0
-_ASIDE_ATTEMPTS = 2
+_SEPARATE_ATTEMPTS = 2
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -65,7 +66,7 @@ class ModelRetry:
         self._patience = patience
         self._sleep = sleep
 
-    async def complete(
+    async def ask(
         self,
         task_id: str,
         model: str,
@@ -82,16 +83,19 @@ class ModelRetry:
         heard = _Heard()
         attempts = min(max_attempts or self._patience.attempts, self._patience.attempts)
         try:
-            turn = await self._insist(task_id, request, heard, attempts)
+            turn = await self._attempt_until_answered(task_id, request, heard, attempts)
         except (ModelError, asyncio.CancelledError):
-            await self._keep(task_id, heard.text)
+            await self._save_partial(task_id, heard.text)
             raise
         turn = turn.with_new_ids(self._conversation.call_ids)
         self._conversation.append(turn.message())
         await self._record_usage(task_id, model, turn)
+        if turn.reasoning.strip():
+            cut = turn.reasoning[:MAX_MESSAGE_CHARS]
+            await self._events.record(ReasoningWritten(task_id=task_id, text=cut))
         return turn
 
-    async def aside(
+    async def ask_separately(
         self,
         task_id: str,
         model: str,
@@ -102,12 +106,14 @@ class ModelRetry:
 
         Raises ModelError sooner than `complete` does.
         """
-        attempts = min(_ASIDE_ATTEMPTS, self._patience.attempts)
-        turn = await self._insist(task_id, ModelRequest(model, messages, tools), None, attempts)
+        attempts = min(_SEPARATE_ATTEMPTS, self._patience.attempts)
+        turn = await self._attempt_until_answered(
+            task_id, ModelRequest(model, messages, tools), None, attempts
+        )
         await self._record_usage(task_id, model, turn)
         return turn
 
-    async def _insist(
+    async def _attempt_until_answered(
         self, task_id: str, request: ModelRequest, heard: _Heard | None, attempts: int
     ) -> ModelTurn:
         attempt = 1
@@ -137,13 +143,13 @@ class ModelRetry:
             return await self._model.complete(request, lambda _text: None)
         heard.parts.clear()
 
-        def hear(text: str) -> None:
+        def show(text: str) -> None:
             heard.parts.append(text)
-            self._events.pass_by(TextDelta(task_id=task_id, text=text))
+            self._events.broadcast(TextDelta(task_id=task_id, text=text))
 
-        return await self._model.complete(request, hear)
+        return await self._model.complete(request, show)
 
-    async def _keep(self, task_id: str, text: str) -> None:
+    async def _save_partial(self, task_id: str, text: str) -> None:
         """Keep half an answer: it was shown, and the next answer may build on it."""
         if text:
             self._conversation.append({"role": "assistant", "content": text})

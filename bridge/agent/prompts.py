@@ -11,6 +11,7 @@ from bridge.text import NOTE
 _NOTES = ("AGENTS.md", "CLAUDE.md")
 _NOTES_BYTES = 16_384
 _UNFINISHED = "Not finished:"
+_FEW_STEPS, _FEW_STEPS_FROM = 3, 10  # a task of fewer steps is near its end from the beginning
 
 LAST_STEP_NOTE = (
     f"{NOTE} This is the last step of this task: what you call now still runs, but "
@@ -125,6 +126,15 @@ def system_prompt(
         tools=guide,
     )
     return prompt + _repository_notes(checkout.root)
+
+
+def steps_left_note(left: int, max_steps: int) -> str:
+    """Returns what the model is told when this many steps follow its next one; mostly nothing."""
+    if left == 0:
+        return LAST_STEP_NOTE
+    if left == _FEW_STEPS and max_steps >= _FEW_STEPS_FROM:
+        return FEW_STEPS_NOTE.format(left=left + 1)
+    return ""
 
 
 def says_unfinished(text: str) -> bool:

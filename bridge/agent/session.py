@@ -7,10 +7,9 @@ from typing import Any
 
 from bridge.agent.compaction import Compaction
 from bridge.agent.equipment import Equipment
-from bridge.agent.loop import Executor
+from bridge.agent.loop import Executor, Task
 from bridge.agent.model_retry import ModelRetry, RetryPolicy, Sleep
 from bridge.agent.setup import SessionSetup
-from bridge.agent.task import Task
 from bridge.agent.task_runner import TaskRunner
 from bridge.agent.workbench import Workbench
 from bridge.config import BridgeSettings
@@ -86,9 +85,7 @@ class Session:
         calls = ModelRetry(model, talk, events, patience=patience, sleep=sleep)
         memory = Compaction(model, talk, events, calls, summary_model=settings.summary_model)
         tool_calls, last_model = ToolCalls(tools, events), self._ledger.model
-        executor = Executor(
-            talk, events, calls, tool_calls, memory, self._results, answered_by=last_model
-        )
+        executor = Executor(talk, events, memory, tool_calls, self._results, answered_by=last_model)
         self._worker = TaskRunner(
             executor,
             talk,
@@ -280,12 +277,12 @@ class Session:
             # One that goes on may have another model by now.
             model=(self._ledger.model if goes_on else None) or message.model,
             max_steps=message.max_steps,
-            take_up=self._worker.take_up,
-            changes=bench.changes,
+            take_messages=self._worker.take_messages,
+            show_changes=lambda: bench.show_changes(task_id),
             fallback_models=self._settings.fallback_models,
             plan_model=self._settings.plan_model,
             context=bench.context(message),
-            before_tools=lambda: bench.keep(task_id),
-            checked=lambda check: bench.note(task_id, check),
+            save_files=lambda: bench.save_files(task_id),
+            record_check=lambda check: bench.record_check(task_id, check),
             wants_pause=lambda: self._worker.waiting.wants_pause(task_id),
         )

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from bridge.agent.ending import AskEvidence, TaskEnding
-from bridge.agent.loop import Executor
+from bridge.agent.loop import Executor, Task
 from bridge.agent.pauses import Pauses
 from bridge.agent.recovery import recover, waiting
-from bridge.agent.task import Task
 from bridge.errors import BridgeError
 from bridge.process.logs import current_task
 from bridge.protocol import (
@@ -198,7 +197,7 @@ class TaskRunner:
             said = f"The task did not stop within {INTERRUPT_SECONDS:g} seconds."
             raise BridgeError(ErrorCode.INTERNAL, said) from error
 
-    async def take_up(self) -> list[UserMessage]:
+    async def take_messages(self) -> list[UserMessage]:
         """Move the messages that steer into the conversation, and return them."""
         task_id = self.current.task_id if self.current else None
         taken: list[UserMessage] = []

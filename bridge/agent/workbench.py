@@ -25,6 +25,7 @@ from bridge.tools.base import ToolContext
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 60.0
+_MAX_FILES_SHOWN = 5_000
 
 
 class Workbench:
@@ -43,6 +44,7 @@ class Workbench:
         self._conversation = conversation
         self._events = events
         self._ledger = ledger
+        self._files_shown: tuple[FileChange, ...] = ()
 
     def ready(self) -> WorkspaceReadyEvent:
         """The workspace as it was made; raises WorkspaceError when there is none yet."""
@@ -69,18 +71,25 @@ class Workbench:
             person_waits=lambda: bool(self._conversation.steering()),
         )
 
-    async def changes(self) -> tuple[FileChange, ...]:
-        """The workspace against the source branch."""
-        return await self.hands.changes(self.ready().base_commit)
+    async def show_changes(self, task_id: str) -> None:
+        """Records how the workspace differs from the source branch, when that has changed."""
+        try:
+            files = await self._changes()
+        except BridgeError as error:  # the model may have broken its own checkout; it will notice
+            _log.warning("the changes could not be read: %s", error.message)
+            return
+        if files != self._files_shown:
+            self._files_shown = files
+            await self._events.record(FilesChanged(task_id=task_id, files=files))
 
-    async def keep(self, task_id: str) -> None:
+    async def save_files(self, task_id: str) -> None:
         """Keep the files as they are before this task; without it only the undoing is lost."""
         try:
             await self.hands.keep(task_id)
         except BridgeError as error:
             _log.warning("the files were not kept before the task: %s", error.message)
 
-    async def note(self, task_id: str, check: CheckRun) -> None:
+    async def record_check(self, task_id: str, check: CheckRun) -> None:
         """Record a check with the files as they are right after it."""
         tree = await self._tree(_LOOK_SECONDS)
         await self._events.record(CheckRecorded(task_id=task_id, check=check, tree=tree))
@@ -116,8 +125,12 @@ class Workbench:
         self._conversation.append({"role": "user", "content": UNDONE_NOTE})
         await self._conversation.sync()
         await self._events.record(TaskUndone(undone_task_id=task_id, files=files))
-        await self._events.record(FilesChanged(files=(await self.changes())[:5_000]))
+        await self._events.record(FilesChanged(files=await self._changes()))
         return files
+
+    async def _changes(self) -> tuple[FileChange, ...]:
+        changes = await self.hands.changes(self.ready().base_commit)
+        return changes[:_MAX_FILES_SHOWN]
 
     async def _trees(self, task_id: str, seconds: float) -> tuple[str, str]:
         """Git's names of the files now and before the task; "" where they are not known."""

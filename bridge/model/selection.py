@@ -14,7 +14,7 @@ _UNAVAILABLE = frozenset(
         ErrorCode.MODEL_BAD_ANSWER,
     }
 )
-PATIENT_ATTEMPTS = 3  # where another model can be asked instead, waiting longer helps nobody
+_ATTEMPTS_WITH_FALLBACK = 3  # rather than wait longer, the next model is asked
 
 
 class ModelChoice:
@@ -33,18 +33,18 @@ class ModelChoice:
             self._untried.insert(0, model)
 
     @property
-    def has_another(self) -> bool:
-        """Whether there is a model left to try."""
-        return bool(self._untried)
+    def max_attempts(self) -> int | None:
+        """How often the model is asked while another one is left to try; None: no such limit."""
+        return _ATTEMPTS_WITH_FALLBACK if self._untried else None
 
-    def answered(self) -> None:
-        """The first step is made: from here on it is the task's own model."""
+    def leave_plan_model(self) -> None:
+        """Goes on with the task's own model: the first step is made."""
         if self._plan_model and self.current == self._plan_model:
             self.current = self.wanted
             self._untried.remove(self.wanted)
         self._plan_model = None
 
-    def choose(self, model: str) -> bool:
+    def choose_model(self, model: str) -> bool:
         """The person names a model; False when it is the one they named before."""
         if model == self.wanted:
             return False

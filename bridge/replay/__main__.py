@@ -13,9 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bridge.agent.compaction import Compaction
-from bridge.agent.loop import Executor
+from bridge.agent.loop import Executor, Task
 from bridge.agent.model_retry import ModelRetry, RetryPolicy
-from bridge.agent.task import Task
 from bridge.errors import BridgeError
 from bridge.model.client import ModelRequest
 from bridge.model.limits import LARGEST_CONTEXT_TOKENS, ModelLimits
@@ -24,7 +23,6 @@ from bridge.protocol import (
     AgentEvent,
     ChatMode,
     Event,
-    FileChange,
     MessageTakenUp,
     MessageWritten,
     Outcome,
@@ -90,7 +88,7 @@ class RecordedTools(ToolCalls):
         self.results: deque[tuple[ToolStarted, ToolFinished]] = deque()
 
     async def run(
-        self, task_id: str, call: ToolCall, context: ToolContext, *, began: bool = False
+        self, task_id: str, call: ToolCall, context: ToolContext, *, begun: bool = False
     ) -> ToolResult:
         """The next recorded result; raises RecordEndedError behind the last."""
         if not self.results:
@@ -98,7 +96,7 @@ class RecordedTools(ToolCalls):
         started, finished = self.results.popleft()
         await self._log.record(started.model_copy(update={"call_id": call.id}))
         await self._log.record(finished.model_copy(update={"call_id": call.id}))
-        del task_id, context, began
+        del task_id, context, begun
         return ToolResult(
             finished.result,
             finished.summary,
@@ -122,12 +120,10 @@ class Replay:
         self._tools = RecordedTools(self._log)
         patience = RetryPolicy(_ATTEMPTS)
         calls = ModelRetry(
-            self._model, self._conversation, self._log, patience=patience, sleep=_no_wait
+            self._model, self._conversation, self._log, patience=patience, sleep=_do_nothing
         )
         memory = Compaction(self._model, self._conversation, self._log, calls)
-        self._executor = Executor(
-            self._conversation, self._log, calls, self._tools, memory, self._results
-        )
+        self._executor = Executor(self._conversation, self._log, memory, self._tools, self._results)
 
     async def run(self, recorded: RecordedTask) -> bool:
         """Run one task; whether everything came out as recorded."""
@@ -162,16 +158,9 @@ class Replay:
 
     def _task(self, recorded: RecordedTask) -> Task:
         started = recorded.started
-        changes = deque(recorded.changes)
-        last: tuple[FileChange, ...] = ()
         waiting = deque(recorded.said)
 
-        async def next_changes() -> tuple[FileChange, ...]:
-            nonlocal last
-            last = changes.popleft() if changes else last
-            return last
-
-        async def take_up() -> Sequence[UserMessage]:
+        async def take_messages() -> Sequence[UserMessage]:
             taken = waiting.popleft() if waiting else ()
             for said in taken:
                 await self._log.record(said.event)
@@ -182,8 +171,11 @@ class Replay:
             id=str(started.task_id),
             model=started.model,
             max_steps=started.max_steps,
-            take_up=take_up,
-            changes=next_changes,
+            take_messages=take_messages,
+            show_changes=_do_nothing,
+            save_files=_do_nothing,
+            record_check=_do_nothing,
+            wants_pause=lambda: False,
             context=ToolContext(
                 workspace=Workspace(self._folder),
                 base_commit="",
@@ -271,7 +263,7 @@ def _short(text: str) -> str:
     return line if len(line) <= _SHOWN_CHARS else f"{line[:_SHOWN_CHARS]}…"
 
 
-async def _no_wait(_seconds: float) -> None:
+async def _do_nothing(*_: object) -> None:
     return
 
 

@@ -11,7 +11,6 @@ from bridge.protocol import (
     ContextCompacted,
     ErrorCode,
     Event,
-    FileChange,
     FilesChanged,
     MessageTakenUp,
     MessageWritten,
@@ -63,7 +62,6 @@ class RecordedTask:
     events: tuple[Event, ...]
     answers: tuple[ModelTurn | RecordedFailure, ...]
     results: tuple[tuple[ToolStarted, ToolFinished], ...]
-    changes: tuple[tuple[FileChange, ...], ...]
     fallbacks: tuple[str, ...]
     said: tuple[tuple[Interjection, ...], ...]  # before each step
     finished: TaskFinished | None
@@ -106,7 +104,6 @@ def _task(started: TaskStarted, events: Sequence[Event]) -> RecordedTask:
         events=tuple(events),
         answers=tuple(answers),
         results=tuple(_results(events)),
-        changes=tuple(event.files for event in events if isinstance(event, FilesChanged)),
         fallbacks=tuple(
             event.model for event in events if isinstance(event, ModelChanged) and event.error
         ),

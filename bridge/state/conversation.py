@@ -4,7 +4,7 @@ Both lie in one file, so that a message leaves the queue and enters the conversa
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,17 @@ class Conversation:
         """How many messages at the start are standing instructions: 1, or 0 without any."""
         return int(bool(self.messages) and self.messages[0]["role"] == "system")
 
+    def open_tool_calls(self) -> list[ToolCall]:
+        """Returns the tool calls that have no result yet, in the order of the model."""
+        position, missing = open_calls(self.messages)
+        if not missing:
+            return []
+        return [
+            ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+            for call in self.messages[position]["tool_calls"]
+            if call["id"] in missing
+        ]
+
     def answer_open_calls(self, text: str) -> int:
         """Give every tool call that has no result the result `text`; returns how many had none."""
         missing = open_calls(self.messages)[1]
@@ -236,15 +247,6 @@ class Conversation:
 
     def _leave(self, task_id: str) -> None:
         self.waiting = [message for message in self.waiting if message.task_id != task_id]
-
-
-def calls_of(message: ChatMessage, ids: Collection[str]) -> list[ToolCall]:
-    """These calls of a message of the model, in its order."""
-    return [
-        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
-        for call in message.get("tool_calls") or ()
-        if call["id"] in ids
-    ]
 
 
 def open_calls(messages: Sequence[ChatMessage]) -> tuple[int, list[str]]:

@@ -122,7 +122,7 @@ class EventLog:
             await self._journal.sync()
         return numbered
 
-    def pass_by(self, event: Event) -> None:
+    def broadcast(self, event: Event) -> None:
         """Show an event to those who read now; it is not stored, and the slow may miss it."""
         if not self._followers:
             return

@@ -41,7 +41,7 @@ class ToolCalls:
         return tuple(tool.schema() for tool in self._tools.values())
 
     async def run(
-        self, task_id: str, call: ToolCall, context: ToolContext, *, began: bool = False
+        self, task_id: str, call: ToolCall, context: ToolContext, *, begun: bool = False
     ) -> ToolResult:
         """The result of the call, its text whole within reason.
 
@@ -52,7 +52,7 @@ class ToolCalls:
         started = time.monotonic()
         target = self._target(call)
         name = clean(call.name)[:64]
-        if not began:
+        if not begun:
             await self._events.record(
                 ToolStarted(
                     task_id=task_id,
@@ -65,7 +65,7 @@ class ToolCalls:
 
         def output(text: str) -> None:
             shown = clean(text[-_OUTPUT_CHARS:])
-            self._events.pass_by(ToolOutput(task_id=task_id, call_id=call.id, text=shown))
+            self._events.broadcast(ToolOutput(task_id=task_id, call_id=call.id, text=shown))
 
         result: ToolResult | None = ToolResult("The call was interrupted.", "interrupted", ok=False)
         try:

@@ -2,13 +2,22 @@ from collections.abc import Callable
 
 import pytest
 
-from bridge.agent.loop_detector import CallDone, LoopDetector
+from bridge.agent.loop_detector import LoopDetector, RepeatedCalls
+from bridge.model.response import ToolCall
+from bridge.tools.base import ToolResult
 
-Steps = Callable[[int], list[CallDone]]
+Calls = list[tuple[ToolCall, ToolResult]]
+Steps = Callable[[int], Calls]
 
 
-def call(arguments: str = "{}", result: str = "out", *, ok: bool = True) -> CallDone:
-    return CallDone("run_command", arguments, ok, result)
+def call(
+    arguments: str = "{}", result: str = "out", *, ok: bool = True
+) -> tuple[ToolCall, ToolResult]:
+    return ToolCall("c", "run_command", arguments), ToolResult(result, "", ok)
+
+
+def add(detector: LoopDetector, calls: Calls) -> RepeatedCalls | None:
+    return detector.add_step([c for c, _ in calls], [result for _, result in calls])
 
 
 CIRCLES: dict[str, tuple[Steps, int | None, int | None]] = {
@@ -34,21 +43,21 @@ CIRCLES: dict[str, tuple[Steps, int | None, int | None]] = {
 def test_a_circle_gets_one_hint_and_then_an_end(
     steps: Steps, hint: int | None, end: int | None
 ) -> None:
-    watch = LoopDetector()
-    seen = [(number, watch.step(steps(number))) for number in range(1, 21)]
-    hints = [number for number, circle in seen if circle and not circle.is_the_end]
-    ends = [number for number, circle in seen if circle and circle.is_the_end]
+    detector = LoopDetector()
+    seen = [(number, add(detector, steps(number))) for number in range(1, 21)]
+    hints = [number for number, circle in seen if circle and not circle.is_final]
+    ends = [number for number, circle in seen if circle and circle.is_final]
     assert hints[:1] == ([hint] if hint else [])
     assert ends[:1] == ([end] if end else [])
 
 
 def test_a_person_who_says_something_starts_the_count_again() -> None:
-    watch = LoopDetector()
-    watch.step([call()])
-    watch.step([call()])
-    watch.restart()
-    assert watch.step([call()]) is None
+    detector = LoopDetector()
+    add(detector, [call()])
+    add(detector, [call()])
+    detector.restart()
+    assert add(detector, [call()]) is None
 
 
 def test_text_that_cannot_be_encoded_does_no_harm() -> None:
-    LoopDetector().step([call("\ud83d", "\ud83d")])
+    assert add(LoopDetector(), [call("\ud83d", "\ud83d")]) is None

@@ -13,7 +13,7 @@ def test_the_fallbacks_are_tried_in_order_and_once() -> None:
     while choice.fall_back(DOWN):
         tried.append(choice.current)
     assert tried == ["b", "c"]
-    assert not choice.has_another
+    assert choice.max_attempts is None
 
 
 @pytest.mark.parametrize(
@@ -28,28 +28,28 @@ def test_what_another_model_would_not_mend_is_no_reason(code: ErrorCode) -> None
 def test_a_person_chooses_and_the_same_name_again_changes_nothing() -> None:
     choice = ModelChoice("a", ("b",))
     assert choice.fall_back(DOWN)
-    assert not choice.choose("a")
+    assert not choice.choose_model("a")
     assert choice.current == "b"
-    assert choice.choose("c")
+    assert choice.choose_model("c")
     assert choice.current == "c"
-    assert choice.has_another
+    assert choice.max_attempts is not None
 
 
 def test_the_first_step_is_the_planners_and_the_rest_the_models() -> None:
     choice = ModelChoice("a", ("b",), "planner")
     assert choice.current == "planner"
-    choice.answered()
+    choice.leave_plan_model()
     assert choice.current == "a"
-    choice.answered()
+    choice.leave_plan_model()
     assert choice.fall_back(DOWN)
-    assert (choice.current, choice.has_another) == ("b", False)
+    assert (choice.current, choice.max_attempts) == ("b", None)
 
 
 def test_without_the_planner_the_model_makes_the_first_step_too() -> None:
     choice = ModelChoice("a", ("b",), "planner")
     assert choice.fall_back(DOWN)
     assert choice.current == "a"
-    choice.answered()
+    choice.leave_plan_model()
     assert choice.current == "a"
     assert choice.fall_back(DOWN)
     assert choice.current == "b"
@@ -57,15 +57,15 @@ def test_without_the_planner_the_model_makes_the_first_step_too() -> None:
 
 def test_a_name_said_before_the_first_step_counts_at_once() -> None:
     choice = ModelChoice("a", (), "planner")
-    assert choice.choose("c")
+    assert choice.choose_model("c")
     assert choice.current == "c"
-    choice.answered()
+    choice.leave_plan_model()
     assert choice.current == "c"
 
 
 def test_a_planner_that_is_the_model_changes_nothing() -> None:
     choice = ModelChoice("a", ("b",), "a")
-    choice.answered()
+    choice.leave_plan_model()
     assert choice.current == "a"
     assert choice.fall_back(DOWN)
     assert choice.current == "b"

@@ -63,10 +63,10 @@ async def test_passing_events_come_between_the_stored_ones_they_came_between(
 ) -> None:
     with log.follow(0) as follower:
         await log.record(step(1))
-        log.pass_by(TextDelta(task_id="t", text="a"))
-        log.pass_by(TextDelta(task_id="t", text="b"))
+        log.broadcast(TextDelta(task_id="t", text="a"))
+        log.broadcast(TextDelta(task_id="t", text="b"))
         await log.record(step(2))
-        log.pass_by(TextDelta(task_id="t", text="c"))
+        log.broadcast(TextDelta(task_id="t", text="c"))
         frames = await follower.next(1.0)
     assert [frame.seq or json.loads(frame.data)["text"] for frame in frames] == [
         1,
@@ -80,7 +80,7 @@ async def test_passing_events_come_between_the_stored_ones_they_came_between(
 async def test_the_slow_miss_passing_events_and_no_stored_one(log: EventLog) -> None:
     with log.follow(0) as follower:
         for number in range(1, 2_001):
-            log.pass_by(TextDelta(task_id="t", text="x" * 1_000))
+            log.broadcast(TextDelta(task_id="t", text="x" * 1_000))
             if number % 100 == 0:
                 await log.record(step(number))
         assert log._passing_bytes <= 262_144
@@ -92,7 +92,7 @@ async def test_the_slow_miss_passing_events_and_no_stored_one(log: EventLog) -> 
 
 
 async def test_nothing_is_kept_for_nobody(log: EventLog) -> None:
-    log.pass_by(TextDelta(task_id="t", text="x"))
+    log.broadcast(TextDelta(task_id="t", text="x"))
     assert not log._passing
 
 
