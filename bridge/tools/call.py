@@ -1,9 +1,9 @@
-"""Runs one tool call of the model and tells the event log; whatever happens is a result."""
+"""Runs one tool call of the model and records it; whatever happens is a result."""
 
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -24,12 +24,13 @@ _log = logging.getLogger(__name__)
 _TORN = (
     "The output limit cut this call off, so nothing of it was run. Send it again, in smaller parts."
 )
+_INTERRUPTED = ToolResult("The call was interrupted.", "interrupted", ok=False)
 _OUTPUT_CHARS = 4_096  # one fragment of running output
 _TARGET_CHARS = 300
 
 
 class ToolCalls:
-    """The tools by name, and how one of them is run."""
+    """Runs the tools, each by its name, and records every call in the event log."""
 
     def __init__(self, tools: Iterable[Tool[Any]], events: EventLog) -> None:
         self._tools = {tool.name: tool for tool in tools}
@@ -37,61 +38,64 @@ class ToolCalls:
 
     @cached_property
     def schemas(self) -> tuple[dict[str, Any], ...]:
-        """The tools as the API wants them; made on first use, which is after the first answer."""
+        """Returns the tools as the API wants them; made on first use, after the first answer."""
         return tuple(tool.schema() for tool in self._tools.values())
 
     async def run(
         self, task_id: str, call: ToolCall, context: ToolContext, *, begun: bool = False
     ) -> ToolResult:
-        """The result of the call, its text whole within reason.
+        """Runs the call and returns its result, the text whole within reason.
 
         A ToolError, an unknown tool and wrong arguments are results too. Cancelling kills the
         tool; the log then says that the call was interrupted. PersonNeeded leaves the call open:
-        it is run again with the answer, and has begun then.
+        it is run again with the answer, and is `begun` then.
         """
-        started = time.monotonic()
-        target = self._target(call)
-        name = clean(call.name)[:64]
+        began_at = time.monotonic()
+        started = ToolStarted(
+            task_id=task_id,
+            call_id=call.id,
+            tool=clean(call.name)[:64],
+            target=self._target(call),
+            arguments=cut_middle(call.arguments, MAX_RESULT_CHARS),
+        )
         if not begun:
-            await self._events.record(
-                ToolStarted(
-                    task_id=task_id,
-                    call_id=call.id,
-                    tool=name,
-                    target=target,
-                    arguments=cut_middle(call.arguments, MAX_RESULT_CHARS),
-                )
-            )
-
-        def output(text: str) -> None:
-            shown = clean(text[-_OUTPUT_CHARS:])
-            self._events.broadcast(ToolOutput(task_id=task_id, call_id=call.id, text=shown))
-
-        result: ToolResult | None = ToolResult("The call was interrupted.", "interrupted", ok=False)
+            await self._events.record(started)
+        context = dataclasses.replace(context, on_output=self._show_output(started))
         try:
-            result = await self._run(call, dataclasses.replace(context, on_output=output))
+            result = await self._run(call, context)
         except PersonNeeded:
-            result = None
             raise
-        finally:
-            if result is not None:
-                finished = ToolFinished(
-                    task_id=task_id,
-                    call_id=call.id,
-                    tool=name,
-                    target=target,
-                    ok=result.ok,
-                    summary=clean(result.summary)[:_TARGET_CHARS],
-                    exit_code=result.exit_code,
-                    duration_seconds=round(time.monotonic() - started, 4),
-                    result=cut_middle(clean(result.text), MAX_RESULT_CHARS),
-                    files_touched=tuple(clean(path) for path in result.files_touched[:1_000]),
-                )
-                await self._events.record(finished)
+        except BaseException:
+            await self._record_end(started, _INTERRUPTED, began_at)
+            raise
+        await self._record_end(started, result, began_at)
         if result.plan is not None:
             await self._events.record(PlanUpdated(task_id=task_id, items=result.plan))
         text = cut_middle(clean(result.text), MAX_SAVED_RESULT_CHARS)
         return dataclasses.replace(result, text=text or "(no output)")
+
+    def _show_output(self, started: ToolStarted) -> Callable[[str], None]:
+        def show(text: str) -> None:
+            shown = clean(text[-_OUTPUT_CHARS:])
+            output = ToolOutput(task_id=started.task_id, call_id=started.call_id, text=shown)
+            self._events.broadcast(output)
+
+        return show
+
+    async def _record_end(self, started: ToolStarted, result: ToolResult, began_at: float) -> None:
+        finished = ToolFinished(
+            task_id=started.task_id,
+            call_id=started.call_id,
+            tool=started.tool,
+            target=started.target,
+            ok=result.ok,
+            summary=clean(result.summary)[:_TARGET_CHARS],
+            exit_code=result.exit_code,
+            duration_seconds=round(time.monotonic() - began_at, 4),
+            result=cut_middle(clean(result.text), MAX_RESULT_CHARS),
+            files_touched=tuple(clean(path) for path in result.files_touched[:1_000]),
+        )
+        await self._events.record(finished)
 
     async def _run(self, call: ToolCall, context: ToolContext) -> ToolResult:
         if call.torn:
