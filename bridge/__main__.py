@@ -1,7 +1,6 @@
 """The bridge's process: settings, logs, signals, and the order of starting and stopping."""
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
@@ -18,14 +17,13 @@ from bridge.http.server import create_app
 from bridge.http.sockets import listening_socket
 from bridge.model.client import OpenAIChatModel
 from bridge.process.logs import set_up_logs
+from bridge.process.prctl import hide_from_siblings
 from bridge.protocol import PROTOCOL_VERSION
-from bridge.runner.client import RunnerClient
-from bridge.runner.hands import through
+from bridge.runner.client import RunnerClient, run_in_runner
 from bridge.tools import default_tools
 
 _log = logging.getLogger("bridge")
 _STOP_SECONDS = 2.0
-_PR_SET_DUMPABLE = 4
 
 
 def main() -> int:
@@ -33,7 +31,7 @@ def main() -> int:
     if "--version" in sys.argv[1:]:
         sys.stdout.write(f"threadsmith bridge, protocol {PROTOCOL_VERSION}\n")
         return 0
-    _hide_from_siblings()
+    hide_from_siblings()
     try:
         settings = BridgeSettings.from_environment()
     except ValidationError as error:
@@ -61,7 +59,7 @@ async def _serve(settings: BridgeSettings) -> None:
     tools, runner = default_tools(), None
     if settings.launcher_fd is not None:
         runner = RunnerClient(socket.socket(fileno=settings.launcher_fd))
-        tools = through(runner, tools)
+        tools = run_in_runner(runner, tools)
     session = Session(settings, model, tools, runner=runner)
     answered, stop = asyncio.Event(), asyncio.Event()
     doorway = ConnectionGuard()
@@ -74,14 +72,14 @@ async def _serve(settings: BridgeSettings) -> None:
             async with doorway.serving(app, listener):
                 _log.info("listening on %s", name)
                 async with asyncio.TaskGroup() as group:
-                    hands = group.create_task(runner.run()) if runner else None
+                    connection = group.create_task(runner.run()) if runner else None
                     work = group.create_task(session.run())
                     warm = group.create_task(_prewarm(model, answered))
                     await stop.wait()
                     work.cancel()
                     warm.cancel()
-                    if hands is not None:
-                        group.create_task(_cancel_after(work, hands))
+                    if connection is not None:
+                        group.create_task(_cancel_after(work, connection))
                 session.events.end_readers()
     finally:
         session.close()
@@ -89,10 +87,10 @@ async def _serve(settings: BridgeSettings) -> None:
     _log.info("stopped")
 
 
-async def _cancel_after(work: asyncio.Task[None], hands: asyncio.Task[None]) -> None:
+async def _cancel_after(work: asyncio.Task[None], connection: asyncio.Task[None]) -> None:
     """The tool at work is ended through the runner, so its connection is closed last."""
     await asyncio.wait((work,))
-    hands.cancel()
+    connection.cancel()
 
 
 async def _prewarm(model: OpenAIChatModel, answered: asyncio.Event) -> None:
@@ -111,12 +109,6 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, begin)
-
-
-def _hide_from_siblings() -> None:
-    """Keep processes of the same user from reading this one's memory and environment."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ from bridge.agent.prompts import RepositoryFacts, system_prompt
 from bridge.config import BridgeSettings
 from bridge.process.background import Processes
 from bridge.protocol import WorkspaceReadyEvent
-from bridge.runner.hands import Hands
-from bridge.runner.local import LocalRunner
-from bridge.runner.operations import Runner
+from bridge.runner.operations import LocalRunner, Runner
 from bridge.tools.base import Tool, ToolContext
 from bridge.workspace.filesystem import Workspace
 
@@ -28,7 +26,7 @@ class Equipment:
         self._settings = settings
         self._home = Path(tempfile.gettempdir()) / "threadsmith-home"
         self._processes = Processes()  # those of a runner are its own
-        self.hands = Hands(runner or LocalRunner(self.workspace, self._home, self._processes))
+        self.runner: Runner = runner or LocalRunner(self.workspace, self._home, self._processes)
 
     def instructions(self, ready: WorkspaceReadyEvent, max_steps: int) -> str:
         """What the model is told before anything else."""

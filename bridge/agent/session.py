@@ -37,6 +37,7 @@ from bridge.protocol import (
     WorkspaceReady,
     WorkspaceRequest,
 )
+from bridge.runner import operations
 from bridge.runner.operations import Runner
 from bridge.state import archive
 from bridge.state.conversation import Conversation, UserMessage
@@ -71,7 +72,7 @@ class Session:
         self._results = KeptResults(settings.state_dir / "results.jsonl")
         tools = (*tools, read_result_tool(self._results))
         self._equipment = Equipment(settings, tools, runner)
-        self._hands = self._equipment.hands
+        self._runner = self._equipment.runner
         self._ledger = Projection()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
@@ -232,7 +233,7 @@ class Session:
     async def attach(self, name: str, data: bytes) -> Attached:
         """Put a file that a person attached into the workspace."""
         self._bench.ready()
-        return await self._equipment.hands.attach(name, data)
+        return await operations.attach_file(self._runner, name, data)
 
     def set_environment(self, environment: ToolEnvironment) -> Status:
         """Give commands these variables, from the next one on, and none of an earlier call."""
@@ -243,11 +244,11 @@ class Session:
     async def diff(self) -> Diff:
         """What changed against the source branch."""
         base = self._bench.ready().base_commit
-        return await self._hands.diff(base, _DIFF_BYTES)
+        return await operations.read_diff(self._runner, base, _DIFF_BYTES)
 
     async def patch(self) -> bytes:
         """The same as a patch that `git apply` accepts."""
-        return await self._hands.patch(self._bench.ready().base_commit)
+        return await operations.read_patch(self._runner, self._bench.ready().base_commit)
 
     async def push(self, request: PushRequest) -> Pushed:
         """Push what is committed to the target branch, and what is not when the request says so."""
@@ -256,10 +257,10 @@ class Session:
         async with self._pushing:
             if request.commit_message is not None:
                 try:
-                    await self._hands.commit_all(request.commit_message)
+                    await operations.commit_all(self._runner, request.commit_message)
                 except WorkspaceError as error:
                     return Pushed(refusal=error.message[:1_000])
-            head = await self._hands.head()
+            head = await operations.read_head(self._runner)
             return await push.push(place, url, ready, head, git_token=token)
 
     def before_task(self, task_id: str) -> int:

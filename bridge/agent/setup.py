@@ -15,9 +15,10 @@ from bridge.protocol import (
     WorkspaceReadyEvent,
     WorkspaceRequest,
 )
+from bridge.runner import operations
+from bridge.runner.saved_patch import SavedPatch
 from bridge.state.event_log import EventLog
 from bridge.state.projection import Projection
-from bridge.workspace.patch import SavedPatch, is_applied
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class SessionSetup:
         self._events = events
         self._ledger = ledger
         self._worker = worker
-        self._saved_patch = SavedPatch(settings.state_dir)
+        self._saved_patch = SavedPatch(settings.state_dir, bench.runner)
         self._at_checkout = asyncio.Lock()
 
     @property
@@ -48,29 +49,30 @@ class SessionSetup:
 
     async def finish(self) -> None:
         """Complete what a kill cut short."""
-        if self._ledger.workspace is not None and self._saved_patch.is_there:
+        if self._ledger.workspace is not None and self._saved_patch.exists:
             async with self._at_checkout:
-                await self._saved_patch.finish(self._bench.hands)
+                await self._saved_patch.finish()
 
     async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
         async with self._at_checkout:
             is_new = self._ledger.workspace is None
-            is_patched = self._saved_patch.is_there
+            is_patched = self._saved_patch.exists
             if is_new:
                 await self._events.record(
                     WorkspaceCloning(
                         repository=request.repository, source_branch=request.source_branch
                     )
                 )
-            ready = await self._bench.hands.clone(
+            ready = await operations.clone_repository(
+                self._bench.runner,
                 request,
                 self._settings.git_token,
                 self._settings.clone_timeout_seconds,
-                await self._saved_patch.for_a_new_one(),
+                await self._saved_patch.read_waiting(),
             )
             if ready.already_there:
-                await self._saved_patch.put_on(self._bench.hands)
+                await self._saved_patch.apply()
             self._saved_patch.drop()
             if is_new:
                 fields = ready.model_dump(exclude={"already_there"})
@@ -91,15 +93,15 @@ class SessionSetup:
             if not patch:
                 self._saved_patch.drop()
             elif ready is None:
-                await self._saved_patch.keep(patch)
-            elif not await is_applied(self._bench.hands, patch):
+                await self._saved_patch.store(patch)
+            elif not await self._saved_patch.is_applied(patch):
                 if self._worker.current is not None or self._ledger.first_seq:
                     raise WorkspaceError(
                         ErrorCode.WORKSPACE_CONFLICT,
                         "A task has worked in this workspace; a patch goes onto a fresh one only.",
                     )
                 with self._worker.hold():
-                    await self._saved_patch.put_now(self._bench.hands, patch)
+                    await self._saved_patch.apply_now(patch)
                 await self._show_changes(ready.base_commit)
 
     async def undo(self, task_id: str) -> int:
@@ -115,7 +117,7 @@ class SessionSetup:
 
     async def _show_changes(self, base_commit: str) -> None:
         try:
-            files = await self._bench.hands.changes(base_commit)
+            files = await operations.read_changes(self._bench.runner, base_commit)
         except WorkspaceError as error:
             _log.warning("the changes could not be read: %s", error.message)
         else:

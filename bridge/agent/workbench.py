@@ -18,6 +18,7 @@ from bridge.protocol import (
     TaskUndone,
     WorkspaceReadyEvent,
 )
+from bridge.runner import operations
 from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
 from bridge.state.projection import Projection
@@ -39,7 +40,7 @@ class Workbench:
         ledger: Projection,
     ) -> None:
         self.workspace = equipment.workspace
-        self.hands = equipment.hands
+        self.runner = equipment.runner
         self._equipment = equipment
         self._conversation = conversation
         self._events = events
@@ -85,7 +86,7 @@ class Workbench:
     async def save_files(self, task_id: str) -> None:
         """Keep the files as they are before this task; without it only the undoing is lost."""
         try:
-            await self.hands.keep(task_id)
+            await operations.take_snapshot(self.runner, task_id)
         except BridgeError as error:
             _log.warning("the files were not kept before the task: %s", error.message)
 
@@ -121,7 +122,7 @@ class Workbench:
                 ErrorCode.WORKSPACE_CONFLICT,
                 "Another task has worked since. Only the last one can be undone.",
             )
-        files = await self.hands.put_back(task_id)
+        files = await operations.restore_snapshot(self.runner, task_id)
         self._conversation.append({"role": "user", "content": UNDONE_NOTE})
         await self._conversation.sync()
         await self._events.record(TaskUndone(undone_task_id=task_id, files=files))
@@ -129,7 +130,7 @@ class Workbench:
         return files
 
     async def _changes(self) -> tuple[FileChange, ...]:
-        changes = await self.hands.changes(self.ready().base_commit)
+        changes = await operations.read_changes(self.runner, self.ready().base_commit)
         return changes[:_MAX_FILES_SHOWN]
 
     async def _trees(self, task_id: str, seconds: float) -> tuple[str, str]:
@@ -138,7 +139,7 @@ class Workbench:
             return "", ""
         try:
             async with asyncio.timeout(seconds):
-                kept = await self.hands.kept_tree(task_id)
+                kept = await operations.read_snapshot_tree(self.runner, task_id)
                 return (await self._tree(seconds), kept) if kept else ("", "")
         except (BridgeError, TimeoutError):
             return "", ""
@@ -146,7 +147,7 @@ class Workbench:
     async def _tree(self, seconds: float) -> str:
         try:
             async with asyncio.timeout(seconds):
-                return await self.hands.tree(self.ready().base_commit)
+                return await operations.read_tree(self.runner, self.ready().base_commit)
         except (BridgeError, TimeoutError) as error:
             _log.warning("the files could not be looked at: %s", error)
             return ""

@@ -3,21 +3,18 @@
 It knows no HTTP but one refusal, and imports next to nothing: there is one in each container.
 """
 
-import ctypes
 import os
-import signal
 import socket
 import sys
 
 from bridge.container import EGRESS_PORT, GATEWAY_PORT, LOOPBACK, Variable
 from bridge.forwarder.connection import READ, Connection, GatewaySocket, Multiplexer
 from bridge.process.peer_uid import uid_of
+from bridge.process.prctl import end_with_parent, hide_from_siblings
 
 MAX_FORWARDED = 256
 MAX_OF_TOOLS = 192  # the rest is for the bridge, which always gets through
 _BACKLOG = 128
-_PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
 
 
 class Forwarder:
@@ -73,7 +70,8 @@ class Forwarder:
 
 def main() -> int:
     """Serve the ports until the parent ends; the exit status of the process."""
-    _bind_to_parent_and_hide()
+    end_with_parent()
+    hide_from_siblings()
     token = os.environ.get(Variable.OPENROUTER_API_KEY, "")
     gateway_socket = os.environ.get(Variable.GATEWAY_SOCKET, "")
     egress_socket = os.environ.get(Variable.EGRESS_SOCKET, "")
@@ -105,17 +103,6 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"threadsmith forwarder: {error}\n")
     return 1
-
-
-def _bind_to_parent_and_hide() -> None:
-    """End with the parent, and keep other processes from reading this one's memory."""
-    parent = os.getppid()
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    for option, value in ((_PR_SET_PDEATHSIG, signal.SIGKILL), (_PR_SET_DUMPABLE, 0)):
-        if prctl(option, int(value), 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "prctl failed")
-    if os.getppid() != parent:
-        sys.exit(1)  # it went away in between
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ BODY_SECONDS = 30.0  # a request's body, from its first byte to its last
 RUNNER_SECONDS = 15.0  # for a runner to be there
 GIT_COMMAND_SECONDS = 60.0
 # A look compares twice at the most, by three commands of git each.
-GIT_ERRAND_SECONDS = 6 * GIT_COMMAND_SECONDS
+GIT_OPERATION_SECONDS = 6 * GIT_COMMAND_SECONDS
 # A look at the workspace, such as a diff or a patch, is one errand.
-READ_SECONDS = RUNNER_SECONDS + GIT_ERRAND_SECONDS
-_MOST_ERRANDS = 5  # of one request that changes the workspace
-CHANGE_SECONDS = BODY_SECONDS + _MOST_ERRANDS * READ_SECONDS
+READ_SECONDS = RUNNER_SECONDS + GIT_OPERATION_SECONDS
+_MOST_OPERATIONS = 5  # of one request that changes the workspace
+CHANGE_SECONDS = BODY_SECONDS + _MOST_OPERATIONS * READ_SECONDS
 PUSH_COMMAND_SECONDS = 120.0
 # A commit and a look at HEAD go before it, and the repository that pushes is made.
 PUSH_SECONDS = 2 * READ_SECONDS + GIT_COMMAND_SECONDS + PUSH_COMMAND_SECONDS

@@ -13,7 +13,7 @@ MAX_ATTACHED_FILES = 200
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
 
 
-def put(workspace: Workspace, name: str, data: bytes) -> Attached:
+def put_file(workspace: Workspace, name: str, data: bytes) -> Attached:
     """Put a file beside the others; the same name again replaces it. Raises BridgeError; blocks."""
     if not _NAME.fullmatch(name):
         raise BridgeError(

@@ -49,24 +49,24 @@ async def tree_of(workspace: Workspace, base_commit: str) -> str:
         return _word(await checked_git(workspace, "write-tree", extra=environment))
 
 
-async def keep(workspace: Workspace, task_id: str) -> Snapshot:
+async def take_snapshot(workspace: Workspace, task_id: str) -> Snapshot:
     """Keep the files as they are before this task. Raises WorkspaceError."""
     return await _take(workspace, f"{_BEFORE}/{_name(task_id)}")
 
 
-async def kept(workspace: Workspace, task_id: str) -> Snapshot | None:
+async def read_snapshot(workspace: Workspace, task_id: str) -> Snapshot | None:
     """What was kept before this task, if it was."""
     return await _read(workspace, f"{_BEFORE}/{_name(task_id)}")
 
 
-async def put_back(workspace: Workspace, task_id: str) -> int:
+async def restore_snapshot(workspace: Workspace, task_id: str) -> int:
     """Make the files what they were before this task; how many of them differ by it.
 
     What the task committed stays in the history: a commit takes it back, since it may be pushed.
     What was there a moment ago is kept too, under refs/threadsmith/undone.
     Raises WorkspaceError.
     """
-    before = await kept(workspace, task_id)
+    before = await read_snapshot(workspace, task_id)
     if before is None:
         raise WorkspaceError(ErrorCode.NOT_FOUND, "Nothing was kept from before that task.")
     now = await _take(workspace, f"{_UNDONE}/{_name(task_id)}")

@@ -13,20 +13,19 @@ import pytest
 
 from bridge.errors import ToolError, WorkspaceError
 from bridge.protocol import CheckKind, ErrorCode
-from bridge.runner.__main__ import serve
-from bridge.runner.client import RunnerClient
+from bridge.runner import operations
+from bridge.runner.client import RunnerClient, run_in_runner
 from bridge.runner.framing import framed, read_frame
-from bridge.runner.hands import Hands, through
-from bridge.runner.local import LocalRunner
-from bridge.runner.operations import CallTool, ReadHead
+from bridge.runner.operations import Call, LocalRunner, ToolRequest, call_tool, read_head
+from bridge.runner.server import serve
 from bridge.tools import default_tools
-from bridge.tools.base import ToolContext
+from bridge.tools.base import ToolContext, ToolResult
 from bridge.workspace.filesystem import Workspace
 
 
 @dataclass
-class Desk:
-    """A distant runner, and the launcher's end of it."""
+class RunnerHarness:
+    """A runner behind a connection, and the launcher's end of it."""
 
     runner: RunnerClient
     launcher: socket.socket
@@ -46,17 +45,18 @@ class Desk:
         task = self.group.create_task(serve(self.connect(), local))
         task.add_done_callback(asyncio.Task.result)
 
-    def command(self, *command: str) -> CallTool:
-        return CallTool(
-            name="run_command",
-            arguments=f'{{"command": {list(command)!r}}}'.replace("'", '"'),
-            base_commit="0" * 40,
-            command_timeout_seconds=30,
+    def command(self, *command: str) -> Call[ToolResult]:
+        arguments = f'{{"command": {list(command)!r}}}'.replace("'", '"')
+        return call_tool.call(self.request("run_command", arguments))
+
+    def request(self, name: str, arguments: str = "{}") -> ToolRequest:
+        return ToolRequest(
+            name=name, arguments=arguments, base_commit="0" * 40, command_timeout_seconds=30
         )
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def harness(tmp_path: Path) -> AsyncIterator[RunnerHarness]:
     root = tmp_path / "workspace"
     root.mkdir()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -64,15 +64,17 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         runner = RunnerClient(theirs)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(runner.run())
-            made = Desk(runner, ours, group, root)
+            made = RunnerHarness(runner, ours, group, root)
             yield made
             work.cancel()
     theirs.close()
 
 
 @asynccontextmanager
-async def impostor(desk: Desk) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    connection = desk.connect()
+async def impostor(
+    harness: RunnerHarness,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    connection = harness.connect()
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     try:
         yield reader, writer
@@ -80,12 +82,12 @@ async def impostor(desk: Desk) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
         writer.close()
 
 
-async def test_tools_give_the_same_through_a_runner(desk: Desk) -> None:
-    desk.serve()
-    tools = {tool.name: tool for tool in through(desk.runner, default_tools())}
-    heard: list[str] = []
+async def test_tools_give_the_same_through_a_runner(harness: RunnerHarness) -> None:
+    harness.serve()
+    tools = {tool.name: tool for tool in run_in_runner(harness.runner, default_tools())}
+    output: list[str] = []
     context = ToolContext(
-        Workspace(desk.root), "0" * 40, 20.0, frozenset(), desk.root, heard.append
+        Workspace(harness.root), "0" * 40, 20.0, frozenset(), harness.root, output.append
     )
 
     async def call(name: str, arguments: str) -> str:
@@ -95,56 +97,58 @@ async def test_tools_give_the_same_through_a_runner(desk: Desk) -> None:
     assert "new file" in await call("write_file", '{"path": "a.txt", "content": "é\\n"}')
     assert (await call("read_file", '{"path": "a.txt"}')).endswith("\té")
     assert "Exit code 0" in await call("run_command", '{"command": ["echo", "a", "b"]}')
-    assert heard == ["a b\n"]
+    assert output == ["a b\n"]
     with pytest.raises(ToolError, match="no such file"):
         await call("read_file", '{"path": "b.txt"}')
     with pytest.raises(ToolError, match="not valid text"):
         await call("read_file", '{"path": "\\ud800"}')
     with pytest.raises(WorkspaceError) as caught:
-        await Hands(desk.runner).diff("0" * 40, 100)
+        await operations.read_diff(harness.runner, "0" * 40, 100)
     assert caught.value.code is ErrorCode.WORKSPACE_MISSING
 
 
-async def test_an_interrupted_call_is_dead_when_that_is_told(desk: Desk) -> None:
-    desk.serve()
+async def test_an_interrupted_call_is_dead_when_that_is_told(harness: RunnerHarness) -> None:
+    harness.serve()
     script = "import os; print(os.getpid(), flush=True); import time; time.sleep(60)"
-    said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    text: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     call = asyncio.create_task(
-        desk.runner.perform(desk.command("python3", "-c", script), on_output=said.set_result)
+        harness.runner.perform(harness.command("python3", "-c", script), on_output=text.set_result)
     )
-    pid = int(await said)
+    pid = int(await text)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    done = await desk.runner.perform(desk.command("echo", "next"))
-    assert "next" in done.value.text
+    result = await harness.runner.perform(harness.command("echo", "next"))
+    assert "next" in result.text
 
 
-async def test_two_errands_at_once_do_not_wait_for_each_other(desk: Desk) -> None:
-    desk.serve()
-    slow = asyncio.create_task(desk.runner.perform(desk.command("python3", "-c", "input()")))
-    assert (await desk.runner.perform(ReadHead())).value == ""
+async def test_two_operations_at_once_do_not_wait_for_each_other(harness: RunnerHarness) -> None:
+    harness.serve()
+    slow = asyncio.create_task(harness.runner.perform(harness.command("python3", "-c", "input()")))
+    assert await read_head(harness.runner) is None
     await slow
 
 
-async def test_a_runner_that_ends_fails_its_errands_and_the_next_one_serves(desk: Desk) -> None:
-    async with impostor(desk) as (reader, _):
-        call = asyncio.create_task(desk.runner.perform(desk.command("echo", "x")))
-        head = asyncio.create_task(desk.runner.perform(ReadHead()))
+async def test_a_runner_that_ends_fails_its_operations_and_the_next_one_serves(
+    harness: RunnerHarness,
+) -> None:
+    async with impostor(harness) as (reader, _):
+        call = asyncio.create_task(harness.runner.perform(harness.command("echo", "x")))
+        head = asyncio.create_task(read_head(harness.runner))
         await read_frame(reader)
         await read_frame(reader)
     with pytest.raises(ToolError, match="process that runs the tools ended"):
         await call
     with pytest.raises(WorkspaceError, match="process that runs the tools ended"):
         await head
-    desk.serve()
-    assert "again" in (await desk.runner.perform(desk.command("echo", "again"))).value.text
+    harness.serve()
+    assert "again" in (await harness.runner.perform(harness.command("echo", "again"))).text
 
 
 @pytest.mark.parametrize(
-    "said",
+    "frame",
     [
         framed({"number": 1, "done": {"text": 5}}),
         framed({"number": 1, "done": "text"}),
@@ -158,43 +162,45 @@ async def test_a_runner_that_ends_fails_its_errands_and_the_next_one_serves(desk
         struct.pack("!II", 100_000, 0) + b"[" * 100_000,
     ],
 )
-async def test_whatever_a_runner_says_ends_in_an_error_of_the_call(desk: Desk, said: bytes) -> None:
-    async with impostor(desk) as (reader, writer):
-        call = asyncio.create_task(desk.runner.perform(desk.command("echo", "x")))
+async def test_whatever_a_runner_says_ends_in_an_error_of_the_call(
+    harness: RunnerHarness, frame: bytes
+) -> None:
+    async with impostor(harness) as (reader, writer):
+        call = asyncio.create_task(harness.runner.perform(harness.command("echo", "x")))
         await read_frame(reader)
-        writer.write(said)
+        writer.write(frame)
         with pytest.raises(ToolError, match="process that runs the tools ended"):
             await call
-    desk.serve()
-    assert "again" in (await desk.runner.perform(desk.command("echo", "again"))).value.text
+    harness.serve()
+    assert "again" in (await harness.runner.perform(harness.command("echo", "again"))).text
 
 
-async def test_a_deaf_runner_is_given_up_after_an_interruption(desk: Desk) -> None:
-    async with impostor(desk) as (reader, writer):
-        call = asyncio.create_task(desk.runner.perform(desk.command("echo", "x")))
+async def test_a_deaf_runner_is_given_up_after_an_interruption(harness: RunnerHarness) -> None:
+    async with impostor(harness) as (reader, writer):
+        call = asyncio.create_task(harness.runner.perform(harness.command("echo", "x")))
         await read_frame(reader)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        desk.launcher.setblocking(False)
-        assert desk.launcher.recv(16) == b"another"
+        harness.launcher.setblocking(False)
+        assert harness.launcher.recv(16) == b"another"
         writer.write(framed({"number": 1, "done": {}}))  # nobody listens to it any more
-    desk.serve()
-    assert "again" in (await desk.runner.perform(desk.command("echo", "again"))).value.text
+    harness.serve()
+    assert "again" in (await harness.runner.perform(harness.command("echo", "again"))).text
 
 
-async def test_a_fault_inside_one_errand_leaves_the_others(desk: Desk) -> None:
-    desk.serve()
-    strange = desk.command("echo").model_copy(update={"name": "no_tool"})
+async def test_a_fault_inside_one_operation_leaves_the_others(harness: RunnerHarness) -> None:
+    harness.serve()
+    strange = call_tool.call(harness.request("no_tool"))
     with pytest.raises(ToolError, match="no tool"):
-        await desk.runner.perform(strange)
-    assert "still" in (await desk.runner.perform(desk.command("echo", "still"))).value.text
+        await harness.runner.perform(strange)
+    assert "still" in (await harness.runner.perform(harness.command("echo", "still"))).text
 
 
-async def test_a_check_comes_back_as_it_was_recorded(desk: Desk) -> None:
-    desk.serve()
-    done = await desk.runner.perform(desk.command("python3", "-m", "unittest", "discover"))
-    check = done.value.check
+async def test_a_check_comes_back_as_it_was_recorded(harness: RunnerHarness) -> None:
+    harness.serve()
+    result = await harness.runner.perform(harness.command("python3", "-m", "unittest", "discover"))
+    check = result.check
     assert check is not None
     assert check.command == "python3 -m unittest discover"
-    assert (check.kind, check.exit_code) == (CheckKind.TESTS, done.value.exit_code)
+    assert (check.kind, check.exit_code) == (CheckKind.TESTS, result.exit_code)

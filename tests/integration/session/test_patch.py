@@ -9,10 +9,9 @@ import pytest
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.protocol import ErrorCode, FilesChanged, WorkspaceRequest
-from bridge.runner.hands import Hands
-from bridge.runner.local import LocalRunner
+from bridge.runner.operations import LocalRunner
+from bridge.runner.saved_patch import SavedPatch
 from bridge.workspace.filesystem import Workspace
-from bridge.workspace.patch import SavedPatch
 from tests.integration.session.conftest import OpenDesk, calls, message, says, task
 
 ESCAPE = b"""diff --git a/x b/x
@@ -236,11 +235,10 @@ async def test_a_program_of_the_repository_does_not_run(
 
 
 async def test_a_full_disk_keeps_no_part_of_a_patch(tmp_path: Path) -> None:
+    runner = LocalRunner(Workspace(tmp_path), tmp_path)
     (tmp_path / "state").write_text("a file where the directory should be")
     with pytest.raises(BridgeError) as caught:
-        await SavedPatch(tmp_path / "state").keep(b"x")
+        await SavedPatch(tmp_path / "state", runner).store(b"x")
     assert caught.value.code is ErrorCode.INTERNAL
     with pytest.raises(WorkspaceError):
-        await SavedPatch(tmp_path / "none").put_now(
-            Hands(LocalRunner(Workspace(tmp_path), tmp_path)), b"x"
-        )
+        await SavedPatch(tmp_path / "none", runner).apply_now(b"x")

@@ -6,7 +6,7 @@ from bot.agents import deadlines
 from bot.bridge_client.http import ClientLimits
 from bridge import protocol
 from bridge.runner import client
-from bridge.runner.operations import Attach, CommitAll, ReadDiff
+from bridge.runner.operations import attach_file, commit_all, read_diff
 
 LIMITS = ClientLimits()
 
@@ -16,9 +16,12 @@ LIMITS = ClientLimits()
     [
         (deadlines.INTERRUPT_WAIT_SECONDS, protocol.INTERRUPT_SECONDS),
         (LIMITS.answer_seconds, protocol.INTERRUPT_SECONDS),
-        (LIMITS.diff_seconds, protocol.RUNNER_SECONDS + ReadDiff.seconds),
-        (LIMITS.apply_seconds, protocol.BODY_SECONDS + protocol.RUNNER_SECONDS + Attach.seconds),
-        (LIMITS.push_seconds, CommitAll.seconds + protocol.PUSH_COMMAND_SECONDS),
+        (LIMITS.diff_seconds, protocol.RUNNER_SECONDS + read_diff.seconds),
+        (
+            LIMITS.apply_seconds,
+            protocol.BODY_SECONDS + protocol.RUNNER_SECONDS + attach_file.seconds,
+        ),
+        (LIMITS.push_seconds, commit_all.seconds + protocol.PUSH_COMMAND_SECONDS),
         (protocol.INTERRUPT_SECONDS, 2 * protocol.TOOL_DEATH_SECONDS + protocol.LAST_LOOK_SECONDS),
     ],
 )

@@ -1,0 +1,41 @@
+"""Asks the kernel what this process needs: to be unreadable, to end with its parent, to adopt.
+
+Every process of the container imports it, so it needs the standard library alone.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from functools import cache
+
+_SET_PDEATHSIG = 1
+_SET_DUMPABLE = 4
+_SET_CHILD_SUBREAPER = 36
+
+
+def hide_from_siblings() -> None:
+    """Stop processes of the same user from reading this one's memory and environment.
+
+    Raises OSError.
+    """
+    _prctl(_SET_DUMPABLE, 0)
+
+
+def end_with_parent() -> None:
+    """End when the parent ends; at once, when it has ended already. Raises OSError."""
+    parent = os.getppid()
+    _prctl(_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+@cache
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends. Raises OSError."""
+    _prctl(_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
