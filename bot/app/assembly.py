@@ -25,13 +25,11 @@ from bot.redaction import Redactor
 from bot.slack.backfill import Backfill
 from bot.slack.events import is_urgent
 from bot.slack.files import SlackFiles
-from bot.slack.handlers.desks import Handlers, open_desks
-from bot.slack.handlers.register import register_listeners
-from bot.slack.identity import Identity, identify, slack_client
+from bot.slack.handlers.register import Handlers, register_handlers
+from bot.slack.identity import Identity, SlackPeople, identify, slack_client
 from bot.slack.inbox import Inbox
 from bot.slack.outbox.sender import OutboxSender
 from bot.slack.outbox.undeliverable import Undeliverable
-from bot.slack.people import SlackPeople
 from bot.slack.secret_middleware import SecretMiddleware
 from bot.store.agents import SqlStore
 
@@ -47,7 +45,7 @@ class Application:
     inbox: Inbox
     outbox: OutboxSender
     catch_up: Backfill
-    desks: Handlers
+    handlers: Handlers
     doctor: HealthChecks
     denials: EgressNotices
     loops: LoopSupervisor
@@ -74,7 +72,6 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Appli
             await gate.note(Action.STOP, "operator", agent_id)
 
         async with listening(settings.data_dir.resolve(), stop_agent, loops.failing):
-            desks = _desks(ground, world, service, gate, slack, identity)
             inbox = Inbox(
                 ground.points.around("inbox", ground.store.inbox_rows),
                 lambda body: is_urgent(body, settings.slack_stop_reaction),
@@ -82,7 +79,9 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Appli
             app = _bolt(
                 settings, client, SecretMiddleware(ground.keyring.seal, redact.known), inbox
             )
-            register_listeners(app, desks, inbox, settings.slack_stop_reaction)
+            handlers = _handlers(
+                ground, world, service, gate, slack, identity, app=app, inbox=inbox
+            )
             yield Application(
                 app,
                 ground.store,
@@ -90,8 +89,8 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Appli
                 Reconciler(world, service, fleet),
                 inbox,
                 outbox,
-                _catch_up(ground, desks, slack, identity),
-                desks,
+                _catch_up(ground, handlers, slack, identity),
+                handlers,
                 doctor,
                 ground.denials,
                 loops,
@@ -129,38 +128,43 @@ def _world(
     )
 
 
-def _desks(
+def _handlers(  # noqa: PLR0913  (listeners need the parts of three layers)
     ground: Foundation,
     world: Dependencies,
     service: AgentService,
     gate: Authorization,
     slack: AsyncWebClient,
     identity: Identity,
+    *,
+    app: AsyncApp,
+    inbox: Inbox,
 ) -> Handlers:
     points, gateway, store = ground.points, ground.gateway, ground.store
     pulls = points.around("pulls", gateway.pulls)
-    desks = open_desks(
+    handlers = register_handlers(
+        app,
+        inbox,
         service,
         gate,
-        ground.keyring,
-        store.usage_rows,
         world,
         slack,
+        stored_secrets=ground.keyring,
+        usage=store.usage_rows,
         publishing=Publishing(
             world, pulls, gateway.writer.write, service.results, store.thread_rows.speakers
         ),
         workspace_url=identity.workspace_url,
     )
-    store.on_saved = desks.changed
-    return desks
+    store.on_saved = handlers.note_change
+    return handlers
 
 
 def _catch_up(
-    ground: Foundation, desks: Handlers, slack: AsyncWebClient, identity: Identity
+    ground: Foundation, handlers: Handlers, slack: AsyncWebClient, identity: Identity
 ) -> Backfill:
     return Backfill(
-        ground.store.thread_rows,
-        desks.words,
+        ground.store.thread_rows.to_read,
+        handlers,
         slack,
         bot_user_id=identity.bot_user_id,
         stop_reaction=ground.settings.slack_stop_reaction,

@@ -46,7 +46,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
             # What was stored is older than anything that is about to arrive.
             await parts.inbox.replay(parts.app)
             async with _connected(settings, parts):
-                parts.catch_up.missed()
+                parts.catch_up.note_missed()
                 logger.info("ready")
                 await stop.wait()
                 logger.info("stopping; the containers work on")
@@ -72,7 +72,7 @@ def background_loops(parts: Application) -> Mapping[str, Loop]:
         **parts.recovery.loops(),
         "retention": lambda: _prune_for_ever(parts.store),
         "catch-up": parts.catch_up.serve,
-        **parts.desks.loops(),
+        **parts.handlers.loops(),
         "admission": parts.fleet.admit_for_ever,
         "denials": parts.denials.run,
     }
@@ -83,7 +83,7 @@ async def _connected(settings: Settings, parts: Application) -> AsyncIterator[No
     """Receive events: over a socket that we open, or on a port that Slack calls."""
     if settings.socket_mode:
         app_token = settings.slack_app_token.get_secret_value()
-        connection = SocketConnection(parts.app, app_token, parts.catch_up.missed)
+        connection = SocketConnection(parts.app, app_token, parts.catch_up.note_missed)
         parts.doctor.sockets = lambda: connection.sockets
         async with connection.running():
             logger.info("connected to Slack by Socket Mode")

@@ -25,13 +25,13 @@ class Intent(StrEnum):
 class Reply:
     """A reply, read. `text` and `mode` are those of a message to the agent.
 
-    `plain`: nothing but its place in the thread says that it is for the agent.
+    `unaddressed`: nothing but its place in the thread says that it is for the agent.
     """
 
-    meant: Intent
+    intent: Intent
     text: str = ""
     mode: ChatMode = ChatMode.STEER
-    plain: bool = False
+    unaddressed: bool = False
 
 
 _WORDS = {word.value: word for word in (Intent.PAUSE, Intent.MUTE, Intent.UNMUTE)}
@@ -47,7 +47,7 @@ def read_reply(text: str) -> Reply:
     if text.lstrip()[: len(_ASIDE)].lower() == _ASIDE:
         return Reply(Intent.ASIDE)
     mode, rest = reply_mode(text)
-    return Reply(Intent.MESSAGE, rest, mode, plain=mode is ChatMode.STEER)
+    return Reply(Intent.MESSAGE, rest, mode, unaddressed=mode is ChatMode.STEER)
 
 
 _MODEL_WORD = re.compile(r"\s*(?:--model(?:\s+|=)|model:[ \t]*)(\S+)(?:\s+|$)", re.IGNORECASE)

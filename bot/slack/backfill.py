@@ -1,20 +1,20 @@
-"""Reads what was missed in the threads that are ours: after downtime, a deaf or a cut connection.
+"""Reads messages that were missed in agents' threads, after downtime or a cut connection.
 
-Every message found is handed to the desk as if Slack had sent it just now; what was taken up
+Every message goes to the handlers as if Slack had sent it just now; one that was handled
 already is claimed and has no second effect. Messages from before the stored cursor are read again
 only where their claims are still kept, so nothing depends on the order in which events arrived.
 
 A reaction carries no time. A stop reaction counts when the agent lives, and the message it is on
-is newer than the last time the agent was stopped: nobody has obeyed it then. One that somebody put
+is newer than the last time the agent was stopped: it was not handled then. One that somebody put
 on an older message while nothing was heard is not seen; edits and deletions are not either.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -26,7 +26,7 @@ from bot.domain.agent import (
 )
 from bot.errors import BotError
 from bot.slack.events import person_message, reaction_name
-from bot.slack.handlers.commands import CommandHandlers
+from bot.slack.handlers.register import Handlers
 from bot.slack.outbox.delivery import PostRefused, TooFast, meaning
 from bot.slack.outbox.rate_limits import Clock, MonotonicClock, RateLimiter, SlackCall, SlackMethod
 
@@ -47,20 +47,17 @@ _LARGEST_PAGE = 999
 Json = Mapping[str, Any]
 
 
-class ThreadRows(Protocol):
-    """Where the threads are stored."""
-
-    async def to_read(self, ended_after: float, limit: int) -> Sequence[OwnThread]:
-        """Threads of living agents, then those that ended later than this; newest first each."""
+# Lists the threads of living agents, then those that ended after a time; newest first each.
+ListThreads = Callable[[float, int], Awaitable[Sequence[OwnThread]]]
 
 
 class Backfill:
-    """`serve` lives as long as the bot; `missed` says that something may have been missed."""
+    """Reads threads again after `note_missed`; `serve` lives as long as the bot."""
 
     def __init__(
         self,
-        threads: ThreadRows,
-        desk: CommandHandlers,
+        list_threads: ListThreads,
+        handlers: Handlers,
         client: AsyncWebClient,
         *,
         bot_user_id: str,
@@ -68,18 +65,18 @@ class Backfill:
         clock: Clock | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._threads = threads
-        self._desk = desk
+        self._list_threads = list_threads
+        self._handlers = handlers
         self._client = client
         self._bot_user_id = bot_user_id
         self._stop_reaction = stop_reaction
         self._clock = clock or MonotonicClock()
         self._wall = wall
-        self._pace = RateLimiter()
+        self._limiter = RateLimiter()
         self._since: float | None = None
         self._woken = asyncio.Event()
 
-    def missed(self, seconds: float = LONGEST_LOOK_BACK_SECONDS) -> None:
+    def note_missed(self, seconds: float = LONGEST_LOOK_BACK_SECONDS) -> None:
         """Events of the last so many seconds may not have arrived."""
         since = self._wall() - seconds
         self._since = since if self._since is None else min(since, self._since)
@@ -94,7 +91,7 @@ class Backfill:
             if since is None or await self._run_whole(since):
                 continue
             # What came meanwhile may come a minute later too: Slack is in trouble.
-            self.missed(self._wall() - since)
+            self.note_missed(self._wall() - since)
             self._woken.clear()
             await self._clock.wait(self._woken, _AGAIN_AFTER_SECONDS)
             self._woken.set()
@@ -103,7 +100,7 @@ class Backfill:
         try:
             return await self.run(since)
         except Exception:
-            self.missed(self._wall() - since)  # for whoever serves again
+            self.note_missed(self._wall() - since)  # for whoever serves again
             raise
 
     async def run(self, since: float) -> bool:
@@ -113,7 +110,7 @@ class Backfill:
         """
         since = max(since, self._wall() - LONGEST_LOOK_BACK_SECONDS)
         try:
-            threads = await self._threads.to_read(since, _MOST_THREADS)
+            threads = await self._list_threads(since, _MOST_THREADS)
         except BotError as error:
             _log.warning("cannot catch up: %s", error)
             return False
@@ -141,7 +138,7 @@ class Backfill:
                 if float(message["ts"]) > float(oldest):
                     await self._hand_over(agent, message)
         if agent.alive and stop_by is not None:
-            await self._desk.stop(agent.id, stop_by, agent.channel, agent.thread_ts)
+            await self._handlers.buttons.stop(agent.id, stop_by, agent.channel, agent.thread_ts)
 
     async def _messages(self, agent: Agent, oldest: str) -> AsyncGenerator[Json]:
         """The thread in its order. Of one beyond 999 messages, the newest and the first ones.
@@ -166,10 +163,10 @@ class Backfill:
         where = {"channel": agent.channel, "thread_ts": agent.thread_ts}
         read = person_message({"team_id": agent.team}, {**message, **where}, self._bot_user_id)
         if read is not None and read.thread_ts is not None:
-            await self._desk.message(read, mention_event=False)
+            await self._handlers.threads.take_message(read, mention_event=False)
 
     def _stopper(self, thread: OwnThread, message: Json) -> str | None:
-        """Who put a stop reaction on this message that nobody has obeyed."""
+        """Return who put a stop reaction on this message that was not handled."""
         agent = thread.agent
         begun = float(_beginning(agent)) - MARGIN_SECONDS
         if float(message["ts"]) <= max(thread.stopped_at, begun):
@@ -217,17 +214,17 @@ class Backfill:
                 if tries >= _MOST_TRIES:
                     raise
                 seconds = 2.0**tries
-            self._pace.hold(call, seconds, self._clock.now())
+            self._limiter.hold(call, seconds, self._clock.now())
 
     async def _wait_for_turn(self, call: SlackCall) -> None:
-        while (at := self._pace.ready_at(call, self._clock.now())) > self._clock.now():
+        while (at := self._limiter.ready_at(call, self._clock.now())) > self._clock.now():
             await self._clock.wait(asyncio.Event(), at - self._clock.now())
-        self._pace.take(call, self._clock.now())
+        self._limiter.take(call, self._clock.now())
 
 
 def _in_order(page: Json) -> Sequence[Json]:
-    found = [message for message in page.get("messages") or () if message.get("ts")]
-    return sorted(found, key=lambda message: float(message["ts"]))
+    messages = [message for message in page.get("messages") or () if message.get("ts")]
+    return sorted(messages, key=lambda message: float(message["ts"]))
 
 
 def _next_cursor(page: Json) -> str | None:
@@ -235,14 +232,14 @@ def _next_cursor(page: Json) -> str | None:
 
 
 def _beginning(agent: Agent) -> str:
-    """From when the thread is the agent's: its root, or later in a thread that was there before."""
+    """Return where the agent's part begins: at the root, or later in an older thread."""
     root = agent.thread_ts or "0"
     older = float(root) < agent.created_at - MARGIN_SECONDS
     return f"{agent.created_at:.6f}" if older else root
 
 
 def _oldest(agent: Agent, since: float) -> str:
-    """Where to read on: at the cursor, or at `since` if that is earlier."""
+    """Return where to read on: at the cursor, or at `since` if that is earlier."""
     beginning = _beginning(agent)
     cursor = agent.read_ts or beginning
     earlier = min(cursor, f"{since:.6f}", key=float)

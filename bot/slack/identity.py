@@ -1,21 +1,34 @@
-"""Who the bot is in Slack, and the client it speaks with."""
+"""Asks Slack who the bot is and who people are; makes the client that it speaks with."""
 
+import asyncio
 import logging
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
+from cachetools import LRUCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
+from bot.domain.policy import Person
 from bot.errors import ConfigurationError
+from bot.shared_answers import SharedAnswers
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
+
+# Who becomes a guest, or an admin, is treated so after this time at the latest.
+FRESH_SECONDS = 600.0
+_CALL_SECONDS = 1.5
+_TRIES = 2
+MOST_KEPT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the bot is in its workspace, as Slack says."""
+    """The bot in its workspace, as Slack says."""
 
     bot_user_id: str
     bot_name: str
@@ -24,7 +37,7 @@ class Identity:
 
 
 def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
-    """The client for the workspace of these settings."""
+    """Make the client for the workspace of these settings."""
     return AsyncWebClient(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
@@ -49,7 +62,81 @@ async def identify(client: AsyncWebClient) -> Identity:
             f"Slack does not answer at {client.base_url} ({error}). Check the network and "
             "SLACK_API_URL."
         ) from error
-    logger.info("in Slack as @%s in %s", answer.get("user"), answer.get("team"))
+    _log.info("in Slack as @%s in %s", answer.get("user"), answer.get("team"))
     return Identity(
         str(answer["user_id"]), str(answer["user"]), str(answer["team_id"]), str(answer["url"])
     )
+
+
+class SlackPeople:
+    """Implements the People port; asks Slack once in ten minutes about each person.
+
+    Every request waits for it, a stop too, so it gives up after three seconds and returns Slack's
+    last answer, if there ever was one.
+    """
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        team: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._team = team
+        self._clock = clock
+        self._known: LRUCache[str, tuple[float, Person]] = LRUCache(MOST_KEPT)
+        self._asked: SharedAnswers[str, Person | None] = SharedAnswers()
+
+    async def person(self, user: str) -> Person | None:
+        """Return a person; None when Slack does not say."""
+        known = self._known.get(user)
+        if known and self._clock() - known[0] < FRESH_SECONDS:
+            return known[1]
+        person = await self._asked.get(user, lambda: self._ask_and_remember(user))
+        if person is None:
+            return known[1] if known else None
+        return person
+
+    async def _ask_and_remember(self, user: str) -> Person | None:
+        person = await self._ask_slack(user)
+        if person is not None:
+            self._known[user] = (self._clock(), person)
+        return person
+
+    async def _ask_slack(self, user: str) -> Person | None:
+        for left in reversed(range(_TRIES)):
+            try:
+                async with asyncio.timeout(_CALL_SECONDS):
+                    answer = await self._client.users_info(user=user)
+                return person_of(answer["user"], self._team)
+            except SlackApiError as error:
+                code = error.response.get("error")
+                if code == "missing_scope":
+                    _log.error("Slack needs the scope users:read: add it and reinstall the app")
+                    return None
+                _log.warning("Slack does not say who %s is: %s", user, code)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                _log.warning("Slack does not say who %s is: %s", user, type(error).__name__)
+            if left:
+                await asyncio.sleep(0)
+        return None
+
+
+def person_of(user: Mapping[str, Any], team: str) -> Person:
+    """Read Slack's user object; `team` is the workspace that the app is installed in."""
+    home = str(user.get("team_id") or team)
+    grid = (user.get("enterprise_user") or {}).get("teams") or ()
+    return Person(
+        id=str(user["id"]),
+        is_admin=any(user.get(name) for name in ("is_admin", "is_owner", "is_primary_owner")),
+        is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
+        is_external=bool(user.get("is_stranger") or (home != team and team not in grid)),
+        is_bot=bool(user.get("is_bot") or user.get("is_workflow_bot")),
+        is_deleted=bool(user.get("deleted")),
+        name=_name(user),
+    )
+
+
+def _name(user: Mapping[str, Any]) -> str:
+    profile = user.get("profile") or {}
+    return str(profile.get("display_name") or user.get("real_name") or user.get("name") or "")[:80]

@@ -38,7 +38,7 @@ _NEVER = frozenset({
 
 
 class SessionStatusUpdater:
-    """`serve` lives as long as the bot. Whatever fails here is no matter: the card tells it too.
+    """Sets the session status of agents. A failure does no harm: the card shows the status too.
 
     `waits` tells whether an agent's task waits for a person.
     """
@@ -59,8 +59,8 @@ class SessionStatusUpdater:
         self._changed: OrderedDict[str, Agent] = OrderedDict()
         self._woken = asyncio.Event()
 
-    def changed(self, agent: Agent) -> None:
-        """An agent was stored: its session may have another status now."""
+    def note_change(self, agent: Agent) -> None:
+        """Note that an agent was stored: its session may have another status now."""
         if self.enabled and agent.thread_ts and self._shown.get(agent.id) != _STATUS[agent.status]:
             self._changed[agent.id] = agent
             self._woken.set()
@@ -99,9 +99,9 @@ class SessionStatusUpdater:
         except (BotError, aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.info("Slack was not told of a status: %s", type(error).__name__)
         else:
-            self._keep(agent.id, status)
+            self._remember_status(agent.id, status)
 
-    def _keep(self, agent_id: str, status: str) -> None:
+    def _remember_status(self, agent_id: str, status: str) -> None:
         self._shown[agent_id] = status
         self._shown.move_to_end(agent_id)
         while len(self._shown) > _MOST_KEPT:

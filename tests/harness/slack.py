@@ -1,4 +1,4 @@
-"""The real desks of the bot in front of a stage, for tests with real Slack listeners."""
+"""Puts the bot's real Slack handlers in front of a stage, for tests with real listeners."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.access.authorization import Authorization
 from bot.agents.publishing import Publishing
-from bot.slack.handlers.commands import CommandHandlers
-from bot.slack.handlers.desks import Handlers, open_desks
-from bot.slack.handlers.register import register_listeners
+from bot.slack.handlers.register import Handlers, register_handlers
+from bot.slack.identity import SlackPeople
 from bot.slack.inbox import Inbox
-from bot.slack.people import SlackPeople
 from bot.slack.secret_middleware import SecretMiddleware
 from playground.slack.slack_state import TEAM_ID
 from tests.harness.app import Stage
@@ -20,30 +18,29 @@ URL = "https://playground.invalid/"
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
-    """What takes people's wishes."""
+class SlackHarness:
+    """Holds an app with all listeners."""
 
-    desks: Handlers
+    handlers: Handlers
     people: SlackPeople
     app: AsyncApp
 
-    @property
-    def desk(self) -> CommandHandlers:
-        """Where words go."""
-        return self.desks.words
 
-
-def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
-    """The desks and an app with all listeners, wired as the bot wires them."""
+def slack_harness(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> SlackHarness:
+    """Make an app with all handlers, wired as the bot wires them."""
     people = SlackPeople(client, TEAM_ID)
-    gate = Authorization(stage.world, people)
-    desks = open_desks(
+    app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
+    app.use(SecretMiddleware(stage.keyring.seal, stage.redact.known).middleware)
+    app.use(inbox.middleware)
+    handlers = register_handlers(
+        app,
+        inbox,
         stage.service,
-        gate,
-        stage.keyring,
-        stage.store.usage_rows,
+        Authorization(stage.world, people),
         stage.world,
         client,
+        stored_secrets=stage.keyring,
+        usage=stage.store.usage_rows,
         publishing=Publishing(
             stage.world,
             stage.pulls,
@@ -53,9 +50,5 @@ def reception(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> Reception:
         ),
         workspace_url=URL,
     )
-    app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
-    app.use(SecretMiddleware(stage.keyring.seal, stage.redact.known).middleware)
-    app.use(inbox.middleware)
-    stage.store.on_saved = desks.changed
-    register_listeners(app, desks, inbox, "octagonal_sign")
-    return Reception(desks, people, app)
+    stage.store.on_saved = handlers.note_change
+    return SlackHarness(handlers, people, app)

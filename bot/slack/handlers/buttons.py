@@ -1,42 +1,59 @@
-"""Receives the clicks on an agent's messages: asks the gate, then does what the button says."""
+"""Receives clicks, reactions and shortcuts on an agent's messages, and controls the agent."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.access.authorization import Authorization
 from bot.agents.service import AgentService
+from bot.domain.agent import Agent, ThreadRef
 from bot.domain.policy import Action
+from bot.domain.replies import Intent
 from bot.log_setup import log_scope
-from bot.slack.ephemeral import EphemeralReplies
+from bot.slack.ephemeral import EphemeralReplies, Tell
+from bot.slack.events import reaction_name
+from bot.slack.inbox import Inbox
+from bot.slack.views import task_card
+from bot.slack.views.question import ANSWERS, APPROVAL_ANSWERS
 from bridge.protocol import QuestionKind
+
+STOP_SHORTCUT = "stop_agent"
+INTERRUPT_SHORTCUT = "interrupt_agent"
+PAUSE_SHORTCUT = "pause_agent"
+# The reaction that stops is a setting.
+REACTIONS = {"black_square_for_stop": Intent.INTERRUPT, "double_vertical_bar": Intent.PAUSE}
 
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """A button of an agent's message: whose, of which task, who pressed it, and where.
+    """A click on a button of an agent's message.
 
-    `rest` is what the button's value holds behind `agent:task:`; `trigger_id` tells this click
+    `choice` is the part of the button's value behind `agent:task:`; `trigger_id` tells this click
     from all others, and opens a modal within three seconds.
     """
 
     agent_id: str
     task_id: str
-    rest: str
+    choice: str
     user: str
     channel: str
     thread_ts: str | None
     trigger_id: str
 
     @classmethod
-    def of(cls, body: Mapping[str, Any]) -> Self:
+    def from_payload(cls, body: Mapping[str, Any]) -> Self:
         """Read a `block_actions` payload of a message."""
         agent_id, _, behind = str(body["actions"][0].get("value") or "").partition(":")
-        task_id, _, rest = behind.partition(":")
+        task_id, _, choice = behind.partition(":")
         return cls(
             agent_id,
             task_id,
-            rest,
+            choice,
             user=body["user"]["id"],
             channel=body["channel"]["id"],
             thread_ts=body.get("message", {}).get("thread_ts"),
@@ -44,64 +61,86 @@ class Click:
         )
 
 
+RunClick = Callable[[Click], Awaitable[None]]
+
+
+def register_click(app: AsyncApp, inbox: Inbox, action_id: str, run_click: RunClick) -> None:
+    """Attach a button of an agent's message; its value begins with `agent:task`."""
+
+    @app.action(action_id)
+    @inbox.finishes
+    async def on_click(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await run_click(Click.from_payload(body))
+
+
 class ButtonHandlers:
-    """One method for each button. Every error ends in a private sentence."""
+    """Has a method for each button. Every error ends in a private sentence."""
 
-    def __init__(self, service: AgentService, gate: Authorization, aside: EphemeralReplies) -> None:
-        self._service = service
-        self._gate = gate
-        self._aside = aside
-
-    async def pressed(
-        self, click: Click, action: Action, deed: Callable[[], Awaitable[object]]
+    def __init__(
+        self,
+        service: AgentService,
+        authorization: Authorization,
+        client: AsyncWebClient,
+        replies: EphemeralReplies,
     ) -> None:
-        """Do what a button says when the person may; for the buttons of other desks too."""
+        self._service = service
+        self._authorization = authorization
+        self._client = client
+        self._replies = replies
 
-        async def act() -> None:
+    async def run_allowed(
+        self, click: Click, action: Action, run: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Run what a button asks for when the person may; other handlers' buttons use it too."""
+
+        async def check_and_run() -> None:
             agent = await self._service.find(click.agent_id)
-            await self._gate.check(action, click.user, agent.team, agent.channel, agent=agent)
-            await deed()
+            await self._authorization.check(
+                action, click.user, agent.team, agent.channel, agent=agent
+            )
+            await run()
 
-        tell = self._aside.to(click.user, click.channel, click.thread_ts)
+        tell = self._replies.to(click.user, click.channel, click.thread_ts)
         with log_scope(agent=click.agent_id, user=click.user):
-            await self._aside.guarded(tell, act())
+            await self._replies.guarded(tell, check_and_run())
 
-    async def interrupt(self, click: Click) -> None:
+    async def interrupt_task(self, click: Click) -> None:
         """End the running task of an agent."""
         interrupt = self._service.interrupt
-        await self.pressed(
+        await self.run_allowed(
             click, Action.INTERRUPT, lambda: interrupt(click.agent_id, click.task_id)
         )
 
-    async def pause(self, click: Click) -> None:
+    async def pause_task(self, click: Click) -> None:
         """Let the task wait before its next step."""
-        tell = self._aside.to(click.user, click.channel, click.thread_ts)
+        tell = self._replies.to(click.user, click.channel, click.thread_ts)
 
         async def pause() -> None:
             await tell(await self._service.control.pause(click.agent_id, click.task_id))
 
-        await self.pressed(click, Action.INTERRUPT, pause)
+        await self.run_allowed(click, Action.INTERRUPT, pause)
 
-    async def resume(self, click: Click) -> None:
+    async def resume_task(self, click: Click) -> None:
         """Let a paused task go on."""
         resume = self._service.control.resume
-        await self.pressed(
+        await self.run_allowed(
             click, Action.STEER, lambda: resume(click.agent_id, click.task_id, click.user)
         )
 
-    async def undo(self, click: Click) -> None:
+    async def undo_task(self, click: Click) -> None:
         """Put the files back to before the last task."""
         undo = self._service.control.undo
-        await self.pressed(
+        await self.run_allowed(
             click, Action.STEER, lambda: undo(click.agent_id, click.task_id, click.user)
         )
 
-    async def answer(self, click: Click, kind: QuestionKind) -> None:
-        """Answer a question, or an approval; the button knows which and how."""
-        question_id, _, choice = click.rest.partition(":")
+    async def answer_question(self, click: Click, kind: QuestionKind) -> None:
+        """Answer a question, or an approval; the button's value names both."""
+        question_id, _, choice = click.choice.partition(":")
         answer = self._service.questions.answer
         action = Action.APPROVE if kind is QuestionKind.APPROVAL else Action.STEER
-        await self.pressed(
+        await self.run_allowed(
             click,
             action,
             lambda: answer(
@@ -109,25 +148,158 @@ class ButtonHandlers:
             ),
         )
 
-    async def patch(self, click: Click) -> None:
+    async def file_patch(self, click: Click) -> None:
         """Put the changes of an agent into its thread."""
 
         async def file() -> None:
             agent = await self._service.find(click.agent_id)
             await self._service.results.file_patch(agent, click.trigger_id)
 
-        await self.pressed(click, Action.READ, file)
+        await self.run_allowed(click, Action.READ, file)
 
-    async def go_on(self, click: Click) -> None:
+    async def continue_task(self, click: Click) -> None:
         """Give a task that has used up its steps as many again."""
         go_on = self._service.continuation.go_on
-        await self.pressed(
+        await self.run_allowed(
             click, Action.STEER, lambda: go_on(click.agent_id, click.task_id, click.user)
         )
 
     async def add_budget(self, click: Click, usd: int) -> None:
         """Add to the budget of an agent; who may start agents here may spend on them."""
         add = self._service.allowance.add
-        await self.pressed(
+        await self.run_allowed(
             click, Action.START, lambda: add(click.agent_id, click.task_id, usd, click.user)
         )
+
+    async def stop_clicked(self, click: Click) -> None:
+        """Stop the agent of a button."""
+        await self.stop(click.agent_id, click.user, click.channel, click.thread_ts)
+
+    async def stop(
+        self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
+    ) -> None:
+        """Stop an agent, by whatever way a person asked for it; tells them what went wrong."""
+        tell = self._replies.to(user, channel, thread_ts)
+        with log_scope(agent=agent_id, user=user):
+            await self._replies.guarded(tell, self.stop_allowed(agent_id, user))
+
+    async def stop_allowed(self, agent_id: str, user: str) -> None:
+        """Stop an agent when the person may; raises UserError."""
+        agent = await self._service.find(agent_id)
+        await self._authorization.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
+        try:
+            await self._service.stop(agent_id, user)
+        finally:
+            # Afterwards: the database may let a writer wait, and a stop does not.
+            await self._authorization.note(Action.STOP, user, agent_id)
+
+    async def control_by_message(
+        self, intent: Intent, team: str, channel: str, ts: str, user: str
+    ) -> None:
+        """Stop, interrupt or pause the agent whose thread has this message; none is no error."""
+        agent = await self._service.of_message(team, channel, ts)
+        if agent is None:
+            root = await self._root_of_message(channel, ts)
+            agent = await self._service.of_thread(ThreadRef(team, channel, root)) if root else None
+        if agent is None or not agent.alive:
+            return
+        if intent is Intent.STOP:
+            await self.stop(agent.id, user, channel, agent.thread_ts)
+            return
+        tell = self._replies.to(user, channel, agent.thread_ts)
+        with log_scope(agent=agent.id, user=user):
+            await self._replies.guarded(tell, self._interrupt_or_pause(intent, agent, user, tell))
+
+    async def _interrupt_or_pause(
+        self, intent: Intent, agent: Agent, user: str, tell: Tell
+    ) -> None:
+        await self._authorization.check(
+            Action.INTERRUPT, user, agent.team, agent.channel, agent=agent
+        )
+        if intent is Intent.PAUSE:
+            await tell(await self._service.control.pause(agent.id))
+        else:
+            await self._service.interrupt(agent.id, agent.task_id)
+
+    async def _root_of_message(self, channel: str, ts: str) -> str | None:
+        """Ask Slack for the thread of a message that the bot did not post."""
+        try:
+            page = await self._client.conversations_replies(channel=channel, ts=ts, limit=1)
+        except SlackApiError:
+            return None
+        messages = page.get("messages") or []
+        return str(messages[0].get("thread_ts") or "") or None if messages else None
+
+
+def register(app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers, stop_reaction: str) -> None:
+    """Attach buttons, reactions, shortcuts; `stop_reaction` is the emoji's name without colons."""
+    runs: dict[str, RunClick] = {
+        task_card.INTERRUPT: buttons.interrupt_task,
+        task_card.STOP: buttons.stop_clicked,
+        task_card.PAUSE: buttons.pause_task,
+        task_card.RESUME: buttons.resume_task,
+        task_card.CONTINUE: buttons.continue_task,
+        task_card.UNDO: buttons.undo_task,
+        task_card.PATCH: buttons.file_patch,
+        **{name: partial(buttons.add_budget, usd=usd) for name, usd in task_card.BUDGETS.items()},
+        **dict.fromkeys(ANSWERS, partial(buttons.answer_question, kind=QuestionKind.QUESTION)),
+        **dict.fromkeys(
+            APPROVAL_ANSWERS, partial(buttons.answer_question, kind=QuestionKind.APPROVAL)
+        ),
+    }
+    for action_id, run_click in runs.items():
+        register_click(app, inbox, action_id, run_click)
+    _register_reactions(app, inbox, buttons, REACTIONS | {stop_reaction: Intent.STOP})
+    _register_shortcuts(app, inbox, buttons)
+
+
+def _register_reactions(
+    app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers, intents: Mapping[str, Intent]
+) -> None:
+    """Attach reactions, and Slack's own Stop button."""
+
+    @app.event("reaction_added")
+    @inbox.finishes
+    async def on_reaction(
+        body: dict[str, Any], event: dict[str, Any], context: AsyncBoltContext
+    ) -> None:
+        item = event["item"]
+        from_person = item.get("type") == "message" and event["user"] != context.bot_user_id
+        intent = intents.get(reaction_name(event["reaction"]))
+        if from_person and intent is not None:
+            team, channel, ts = body["team_id"], item["channel"], item["ts"]
+            await buttons.control_by_message(intent, team, channel, ts, event["user"])
+
+    @app.event("agent_session_stopped")
+    @inbox.finishes
+    async def on_session_stopped(body: dict[str, Any], event: dict[str, Any]) -> None:
+        team, channel, ts = body["team_id"], event["channel"], event["thread_ts"]
+        await buttons.control_by_message(Intent.STOP, team, channel, ts, event["user"])
+
+
+def _register_shortcuts(app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers) -> None:
+    """Attach the entries in the menu of a message."""
+
+    async def control(intent: Intent, body: dict[str, Any]) -> None:
+        message = body["message"]
+        ts = message.get("thread_ts") or message["ts"]
+        team, channel, user = body["team"]["id"], body["channel"]["id"], body["user"]["id"]
+        await buttons.control_by_message(intent, team, channel, ts, user)
+
+    @app.shortcut(STOP_SHORTCUT)
+    @inbox.finishes
+    async def on_stop(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await control(Intent.STOP, body)
+
+    @app.shortcut(INTERRUPT_SHORTCUT)
+    @inbox.finishes
+    async def on_interrupt(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await control(Intent.INTERRUPT, body)
+
+    @app.shortcut(PAUSE_SHORTCUT)
+    @inbox.finishes
+    async def on_pause(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await control(Intent.PAUSE, body)

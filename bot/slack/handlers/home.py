@@ -1,11 +1,13 @@
-"""Keeps the Home tab of each person true: when they open it, and when their agents change."""
+"""Shows the Home tab: when a person opens it, and when their agents change."""
 
 import asyncio
 import json
 import logging
 from collections import OrderedDict
+from typing import Any
 
 import aiohttp
+from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -16,8 +18,18 @@ from bot.domain.policy import Action
 from bot.domain.settings_command import SetMine
 from bot.errors import BotError, UserError
 from bot.slack.ephemeral import LATE, TOO_LATE
+from bot.slack.handlers.buttons import ButtonHandlers
+from bot.slack.inbox import Inbox
 from bot.slack.outbox.rate_limits import Clock, MonotonicClock
-from bot.slack.views.home import closed_view, defaults_form, home_view
+from bot.slack.views.home import (
+    DEFAULTS,
+    OPEN_DEFAULTS,
+    STOP_HERE,
+    closed_view,
+    defaults_form,
+    home_view,
+    read_defaults,
+)
 from bot.slack.views.text import below_field
 
 logger = logging.getLogger(__name__)
@@ -30,7 +42,7 @@ _MOST_AGENTS = 60
 
 
 class HomeHandlers:
-    """`serve` lives as long as the bot. Only who has opened the tab is shown anything.
+    """Updates the tabs of those who have opened theirs; `serve` lives as long as the bot.
 
     A view that is the same as the last one is not sent again.
     """
@@ -38,14 +50,16 @@ class HomeHandlers:
     def __init__(
         self,
         service: AgentService,
-        gate: Authorization,
+        authorization: Authorization,
         client: AsyncWebClient,
+        buttons: ButtonHandlers,
         *,
         workspace_url: str,
         clock: Clock | None = None,
     ) -> None:
         self._service = service
-        self._gate = gate
+        self._authorization = authorization
+        self._buttons = buttons
         self._client = client
         self._workspace_url = workspace_url
         self._clock = clock or MonotonicClock()
@@ -53,13 +67,13 @@ class HomeHandlers:
         self._changed: dict[tuple[str, str], None] = {}
         self._woken = asyncio.Event()
 
-    async def opened(self, team: str, user: str) -> None:
-        """A person looks at the tab."""
+    async def show_tab(self, team: str, user: str) -> None:
+        """Show the tab to a person who looks at it."""
         self._shown.pop((team, user), None)
         await self._show(team, user)
 
-    def changed(self, agent: Agent) -> None:
-        """An agent is not what it was: whoever started it may see that on the tab."""
+    def note_change(self, agent: Agent) -> None:
+        """Note that an agent was stored, so that who started it sees the change."""
         person = (agent.team, agent.started_by)
         if person in self._shown:
             self._changed[person] = None
@@ -88,15 +102,21 @@ class HomeHandlers:
             await self._client.chat_postMessage(channel=user, text=TOO_LATE)
 
     async def set_defaults(self, typed: dict[str, str], team: str, user: str) -> dict[str, str]:
-        """Store what was typed; gives what cannot be used, by field."""
+        """Store what was typed; return the errors by field."""
         errors: dict[str, str] = {}
-        await self._gate.require(Action.READ, user, team, user)
+        await self._authorization.require(Action.READ, user, team, user)
         for name, value in typed.items():
             try:
                 await self._service.rulebook.set_mine(SetMine(name, value), user, team)
             except UserError as error:
                 errors[name] = below_field(error)
         return errors
+
+    async def stop_agent(self, agent_id: str, team: str, user: str) -> None:
+        """Stop an agent by the button of the tab."""
+        agent = await self._service.of_team(agent_id, team)
+        if agent is not None:
+            await self._buttons.stop(agent.id, user, agent.channel, agent.thread_ts)
 
     async def _show(self, team: str, user: str) -> None:
         try:
@@ -110,10 +130,10 @@ class HomeHandlers:
         except (BotError, aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.warning("the home of %s is not shown: %s", user, type(error).__name__)
         else:
-            self._keep(team, user, newest)
+            self._remember_view(team, user, newest)
 
     async def _view(self, team: str, user: str) -> dict[str, object]:
-        _, why_not = await self._gate.judge(Action.READ, user, team, user)
+        _, why_not = await self._authorization.judge(Action.READ, user, team, user)
         if why_not:
             return closed_view(why_not)
         agents = await self._service.started_by(team, user, _MOST_AGENTS)
@@ -121,8 +141,49 @@ class HomeHandlers:
         model = self._service.rulebook.default_model
         return home_view(agents, mine, model, self._workspace_url)
 
-    def _keep(self, team: str, user: str, view: str) -> None:
+    def _remember_view(self, team: str, user: str, view: str) -> None:
         self._shown[team, user] = view
         self._shown.move_to_end((team, user))
         while len(self._shown) > _MOST_KEPT:
             self._shown.popitem(last=False)
+
+
+def register(app: AsyncApp, inbox: Inbox, home: HomeHandlers) -> None:
+    """Attach the tab's event, its buttons and the form for one's defaults."""
+
+    @app.event("app_home_opened")
+    @inbox.finishes
+    async def on_opened(body: dict[str, Any], event: dict[str, Any]) -> None:
+        if event.get("tab") == "home":
+            await home.show_tab(body["team_id"], event["user"])
+
+    @app.action(STOP_HERE)
+    @inbox.finishes
+    async def on_stop(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        agent_id = str(body["actions"][0]["value"]).partition(":")[0]
+        team, user = body["team"]["id"], body["user"]["id"]
+        await home.stop_agent(agent_id, team, user)
+        await home.show_tab(team, user)
+
+    @app.action(OPEN_DEFAULTS)
+    @inbox.finishes
+    async def on_change(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await home.open_defaults(body["trigger_id"], body["team"]["id"], body["user"]["id"])
+
+    @app.view(DEFAULTS)
+    @inbox.finishes
+    async def on_defaults(ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+        team, user = body["team"]["id"], body["user"]["id"]
+        typed, errors = read_defaults(view)
+        if not errors:
+            try:
+                errors = await home.set_defaults(typed, team, user)
+            except UserError as error:
+                errors = {"repo": below_field(error)}
+        if errors:
+            await ack(response_action="errors", errors=errors)
+            return
+        await ack()
+        await home.show_tab(team, user)

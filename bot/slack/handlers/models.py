@@ -1,10 +1,10 @@
-"""Changes an agent's model by a form that opens from the window with its steps."""
+"""Changes an agent's model by a form that opens from the modal with its steps."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from typing import Any
 
+from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -13,14 +13,23 @@ from bot.agents.lifecycle.failures import why_not
 from bot.agents.service import AgentService
 from bot.domain.agent import Agent
 from bot.domain.policy import Action
-from bot.errors import BotError, ModelUnusable, UserError
+from bot.errors import ModelUnusable, UserError
 from bot.log_setup import log_scope
 from bot.redaction import Hide
-from bot.slack.ephemeral import FAILED, LATE, TOO_LATE
-from bot.slack.handlers.results import OLD_WINDOW, ModalClick
+from bot.slack.ephemeral import LATE, TOO_LATE
+from bot.slack.handlers.results import AgentModals, ModalClick, View, known_location
+from bot.slack.inbox import Inbox
 from bot.slack.views.blocks import Block
+from bot.slack.views.details import CHANGE_MODEL
 from bot.slack.views.modal import ModalLocation, ModalView, sentence
-from bot.slack.views.model_form import MODEL, TITLE, model_form, model_options
+from bot.slack.views.model_form import (
+    CALLBACK,
+    MODEL,
+    TITLE,
+    chosen_model,
+    model_form,
+    model_options,
+)
 
 logger = logging.getLogger(__name__)
 _ANSWER_SECONDS = 2.0  # Slack waits three
@@ -28,25 +37,31 @@ _SLOW = "The model provider takes long to answer. Press Change again in a moment
 
 
 class ModelHandlers:
-    """Who may steer an agent may choose its model; each click is asked anew."""
+    """Lets who may steer an agent choose its model; each click is checked anew."""
 
     def __init__(
-        self, service: AgentService, gate: Authorization, client: AsyncWebClient, hide: Hide
+        self,
+        service: AgentService,
+        authorization: Authorization,
+        client: AsyncWebClient,
+        modals: AgentModals,
+        hide: Hide,
     ) -> None:
         self._service = service
-        self._gate = gate
+        self._authorization = authorization
         self._client = client
+        self._modals = modals
         self._hide = hide
 
-    async def open(self, click: ModalClick) -> None:
-        """Put the form on top of the window; a refusal is said in the window."""
+    async def open_form(self, click: ModalClick) -> None:
+        """Put the form on top of the modal; a refusal is said in the modal."""
         with log_scope(user=click.user):
-            said = await self._said(self._open(click))
-            if said:
-                await self._update(click.view_id, said)
+            refusal = await self._modals.view_or_refusal(TITLE, self._open(click))
+            if refusal:
+                await self._modals.update(click.view_id, refusal)
 
-    async def _open(self, click: ModalClick) -> str:
-        agent = await self._allowed(click.place, click.user)
+    async def _open(self, click: ModalClick) -> View:
+        agent = await self._agent_to_steer(click.location, click.user)
         form = model_form(ModalLocation(ModalView.STEPS, agent.id, ""), agent.model)
         try:
             await self._client.views_push(trigger_id=click.trigger_id, view=form)
@@ -54,12 +69,14 @@ class ModelHandlers:
             if error.response.get("error") in LATE:
                 raise UserError(TOO_LATE) from error
             raise
-        return ""
+        return {}
 
-    async def options(self, place: ModalLocation | None, user: str, typed: str) -> list[Block]:
-        """The models to choose from, for who may change it."""
+    async def list_options(
+        self, location: ModalLocation | None, user: str, typed: str
+    ) -> list[Block]:
+        """Return the models to choose from, for who may change it."""
         try:
-            await self._allowed(place, user)
+            await self._agent_to_steer(location, user)
         except UserError:
             return []
         try:
@@ -69,57 +86,60 @@ class ModelHandlers:
             offers = []
         return model_options(offers, typed)
 
-    async def change(
-        self, place: ModalLocation | None, model: str, user: str, view_id: str
+    async def change_model(
+        self, location: ModalLocation | None, model: str, user: str, view_id: str
     ) -> dict[str, Any]:
-        """The form was sent; how it is to be acknowledged, in time."""
+        """Change the model as the form asks; return the acknowledgement of the form, in time."""
+        change = self._change(location, model, user, view_id)
         with log_scope(user=user):
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
-                    said = await self._said(self._change(place, model, user, view_id))
+                    view = await self._modals.view_or_refusal(TITLE, change)
             except (ModelUnusable, TimeoutError) as error:
                 logger.info("no change of the model: %r", error)
                 why = error.user_text if isinstance(error, ModelUnusable) else _SLOW
                 # A field's error is plain text.
-                return {
-                    "response_action": "errors",
-                    "errors": {MODEL: self._hide(why).replace("`", "")},
-                }
-            return {"response_action": "update", "view": sentence(TITLE, said)}
+                errors = {MODEL: self._hide(why).replace("`", "")}
+                return {"response_action": "errors", "errors": errors}
+            return {"response_action": "update", "view": view}
 
     async def _change(
-        self, place: ModalLocation | None, model: str, user: str, view_id: str
-    ) -> str:
-        agent = await self._allowed(place, user)
-        said = await self._service.choose_model(agent.id, model, user, view_id)
-        await self._gate.note(Action.STEER, user, agent.id)
-        return said
+        self, location: ModalLocation | None, model: str, user: str, view_id: str
+    ) -> View:
+        agent = await self._agent_to_steer(location, user)
+        text = await self._service.choose_model(agent.id, model, user, view_id)
+        await self._authorization.note(Action.STEER, user, agent.id)
+        return sentence(TITLE, text)
 
-    async def _allowed(self, place: ModalLocation | None, user: str) -> Agent:
-        if place is None:
-            raise UserError(OLD_WINDOW)
-        agent = await self._service.find(place.agent_id)
-        await self._gate.require(Action.STEER, user, agent.team, agent.channel, agent=agent)
+    async def _agent_to_steer(self, location: ModalLocation | None, user: str) -> Agent:
+        agent = await self._modals.agent_of(known_location(location), Action.STEER, user)
         if not agent.alive:
             raise UserError(why_not(agent))
         return agent
 
-    async def _said(self, doing: Awaitable[str]) -> str:
-        """What it says, or the sentence that says why it cannot be."""
-        try:
-            return await doing
-        except ModelUnusable:
-            raise
-        except UserError as error:
-            logger.info("refused: %s", error)
-            return self._hide(error.user_text)
-        except (BotError, SlackApiError):
-            logger.exception("a model was not changed")
-            return FAILED
 
-    async def _update(self, view_id: str, said: str) -> None:
-        """Say it in the window, if that is still open."""
-        try:
-            await self._client.views_update(view_id=view_id, view=sentence(TITLE, said))
-        except SlackApiError as error:
-            logger.info("a window is not shown anew: %s", error.response.get("error"))
+def register(app: AsyncApp, inbox: Inbox, models: ModelHandlers) -> None:
+    """Attach the button, the menu's options and the submission."""
+
+    @app.action(CHANGE_MODEL)
+    @inbox.finishes
+    async def on_button(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        await models.open_form(ModalClick.from_payload(body))
+
+    @app.options(MODEL)
+    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
+        view = body.get("view") or {}
+        location = ModalLocation.unpacked(str(view.get("private_metadata") or ""))
+        typed = str(body.get("value") or "")
+        await ack(options=await models.list_options(location, body["user"]["id"], typed))
+
+    @app.view(CALLBACK)
+    @inbox.finishes
+    async def on_form(ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+        model = chosen_model(view)
+        if not model:
+            await ack(response_action="errors", errors={MODEL: "That is no model's name."})
+            return
+        location = ModalLocation.unpacked(str(view.get("private_metadata") or ""))
+        await ack(**await models.change_model(location, model, body["user"]["id"], view["id"]))

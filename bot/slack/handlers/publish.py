@@ -1,8 +1,9 @@
-"""Receives the wish to push a branch or to open a pull request, and tells the thread of it."""
+"""Pushes a branch or opens a pull request when a button asks, and tells the thread."""
 
 import logging
 
 import aiohttp
+from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -11,9 +12,11 @@ from bot.agents.publishing import Publishing
 from bot.domain.agent import Agent
 from bot.domain.policy import Action
 from bot.domain.pull_request import Credits
-from bot.slack.handlers.buttons import ButtonHandlers, Click
+from bot.slack.handlers.buttons import ButtonHandlers, Click, register_click
+from bot.slack.inbox import Inbox
+from bot.slack.views import task_card
 from bot.slack.views.evidence import evidence_markdown
-from bot.slack.views.published import pushed_text
+from bot.slack.views.notices import pushed_text
 
 logger = logging.getLogger(__name__)
 
@@ -21,29 +24,29 @@ _MOST_NAMED = 10
 
 
 class PublishHandlers:
-    """Who may steer an agent may publish its work."""
+    """Publishes an agent's work for who may steer the agent."""
 
     def __init__(
         self,
         buttons: ButtonHandlers,
         publishing: Publishing,
-        world: Dependencies,
+        dependencies: Dependencies,
         client: AsyncWebClient,
         workspace_url: str,
     ) -> None:
         self._buttons = buttons
         self._publishing = publishing
-        self._world = world
+        self._dependencies = dependencies
         self._client = client
         self._workspace_url = workspace_url
 
-    async def push(self, click: Click) -> None:
+    async def push_branch(self, click: Click) -> None:
         """Put the agent's branch at the git host."""
-        await self._buttons.pressed(click, Action.STEER, lambda: self._push(click))
+        await self._buttons.run_allowed(click, Action.STEER, lambda: self._push(click))
 
-    async def open(self, click: Click) -> None:
-        """Open a pull request, or give the one that there is the newest commits."""
-        await self._buttons.pressed(click, Action.STEER, lambda: self._open(click))
+    async def open_pull_request(self, click: Click) -> None:
+        """Open a pull request, or push the newest commits to the one that there is."""
+        await self._buttons.run_allowed(click, Action.STEER, lambda: self._open(click))
 
     async def _push(self, click: Click) -> None:
         agent = await self._agent(click)
@@ -70,27 +73,33 @@ class PublishHandlers:
         )
 
     async def _say(self, agent: Agent, key: str, text: str) -> None:
-        async with self._world.store.transaction() as tx:
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
+        async with self._dependencies.store.transaction() as tx:
+            await tx.enqueue(agent.id, self._dependencies.voice.notice(agent, key, text))
 
     async def _agent(self, click: Click) -> Agent:
-        agent = await self._world.store.agent(click.agent_id)
+        agent = await self._dependencies.store.agent(click.agent_id)
         if agent is None:
             raise LookupError(f"agent {click.agent_id} is not stored")
         return agent
 
     async def _name(self, user: str) -> str:
-        """How Slack calls somebody; their id when it does not say."""
+        """Return a person's name in Slack; their id when Slack does not say."""
         try:
-            found = (await self._client.users_info(user=user))["user"]
+            account = (await self._client.users_info(user=user))["user"]
         except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.info("Slack does not say who %s is: %s", user, type(error).__name__)
             return user
-        profile = found.get("profile") or {}
-        name = profile.get("real_name") or found.get("real_name") or profile.get("display_name")
-        return str(name or found.get("name") or user)
+        profile = account.get("profile") or {}
+        name = profile.get("real_name") or account.get("real_name") or profile.get("display_name")
+        return str(name or account.get("name") or user)
 
     def _thread_url(self, agent: Agent) -> str:
         if not agent.thread_ts:
             return ""
         return f"{self._workspace_url}archives/{agent.channel}/p{agent.thread_ts.replace('.', '')}"
+
+
+def register(app: AsyncApp, inbox: Inbox, publish: PublishHandlers) -> None:
+    """Attach both buttons."""
+    register_click(app, inbox, task_card.PUSH, publish.push_branch)
+    register_click(app, inbox, task_card.PULL, publish.open_pull_request)

@@ -1,9 +1,10 @@
-"""Receives the wishes for a new agent: by command, mention, form, or from any message."""
+"""Starts agents: by command, mention, form, or from the menu of any message."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncRespond
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.access.authorization import Authorization
@@ -19,36 +20,46 @@ from bot.errors import InvalidCommand
 from bot.log_setup import log_scope
 from bot.slack.ephemeral import EphemeralReplies, Tell
 from bot.slack.events import IncomingMessage
+from bot.slack.inbox import Inbox
 from bot.slack.thread_history import ThreadHistory
-from bot.slack.views.start_form import Draft, FormLocation, repository_options, start_form
+from bot.slack.views.start_form import (
+    CALLBACK,
+    REPOSITORY,
+    Draft,
+    FormLocation,
+    place_of,
+    read_form,
+    repository_options,
+    start_form,
+)
 from bot.slack.views.text import plain
 
 
 class StartHandlers:
-    """However it is asked for, one agent starts, or one private sentence says why not."""
+    """Starts one agent, or tells the person in a private sentence why not."""
 
     def __init__(
         self,
         service: AgentService,
-        gate: Authorization,
+        authorization: Authorization,
         client: AsyncWebClient,
-        aside: EphemeralReplies,
+        replies: EphemeralReplies,
         threads: ThreadHistory,
         *,
         max_steps: int,
     ) -> None:
         self._service = service
-        self._gate = gate
+        self._authorization = authorization
         self._client = client
-        self._aside = aside
+        self._replies = replies
         self._threads = threads
         self._max_steps = max_steps
 
     async def read(self, text: str, origin: Origin, greet: Tell | None) -> Command:
-        """What was typed behind `/agent` or a mention; raises InvalidCommand.
+        """Read what was typed behind `/agent` or a mention; raises InvalidCommand.
 
         A task that names no repository is about the one that is set for the channel or person.
-        `greet` tells somebody who is new here, and starts nothing by this, what it is about.
+        `greet` tells a newcomer, whose text starts nothing, what the bot does.
         """
         known = await self._preferences(origin)
         starts = False
@@ -61,13 +72,15 @@ class StartHandlers:
                 await self._welcome(origin, greet)
 
     async def _welcome(self, origin: Origin, tell: Tell) -> None:
-        _, why_not = await self._gate.judge(Action.READ, origin.user, origin.team, origin.channel)
+        _, why_not = await self._authorization.judge(
+            Action.READ, origin.user, origin.team, origin.channel
+        )
         if not why_not and await self._service.rulebook.is_new(origin.user, origin.team):
             await tell(WELCOME)
 
     async def _preferences(self, origin: Origin) -> Preferences:
-        book = self._service.rulebook
-        return await book.preferences(origin.team, origin.channel, origin.user)
+        settings = self._service.rulebook
+        return await settings.preferences(origin.team, origin.channel, origin.user)
 
     async def start(
         self, command: StartAgent, origin: Origin, message: IncomingMessage | None = None
@@ -82,8 +95,10 @@ class StartHandlers:
         await self._service.start(command, origin, opening)
 
     async def _known(self, origin: Origin) -> Origin:
-        """The origin with the name of the person, who may start agents there; or UserError."""
-        person = await self._gate.require(Action.START, origin.user, origin.team, origin.channel)
+        """Add the name of the person, who must be allowed to start agents; raises UserError."""
+        person = await self._authorization.require(
+            Action.START, origin.user, origin.team, origin.channel
+        )
         return replace(origin, name=person.name)
 
     async def ask(self, trigger_id: str, origin: Origin, task: str) -> None:
@@ -92,13 +107,15 @@ class StartHandlers:
             raise InvalidCommand(_NO_REPOSITORY)
         await self._open(trigger_id, origin, FormLocation(origin.channel), task)
 
-    async def options(self, origin: Origin, typed: str) -> list[dict[str, Any]]:
-        """The repositories to choose from, for who may start agents there."""
-        _, why_not = await self._gate.judge(Action.START, origin.user, origin.team, origin.channel)
+    async def list_options(self, origin: Origin, typed: str) -> list[dict[str, Any]]:
+        """Return the repositories to choose from, for who may start agents there."""
+        _, why_not = await self._authorization.judge(
+            Action.START, origin.user, origin.team, origin.channel
+        )
         if why_not:
             return []
-        found = await self._service.repositories(origin.team, origin.channel)
-        return repository_options(found, typed)
+        repositories = await self._service.repositories(origin.team, origin.channel)
+        return repository_options(repositories, typed)
 
     async def _open(self, trigger_id: str, origin: Origin, place: FormLocation, task: str) -> None:
         known = await self._preferences(origin)
@@ -110,11 +127,11 @@ class StartHandlers:
         )
         await self._client.views_open(trigger_id=trigger_id, view=start_form(place, draft))
 
-    async def form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
-        """The start form was sent."""
-        tell = self._aside.to(origin.user, origin.channel, origin.thread_ts)
+    async def submit_form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
+        """Start an agent as the submitted form says."""
+        tell = self._replies.to(origin.user, origin.channel, origin.thread_ts)
         with log_scope(channel=origin.channel, user=origin.user):
-            await self._aside.guarded(tell, self._from_form(command, origin, place))
+            await self._replies.guarded(tell, self._from_form(command, origin, place))
 
     async def _from_form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
         origin = await self._known(origin)
@@ -124,8 +141,8 @@ class StartHandlers:
             opening = await self._threads.before(place.channel, place.thread_ts, _LATER)
         await self._service.start(command, origin, opening)
 
-    async def from_message(self, body: Mapping[str, Any], tell: Tell) -> None:
-        """The shortcut on a message: its thread is where the agent will live."""
+    async def open_from_message(self, body: Mapping[str, Any], tell: Tell) -> None:
+        """Open the form from the menu of a message, for an agent in the thread of the message."""
         message, channel = body["message"], body["channel"]["id"]
         team, user = body["team"]["id"], body["user"]["id"]
         thread_ts = str(message.get("thread_ts") or message["ts"])
@@ -137,9 +154,10 @@ class StartHandlers:
             task = plain(str(message.get("text") or ""))
             origin, place = Origin(team, channel, user), FormLocation(channel, thread_ts)
             opening = self._open(str(body["trigger_id"]), origin, place, task)
-            await self._aside.guarded(tell, opening)
+            await self._replies.guarded(tell, opening)
 
 
+START_SHORTCUT = "start_agent"
 # Later than every message of any thread.
 _LATER = "9999999999.999999"
 _NO_REPOSITORY = (
@@ -151,3 +169,36 @@ _LIVED_HERE = (
     'An agent has lived in this thread: reply "restart" there to go on with it, or start a new '
     "one by `/agent`."
 )
+
+
+def register(app: AsyncApp, inbox: Inbox, starts: StartHandlers) -> None:
+    """Attach the form's submission and the shortcut."""
+
+    @app.shortcut(START_SHORTCUT)
+    @inbox.finishes
+    async def on_shortcut(ack: AsyncAck, body: dict[str, Any], respond: AsyncRespond) -> None:
+        await ack()
+
+        async def tell(text: str) -> None:
+            await respond(text=text, response_type="ephemeral", replace_original=False)
+
+        await starts.open_from_message(body, tell)
+
+    @app.options(REPOSITORY)
+    async def on_options(ack: AsyncAck, body: dict[str, Any]) -> None:
+        place = place_of(body.get("view") or {})
+        origin = Origin(body["team"]["id"], place.channel, body["user"]["id"])
+        await ack(options=await starts.list_options(origin, str(body.get("value") or "")))
+
+    @app.view(CALLBACK)
+    @inbox.finishes
+    async def on_form(ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
+        command, errors = read_form(view)
+        if command is None:
+            await ack(response_action="errors", errors=errors)
+            return
+        await ack()
+        place = place_of(view)
+        team, user = body["team"]["id"], body["user"]["id"]
+        origin = Origin(team, place.channel, user, view["id"], place.thread_ts)
+        await starts.submit_form(command, origin, place)

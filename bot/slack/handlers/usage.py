@@ -29,18 +29,18 @@ _DAY_SECONDS = 86_400
 
 
 class UsageHandlers:
-    """Everybody may see their own sums and those of the channel they are in; admins see all."""
+    """Shows people their own sums and those of the channel they are in; admins see all."""
 
     def __init__(
         self,
         usage: UsageReads,
-        gate: Authorization,
+        authorization: Authorization,
         client: AsyncWebClient,
         settings: Settings,
         clock: Callable[[], float],
     ) -> None:
         self._usage = usage
-        self._gate = gate
+        self._authorization = authorization
         self._client = client
         self._clock = clock
         self._caps = {
@@ -49,23 +49,23 @@ class UsageHandlers:
             UsageOf.ALL: nano_of(settings.budget_deployment_day_usd),
         }
 
-    async def show(
+    async def show_usage(
         self,
-        wish: ShowUsage,
+        command: ShowUsage,
         user: str,
         team: str,
         channel: str,
         tell: Callable[[str], Awaitable[None]],
     ) -> None:
         """Answer privately; raises NotAllowed, and UserError when Slack takes no file."""
-        action = Action.ADMINISTER if wish.of is UsageOf.ALL else Action.READ
-        await self._gate.require(action, user, team, channel)
+        action = Action.ADMINISTER if command.of is UsageOf.ALL else Action.READ
+        await self._authorization.require(action, user, team, channel)
         today = day_start(self._clock())
-        since = today - _DAY_SECONDS * (wish.days - 1)
-        owner = user if wish.of is UsageOf.ME else ""
-        place = channel if wish.of is UsageOf.CHANNEL else ""
-        head = heading(wish, user, channel)
-        if wish.form is UsageForm.CSV:
+        since = today - _DAY_SECONDS * (command.days - 1)
+        owner = user if command.of is UsageOf.ME else ""
+        place = channel if command.of is UsageOf.CHANNEL else ""
+        head = heading(command, user, channel)
+        if command.form is UsageForm.CSV:
             limit = MAX_CSV_LINES
             lines = await self._usage.lines(
                 team, since=since, limit=limit, user=owner, channel=place
@@ -79,18 +79,18 @@ class UsageHandlers:
         else:
             sums = await self._usage.sums(team, since=since, user=owner, channel=place)
             last = datetime.fromtimestamp(today, UTC).date()
-            text = usage_text(sums, wish, head, last.isoformat(), self._caps[wish.of])
-            if wish.form is UsageForm.TEXT or not sums:
+            text = usage_text(sums, command, head, last.isoformat(), self._caps[command.of])
+            if command.form is UsageForm.TEXT or not sums:
                 await tell(text)
                 return
-            total = dollars(sum(one.nano for one in sums))
-            title = f"Model calls, {wish.days} days (UTC), {total}"
-            data = await asyncio.to_thread(usage_chart, sums, title, last, wish.days)
+            total = dollars(sum(day.nano for day in sums))
+            title = f"Model calls, {command.days} days (UTC), {total}"
+            data = await asyncio.to_thread(usage_chart, sums, title, last, command.days)
             await self._send(user, "usage.png", data, text)
-        await tell(f"{head}: it is in our direct messages, as `{wish.form.value}`.")
+        await tell(f"{head}: it is in our direct messages, as `{command.form.value}`.")
 
     async def _send(self, user: str, name: str, data: bytes, comment: str) -> None:
-        """A file cannot be private in a channel, so it goes where only this person reads."""
+        """Send a file by direct message, since no file is private in a channel."""
         try:
             opened = await self._client.conversations_open(users=user)
             file_id = await upload_bytes(self._client, name, data)

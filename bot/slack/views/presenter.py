@@ -18,8 +18,8 @@ from bot.domain.saved_state import (
 from bot.domain.task_card import TaskCard, ToolLine
 from bot.slack.views.answer import answer_messages, starter
 from bot.slack.views.blocks import Block, context, section
-from bot.slack.views.denied import denied_line
 from bot.slack.views.evidence import evidence_line, plan_left
+from bot.slack.views.notices import denied_line
 from bot.slack.views.question import question_blocks
 from bot.slack.views.task_card import (
     card_blocks,

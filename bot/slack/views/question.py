@@ -15,7 +15,7 @@ from bot.slack.views.text import model_markdown
 from bridge.protocol import MAX_OPTIONS, ApprovalChoice, QuestionAsked, QuestionKind
 
 ANSWERS = tuple(f"agent_answer_{number}" for number in range(MAX_OPTIONS))
-LEAVES = {
+APPROVAL_ANSWERS = {
     "agent_leave_once": ApprovalChoice.ONCE,
     "agent_leave_agent": ApprovalChoice.AGENT,
     "agent_leave_refuse": ApprovalChoice.REFUSE,
@@ -43,7 +43,7 @@ def question_blocks(
     if closed is not None:
         return text, [*blocks, context(_closed(asked, closed))]
     value = f"{agent.id}:{card.task_id}:{asked.question_id}"
-    buttons = _leaves(value) if is_approval else _options(asked, value)
+    buttons = _approval_buttons(value) if is_approval else _options(asked, value)
     hint = "or reply here" if buttons else "_Reply here to answer._"
     hints = filter(None, ("" if is_approval else hint, starter(agent, card.number)))
     blocks += [actions(buttons)] if buttons else []
@@ -87,11 +87,11 @@ def _options(asked: QuestionAsked, value: str) -> list[Block]:
     ]
 
 
-def _leaves(value: str) -> list[Block]:
+def _approval_buttons(value: str) -> list[Block]:
     style = {ApprovalChoice.REFUSE: "danger"}
     return [
-        button(_LABELS[leave], name, f"{value}:{leave}", style.get(leave))
-        for name, leave in LEAVES.items()
+        button(_LABELS[choice], name, f"{value}:{choice}", style.get(choice))
+        for name, choice in APPROVAL_ANSWERS.items()
     ]
 
 

@@ -11,9 +11,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
-from bot.slack.handlers.commands import CommandHandlers
-from bot.slack.handlers.home import HomeHandlers
-from bot.slack.session_status import SessionStatusUpdater
+from bot.slack.handlers.register import Handlers
 from playground.event_feed import EventFeed
 from playground.slack.event_delivery import DeliveryFailed, OutgoingPayload
 from playground.slack.server import slack_running
@@ -22,7 +20,7 @@ from playground.slack.slack_state import Json
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
 from tests.harness.app import Stage, stage as make_stage
-from tests.harness.slack import reception
+from tests.harness.slack import slack_harness
 from tests.harness.watched_inbox import WatchedInbox, settled
 
 
@@ -51,9 +49,7 @@ class Office:
     client: AsyncWebClient
     app: AsyncApp
     inbox: WatchedInbox
-    desk: CommandHandlers
-    home: HomeHandlers
-    sessions: SessionStatusUpdater
+    handlers: Handlers
 
     def person(self, name: str) -> UserClient:
         return UserClient(self.slack, self.slack.state.user(name))
@@ -93,11 +89,9 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
             token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
         )
         inbox = WatchedInbox(stage)
-        desks = reception(stage, client, inbox)
-        app = desks.app
+        harness = slack_harness(stage, client, inbox)
+        app = harness.app
         slack.delivery.transport = InProcess(app)
-        office = Office(
-            stage, slack, client, app, inbox, desks.desk, desks.desks.home, desks.desks.sessions
-        )
+        office = Office(stage, slack, client, app, inbox, harness.handlers)
         yield office
         await office.settle()

@@ -72,7 +72,7 @@ async def test_ones_defaults_are_set_in_a_form(office: Office) -> None:
 @pytest.fixture
 async def serving(office: Office) -> AsyncIterator[HomeHandlers]:
     """The office with its Home kept true, in time that does not pass by itself."""
-    home = office.home
+    home = office.handlers.home
     home._clock = VirtualClock()
     async with asyncio.TaskGroup() as group:
         work = group.create_task(home.serve())

@@ -24,7 +24,7 @@ STATUS = "agents.sessions.setStatus"
 @pytest.fixture
 async def sessions(office: Office) -> AsyncIterator[SessionStatusUpdater]:
     """The office with its sessions on, in time that does not pass by itself."""
-    told = office.sessions
+    told = office.handlers.sessions
     told.enabled, told._clock = True, VirtualClock()
     async with asyncio.TaskGroup() as group:
         work = group.create_task(told.serve())

@@ -7,11 +7,8 @@ import pytest
 
 from bot.agents.access.authorization import Authorization
 from bot.domain.agent import AgentStatus
-from bot.domain.policy import (
-    Action,
-    Audit,
-)
-from bot.slack.people import FRESH_SECONDS, SlackPeople
+from bot.domain.policy import Action, Audit
+from bot.slack.identity import FRESH_SECONDS, SlackPeople
 from bot.slack.views.task_card import PUSH
 from playground.slack.slack_state import TEAM_ID, User
 from tests.harness.app import KNOWN_SECRET
@@ -140,7 +137,7 @@ async def test_a_person_whom_slack_does_not_know_may_only_stop(office: Office) -
 async def test_people_of_whom_slack_says_nothing_take_no_memory(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.slack.people.MOST_KEPT", 2)
+    monkeypatch.setattr("bot.slack.identity.MOST_KEPT", 2)
     people = SlackPeople(office.client, TEAM_ID)
     for number in range(4):
         assert await people.person(f"U{number:09}") is None
@@ -204,7 +201,7 @@ async def test_a_stop_does_not_wait_for_a_writer(office: Office) -> None:
     agent, _ = await office.in_thread()
     await office.settle()
     async with asyncio.TaskGroup() as group, office.stage.store.transaction():
-        group.create_task(office.desk.stop(agent.id, "U00000ANA", agent.channel))
+        group.create_task(office.handlers.buttons.stop(agent.id, "U00000ANA", agent.channel))
         await office.stage.asked("interrupt")
     stored = await office.stage.store.agent(agent.id)
     assert stored

@@ -22,7 +22,7 @@ from playground.slack.slack_state import BOT_USER_ID
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
 from tests.harness.app import Stage, stage as make_stage
-from tests.harness.slack import reception
+from tests.harness.slack import slack_harness
 from tests.harness.watched_inbox import WatchedInbox, settled
 from tests.integration.slack.fake_slack import VirtualClock
 
@@ -121,11 +121,11 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
             retry_handlers=[],
         )
         inbox = WatchedInbox(stage, lambda body: is_urgent(body, STOP))
-        desks = reception(stage, client, inbox)
-        desk, app = desks.desk, desks.app
+        harness = slack_harness(stage, client, inbox)
+        app = harness.app
         catch_up = Backfill(
-            stage.store.thread_rows,
-            desk,
+            stage.store.thread_rows.to_read,
+            harness.handlers,
             client,
             bot_user_id=BOT_USER_ID,
             stop_reaction=STOP,

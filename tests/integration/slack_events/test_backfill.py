@@ -152,7 +152,7 @@ async def test_slack_is_read_at_its_pace_and_again_when_it_was_in_trouble(line: 
     line.lose()
     await line.person().say("missed too", thread_ts=root)
     serving = asyncio.create_task(line.catch_up.serve())
-    line.catch_up.missed(600)
+    line.catch_up.note_missed(600)
     assert await line.texts(2) == ["missed", "missed too"]
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
@@ -179,7 +179,7 @@ async def test_a_bug_in_one_thread_hides_no_other_and_what_failed_whole_is_read_
         await line.person().say("missed", thread_ts=root)
     with monkeypatch.context() as patch:
         patch.setattr(catch_up, "run", fail_whole)
-        catch_up.missed(600)
+        catch_up.note_missed(600)
         with pytest.raises(ValueError, match="a bug"):
             await catch_up.serve()
     serving = asyncio.create_task(catch_up.serve())

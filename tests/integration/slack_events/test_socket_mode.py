@@ -33,7 +33,7 @@ async def test_a_deaf_connection_is_replaced_within_90_seconds_and_nothing_is_lo
     await opened(line, 2)
     await greeted(line, 1)
     assert 80 + 60 <= line.gaps[0] <= 90 + 60
-    line.catch_up.missed(line.gaps[0])
+    line.catch_up.note_missed(line.gaps[0])
     serving = asyncio.create_task(line.catch_up.serve())
     assert await line.texts(1) == ["can you hear me"]
     await line.person().say("and now", thread_ts=root)
@@ -62,7 +62,7 @@ async def test_ten_quiet_minutes_cost_a_socket_and_a_read_of_each_thread_every_8
     """Quiet and deafness look alike, so what the caution costs is measured here."""
     for number in range(3):
         await line.in_thread(f"acme/api fix {number}", number + 1)
-    line.connection._on_gap = line.catch_up.missed
+    line.connection._on_gap = line.catch_up.note_missed
     serving = asyncio.create_task(line.catch_up.serve())
     before = line.slack.feed.entries("api_call")[-1].seq
     for number in range(6):
