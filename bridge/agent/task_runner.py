@@ -1,27 +1,30 @@
-"""The one task at work: which message is next, its run, its waiting, its interruption, its end."""
+"""Owns the task at work: which message is next, its run, its waiting, its interruption, its end."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from bridge.agent.ending import AskEvidence, TaskEnding
 from bridge.agent.loop import Executor, Task
 from bridge.agent.pauses import Pauses
-from bridge.agent.recovery import recover, waiting
+from bridge.agent.prompts import INTERRUPTED_RESULT
+from bridge.agent.recovery import close_tool, recover, waiting
 from bridge.errors import BridgeError
 from bridge.process.logs import current_task
 from bridge.protocol import (
     INTERRUPT_SECONDS,
+    LAST_LOOK_SECONDS,
     MAX_QUEUED_MESSAGES,
     MAX_WAITING_MESSAGES,
     Accepted,
     ChatMode,
     Disposition,
     ErrorCode,
+    Evidence,
     MessageTakenUp,
     Outcome,
+    TaskFinished,
     TaskStarted,
     WireError,
 )
@@ -31,15 +34,20 @@ from bridge.state.projection import Projection
 
 _log = logging.getLogger(__name__)
 _NO_MONEY = (ErrorCode.BUDGET_USED, ErrorCode.DAY_BUDGET_USED)
+_LOOK_SECONDS = 60.0
 _OF_ANOTHER = "This task_id belongs to another message."
 _STOPPED = "The bridge was stopped while this task was at work. Reply to go on."
+
+# Of which task, and for how many seconds the files may be looked at.
+ReadEvidence = Callable[[str, float], Awaitable[Evidence]]
 
 
 class TaskRunner:
     """Takes messages in and works on them, one task at a time.
 
-    `make_task` prepares the conversation for a message and says how its task is run; `evidence`
-    is what was recorded about the task, asked once it is over. While it is `held`, no task begins.
+    `make_task` prepares the conversation for a message and says how its task is run;
+    `read_evidence` tells what was recorded about the task, once it is over. While it is `held`, no
+    task begins.
     """
 
     def __init__(
@@ -49,7 +57,7 @@ class TaskRunner:
         events: EventLog,
         ledger: Projection,
         make_task: Callable[[UserMessage], Task],
-        evidence: AskEvidence,
+        read_evidence: ReadEvidence,
         *,
         held: bool = False,
     ) -> None:
@@ -58,7 +66,7 @@ class TaskRunner:
         self._events = events
         self._ledger = ledger
         self._make_task = make_task
-        self._ending = TaskEnding(conversation, events, ledger, evidence)
+        self._read_evidence = read_evidence
         self.waiting = Pauses(ledger, events)
         self._held = held
         # At work, or about to be, or waiting for a person; an answer may come before `run` does.
@@ -274,10 +282,8 @@ class TaskRunner:
             _log.info("the task waits for a person")
             return
         if stopped is None or not self._ledger.waits:
-            ended, seconds = outcome or Outcome.INTERRUPTED, self._worked_seconds
-            await self._ending.record(
-                message, ended, error, seconds, self._be_idle, at_once=stopped is not None
-            )
+            ended = outcome or Outcome.INTERRUPTED
+            await self._end_task(message, ended, error, at_once=stopped is not None)
         if stopped is not None:
             raise stopped
 
@@ -297,5 +303,34 @@ class TaskRunner:
             return Outcome.INTERRUPTED
         return await self._executor.run(task)
 
-    def _be_idle(self) -> None:
-        self.current = None
+    async def _end_task(
+        self, message: UserMessage, outcome: Outcome, error: WireError | None, *, at_once: bool
+    ) -> None:
+        """Leaves nothing open and records the end, if the task had begun.
+
+        `at_once`: the process ends, so that nothing is looked at any more.
+        """
+        # A person who interrupts waits for the end.
+        hurries = outcome is Outcome.INTERRUPTED
+        look_seconds = 0.0 if at_once else LAST_LOOK_SECONDS if hurries else _LOOK_SECONDS
+        try:
+            begun = message.task_id in self._ledger.first_seq
+            if begun and message in self._conversation.waiting:
+                self._conversation.take(message)
+            self._conversation.answer_open_calls(INTERRUPTED_RESULT)
+            await self._conversation.sync()
+            if begun:
+                await close_tool(self._ledger, self._events)
+                finished = TaskFinished(
+                    task_id=message.task_id,
+                    outcome=outcome,
+                    steps=self._ledger.step,
+                    duration_seconds=round(self._worked_seconds, 3),
+                    error=error,
+                    evidence=await self._read_evidence(message.task_id, look_seconds),
+                )
+                self.current = None  # who reads that it is over finds the session idle
+                await self._events.record(finished)
+            _log.info("task finished: %s", outcome)
+        except BridgeError as failure:
+            _log.error("the end of the task could not be recorded: %s", failure.message)
