@@ -1,8 +1,8 @@
 import json
 from typing import Any
 
+from bridge.agent.compaction import facts_of, summary_text
 from bridge.agent.prompts import LAST_STEP_NOTE
-from bridge.agent.summaries import facts_of, summary_text
 from bridge.text import NOTE
 
 
