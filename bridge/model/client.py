@@ -15,10 +15,8 @@ from pydantic import SecretStr
 
 from bridge.errors import ModelError
 from bridge.model.errors import from_status, status_of
-from bridge.model.limits import ModelLimits
-from bridge.model.model_list import limits_of, read_limits
+from bridge.model.limits import ModelLimits, limits_of, read_limits
 from bridge.model.prompt_cache import marked, needs_marks
-from bridge.model.request_body import RequestBody
 from bridge.model.response import ModelTurn, TurnBuilder, clean
 from bridge.protocol import ErrorCode
 
@@ -50,6 +48,31 @@ class ChatModel(Protocol):
 
     async def limits(self, model: str) -> ModelLimits:
         """How much this model takes; a guess where nobody says. Never raises."""
+
+
+class RequestBody:
+    """Encodes the requests of a conversation, and no message twice.
+
+    Each request repeats the one before, so that otherwise every step would be dearer than the
+    last. Messages are compared by identity and never changed.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Mapping[str, Any], bytes]] = []
+
+    def encoded(self, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> bytes:
+        """Returns a JSON object of these fields and messages; raises ValueError for what is no
+        text."""
+        known = self._known[: len(messages)]
+        for position, message in enumerate(messages):
+            if position == len(known):
+                known.append((message, _json(message)))
+            elif known[position][0] is not message:
+                known[position] = (message, _json(message))
+        self._known = known
+        encoded = b",".join(data for _, data in known)
+        head = _json(fields).removesuffix(b"}")
+        return head + b',"messages":[' + encoded + b"]}"
 
 
 class OpenAIChatModel:
@@ -224,6 +247,10 @@ class OpenAIChatModel:
             timeout=openai.Timeout(self._progress_seconds + 5.0, connect=_CONNECT_SECONDS),
             default_headers={"X-Title": "Threadsmith"},
         )
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _bad_answer(message: str) -> ModelError:

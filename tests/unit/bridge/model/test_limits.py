@@ -3,8 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from bridge.model.limits import Meter, ModelLimits, cut_before, size_of
-from bridge.model.model_list import limits_of, read_limits
+from bridge.model.limits import Meter, ModelLimits, cut_before, limits_of, read_limits, size_of
 
 SYSTEM = {"role": "system", "content": "s"}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.model.request_body import RequestBody
+from bridge.model.client import RequestBody
 
 REST = {"model": "m", "stream": True}
 
