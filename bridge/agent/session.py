@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bridge.agent.compaction import Compaction
-from bridge.agent.equipment import Equipment
 from bridge.agent.loop import Executor, Task
 from bridge.agent.model_retry import ModelRetry, RetryPolicy, Sleep
-from bridge.agent.setup import SessionSetup
+from bridge.agent.setup import SessionSetup, Workbench
 from bridge.agent.task_runner import TaskRunner
-from bridge.agent.workbench import Workbench
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.model.client import ChatModel
@@ -71,8 +69,6 @@ class Session:
         self._settings = settings
         self._results = KeptResults(settings.state_dir / "results.jsonl")
         tools = (*tools, read_result_tool(self._results))
-        self._equipment = Equipment(settings, tools, runner)
-        self._runner = self._equipment.runner
         self._ledger = Projection()
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
@@ -81,7 +77,8 @@ class Session:
             base_seq=self._conversation.base_seq,
         )
         talk, events = self._conversation, self.events
-        self._bench = Workbench(self._equipment, talk, events, self._ledger)
+        self._bench = Workbench(settings, tools, runner, talk, events, self._ledger)
+        self._runner = self._bench.runner
         patience = RetryPolicy(settings.model_max_attempts, settings.model_retry_seconds)
         calls = ModelRetry(model, talk, events, patience=patience, sleep=sleep)
         memory = Compaction(model, talk, events, calls, summary_model=settings.summary_model)
@@ -237,8 +234,8 @@ class Session:
 
     def set_environment(self, environment: ToolEnvironment) -> Status:
         """Give commands these variables, from the next one on, and none of an earlier call."""
-        self._equipment.variables.clear()
-        self._equipment.variables.update(environment.variables)
+        self._bench.variables.clear()
+        self._bench.variables.update(environment.variables)
         return self.status()
 
     async def diff(self) -> Diff:
