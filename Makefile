@@ -5,6 +5,8 @@
 .NOTPARALLEL:
 
 PY := .venv/bin
+# A module's tests share what they start, and the slowest module begins (tests/conftest.py).
+BY_MODULE := --dist loadscope --no-loadscope-reorder
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
@@ -30,10 +32,10 @@ test-unit: venv ## the unit tests: pure code, some seconds
 	$(PY)/pytest tests/unit
 
 test-parts: venv ## the tests with real parts; needs no engine
-	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m "not docker" -n 2 --dist loadscope
+	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m "not docker" -n 2 $(BY_MODULE)
 
-test-containers: setup ## the tests with containers, one after the other
-	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m docker
+test-containers: setup ## the tests with containers; they mostly wait, so three run side by side
+	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m docker -n 3 $(BY_MODULE)
 
 browser: ## install the browser that the browser tests drive
 	@scripts/setup.sh --browser

@@ -15,6 +15,7 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
+    pytest.mark.slow(40),
 ]
 
 LIMIT = 64 * 2**20

@@ -12,6 +12,7 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
+    pytest.mark.slow(25),
 ]
 
 QUESTION = {"question": "In which order?", "options": ["oldest first", "newest first"]}

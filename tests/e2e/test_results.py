@@ -16,6 +16,7 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(180),
+    pytest.mark.slow(25),
 ]
 
 HOSTILE = (

@@ -9,7 +9,7 @@ from playground.server import PlaygroundSettings, running
 from tests.e2e.conftest import Bot, Stage, docker, environment_of
 from tests.faults.conftest import EDIT_THEN_WAIT
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(120), pytest.mark.slow(40)]
 
 # The address of a socket has room for 107 bytes; a path may be 40 times as long.
 LONG = "/".join(["a-folder-with-a-long-name"] * 8)

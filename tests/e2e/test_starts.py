@@ -10,6 +10,7 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
+    pytest.mark.slow(35),
 ]
 
 IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
+    pytest.mark.slow(30),
 ]
 
 ENGINE = "/var/run/docker.sock"

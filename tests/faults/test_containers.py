@@ -10,6 +10,7 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(120),
+    pytest.mark.slow(155),
 ]
 
 TASK = "demo/todo fix the failing test"

@@ -20,7 +20,7 @@ from tests.faults.conftest import QUICK
 from tests.faults.ledger import ledger
 from tests.faults.scenarios import CHANNEL, TALES, Tale, told_to
 
-pytestmark = [pytest.mark.docker, pytest.mark.asyncio]
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio, pytest.mark.slow(230)]
 
 LANES = 2
 # A tale has three inputs or more, and an input that ends three lives is given up.

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import IMAGE, ROOT, docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(240), pytest.mark.slow(135)]
 
 INSIDE = ROOT / "tests" / "faults" / "second_engine.py"
 # With the namespace of processes everything in it ends, containers too, however the test ends.

@@ -22,7 +22,7 @@ from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import READY_SECONDS, ROOT, Bot, Stage, environment_of
 from tests.faults.ledger import events_of_bridge, ledger
 
-pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow(155)]
 
 ROUNDS = 4
 KILLS_A_ROUND = 10

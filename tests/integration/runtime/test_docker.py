@@ -18,7 +18,7 @@ from bot.errors import EngineError
 from bot.runtime.docker import DockerRuntime
 from tests.integration.runtime.conftest import BRIDGE_IMAGE
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow(25)]
 
 
 def in_container(

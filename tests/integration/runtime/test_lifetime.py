@@ -23,7 +23,7 @@ from bot.runtime.docker import DockerRuntime
 from tests.integration.runtime.conftest import BRIDGE_IMAGE
 from tests.integration.runtime.test_docker import everything_of, in_container
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow(40)]
 
 AGENT = "k3f9ab"
 TOKEN = "canary-bridge-token"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.sandbox.conftest import Sandbox
 
-pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow(25)]
 
 CROWD = """
     import os
