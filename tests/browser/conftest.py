@@ -9,7 +9,7 @@ import pytest_asyncio
 from playground.server import PlaygroundSettings, running
 from tests.browser.chrome import Browser, Page, chrome
 from tests.browser.workspace import Workspace, workspace_running
-from tests.e2e.conftest import Bot, Stage, engine, environment_of
+from tests.e2e.conftest import Bot, Deployment, engine, environment_of
 
 __all__ = ["engine"]
 
@@ -24,29 +24,31 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def deployment(
+    engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployment]:
     """What `make run` starts: a playground and a bot, with the scripted model."""
     data_dir: Path = tmp_path_factory.mktemp("data")
     async with running(PlaygroundSettings()) as playground:
         bot = Bot(environment_of(playground, data_dir) | {"AGENT_MODEL": MODEL}, data_dir)
         await bot.start()
         try:
-            yield Stage(playground, bot)
+            yield Deployment(playground, bot)
         finally:
             await bot.end()
             bot.clean_up()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(stage: Stage, browser: Browser) -> AsyncIterator[Page]:
+async def page(deployment: Deployment, browser: Browser) -> AsyncIterator[Page]:
     """A window on the page; nothing may have gone wrong in it."""
     browser.errors()
     opened = await browser.page()
-    await opened.open(stage.playground.page_url)
+    await opened.open(deployment.playground.page_url)
     yield opened
     await opened.close()
-    if stage.bot.containers():
-        stage.bot.remove_agents()  # one failure is enough; the next test starts with nothing
+    if deployment.bot.containers():
+        deployment.bot.remove_agents()  # one failure is enough; the next test starts with nothing
     assert browser.errors() == []
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.chrome import Page
-from tests.e2e.conftest import Stage
+from tests.e2e.conftest import Deployment
 
 pytestmark = [
     pytest.mark.docker,
@@ -30,24 +30,26 @@ async def open_branch(page: Page) -> None:
     await page.has(".repository .diff")
 
 
-async def stop(page: Page, stage: Stage) -> None:
+async def stop(page: Page, deployment: Deployment) -> None:
     """End the agent of the open thread by a word, so that the next test starts with none."""
     await page.click(f"{THREAD} textarea")
     await page.type("stop")
     await page.press("Enter")
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
-    await stage.no_containers()
+    await deployment.no_containers()
 
 
-async def test_a_failing_test_is_fixed_and_its_branch_can_be_read(page: Page, stage: Stage) -> None:
+async def test_a_failing_test_is_fixed_and_its_branch_can_be_read(
+    page: Page, deployment: Deployment
+) -> None:
     await start(page, "fix")
     await page.sees("fix the failing test", THREAD)
     await page.sees("all pass", THREAD, WORK_SECONDS)
     await page.sees("Task 1", THREAD)
-    assert len(stage.bot.containers()) == 1
+    assert len(deployment.bot.containers()) == 1
     await page.click(f"{THREAD} button", "Open pull request")
     await page.sees("Pull request #1", THREAD, WORK_SECONDS)
-    await stop(page, stage)
+    await stop(page, deployment)
     await open_branch(page)
     await page.sees("Pull request #1: Fix the failing test", ".repository h2")
     await page.sees("What the diff shows", ".repository")
@@ -55,34 +57,38 @@ async def test_a_failing_test_is_fixed_and_its_branch_can_be_read(page: Page, st
     await page.sees("item.due < today", ".repository .diff")
 
 
-async def test_a_feature_is_built_as_the_question_was_answered(page: Page, stage: Stage) -> None:
+async def test_a_feature_is_built_as_the_question_was_answered(
+    page: Page, deployment: Deployment
+) -> None:
     await start(page, "feature")
     await page.sees("In which order should", THREAD, WORK_SECONDS)
     await page.click(f"{THREAD} button", "oldest")
     await page.sees("the longest overdue first", THREAD, WORK_SECONDS)
     await page.sees("Task 1", THREAD, WORK_SECONDS)
-    await stop(page, stage)
+    await stop(page, deployment)
     await open_branch(page)
     await page.sees("def overdue_lines", ".repository .diff")
 
 
-async def test_a_budget_ends_the_task_and_a_press_adds_to_it(page: Page, stage: Stage) -> None:
+async def test_a_budget_ends_the_task_and_a_press_adds_to_it(
+    page: Page, deployment: Deployment
+) -> None:
     await start(page, "limit")
     await page.sees("Budget used", THREAD, WORK_SECONDS)
     await page.click(f"{THREAD} button", "+$1")
     await page.sees("of $1.05", THREAD, WORK_SECONDS)
-    await stop(page, stage)
+    await stop(page, deployment)
 
 
 async def test_the_home_of_the_bot_shows_an_agent_stops_it_and_keeps_ones_defaults(
-    page: Page, stage: Stage
+    page: Page, deployment: Deployment
 ) -> None:
     await page.click("nav button", "Threadsmith")
     await page.click("button[role=tab]", "Home")
     await page.sees("You have no agent that runs.", HOME)
-    await stage.person().slash("/agent", "demo/todo a long task, seen from home")
-    thread = (await stage.root("seen from home"))["ts"]
-    await stage.said("▶ *Working*", thread)
+    await deployment.person().slash("/agent", "demo/todo a long task, seen from home")
+    thread = (await deployment.wait_for_root("seen from home"))["ts"]
+    await deployment.wait_for_reply("▶ *Working*", thread)
     await page.sees("1 agent of yours runs", HOME, WORK_SECONDS)
     await page.sees("a long task, seen from home", HOME)
 
@@ -100,8 +106,8 @@ async def test_the_home_of_the_bot_shows_an_agent_stops_it_and_keeps_ones_defaul
     await page.sees("demo/todo", HOME)
 
     await page.click(f"{HOME} button", "Stop")
-    await stage.said("Stopped by <@U00000ANA>", thread)
+    await deployment.wait_for_reply("Stopped by <@U00000ANA>", thread)
     await page.sees("You have no agent that runs.", HOME, WORK_SECONDS)
     await page.sees("Ended", HOME)
-    await stage.no_containers()
-    await stage.person().slash("/agent", "me repo none")
+    await deployment.no_containers()
+    await deployment.person().slash("/agent", "me repo none")

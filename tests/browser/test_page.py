@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.chrome import Browser, Page
-from tests.e2e.conftest import Stage
+from tests.e2e.conftest import Deployment
 
 pytestmark = [
     pytest.mark.docker,
@@ -25,7 +25,7 @@ async def command(page: Page, words: str) -> None:
 
 
 async def test_a_reload_and_a_second_window_show_the_same_task_at_work(
-    page: Page, stage: Stage, browser: Browser
+    page: Page, deployment: Deployment, browser: Browser
 ) -> None:
     await command(page, "/agent demo/todo a long task")
     await page.sees("a long task", ".talk", WORK_SECONDS)
@@ -42,10 +42,12 @@ async def test_a_reload_and_a_second_window_show_the_same_task_at_work(
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
     await other.sees("Stopped by", THREAD)
     await other.close()
-    await stage.no_containers()
+    await deployment.no_containers()
 
 
-async def test_an_agent_is_started_and_stopped_by_keys_alone(page: Page, stage: Stage) -> None:
+async def test_an_agent_is_started_and_stopped_by_keys_alone(
+    page: Page, deployment: Deployment
+) -> None:
     await page.sees("A thread becomes a coding agent")
     for _ in range(40):
         await page.press("Tab")
@@ -68,11 +70,11 @@ async def test_an_agent_is_started_and_stopped_by_keys_alone(page: Page, stage: 
     await page.has("button.reaction[aria-label*='octagonal_sign']")
     await page.click(".talk button", "repl")
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
-    await stage.no_containers()
+    await deployment.no_containers()
 
 
 async def test_the_form_and_the_shortcut_of_a_message_do_what_the_command_and_the_word_do(
-    page: Page, stage: Stage
+    page: Page, deployment: Deployment
 ) -> None:
     await command(page, "/agent")
     await page.has("dialog[open]")
@@ -89,10 +91,10 @@ async def test_the_form_and_the_shortcut_of_a_message_do_what_the_command_and_th
     await page.click(f"{THREAD} .message button[aria-label=More]")
     await page.click("[role=menuitem]", "Stop agent")
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
-    await stage.no_containers()
+    await deployment.no_containers()
 
 
-async def test_a_reply_steers_the_task_at_work(page: Page, stage: Stage) -> None:
+async def test_a_reply_steers_the_task_at_work(page: Page, deployment: Deployment) -> None:
     await command(page, "/agent demo/todo a long task to steer")
     await page.sees("a long task to steer", ".talk .message", WORK_SECONDS)
     await page.click(".talk .message:last-of-type button", "repl")
@@ -103,22 +105,24 @@ async def test_a_reply_steers_the_task_at_work(page: Page, stage: Stage) -> None
     await page.has(f"{THREAD} button.reaction[aria-label*=eyes]", WORK_SECONDS)
     await page.click(f"{THREAD} button", "Stop")
     await page.sees("Stopped by", THREAD, WORK_SECONDS)
-    await stage.no_containers()
+    await deployment.no_containers()
 
 
-async def test_escape_closes_the_form_and_starts_nothing(page: Page, stage: Stage) -> None:
+async def test_escape_closes_the_form_and_starts_nothing(
+    page: Page, deployment: Deployment
+) -> None:
     await command(page, "/agent")
     await page.has("dialog[open]")
     await page.press("Escape")
     await page.lacks("dialog[open]")
-    assert stage.bot.containers() == []
+    assert deployment.bot.containers() == []
 
 
-async def test_help_is_private(page: Page, stage: Stage, browser: Browser) -> None:
+async def test_help_is_private(page: Page, deployment: Deployment, browser: Browser) -> None:
     await command(page, "/agent help")
     await page.sees("Start an agent", ".talk")
     other = await browser.page()
-    await other.open(f"{stage.playground.page_url}#/ben")
+    await other.open(f"{deployment.playground.page_url}#/ben")
     await other.click("nav button", "general")
     await other.has(COMMAND_FIELD)
     assert "Start an agent" not in await other.text(".talk")
@@ -126,12 +130,12 @@ async def test_help_is_private(page: Page, stage: Stage, browser: Browser) -> No
 
 
 async def test_the_page_says_that_the_bot_is_away_and_notices_its_return(
-    page: Page, stage: Stage
+    page: Page, deployment: Deployment
 ) -> None:
     await page.sees("A thread becomes a coding agent")
-    await stage.bot.end()
+    await deployment.bot.end()
     await page.sees("The bot is not connected", ".banner")
-    await stage.bot.start()
+    await deployment.bot.start()
     await page.lacks(".banner")
 
 

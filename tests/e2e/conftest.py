@@ -149,7 +149,7 @@ class Bot:
 
 
 @dataclass
-class Stage:
+class Deployment:
     """Everything that an end-to-end test needs."""
 
     playground: Playground
@@ -158,11 +158,13 @@ class Stage:
     def person(self, name: str = "ana") -> UserClient:
         return self.playground.person(name)
 
-    async def root(self, contains: str, channel: str = "general", who: str = "ana") -> Json:
+    async def wait_for_root(
+        self, contains: str, channel: str = "general", who: str = "ana"
+    ) -> Json:
         """The root message of an agent; waits for it."""
         return await self.person(who).wait_for_message(contains, channel, timeout_seconds=20)
 
-    async def said(
+    async def wait_for_reply(
         self,
         contains: str,
         thread: str,
@@ -182,23 +184,25 @@ class Stage:
             logged = "\n".join(str(line) for line in self.bot.log[-15:])
             pytest.fail(f"{contains!r} was never said. The thread:\n{shown}\nThe log:\n{logged}")
 
-    def script(self, task: str, story: Scenario) -> None:
+    def script(self, task: str, scenario: Scenario) -> None:
         """Let the model follow a story in the threads whose first task is this one."""
         matches = lambda conversation: task in conversation.tasks[0].text  # noqa: E731
-        self.playground.model.scenarios.add(task, story, matches)
+        self.playground.model.scenarios.add(task, scenario, matches)
 
     async def started(self, where: str, task: str, channel: str = "dev", who: str = "ana") -> str:
         """Start an agent by the command; the thread that it lives in."""
         assert (await self.person(who).slash("/agent", f"{where} {task}", channel)).ok
-        return str((await self.root(task, channel, who))["ts"])
+        return str((await self.wait_for_root(task, channel, who))["ts"])
 
     async def stopped(self, thread: str, channel: str = "dev") -> None:
         """End the agent of a thread by the word."""
         await self.person().say("stop", channel, thread)
-        await self.said("Stopped by", thread, channel)
+        await self.wait_for_reply("Stopped by", thread, channel)
         await self.no_containers()
 
-    async def heard(self, contains: str, after: int = 0, seconds: float = 20.0) -> ReceivedRequest:
+    async def wait_for_request(
+        self, contains: str, after: int = 0, seconds: float = 20.0
+    ) -> ReceivedRequest:
         """Wait until the model was asked with these words in any of the messages."""
 
         def look() -> ReceivedRequest | None:
@@ -207,15 +211,17 @@ class Stage:
 
         return await self.playground.feed.until(look, seconds)
 
-    def marks(self, thread: str, ts: str, channel: str = "dev") -> set[str]:
+    def reactions_of(self, thread: str, ts: str, channel: str = "dev") -> set[str]:
         """The reactions on a message of a thread."""
         shown = self.person().thread(channel, thread)
         [message] = [one for one in shown if one["ts"] == ts]
         return {reaction["name"] for reaction in message.get("reactions", [])}
 
-    async def marked(self, thread: str, ts: str, name: str, channel: str = "dev") -> None:
+    async def wait_for_reaction(
+        self, thread: str, ts: str, name: str, channel: str = "dev"
+    ) -> None:
         """Wait for a reaction on a message."""
-        await self.playground.feed.until(lambda: name in self.marks(thread, ts, channel), 20)
+        await self.playground.feed.until(lambda: name in self.reactions_of(thread, ts, channel), 20)
 
     async def settled(self, seconds: float = 10.0) -> None:
         """Wait until everything that people did has had its effect."""
@@ -249,24 +255,24 @@ def environment_of(playground: Playground, data_dir: Path) -> dict[str, str]:
 @asynccontextmanager
 async def deployed(
     playground: Playground, data_dir: Path, settings: Mapping[str, str] | None = None
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[Deployment]:
     """A bot beside this playground, with these settings of its own; it leaves nothing behind."""
     bot = Bot({**environment_of(playground, data_dir), **(settings or {})}, data_dir)
     await bot.start()
     try:
-        yield Stage(playground, bot)
+        yield Deployment(playground, bot)
     finally:
         await bot.end()
         bot.clean_up()
 
 
-async def threadsmith(stage: Stage, *arguments: str) -> tuple[int | None, str]:
+async def threadsmith(deployment: Deployment, *arguments: str) -> tuple[int | None, str]:
     """Run the command with the settings of the bot: its exit status, and what it said."""
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("threadsmith"),
         *arguments,
-        env={**os.environ, **stage.bot.environment},
-        cwd=stage.bot.data_dir,
+        env={**os.environ, **deployment.bot.environment},
+        cwd=deployment.bot.data_dir,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -276,24 +282,26 @@ async def threadsmith(stage: Stage, *arguments: str) -> tuple[int | None, str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def deployment(
+    engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployment]:
     """One playground and one bot for the tests of a module."""
     async with running(PlaygroundSettings()) as playground:
         data_dir = tmp_path_factory.mktemp("data")
-        async with deployed(playground, data_dir) as stage:
-            yield stage
+        async with deployed(playground, data_dir) as deployment:
+            yield deployment
 
 
 @pytest.fixture
-def leftovers(stage: Stage) -> Iterator[None]:
+def leftovers(deployment: Deployment) -> Iterator[None]:
     """Nothing may be left in the engine after the test."""
     yield
     until = time.monotonic() + 5
     # The volumes go after the container, whose end is what the test has waited for.
-    while left := [*stage.bot.containers(), *stage.bot.volumes()]:
+    while left := [*deployment.bot.containers(), *deployment.bot.volumes()]:
         if time.monotonic() > until:
             break
         time.sleep(0.1)  # the engine has no event that this client could await
     if left:
-        stage.bot.remove_agents()  # the next test starts with nothing all the same
+        deployment.bot.remove_agents()  # the next test starts with nothing all the same
     assert left == []

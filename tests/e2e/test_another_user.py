@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import ROOT, Bot, Stage, environment_of
+from tests.e2e.conftest import ROOT, Bot, Deployment, environment_of
 
 pytestmark = [
     pytest.mark.docker,
@@ -62,16 +62,16 @@ async def test_a_bot_that_is_not_root_seals_its_containers(engine: None, data_di
     async with running(PlaygroundSettings()) as playground:
         bot = OtherUsersBot(environment_of(playground, data_dir), data_dir)
         await bot.start()
-        stage = Stage(playground, bot)
+        deployment = Deployment(playground, bot)
         try:
             assert bot.process
             facts = Path(f"/proc/{bot.process.pid}/status").read_text()
             status = dict(line.split(":\t", 1) for line in facts.splitlines() if ":\t" in line)
             assert status["Uid"].split() == [str(USER)] * 4
             assert status["CapEff"].strip("0") == ""
-            ana = stage.person("ana")
+            ana = deployment.person("ana")
             thread = await ana.say("demo/todo fix the failing test", "dev", mention=True)
-            await stage.said("all pass", thread, "dev")
+            await deployment.wait_for_reply("all pass", thread, "dev")
             [container] = bot.containers()
             folder = bot.sockets(container)
             _belong_to_the_group(folder)
@@ -84,11 +84,11 @@ async def test_a_bot_that_is_not_root_seals_its_containers(engine: None, data_di
             await bot.end()
             await bot.start()
             await ana.say("what did you change?", "dev", thread)
-            await stage.said("This is task 2", thread, "dev")
+            await deployment.wait_for_reply("This is task 2", thread, "dev")
             assert bot.containers() == [container]
             await ana.say("stop", "dev", thread)
-            await stage.said("Stopped by", thread, "dev")
-            await stage.no_containers()
+            await deployment.wait_for_reply("Stopped by", thread, "dev")
+            await deployment.no_containers()
             assert not folder.exists()
         finally:
             await bot.end()

@@ -3,7 +3,7 @@
 import pytest
 
 from playground.slack.slack_state import BOT_USER_ID, SlackMessage
-from tests.e2e.conftest import Json, Stage
+from tests.e2e.conftest import Deployment, Json
 
 pytestmark = [
     pytest.mark.docker,
@@ -12,8 +12,8 @@ pytestmark = [
 ]
 
 
-def roots(stage: Stage, channel: str = "general") -> list[Json]:
-    shown = stage.person().channel_messages(channel)
+def roots(deployment: Deployment, channel: str = "general") -> list[Json]:
+    shown = deployment.person().channel_messages(channel)
     return [message for message in shown if message["user"] == BOT_USER_ID]
 
 
@@ -38,29 +38,29 @@ def roots(stage: Stage, channel: str = "general") -> list[Json]:
     ids=lambda value: value[:24],
 )
 async def test_a_command_that_cannot_be_obeyed(
-    stage: Stage, leftovers: None, text: str, says: str
+    deployment: Deployment, leftovers: None, text: str, says: str
 ) -> None:
-    ana = stage.person("ana")
-    before, seen = len(roots(stage)), len(ana.ephemerals())
+    ana = deployment.person("ana")
+    before, seen = len(roots(deployment)), len(ana.ephemerals())
     assert (await ana.slash("/agent", text)).ok
-    await stage.playground.feed.until(lambda: len(ana.ephemerals()) > seen or None)
+    await deployment.playground.feed.until(lambda: len(ana.ephemerals()) > seen or None)
     assert says in ana.ephemerals()[-1].text
-    assert len(roots(stage)) == before
+    assert len(roots(deployment)) == before
 
 
 async def test_a_channel_without_the_bot_gets_the_exact_invitation(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     await ana.slash("/agent", "demo/todo fix the failing test", "random")
     told = await ana.wait_for_ephemeral("/invite @threadsmith", timeout_seconds=20)
     assert told.channel == "C000RANDOM"
 
 
 async def test_a_bare_command_opens_a_form_that_checks_what_is_typed(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     await ana.slash("/agent", "")
     await ana.wait_for_view("Start an agent")
     refused = await ana.submit_view({"repo": "not a repository", "task": "go"})
@@ -68,50 +68,52 @@ async def test_a_bare_command_opens_a_form_that_checks_what_is_typed(
     assert "owner/name" in refused.answer["errors"]["repo"]
     assert len(ana.views()) == 1
     await ana.submit_view({"repo": "demo/todo", "task": "say something from the form"})
-    root = await stage.root("say something from the form")
-    await stage.said("scripted model", root["ts"])
+    root = await deployment.wait_for_root("say something from the form")
+    await deployment.wait_for_reply("scripted model", root["ts"])
     await ana.react("general", root["ts"], "octagonal_sign")
-    await stage.said("Stopped by", root["ts"])
-    await stage.no_containers()
+    await deployment.wait_for_reply("Stopped by", root["ts"])
+    await deployment.no_containers()
 
 
-async def test_one_command_delivered_twice_starts_one_agent(stage: Stage, leftovers: None) -> None:
-    ana, slack = stage.person("ana"), stage.playground.slack
+async def test_one_command_delivered_twice_starts_one_agent(
+    deployment: Deployment, leftovers: None
+) -> None:
+    ana, slack = deployment.person("ana"), deployment.playground.slack
     place = ana.channel("dev")
     grants = slack.trigger_tokens.both(ana.user.id, place.id)
     payload = slack.payloads.slash_command(ana.user, place, "/agent", "demo/todo only once", grants)
     await slack.delivery.ask("slash_commands", payload)
     await slack.delivery.ask("slash_commands", payload)
-    root = await stage.root("only once", "dev")
-    await stage.said("scripted model", root["ts"], "dev")
-    assert len([r for r in roots(stage, "dev") if "only once" in r["text"]]) == 1
-    assert len(stage.bot.containers()) == 1
+    root = await deployment.wait_for_root("only once", "dev")
+    await deployment.wait_for_reply("scripted model", root["ts"], "dev")
+    assert len([r for r in roots(deployment, "dev") if "only once" in r["text"]]) == 1
+    assert len(deployment.bot.containers()) == 1
     await ana.say("stop", "dev", root["ts"])
-    await stage.no_containers()
+    await deployment.no_containers()
 
 
 async def test_a_mention_arrives_as_two_events_and_a_reply_twice_and_each_has_one_effect(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana = stage.person("ana")
-    stage.playground.slack.faults.event("app_mention", "twice")
+    ana = deployment.person("ana")
+    deployment.playground.slack.faults.event("app_mention", "twice")
     thread = await ana.say("demo/todo say hello", "dev", mention=True)
-    await stage.said("scripted model", thread, "dev")
-    stage.playground.slack.faults.event("message", "twice")
+    await deployment.wait_for_reply("scripted model", thread, "dev")
+    deployment.playground.slack.faults.event("message", "twice")
     await ana.say("and again", "dev", thread)
-    await stage.said("task 2", thread, "dev")
+    await deployment.wait_for_reply("task 2", thread, "dev")
     await ana.say("stop", "dev", thread)
-    await stage.said("Stopped by", thread, "dev")
+    await deployment.wait_for_reply("Stopped by", thread, "dev")
     answers = [m for m in ana.thread("dev", thread) if "task 2 of" in str(m.get("blocks"))]
     assert len(answers) == 1
     assert not [m for m in ana.thread("dev", thread) if "Task 3" in m["text"]]
-    await stage.no_containers()
+    await deployment.no_containers()
 
 
-async def test_what_is_not_for_us_meets_silence(stage: Stage, leftovers: None) -> None:
-    ana, slack = stage.person("ana"), stage.playground.slack
+async def test_what_is_not_for_us_meets_silence(deployment: Deployment, leftovers: None) -> None:
+    ana, slack = deployment.person("ana"), deployment.playground.slack
     place = ana.channel("general")
-    before = len(roots(stage))
+    before = len(roots(deployment))
     seen = len(ana.ephemerals())
     topic = await ana.say("lunch?", "general")
     await ana.say("yes", "general", topic)
@@ -128,5 +130,5 @@ async def test_what_is_not_for_us_meets_silence(stage: Stage, leftovers: None) -
     # Everything above is acknowledged; a command after it is answered, and nothing else was.
     await ana.slash("/agent", "help")
     await ana.wait_for_ephemeral("Start an agent")
-    assert len(roots(stage)) == before
+    assert len(roots(deployment)) == before
     assert len(ana.ephemerals()) == seen + 1

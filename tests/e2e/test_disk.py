@@ -9,7 +9,7 @@ import pytest_asyncio
 from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import sequence
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import Stage, deployed, docker
+from tests.e2e.conftest import Deployment, deployed, docker
 
 pytestmark = [
     pytest.mark.docker,
@@ -26,7 +26,7 @@ for number in range(200):
     pathlib.Path(f"blob-{number}").write_bytes(b"x" * 2**22)
     time.sleep(0.2)
 """
-STORIES = {
+SCENARIOS = {
     "one-file": ScriptedCall(
         "run_command", {"command": ["dd", "if=/dev/zero", "of=big", "bs=1M", "count=100"]}
     ),
@@ -36,64 +36,68 @@ STORIES = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def deployment(
+    engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployment]:
     async with running(PlaygroundSettings()) as playground:
-        for name, call in STORIES.items():
-            story = sequence(ScriptedTurn("I write.", (call,)), ScriptedTurn("That was it."))
-            playground.model.scenarios.add(name, story)
+        for name, call in SCENARIOS.items():
+            scenario = sequence(ScriptedTurn("I write.", (call,)), ScriptedTurn("That was it."))
+            playground.model.scenarios.add(name, scenario)
         data_dir: Path = tmp_path_factory.mktemp("data")
         settings = {
             "CONTAINER_DISK_BYTES": str(LIMIT),
             "COMMAND_ALLOW": "dd",
             "COMMAND_TIMEOUT_SECONDS": "60",
         }
-        async with deployed(playground, data_dir, settings) as stage:
-            yield stage
+        async with deployed(playground, data_dir, settings) as deployment:
+            yield deployment
 
 
-async def started(stage: Stage, story: str) -> str:
-    return await stage.person().say(f"demo/todo --model scripted/{story} go", "dev", mention=True)
+async def started(deployment: Deployment, scenario: str) -> str:
+    return await deployment.person().say(
+        f"demo/todo --model scripted/{scenario} go", "dev", mention=True
+    )
 
 
 def size_of_workspace(container: str) -> int:
     return int(docker("exec", "--user=10002", container, "du", "-sb", "/workspace").split()[0])
 
 
-async def ended(stage: Stage, thread: str) -> None:
-    await stage.person().say("stop", "dev", thread)
-    await stage.said("Stopped by", thread, "dev")
-    await stage.no_containers()
+async def ended(deployment: Deployment, thread: str) -> None:
+    await deployment.person().say("stop", "dev", thread)
+    await deployment.wait_for_reply("Stopped by", thread, "dev")
+    await deployment.no_containers()
 
 
-async def test_no_file_grows_beyond_the_limit(stage: Stage, leftovers: None) -> None:
-    thread = await started(stage, "one-file")
-    await stage.said("That was it", thread, "dev")
-    [container] = stage.bot.containers()
+async def test_no_file_grows_beyond_the_limit(deployment: Deployment, leftovers: None) -> None:
+    thread = await started(deployment, "one-file")
+    await deployment.wait_for_reply("That was it", thread, "dev")
+    [container] = deployment.bot.containers()
     size = docker("exec", "--user=10002", container, "stat", "-c", "%s", "/workspace/big")
     assert int(size) == LIMIT
-    await ended(stage, thread)
+    await ended(deployment, thread)
 
 
-async def test_many_files_interrupt_the_task(stage: Stage, leftovers: None) -> None:
-    thread = await started(stage, "many-files")
-    said = await stage.said("Its task was interrupted", thread, "dev")
+async def test_many_files_interrupt_the_task(deployment: Deployment, leftovers: None) -> None:
+    thread = await started(deployment, "many-files")
+    said = await deployment.wait_for_reply("Its task was interrupted", thread, "dev")
     assert "of 64 MiB" in said["text"]
-    [container] = stage.bot.containers()
+    [container] = deployment.bot.containers()
     size = size_of_workspace(container)
     assert LIMIT < size < 200 * 2**22
     assert size_of_workspace(container) == size  # nothing writes any more
-    await ended(stage, thread)
+    await ended(deployment, thread)
 
 
 async def test_a_process_that_goes_on_writing_is_stopped_with_its_container(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    thread = await started(stage, "in-background")
-    await stage.said("That was it", thread, "dev")
-    await stage.said("Its container was stopped", thread, "dev")
-    [container] = stage.bot.containers()
+    thread = await started(deployment, "in-background")
+    await deployment.wait_for_reply("That was it", thread, "dev")
+    await deployment.wait_for_reply("Its container was stopped", thread, "dev")
+    [container] = deployment.bot.containers()
     assert docker("inspect", "--format", "{{.State.Running}}", container) == "false"
     # The agent is there all the same, and may tidy up.
-    await stage.person().say("model: scripted/echo\ntidy up", "dev", thread)
-    await stage.said("tidy up", thread, "dev")
-    await ended(stage, thread)
+    await deployment.person().say("model: scripted/echo\ntidy up", "dev", thread)
+    await deployment.wait_for_reply("tidy up", thread, "dev")
+    await ended(deployment, thread)

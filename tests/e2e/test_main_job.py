@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Stage, docker
+from tests.e2e.conftest import Deployment, docker
 
 pytestmark = [
     pytest.mark.docker,
@@ -15,9 +15,9 @@ pytestmark = [
 ]
 
 
-def filed_patch(stage: Stage, thread: str) -> bytes | None:
+def filed_patch(deployment: Deployment, thread: str) -> bytes | None:
     """The newest patch in the thread, once it is shared."""
-    files = [f for f in stage.playground.slack.state.files.values() if f.shares]
+    files = [f for f in deployment.playground.slack.state.files.values() if f.shares]
     mine = [f for f in files if any(thread in share for share in f.shares)]
     return mine[-1].content if mine else None
 
@@ -28,17 +28,17 @@ def git(*arguments: str, cwd: Path) -> str:
 
 
 async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_it(
-    stage: Stage, leftovers: None, tmp_path: Path
+    deployment: Deployment, leftovers: None, tmp_path: Path
 ) -> None:
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     # Start: the command is acknowledged, the root message names repository and branch.
     assert (await ana.slash("/agent", "demo/todo fix the failing test")).ok
-    root = await stage.root("fix the failing test")
+    root = await deployment.wait_for_root("fix the failing test")
     thread = root["ts"]
     assert "demo/todo" in root["blocks"][0]["text"]["text"]
 
     # The work: the answer is a message of its own, and the file really changed.
-    answer = await stage.said("is_overdue", thread)
+    answer = await deployment.wait_for_reply("is_overdue", thread)
     assert [block["type"] for block in answer["blocks"]] == [
         "markdown",
         "context",  # the checks that ran
@@ -48,33 +48,35 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     assert "all pass" in answer["blocks"][0]["text"]
     assert "unittest" in (said := answer["blocks"][1]["elements"][0]["text"])
     assert "exit 0" in said
-    [container] = stage.bot.containers()
+    [container] = deployment.bot.containers()
     # As the bridge's user: what is the tools' is ended whenever a tool is.
     git_diff = ("git", "-c", "safe.directory=/workspace", "-C", "/workspace", "diff")
     diff = docker("exec", "--user", "10001", container, *git_diff)
     assert "+    return not item.done and item.due is not None and item.due < today" in diff
-    sockets = stage.bot.sockets(container)
+    sockets = deployment.bot.sockets(container)
 
     # The card ended as one line, edited in place: root, card, answer and no more.
-    await stage.said("✓ *Task 1*", thread)
+    await deployment.wait_for_reply("✓ *Task 1*", thread)
     texts = [message["text"] for message in ana.thread("general", thread)]
     assert len(texts) == 3
     assert texts[1].startswith("✓ *Task 1* · 8 steps")
 
     # The changes so far, as a file that git accepts on the source branch.
     await ana.click("agent_patch", "general", answer["ts"])
-    patch = await stage.playground.feed.until(lambda: filed_patch(stage, thread))
-    git("clone", "--quiet", str(stage.playground.git.root / "demo/todo.git"), "c", cwd=tmp_path)
+    patch = await deployment.playground.feed.until(lambda: filed_patch(deployment, thread))
+    git(
+        "clone", "--quiet", str(deployment.playground.git.root / "demo/todo.git"), "c", cwd=tmp_path
+    )
     (tmp_path / "a.patch").write_bytes(patch)
     git("apply", "../a.patch", cwd=tmp_path / "c")
     assert git("diff", "--numstat", cwd=tmp_path / "c") == "1\t1\ttodo/items.py\n"
 
     # A reply, with no mention, is the next task of the same container and conversation.
     reply = await ana.say("what did you change?", "general", thread)
-    second = await stage.said("This is task 2", thread)
+    second = await deployment.wait_for_reply("This is task 2", thread)
     assert "fix the failing test" in second["blocks"][0]["text"]
-    assert stage.bot.containers() == [container]
-    told = [message["content"] for message in stage.playground.model.requests[-1].messages]
+    assert deployment.bot.containers() == [container]
+    told = [message["content"] for message in deployment.playground.model.requests[-1].messages]
     assert any("fix the failing test" in str(content) for content in told)
     marks = {
         reaction["name"]
@@ -85,35 +87,35 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     assert marks == {"eyes", "white_check_mark"}
 
     # The reaction, by somebody else, on any message of the thread.
-    await stage.person("ben").react("general", answer["ts"], "octagonal_sign")
-    stopped = await stage.said("Stopped by", thread)
+    await deployment.person("ben").react("general", answer["ts"], "octagonal_sign")
+    stopped = await deployment.wait_for_reply("Stopped by", thread)
     assert "1 file, +1 \u22121" in stopped["blocks"][0]["text"]["text"]
-    await stage.no_containers()
+    await deployment.no_containers()
     assert not sockets.exists()
-    await stage.playground.feed.until(
+    await deployment.playground.feed.until(
         lambda: len([m for m in ana.thread("general", thread) if m.get("files")]) == 2 or None
     )
 
 
 async def test_stop_ends_a_running_command_within_five_seconds(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     await ana.slash("/agent", "demo/todo --model scripted/long take your time", "dev")
-    root = await stage.root("take your time", "dev")
-    card = await stage.said("⋯ run", root["ts"], "dev")
-    [container] = stage.bot.containers()
+    root = await deployment.wait_for_root("take your time", "dev")
+    card = await deployment.wait_for_reply("⋯ run", root["ts"], "dev")
+    [container] = deployment.bot.containers()
     assert "time.sleep" in docker("top", container)
     loop = asyncio.get_running_loop()
     began = loop.time()
     await ana.react("dev", card["ts"], "octagonal_sign")
-    while container in await asyncio.to_thread(stage.bot.containers) and "time.sleep" in (
+    while container in await asyncio.to_thread(deployment.bot.containers) and "time.sleep" in (
         await asyncio.to_thread(_processes, container)
     ):
         await asyncio.sleep(0.05)  # what we wait for is a process's end inside the container
         assert loop.time() - began < 5
-    await stage.said("Stopped by", root["ts"], "dev")
-    await stage.no_containers()
+    await deployment.wait_for_reply("Stopped by", root["ts"], "dev")
+    await deployment.no_containers()
 
 
 def _processes(container: str) -> str:
@@ -124,14 +126,14 @@ def _processes(container: str) -> str:
 
 
 async def test_a_reply_while_it_works_is_taken_up_before_the_next_model_call(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     await ana.slash("/agent", "demo/todo --model scripted/long --steps 50 patience", "dev")
-    root = await stage.root("patience", "dev")
-    await stage.said("⋯ run", root["ts"], "dev")
+    root = await deployment.wait_for_root("patience", "dev")
+    await deployment.wait_for_reply("⋯ run", root["ts"], "dev")
     reply = await ana.say("and mind the docs", "dev", root["ts"])
-    await stage.playground.feed.until(
+    await deployment.playground.feed.until(
         lambda: (
             any(
                 r["name"] == "eyes"
@@ -144,13 +146,13 @@ async def test_a_reply_while_it_works_is_taken_up_before_the_next_model_call(
         timeout_seconds=10,
     )
     # The running command takes 20 s; an interrupt ends the task, and the reply starts the next.
-    card = await stage.said("⋯ run", root["ts"], "dev")
+    card = await deployment.wait_for_reply("⋯ run", root["ts"], "dev")
     await ana.click("agent_interrupt", "dev", card["ts"])
-    seen = await stage.playground.feed.until(
+    seen = await deployment.playground.feed.until(
         lambda: next(
             (
                 r
-                for r in stage.playground.model.requests
+                for r in deployment.playground.model.requests
                 if "and mind the docs" in str(r.messages[-1].get("content"))
             ),
             None,
@@ -159,5 +161,5 @@ async def test_a_reply_while_it_works_is_taken_up_before_the_next_model_call(
     )
     assert "patience" in str(seen.messages)
     await ana.say("stop", "dev", root["ts"])
-    await stage.said("Stopped by", root["ts"], "dev")
-    await stage.no_containers()
+    await deployment.wait_for_reply("Stopped by", root["ts"], "dev")
+    await deployment.no_containers()

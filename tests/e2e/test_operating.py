@@ -6,7 +6,7 @@ import secrets
 import aiohttp
 import pytest
 
-from tests.e2e.conftest import Stage, docker, threadsmith
+from tests.e2e.conftest import Deployment, docker, threadsmith
 
 pytestmark = [
     pytest.mark.docker,
@@ -16,11 +16,11 @@ pytestmark = [
 ]
 
 
-async def test_the_doctor_finds_a_whole_deployment_well(stage: Stage) -> None:
-    await stage.person("ben").slash("/agent", "list")
-    general = stage.playground.slack.state.channel("general").id
+async def test_the_doctor_finds_a_whole_deployment_well(deployment: Deployment) -> None:
+    await deployment.person("ben").slash("/agent", "list")
+    general = deployment.playground.slack.state.channel("general").id
     arguments = ("--channel", general, "--repository", "demo/private")
-    status, told = await threadsmith(stage, "doctor", "--json", *arguments)
+    status, told = await threadsmith(deployment, "doctor", "--json", *arguments)
     report = {one["check"]: one for one in json.loads(told)["checks"]}
     assert status == 0, told
     assert {name for name, one in report.items() if one["verdict"] != "ok"} <= {"network"}
@@ -29,8 +29,8 @@ async def test_the_doctor_finds_a_whole_deployment_well(stage: Stage) -> None:
     assert "of this very code" in report["image"]["found"]
 
 
-async def test_the_bot_itself_sees_who_shares_its_token(stage: Stage) -> None:
-    ana, slack = stage.person("ana"), stage.playground.slack
+async def test_the_bot_itself_sees_who_shares_its_token(deployment: Deployment) -> None:
+    ana, slack = deployment.person("ana"), deployment.playground.slack
     await ana.slash("/agent", "doctor")
     told = await ana.wait_for_ephemeral("Nothing failed")
     assert "✓ *Slack sockets* · one connection" in told.text, told.text
@@ -57,59 +57,61 @@ def volume(instance: str, agent: str) -> str:
     return docker("volume", "create", *words, name)
 
 
-async def started(stage: Stage, task: str) -> tuple[str, str]:
+async def started(deployment: Deployment, task: str) -> tuple[str, str]:
     """The thread and the id of an agent whose first task has ended."""
-    await stage.person().slash("/agent", f"demo/todo {task}")
-    root = await stage.root(task)
-    await stage.said("is_overdue", root["ts"])
-    [container] = stage.bot.containers()
+    await deployment.person().slash("/agent", f"demo/todo {task}")
+    root = await deployment.wait_for_root(task)
+    await deployment.wait_for_reply("is_overdue", root["ts"])
+    [container] = deployment.bot.containers()
     label = '{{index .Config.Labels "threadsmith.agent"}}'
     return root["ts"], docker("inspect", "--format", label, container)
 
 
-async def test_agents_are_listed_read_and_stopped_beside_the_bot(stage: Stage) -> None:
-    thread, agent = await started(stage, "fix the failing test, first")
+async def test_agents_are_listed_read_and_stopped_beside_the_bot(deployment: Deployment) -> None:
+    thread, agent = await started(deployment, "fix the failing test, first")
     foreign = volume("another", "k3f9ab")
-    leftover = volume(stage.bot.instance, "zzzzzz")
+    leftover = volume(deployment.bot.instance, "zzzzzz")
     try:
-        status, told = await threadsmith(stage, "ps")
+        status, told = await threadsmith(deployment, "ps")
         assert status == 0, told
         assert [line.split()[:2] for line in told.splitlines()] == [
             [agent, "idle"],
             ["zzzzzz", "leftover"],
         ]
-        assert "listening" in (await threadsmith(stage, "logs", agent))[1].lower()
-        assert await threadsmith(stage, "prune", "--yes") == (
+        assert "listening" in (await threadsmith(deployment, "logs", agent))[1].lower()
+        assert await threadsmith(deployment, "prune", "--yes") == (
             0,
             f"volume     {leftover}\n1 removed.\n",
         )
-        assert len(stage.bot.containers()) == 1
+        assert len(deployment.bot.containers()) == 1
         assert foreign in docker("volume", "ls", "--quiet")
-        assert await threadsmith(stage, "stop", agent) == (0, f"{agent} is stopped.\n")
-        assert stage.bot.containers() == []
-        await stage.said("Stopped by whoever runs Threadsmith", thread)
-        assert "This agent was stopped" in (await threadsmith(stage, "stop", agent))[1]
-        assert (await threadsmith(stage, "ps"))[1] == "Nothing runs here.\n"
+        assert await threadsmith(deployment, "stop", agent) == (0, f"{agent} is stopped.\n")
+        assert deployment.bot.containers() == []
+        await deployment.wait_for_reply("Stopped by whoever runs Threadsmith", thread)
+        assert "This agent was stopped" in (await threadsmith(deployment, "stop", agent))[1]
+        assert (await threadsmith(deployment, "ps"))[1] == "Nothing runs here.\n"
     finally:
         docker("volume", "rm", "--force", foreign, leftover)
 
 
-async def test_agents_are_stopped_without_a_bot_and_everything_is_taken_away(stage: Stage) -> None:
-    thread, agent = await started(stage, "fix the failing test, second")
-    await stage.bot.end()
-    status, told = await threadsmith(stage, "stop", agent)
+async def test_agents_are_stopped_without_a_bot_and_everything_is_taken_away(
+    deployment: Deployment,
+) -> None:
+    thread, agent = await started(deployment, "fix the failing test, second")
+    await deployment.bot.end()
+    status, told = await threadsmith(deployment, "stop", agent)
     assert (status, "told at the next start" in told) == (0, True), told
-    assert stage.bot.containers() == []
-    await stage.bot.start()
-    await stage.said("Stopped by whoever runs Threadsmith", thread)
-    await started(stage, "fix the failing test, third")
-    assert "A bot runs here" in (await threadsmith(stage, "uninstall", "--yes"))[1]
-    await stage.bot.end()
+    assert deployment.bot.containers() == []
+    await deployment.bot.start()
+    await deployment.wait_for_reply("Stopped by whoever runs Threadsmith", thread)
+    await started(deployment, "fix the failing test, third")
+    assert "A bot runs here" in (await threadsmith(deployment, "uninstall", "--yes"))[1]
+    await deployment.bot.end()
     foreign = volume("another", "k3f9ab")
     try:
-        status, told = await threadsmith(stage, "uninstall", "--yes")
+        status, told = await threadsmith(deployment, "uninstall", "--yes")
         assert status == 0, told
-        label = f"label=threadsmith.instance={stage.bot.instance}"
+        label = f"label=threadsmith.instance={deployment.bot.instance}"
         for what in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
             assert docker(*what, "--quiet", "--filter", label) == ""
         assert foreign in docker("volume", "ls", "--quiet")

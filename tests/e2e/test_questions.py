@@ -6,7 +6,7 @@ import pytest
 
 from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.scenarios import Scenario
-from tests.e2e.conftest import Stage
+from tests.e2e.conftest import Deployment
 
 pytestmark = [
     pytest.mark.docker,
@@ -29,60 +29,62 @@ def asking(conversation: ParsedConversation) -> ScriptedTurn:
 def trying(*commands: list[str]) -> Scenario:
     """A story that tries commands one after the other, and says how each of them went."""
 
-    def story(conversation: ParsedConversation) -> ScriptedTurn:
+    def scenario(conversation: ParsedConversation) -> ScriptedTurn:
         if conversation.turn < len(commands):
             call = ScriptedCall("run_command", {"command": commands[conversation.turn]})
             return ScriptedTurn("", (call,))
         said = [result.text.replace("\n", " ")[:200] for result in conversation.task.results]
         return ScriptedTurn("Tried:\n\n" + "\n".join(f"- {one}" for one in said))
 
-    return story
+    return scenario
 
 
 @pytest.mark.parametrize("how", ["click", "reply"])
 async def test_a_question_outlives_the_bot_and_is_answered(
-    stage: Stage, leftovers: None, how: str
+    deployment: Deployment, leftovers: None, how: str
 ) -> None:
-    ben = stage.person("ben")
-    stage.script(task := f"sort it, and take a {how}", asking)
-    thread = await stage.started("demo/todo", task)
-    asked = await stage.said("❓ *In which order?*", thread, "dev")
-    await stage.said("Waiting for an answer", thread, "dev")
-    [container] = stage.bot.containers()
-    await stage.bot.end(signal.SIGKILL)
-    await stage.bot.start()
-    assert stage.bot.containers() == [container]
+    ben = deployment.person("ben")
+    deployment.script(task := f"sort it, and take a {how}", asking)
+    thread = await deployment.started("demo/todo", task)
+    asked = await deployment.wait_for_reply("❓ *In which order?*", thread, "dev")
+    await deployment.wait_for_reply("Waiting for an answer", thread, "dev")
+    [container] = deployment.bot.containers()
+    await deployment.bot.end(signal.SIGKILL)
+    await deployment.bot.start()
+    assert deployment.bot.containers() == [container]
     if how == "click":
         assert (await ben.click("agent_answer_1", "dev", asked["ts"])).ok
-        await stage.said("I was told: The person answered:\nnewest first", thread, "dev")
+        await deployment.wait_for_reply(
+            "I was told: The person answered:\nnewest first", thread, "dev"
+        )
         shown = "*newest first* — <@U00000BEN>"
     else:
         await ben.say("alphabetically, please", "dev", thread)
-        await stage.said("which follows. ['alphabetically, please", thread, "dev")
+        await deployment.wait_for_reply("which follows. ['alphabetically, please", thread, "dev")
         shown = "*Answered by a message* — <@U00000BEN>"
-    await stage.said("✓ *Task 1*", thread, "dev")
-    closed = await stage.said(shown, thread, "dev")
+    await deployment.wait_for_reply("✓ *Task 1*", thread, "dev")
+    closed = await deployment.wait_for_reply(shown, thread, "dev")
     assert closed["ts"] == asked["ts"]
     assert "agent_answer" not in str(closed["blocks"])
     said = [m for m in ben.thread("dev", thread) if m["text"].startswith("❓")]
     assert len(said) == 1
-    await stage.stopped(thread)
+    await deployment.stopped(thread)
 
 
 async def test_a_command_that_is_not_on_the_list_needs_leave_for_exactly_itself(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana, ben = stage.person("ana"), stage.person("ben")
+    ana, ben = deployment.person("ana"), deployment.person("ben")
     commands = (["id", "-u"], ["id", "-u"], ["id", "-u"], ["id", "-un"])
-    stage.script("find out who you are", trying(*commands))
+    deployment.script("find out who you are", trying(*commands))
     await ana.slash("/agent", "set approvals ask", "dev")
     await ana.wait_for_ephemeral("approv")
     await ana.slash("/agent", "set approve owner", "dev")
-    await stage.settled()
-    thread = await stage.started("demo/todo", "find out who you are")
+    await deployment.settled()
+    thread = await deployment.started("demo/todo", "find out who you are")
 
     async def asked(command: str, after: str) -> str:
-        said = await stage.said(f"```\n{command}\n```", thread, "dev", after=after)
+        said = await deployment.wait_for_reply(f"```\n{command}\n```", thread, "dev", after=after)
         return str(said["ts"])
 
     # Who may not approve is refused in private, and nothing runs.
@@ -90,25 +92,25 @@ async def test_a_command_that_is_not_on_the_list_needs_leave_for_exactly_itself(
     await ben.click("agent_leave_once", "dev", first)
     refused = await ben.wait_for_ephemeral("may approve")
     assert "<@U00000ANA>" in refused.text
-    assert len(stage.playground.model.requests[-1].conversation.task.results) == 0
+    assert len(deployment.playground.model.requests[-1].conversation.task.results) == 0
 
     # Once is once; then for this agent; and a changed command is asked about anew.
     await ana.click("agent_leave_once", "dev", first)
     second = await asked("id -u", first)
-    assert "10002" in stage.playground.model.requests[-1].conversation.task.results[0].text
+    assert "10002" in deployment.playground.model.requests[-1].conversation.task.results[0].text
     await ana.click("agent_leave_agent", "dev", second)
     third = await asked("id -un", second)
-    results = stage.playground.model.requests[-1].conversation.task.results
+    results = deployment.playground.model.requests[-1].conversation.task.results
     assert ["10002" in result.text for result in results] == [True, True, True]
     await ana.click("agent_leave_refuse", "dev", third)
-    await stage.said("A person refused this command", thread, "dev")
+    await deployment.wait_for_reply("A person refused this command", thread, "dev")
     for ts, words in (
         (first, "*Approved once* — <@U00000ANA>"),
         (second, "*Approved for this agent* — <@U00000ANA>"),
         (third, "*Refused* — <@U00000ANA>"),
     ):
-        assert (await stage.said(words, thread, "dev"))["ts"] == ts
-    noted = stage.stored(
+        assert (await deployment.wait_for_reply(words, thread, "dev"))["ts"] == ts
+    noted = deployment.stored(
         "SELECT actor, outcome FROM audit WHERE action = 'agent.approve' AND outcome <> 'allowed'"
     )
     assert [(who, what.partition(":")[0]) for who, what in noted] == [
@@ -117,4 +119,4 @@ async def test_a_command_that_is_not_on_the_list_needs_leave_for_exactly_itself(
         ("U00000ANA", "approved for the agent"),
         ("U00000ANA", "refused"),
     ]
-    await stage.stopped(thread)
+    await deployment.stopped(thread)

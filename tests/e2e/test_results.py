@@ -10,7 +10,7 @@ from playground.model.parsed_conversation import ScriptedCall, ScriptedTurn
 from playground.model.scenarios import sequence
 from playground.slack.plain_text import message_text
 from playground.slack.user_client import UserClient
-from tests.e2e.conftest import Stage
+from tests.e2e.conftest import Deployment
 
 pytestmark = [
     pytest.mark.docker,
@@ -36,15 +36,15 @@ def run(code: str) -> ScriptedTurn:
 
 
 async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR0915  (one story)
-    stage: Stage, leftovers: None, tmp_path: Path
+    deployment: Deployment, leftovers: None, tmp_path: Path
 ) -> None:
-    ana, ben, git = stage.person("ana"), stage.person("ben"), stage.playground.git
+    ana, ben, git = deployment.person("ana"), deployment.person("ben"), deployment.playground.git
     write = f"open('<!here> x.txt', 'w').write({HOSTILE!r} * 30); print({HOSTILE!r} * 40)"
-    story = sequence(run(write), ScriptedTurn(ANSWER))
-    stage.playground.model.scenarios.add("hostile", story)
+    scenario = sequence(run(write), ScriptedTurn(ANSWER))
+    deployment.playground.model.scenarios.add("hostile", scenario)
     await ana.slash("/agent", "demo/todo --model scripted/hostile write it down")
-    thread = (await stage.root("write it down"))["ts"]
-    await stage.said("Show diff", thread, seconds=60)
+    thread = (await deployment.wait_for_root("write it down"))["ts"]
+    await deployment.wait_for_reply("Show diff", thread, seconds=60)
 
     # The answer: more than 120,000 characters, all of it, and nobody is pinged.
     said = ana.thread("general", thread)
@@ -73,7 +73,7 @@ async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR091
 
     # The patch applies to a clone of what it is a patch of.
     await ana.click("agent_patch", "general")
-    await stage.playground.feed.until(lambda: bool(_files(ana, thread)))
+    await deployment.playground.feed.until(lambda: bool(_files(ana, thread)))
     [patch] = _files(ana, thread)
     clone = tmp_path / "clone"
     source = git.root / "demo/todo.git"
@@ -83,7 +83,7 @@ async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR091
 
     # A pull request: described by the model from the diff, with the people and the thread.
     await ben.click("agent_pull", "general")
-    opened = await stage.said("*Pull request", thread)
+    opened = await deployment.wait_for_reply("*Pull request", thread)
     assert "opened by <@U00000BEN>" in opened["text"]
     [pull] = git.api.pulls["demo/todo"]
     assert (pull.title, pull.base) == ("Write it down", "main")
@@ -92,7 +92,7 @@ async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR091
     assert f"p{thread.replace('.', '')}" in pull.body
     assert (await git.git("demo/todo", "show", f"{pull.head}:<!here> x.txt")) == HOSTILE * 30
     await ana.click("agent_pull", "general")
-    await stage.said("has the newest commits", thread)
+    await deployment.wait_for_reply("has the newest commits", thread)
     assert len(git.api.pulls["demo/todo"]) == 1
     pull.state, pull.merged = "closed", True
     await ana.slash("/agent", "status")
@@ -100,8 +100,8 @@ async def test_hostile_work_is_read_applied_pushed_and_proposed(  # noqa: PLR091
 
     # Without a container: from what the host kept.
     await ana.react("general", thread, "octagonal_sign")
-    await stage.said("Stopped by", thread)
-    await stage.no_containers()
+    await deployment.wait_for_reply("Stopped by", thread)
+    await deployment.no_containers()
     await ana.click("agent_diff", "general")
     await ana.wait_for_view("As it was kept on the host", timeout_seconds=20)
 

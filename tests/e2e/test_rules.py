@@ -13,7 +13,7 @@ import pytest_asyncio
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_state import Json
 from playground.slack.user_client import UserClient
-from tests.e2e.conftest import Bot, Stage, deployed, docker, environment_of
+from tests.e2e.conftest import Bot, Deployment, deployed, docker, environment_of
 
 pytestmark = [
     pytest.mark.docker,
@@ -28,12 +28,14 @@ ONE = {"MAX_AGENTS": "1", "RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def deployment(
+    engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployment]:
     """A bot that runs one agent at a time."""
     async with running(PlaygroundSettings()) as playground:
         data_dir = tmp_path_factory.mktemp("data")
-        async with deployed(playground, data_dir, ONE) as stage:
-            yield stage
+        async with deployed(playground, data_dir, ONE) as deployment:
+            yield deployment
 
 
 async def type_secret(ana: UserClient, **values: object) -> Json | str | None:
@@ -47,81 +49,83 @@ async def type_secret(ana: UserClient, **values: object) -> Json | str | None:
     return outcome.answer
 
 
-def everything_written(stage: Stage) -> str:
+def everything_written(deployment: Deployment) -> str:
     """Every file of the bot, its whole log, and every call that it made to Slack."""
-    files = [path for path in stage.bot.data_dir.rglob("*") if path.is_file()]
+    files = [path for path in deployment.bot.data_dir.rglob("*") if path.is_file()]
     assert any(path.name.endswith("-wal") for path in files)
     on_disk = b"".join(path.read_bytes() for path in files).decode("latin-1")
-    calls = [call.as_json() for call in stage.playground.feed.entries("api_call")]
-    return on_disk + json.dumps(stage.bot.log) + json.dumps(calls)
+    calls = [call.as_json() for call in deployment.playground.feed.entries("api_call")]
+    return on_disk + json.dumps(deployment.bot.log) + json.dumps(calls)
 
 
 async def test_a_typed_secret_is_nowhere_in_clear_and_the_key_is_for_its_owner(
-    stage: Stage,
+    deployment: Deployment,
 ) -> None:
-    ana = stage.person()
+    ana = deployment.person()
     assert await type_secret(ana, kind="variable", name="NPM_TOKEN", expose=["expose"]) is None
     await ana.wait_for_view("`NPM_TOKEN`")
     refused = await type_secret(ana, kind="model_key")
     assert isinstance(refused, dict)
     assert "refuses this key (401)" in refused["errors"]["secret_value"]
-    written = everything_written(stage)
+    written = everything_written(deployment)
     assert "secrets_form" in written
     assert "canary-typed" not in written
-    assert (stage.bot.data_dir / "secrets.key").stat().st_mode & 0o777 == 0o600
-    await stage.bot.end(signal.SIGKILL)
-    assert "canary-typed" not in everything_written(stage)
-    key = stage.bot.data_dir / "secrets.key"
+    assert (deployment.bot.data_dir / "secrets.key").stat().st_mode & 0o777 == 0o600
+    await deployment.bot.end(signal.SIGKILL)
+    assert "canary-typed" not in everything_written(deployment)
+    key = deployment.bot.data_dir / "secrets.key"
     right = key.read_text()
     key.write_text(f"{OTHER_KEY}\n")
-    await stage.bot.spawn()
-    await stage.bot.end_of_start()
-    assert "The stored secrets cannot be decrypted" in stage.bot.log[-2]["message"]
-    assert "Traceback" not in str(stage.bot.log)
+    await deployment.bot.spawn()
+    await deployment.bot.end_of_start()
+    assert "The stored secrets cannot be decrypted" in deployment.bot.log[-2]["message"]
+    assert "Traceback" not in str(deployment.bot.log)
     key.write_text(right)
-    await stage.bot.start()
+    await deployment.bot.start()
     await ana.slash("/agent", "secrets")
     await ana.wait_for_view("`NPM_TOKEN`")
 
 
-async def waits(stage: Stage, thread: str, position: str) -> None:
-    await stage.said(f"Waiting for a free place*: {position}", thread, "dev")
+async def waits(deployment: Deployment, thread: str, position: str) -> None:
+    await deployment.wait_for_reply(f"Waiting for a free place*: {position}", thread, "dev")
 
 
 async def test_three_agents_take_turns_over_a_restart_and_one_is_stopped_while_it_waits(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana = stage.person()
+    ana = deployment.person()
     threads = []
     for number in range(4):
         await ana.slash("/agent", f"demo/todo say hello number {number}", "dev")
-        threads.append((await stage.root(f"hello number {number}", "dev"))["ts"])
-    await stage.said("scripted model", threads[0], "dev")
+        threads.append((await deployment.wait_for_root(f"hello number {number}", "dev"))["ts"])
+    await deployment.wait_for_reply("scripted model", threads[0], "dev")
     for thread, position in zip(threads[1:], ("1st", "2nd", "3rd"), strict=True):
-        await waits(stage, thread, position)
-    assert len(stage.bot.containers()) == 1
+        await waits(deployment, thread, position)
+    assert len(deployment.bot.containers()) == 1
     await ana.say("stop", "dev", threads[1])
-    await stage.said("Stopped by", threads[1], "dev")
-    await waits(stage, threads[2], "1st")
-    await stage.bot.end(signal.SIGKILL)
-    await stage.bot.start()
-    assert len(await asyncio.to_thread(stage.bot.containers)) == 1
+    await deployment.wait_for_reply("Stopped by", threads[1], "dev")
+    await waits(deployment, threads[2], "1st")
+    await deployment.bot.end(signal.SIGKILL)
+    await deployment.bot.start()
+    assert len(await asyncio.to_thread(deployment.bot.containers)) == 1
     await ana.say("stop", "dev", threads[0])
-    await stage.said("scripted model", threads[2], "dev")
-    await waits(stage, threads[3], "1st")
+    await deployment.wait_for_reply("scripted model", threads[2], "dev")
+    await waits(deployment, threads[3], "1st")
     await ana.say("stop", "dev", threads[2])
-    await stage.said("scripted model", threads[3], "dev")
+    await deployment.wait_for_reply("scripted model", threads[3], "dev")
     await ana.say("stop", "dev", threads[3])
-    await stage.no_containers()
-    started = [line for line in stage.bot.log if re.search("has a place now", line["message"])]
+    await deployment.no_containers()
+    started = [line for line in deployment.bot.log if re.search("has a place now", line["message"])]
     assert len(started) == 2
 
 
-async def test_a_guest_is_refused_and_nothing_starts(stage: Stage, leftovers: None) -> None:
-    eve = stage.person("eve")
+async def test_a_guest_is_refused_and_nothing_starts(
+    deployment: Deployment, leftovers: None
+) -> None:
+    eve = deployment.person("eve")
     await eve.slash("/agent", "demo/todo fix the failing test")
     await eve.wait_for_ephemeral("Guests cannot use agents here")
-    assert not stage.bot.containers()
+    assert not deployment.bot.containers()
 
 
 async def test_a_persons_own_model_key_works_where_the_deployments_is_refused(
@@ -131,21 +135,21 @@ async def test_a_persons_own_model_key_works_where_the_deployments_is_refused(
         environment = environment_of(playground, tmp_path)
         bot = Bot(environment | {"OPENROUTER_API_KEY": "canary-of-nobody"}, tmp_path)
         await bot.start()
-        stage = Stage(playground, bot)
+        deployment = Deployment(playground, bot)
         try:
-            ana = stage.person()
+            ana = deployment.person()
             await ana.slash("/agent", "demo/todo fix the failing test")
-            root = (await stage.root("fix the failing test"))["ts"]
-            await stage.said("Nothing is lost", root)
+            root = (await deployment.wait_for_root("fix the failing test"))["ts"]
+            await deployment.wait_for_reply("Nothing is lost", root)
             right = playground.model_key
             assert await type_secret(ana, kind="model_key", secret_value=right) is None
             await ana.wait_for_view("Model key")
             await ana.say("fix the failing test", "general", root)
-            await stage.said("all pass", root)
+            await deployment.wait_for_reply("all pass", root)
             inside = await asyncio.to_thread(docker, "inspect", *bot.containers())
             assert right not in inside
             await ana.say("stop", "general", root)
-            await stage.no_containers()
+            await deployment.no_containers()
         finally:
             await bot.end()
             bot.clean_up()

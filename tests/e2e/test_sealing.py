@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import Bot, Stage, docker, environment_of
+from tests.e2e.conftest import Bot, Deployment, docker, environment_of
 from tests.faults.conftest import EDIT_THEN_WAIT
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120), pytest.mark.slow(40)]
@@ -26,18 +26,18 @@ async def test_containers_are_sealed_wherever_the_data_lie(engine: None, tmp_pat
     async with running(PlaygroundSettings()) as playground:
         bot = Bot(environment_of(playground, data_dir), data_dir)
         await bot.start()
-        stage = Stage(playground, bot)
+        deployment = Deployment(playground, bot)
         try:
-            ana = stage.person("ana")
+            ana = deployment.person("ana")
             thread = await ana.say("demo/todo fix the failing test", "dev", mention=True)
-            await stage.said("all pass", thread, "dev")
+            await deployment.wait_for_reply("all pass", thread, "dev")
             [container] = bot.containers()
             folder = bot.sockets(container)
             assert len(str(folder)) > 107
             assert docker("port", container) == ""
             await ana.say("stop", "dev", thread)
-            await stage.said("Stopped by", thread, "dev")
-            await stage.no_containers()
+            await deployment.wait_for_reply("Stopped by", thread, "dev")
+            await deployment.no_containers()
             assert not folder.exists()
         finally:
             await bot.end()
@@ -50,38 +50,40 @@ async def test_agents_at_work_move_to_the_network_that_the_settings_say(
     async with running(PlaygroundSettings()) as playground:
         playground.model.scenarios.add("edit-then-wait", EDIT_THEN_WAIT)
         bot = Bot(environment_of(playground, tmp_path), tmp_path)
-        stage = Stage(playground, bot)
-        ana = stage.person("ana")
+        deployment = Deployment(playground, bot)
+        ana = deployment.person("ana")
         bot.environment["SANDBOX_NETWORK"] = "open"
         await bot.start()
         try:
             await bot.says("network is open: SANDBOX_NETWORK=open")
             task = "demo/todo --model scripted/edit-then-wait mend it"
             thread = await ana.say(task, "dev", mention=True)
-            await stage.said("⋯ run", thread, "dev")
+            await deployment.wait_for_reply("⋯ run", thread, "dev")
             [container] = bot.containers()
             assert network_of(container) == f"threadsmith-{bot.instance}"
             await bot.end()
 
             del bot.environment["SANDBOX_NETWORK"]
             await bot.start()
-            told = await stage.said("another network now", thread, "dev")
+            told = await deployment.wait_for_reply("another network now", thread, "dev")
             [container] = bot.containers()
             assert network_of(container) == "none"
             await ana.say("what did you change?", "dev", thread)
-            await stage.said("⋯ run", thread, "dev")  # the card stands below what was told
+            await deployment.wait_for_reply(
+                "⋯ run", thread, "dev"
+            )  # the card stands below what was told
             diff = ("git", "-C", "/workspace", "diff")
             assert "due < today" in docker("exec", "--user=10002", container, *diff)
             await bot.end()
 
             bot.environment["SANDBOX_NETWORK"] = "open"
             await bot.start()
-            await stage.said("another network now", thread, "dev", after=told["ts"])
+            await deployment.wait_for_reply("another network now", thread, "dev", after=told["ts"])
             [container] = bot.containers()
             assert network_of(container) != "none"
             await ana.say("stop", "dev", thread)
-            await stage.said("Stopped by", thread, "dev")
-            await stage.no_containers()
+            await deployment.wait_for_reply("Stopped by", thread, "dev")
+            await deployment.no_containers()
         finally:
             await bot.end()
             bot.clean_up()

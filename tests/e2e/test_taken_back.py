@@ -4,7 +4,7 @@ import pytest
 
 from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.slack.plain_text import message_text
-from tests.e2e.conftest import Stage, docker
+from tests.e2e.conftest import Deployment, docker
 
 pytestmark = [
     pytest.mark.docker,
@@ -26,15 +26,15 @@ def writing(conversation: ParsedConversation) -> ScriptedTurn:
 
 
 async def test_undo_takes_back_the_last_task_then_the_one_before_and_nothing_is_left_to_push(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana = stage.person("ana")
-    stage.script("write it down", writing)
-    thread = await stage.started("demo/todo", "write it down")
-    first = (await stage.said("Written, number 1.", thread, "dev"))["ts"]
+    ana = deployment.person("ana")
+    deployment.script("write it down", writing)
+    thread = await deployment.started("demo/todo", "write it down")
+    first = (await deployment.wait_for_reply("Written, number 1.", thread, "dev"))["ts"]
     await ana.say("write more", "dev", thread)
-    second = (await stage.said("Written, number 2.", thread, "dev"))["ts"]
-    [container] = stage.bot.containers()
+    second = (await deployment.wait_for_reply("Written, number 2.", thread, "dev"))["ts"]
+    [container] = deployment.bot.containers()
 
     def inside(*command: str) -> str:
         return docker("exec", "--user", "10001", "--workdir", "/workspace", container, *command)
@@ -53,7 +53,7 @@ async def test_undo_takes_back_the_last_task_then_the_one_before_and_nothing_is_
     await ana.click("agent_undo", "dev", first)
     await ana.wait_for_ephemeral("Another task has worked since")
     await ana.click("agent_undo", "dev", second)
-    await stage.said("undid the last task", thread, "dev", after=second)
+    await deployment.wait_for_reply("undid the last task", thread, "dev", after=second)
     assert changed() == ["notes.txt"]
     assert inside("cat", "notes.txt") == "1"
     assert "README.md" not in await diff("notes.txt")
@@ -62,14 +62,14 @@ async def test_undo_takes_back_the_last_task_then_the_one_before_and_nothing_is_
     await ana.click("agent_undo", "dev", second)
     await ana.wait_for_ephemeral("This task is undone already")
     await ana.click("agent_undo", "dev", first)
-    await stage.said("undid the last task", thread, "dev", after=undone)
+    await deployment.wait_for_reply("undid the last task", thread, "dev", after=undone)
     assert changed() == []
     await diff("No file")
-    branches = await stage.playground.git.branches("demo/todo")
+    branches = await deployment.playground.git.branches("demo/todo")
     await ana.click("agent_push", "dev", second)
     await ana.wait_for_ephemeral("Nothing to push")
     await ana.click("agent_pull", "dev", second)
-    await stage.settled()
-    assert await stage.playground.git.branches("demo/todo") == branches
-    assert "demo/todo" not in stage.playground.git.api.pulls
-    await stage.stopped(thread)
+    await deployment.settled()
+    assert await deployment.playground.git.branches("demo/todo") == branches
+    assert "demo/todo" not in deployment.playground.git.api.pulls
+    await deployment.stopped(thread)

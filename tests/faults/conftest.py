@@ -11,7 +11,7 @@ from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, sequ
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_settings import SlackSettings
-from tests.e2e.conftest import Stage, deployed, engine, leftovers
+from tests.e2e.conftest import Deployment, deployed, engine, leftovers
 
 __all__ = ["engine", "leftovers"]
 
@@ -39,7 +39,9 @@ QUICK = {"RECONCILE_SECONDS": "1", "SLEEP_AFTER_SECONDS": "3600"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def deployment(
+    engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployment]:
     """A model that takes its time, so that there is a middle in which things can break."""
     settings = PlaygroundSettings(
         model=ModelSettings(chunk_delay_seconds=0.03), slack=SlackSettings(limits_enabled=False)
@@ -47,5 +49,5 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
     async with running(settings) as playground:
         playground.model.scenarios.add("edit-then-wait", EDIT_THEN_WAIT)
         data_dir: Path = tmp_path_factory.mktemp("data")
-        async with deployed(playground, data_dir, QUICK) as stage:
-            yield stage
+        async with deployed(playground, data_dir, QUICK) as deployment:
+            yield deployment

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from playground.slack.slack_state import BOT_USER_ID
-from tests.e2e.conftest import Stage, docker
+from tests.e2e.conftest import Deployment, docker
 
 Json = dict[str, Any]
 
@@ -60,14 +60,14 @@ class Ledger:
         assert len(shared) == len(set(shared)) == len(filed)
 
 
-def ledger(stage: Stage, thread: str, channel: str) -> Ledger:
+def ledger(deployment: Deployment, thread: str, channel: str) -> Ledger:
     """Read it while the bot is away, or at rest."""
     shown = [
         message
-        for message in stage.person().thread(channel, thread)
+        for message in deployment.person().thread(channel, thread)
         if message["user"] == BOT_USER_ID
     ]
-    with closing(sqlite3.connect(database(stage.bot.data_dir))) as connection:
+    with closing(sqlite3.connect(database(deployment.bot.data_dir))) as connection:
         connection.row_factory = sqlite3.Row
         [agent] = connection.execute("SELECT id FROM agent WHERE thread_ts = ?", (thread,))
         mine = (agent["id"],)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.scenarios import RIGHT_LINE, SOURCE_FILE, WRONG_LINE, Scenarios
 from playground.slack.user_client import UserClient
-from tests.e2e.conftest import Json, Stage
+from tests.e2e.conftest import Deployment, Json
 from tests.faults.ledger import Ledger
 
 CHANNEL = "dev"
@@ -24,10 +24,10 @@ EDIT = ScriptedCall(
 
 
 @dataclass(frozen=True, slots=True)
-class Tale:
-    """`tell` returns the thread when everything has happened; `said` is what it then shows once."""
+class CrashScenario:
+    """`run` returns the thread when everything has happened; `said` is what it then shows once."""
 
-    tell: Callable[[Stage, int], Awaitable[str]]
+    run: Callable[[Deployment, int], Awaitable[str]]
     said: tuple[str, ...]
     outcomes: tuple[str, ...]
 
@@ -63,52 +63,52 @@ def _asks(conversation: ParsedConversation) -> ScriptedTurn:
     return ScriptedTurn("It is chosen and edited.")
 
 
-def told_to(scenarios: Scenarios) -> None:
+def add_scenarios(scenarios: Scenarios) -> None:
     """Let the scripted model know its part in each tale."""
     scenarios.add("edits", _edits, lambda c: "edit once" in c.task.text)
     scenarios.add("minds", _minds, lambda c: c.task.text == REPLY)
     scenarios.add("asks", _asks, lambda c: "ask and edit" in c.task.text)
 
 
-async def _edited_and_stopped(stage: Stage, number: int) -> str:
+async def _edited_and_stopped(deployment: Deployment, number: int) -> str:
     """A start, a reply and a stop, each sent when the one before has its answer."""
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     thread = await ana.say(f"demo/todo edit once, {number}", CHANNEL, mention=True)
-    await _said(stage, "It is edited.", thread)
+    await _said(deployment, "It is edited.", thread)
     await ana.say(REPLY, CHANNEL, thread)
-    await _said(stage, "the docs are minded", thread)
-    await _stopped(stage, thread)
-    await stage.playground.feed.until(
+    await _said(deployment, "the docs are minded", thread)
+    await _stopped(deployment, thread)
+    await deployment.playground.feed.until(
         lambda: [m for m in ana.thread(CHANNEL, thread) if m.get("files")] or None,
         PATIENCE_SECONDS,
     )
     return thread
 
 
-async def _asked_and_published(stage: Stage, number: int) -> str:
+async def _asked_and_published(deployment: Deployment, number: int) -> str:
     """A question, its answer, a quieter thread, a pull request, an undo, a stop."""
-    ana = stage.person("ana")
-    pulls = stage.playground.git.api.pulls.setdefault("demo/todo", [])
+    ana = deployment.person("ana")
+    pulls = deployment.playground.git.api.pulls.setdefault("demo/todo", [])
     before = len(pulls)
     thread = await ana.say(f"demo/todo ask and edit, {number}", CHANNEL, mention=True)
-    await _said(stage, QUESTION, thread)
+    await _said(deployment, QUESTION, thread)
     await ana.say("the last", CHANNEL, thread)
-    answer = await _said(stage, "It is chosen and edited.", thread)
+    answer = await _said(deployment, "It is chosen and edited.", thread)
     await ana.say("verbosity: quiet", CHANNEL, thread)
-    await _said(stage, "Quiet from now on", thread)
+    await _said(deployment, "Quiet from now on", thread)
     await _clicked(ana, "agent_pull", answer["ts"])
-    await stage.playground.feed.until(lambda: pulls[before:] or None, PATIENCE_SECONDS)
-    await _said(stage, "Pull request", thread)
+    await deployment.playground.feed.until(lambda: pulls[before:] or None, PATIENCE_SECONDS)
+    await _said(deployment, "Pull request", thread)
     await _clicked(ana, "agent_undo", answer["ts"])
-    await _said(stage, "undid the last task", thread)
-    await _stopped(stage, thread)
+    await _said(deployment, "undid the last task", thread)
+    await _stopped(deployment, thread)
     assert len(pulls) == before + 1
     return thread
 
 
-async def _stopped(stage: Stage, thread: str) -> None:
-    await stage.person("ana").say("stop", CHANNEL, thread)
-    await _said(stage, "Stopped by", thread)
+async def _stopped(deployment: Deployment, thread: str) -> None:
+    await deployment.person("ana").say("stop", CHANNEL, thread)
+    await _said(deployment, "Stopped by", thread)
 
 
 async def _clicked(person: UserClient, action: str, ts: str) -> None:
@@ -117,17 +117,17 @@ async def _clicked(person: UserClient, action: str, ts: str) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _said(stage: Stage, words: str, thread: str) -> Json:
-    return await stage.said(words, thread, CHANNEL, seconds=PATIENCE_SECONDS)
+async def _said(deployment: Deployment, words: str, thread: str) -> Json:
+    return await deployment.wait_for_reply(words, thread, CHANNEL, seconds=PATIENCE_SECONDS)
 
 
-TALES = (
-    Tale(
+SCENARIOS = (
+    CrashScenario(
         _edited_and_stopped,
         ("It is edited.", "the docs are minded", "Stopped by"),
         ("completed", "completed"),
     ),
-    Tale(
+    CrashScenario(
         _asked_and_published,
         ("It is chosen and edited.", "Quiet from now on", "undid the last task", "Stopped by"),
         ("completed",),

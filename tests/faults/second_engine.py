@@ -16,7 +16,7 @@ from pathlib import Path
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_settings import SlackSettings
-from tests.e2e.conftest import Bot, Stage, docker, environment_of
+from tests.e2e.conftest import Bot, Deployment, docker, environment_of
 from tests.faults.conftest import EDIT_THEN_WAIT
 
 ENGINE_SECONDS = 30
@@ -68,7 +68,7 @@ def _answers() -> bool:
 
 
 @asynccontextmanager
-async def workplace(folder: Path) -> AsyncIterator[Stage]:
+async def workplace(folder: Path) -> AsyncIterator[Deployment]:
     data_dir = folder / "bot"
     data_dir.mkdir()
     settings = PlaygroundSettings(
@@ -79,48 +79,50 @@ async def workplace(folder: Path) -> AsyncIterator[Stage]:
         bot = Bot(environment_of(playground, data_dir) | SLOW, data_dir)
         await bot.start()
         try:
-            yield Stage(playground, bot)
+            yield Deployment(playground, bot)
         finally:
             await bot.end()
 
 
-async def scenario(stage: Stage, engine: Engine, number: int) -> None:
+async def scenario(deployment: Deployment, engine: Engine, number: int) -> None:
     """One agent at work and one that is idle; the engine goes and comes back."""
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     idle = await ana.say("demo/todo fix the failing test", "dev", mention=True)
-    await stage.said("all pass", idle, "dev", seconds=60)
+    await deployment.wait_for_reply("all pass", idle, "dev", seconds=60)
     working = await ana.say(
         "demo/todo --model scripted/edit-then-wait mend it", "dev", mention=True
     )
-    await stage.said("⋯ run", working, "dev", seconds=60)
-    containers = sorted(stage.bot.containers())
+    await deployment.wait_for_reply("⋯ run", working, "dev", seconds=60)
+    containers = sorted(deployment.bot.containers())
     assert len(containers) == 2
     before = {thread: len(ana.thread("dev", thread)) for thread in (idle, working)}
 
     await engine.end(number)
     begun = await ana.say("demo/todo say hello", "dev", mention=True)
-    await stage.said("… engine", begun, "dev", seconds=60)
+    await deployment.wait_for_reply("… engine", begun, "dev", seconds=60)
     await engine.start()
 
-    told = await stage.said('reply "go on"', working, "dev", seconds=60)
-    slept = await stage.said("A reply wakes it", idle, "dev", seconds=60)
-    await stage.said("scripted model", begun, "dev", seconds=60)
+    told = await deployment.wait_for_reply('reply "go on"', working, "dev", seconds=60)
+    slept = await deployment.wait_for_reply("A reply wakes it", idle, "dev", seconds=60)
+    await deployment.wait_for_reply("scripted model", begun, "dev", seconds=60)
     # One notice for each, and nothing more.
     for thread, notice in ((working, told), (idle, slept)):
         ours = [m["text"] for m in ana.thread("dev", thread)[before[thread] :]]
         assert ours == [notice["text"]], ours
         sys.stdout.write(f"{notice['text']}\n")
     await ana.say("what did you change?", "dev", idle)
-    answer = await stage.said("The checkout now", idle, "dev", seconds=60)
+    answer = await deployment.wait_for_reply("The checkout now", idle, "dev", seconds=60)
     assert "M todo/items.py" in answer["blocks"][0]["text"]
     await ana.say("what did you change?", "dev", working)
-    await stage.said("⋯ run", working, "dev", seconds=60)  # the card stands below the notice
-    assert set(containers) < set(stage.bot.containers())
+    await deployment.wait_for_reply(
+        "⋯ run", working, "dev", seconds=60
+    )  # the card stands below the notice
+    assert set(containers) < set(deployment.bot.containers())
     for thread in (idle, working, begun):
         await ana.say("stop", "dev", thread)
-        await stage.said("Stopped by", thread, "dev", seconds=60)
-    await stage.no_containers()
-    assert stage.bot.volumes() == []
+        await deployment.wait_for_reply("Stopped by", thread, "dev", seconds=60)
+    await deployment.no_containers()
+    assert deployment.bot.volumes() == []
 
 
 async def main(folder: Path, image: Path, number: int) -> None:
@@ -130,8 +132,8 @@ async def main(folder: Path, image: Path, number: int) -> None:
     await engine.start()
     docker("load", "--quiet", "--input", str(image))
     try:
-        async with workplace(folder) as stage:
-            await scenario(stage, engine, number)
+        async with workplace(folder) as deployment:
+            await scenario(deployment, engine, number)
     finally:
         await engine.end(signal.SIGTERM)
 

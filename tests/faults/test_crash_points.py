@@ -15,36 +15,36 @@ import pytest
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_settings import SlackSettings
-from tests.e2e.conftest import Bot, Stage, environment_of
+from tests.e2e.conftest import Bot, Deployment, environment_of
 from tests.faults.conftest import QUICK
 from tests.faults.ledger import ledger
-from tests.faults.scenarios import CHANNEL, TALES, Tale, told_to
+from tests.faults.scenarios import CHANNEL, SCENARIOS, CrashScenario, add_scenarios
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio, pytest.mark.slow(230)]
 
 LANES = 2
 # A tale has three inputs or more, and an input that ends three lives is given up.
-DEATHS_A_TALE = 6
+DEATHS_PER_SCENARIO = 6
 # What no life has reached in the first round is tried again, with fewer deaths around it.
-ROUNDS = (DEATHS_A_TALE, 3, 1, 1)
+ROUNDS = (DEATHS_PER_SCENARIO, 3, 1, 1)
 FEWEST_POINTS = 120
-LONGEST_TALE_SECONDS = 120.0
-BEHIND_THE_TALE_SECONDS = 3.0
+LONGEST_SCENARIO_SECONDS = 120.0
+AFTER_SCENARIO_SECONDS = 3.0
 SLACK = SlackSettings(limits_enabled=False, retry_delays_seconds=(0.0, *(1.0,) * 600))
 
-Plan = tuple[Tale, list[str]]
+Plan = tuple[CrashScenario, list[str]]
 
 
 @asynccontextmanager
-async def _lane(folder: Path) -> AsyncIterator[Stage]:
+async def _lane(folder: Path) -> AsyncIterator[Deployment]:
     """A workspace and a bot that nobody has started yet."""
     folder.mkdir()
     model = ModelSettings(chunk_delay_seconds=0.01)
     async with running(PlaygroundSettings(model=model, slack=SLACK)) as playground:
-        told_to(playground.model.scenarios)
+        add_scenarios(playground.model.scenarios)
         bot = Bot(environment_of(playground, folder) | QUICK, folder)
         try:
-            yield Stage(playground, bot)
+            yield Deployment(playground, bot)
         finally:
             if bot.process is not None:
                 await bot.end(signal.SIGKILL)
@@ -55,18 +55,22 @@ async def _lane(folder: Path) -> AsyncIterator[Stage]:
 async def test_a_death_at_each_crash_point_leaves_every_thread_complete_in_order_and_nothing_twice(
     engine: None, tmp_path: Path
 ) -> None:
-    async with _lane(tmp_path / "record") as stage:
-        left = await _recorded(stage, tmp_path / "points")
+    async with _lane(tmp_path / "record") as deployment:
+        left = await _recorded(deployment, tmp_path / "points")
     assert sum(len(points) for _, points in left) >= FEWEST_POINTS, left
     missing = ["all"]
     for attempt, deaths in enumerate(ROUNDS):
-        plans = iter([plan for tale, points in left for plan in _parted(tale, points, deaths)])
+        plans = iter(
+            [plan for scenario, points in left for plan in _parted(scenario, points, deaths)]
+        )
         walked: set[str] = set()
         async with asyncio.TaskGroup() as lanes:
             for lane in range(LANES):
                 folder = tmp_path / f"{attempt}.{lane}"
                 lanes.create_task(_walk(folder, plans, walked.update))
-        left = [(tale, [one for one in points if one not in walked]) for tale, points in left]
+        left = [
+            (scenario, [one for one in points if one not in walked]) for scenario, points in left
+        ]
         missing = [point for _, points in left for point in points]
         print(f"{len(walked)} lives ended, not yet at {missing}")  # noqa: T201  (if it fails)
         if not missing:
@@ -74,53 +78,53 @@ async def test_a_death_at_each_crash_point_leaves_every_thread_complete_in_order
     pytest.fail(f"No life ended at {missing}")
 
 
-def _parted(tale: Tale, points: list[str], deaths: int) -> list[Plan]:
+def _parted(scenario: CrashScenario, points: list[str], deaths: int) -> list[Plan]:
     """Several tellings, each with some of the points, far from each other and in their order."""
     count = -(-len(points) // deaths)
-    return [(tale, points[n::count]) for n in range(count)]
+    return [(scenario, points[n::count]) for n in range(count)]
 
 
-async def _recorded(stage: Stage, path: Path) -> list[Plan]:
+async def _recorded(deployment: Deployment, path: Path) -> list[Plan]:
     """The points that each tale passes and no one before it, in the order of their first time."""
-    stage.bot.environment["CRASH_AT"] = f"?{path}"
+    deployment.bot.environment["CRASH_AT"] = f"?{path}"
     plans: list[Plan] = []
     known: set[str] = set()
-    for tale in TALES:
-        await stage.bot.start()
-        await tale.tell(stage, 0)
+    for scenario in SCENARIOS:
+        await deployment.bot.start()
+        await scenario.run(deployment, 0)
         # What lies behind the last that people see is passed by now, and belongs to this tale.
-        await stage.bot.end()
+        await deployment.bot.end()
         passed = list(dict.fromkeys(path.read_text().split("\n")[:-1]))
-        plans.append((tale, [point for point in passed if point not in known]))
+        plans.append((scenario, [point for point in passed if point not in known]))
         known.update(passed)
     return plans
 
 
 async def _walk(folder: Path, plans: Iterator[Plan], walked: Callable[[list[str]], None]) -> None:
     """One lane takes the next telling until there is none."""
-    async with _lane(folder) as stage:
-        for number, (tale, points) in enumerate(plans):
-            walked(await _told_through_deaths(stage, number, tale, points))
+    async with _lane(folder) as deployment:
+        for number, (scenario, points) in enumerate(plans):
+            walked(await _run_through_deaths(deployment, number, scenario, points))
 
 
-async def _told_through_deaths(
-    stage: Stage, number: int, tale: Tale, points: list[str]
+async def _run_through_deaths(
+    deployment: Deployment, number: int, scenario: CrashScenario, points: list[str]
 ) -> list[str]:
     """One tale, through as many deaths as come about; which points they were."""
     deaths: list[str] = []
-    keeper = asyncio.create_task(_keep_alive(stage.bot, points, deaths))
+    keeper = asyncio.create_task(_keep_alive(deployment.bot, points, deaths))
     try:
-        async with asyncio.timeout(LONGEST_TALE_SECONDS):
-            thread = await tale.tell(stage, number)
+        async with asyncio.timeout(LONGEST_SCENARIO_SECONDS):
+            thread = await scenario.run(deployment, number)
         # The last points lie behind what people see.
-        await asyncio.wait([keeper], timeout=BEHIND_THE_TALE_SECONDS)
+        await asyncio.wait([keeper], timeout=AFTER_SCENARIO_SECONDS)
     finally:
         keeper.cancel()
         await asyncio.wait([keeper])
     if not keeper.cancelled():
         keeper.result()
-    await _rested(stage)
-    tale.check(ledger(stage, thread, CHANNEL))
+    await _rested(deployment)
+    scenario.check(ledger(deployment, thread, CHANNEL))
     return deaths
 
 
@@ -136,13 +140,13 @@ async def _keep_alive(bot: Bot, points: list[str], deaths: list[str]) -> None:
     await bot.start()
 
 
-async def _rested(stage: Stage) -> None:
+async def _rested(deployment: Deployment) -> None:
     """A whole life after the deaths, in which what is left to do is done."""
-    bot = stage.bot
+    bot = deployment.bot
     bot.environment["CRASH_AT"] = ""
     await bot.end(signal.SIGKILL)
     await bot.start()
-    await stage.no_containers()
+    await deployment.no_containers()
     async with asyncio.timeout(20):
         while await asyncio.to_thread(bot.volumes):
             await asyncio.sleep(0.1)  # the engine has no event that this client could await

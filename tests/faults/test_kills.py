@@ -19,7 +19,7 @@ from playground.model.scenarios import Scenarios
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_settings import SlackSettings
-from tests.e2e.conftest import READY_SECONDS, ROOT, Bot, Stage, environment_of
+from tests.e2e.conftest import READY_SECONDS, ROOT, Bot, Deployment, environment_of
 from tests.faults.ledger import events_of_bridge, ledger
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow(155)]
@@ -51,7 +51,9 @@ def twelve_steps(conversation: ParsedConversation) -> ScriptedTurn:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def deployment(
+    engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Deployment]:
     """A bot, and a model with twelve steps that takes its time."""
     model = ModelSettings(chunk_delay_seconds=0.08)
     async with running(PlaygroundSettings(model=model, slack=SLACK)) as playground:
@@ -60,7 +62,7 @@ async def stage(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Async
         bot = Bot(environment_of(playground, data_dir) | QUICK, data_dir)
         await bot.start()
         try:
-            yield Stage(playground, bot)
+            yield Deployment(playground, bot)
         finally:
             await bot.end(signal.SIGKILL)
             bot.clean_up()
@@ -78,20 +80,20 @@ def _tell(scenarios: Scenarios) -> None:
 
 @pytest.mark.timeout(420)
 async def test_forty_kills_at_random_points_leave_every_thread_complete_in_order_and_nothing_twice(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
     seed = int(os.environ.get("KILLS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
     print(f"KILLS_SEED={seed} repeats the lives of this run")  # noqa: T201  (shown when it fails)
     chance = random.Random(seed)
     kills_at_work = 0
     for number in range(ROUNDS):
-        kills_at_work += await _round(stage, number, chance)
+        kills_at_work += await _round(deployment, number, chance)
     assert kills_at_work > ROUNDS * KILLS_A_ROUND / 2
 
 
-async def _round(stage: Stage, number: int, chance: random.Random) -> int:
+async def _round(deployment: Deployment, number: int, chance: random.Random) -> int:
     """Two agents; returns how many of the kills came while one of them was at work."""
-    ana = stage.person("ana")
+    ana = deployment.person("ana")
     at_work = 0
     threads = [
         await ana.say(f"demo/todo twelve steps, {number}.{n}", "dev", mention=True)
@@ -102,56 +104,56 @@ async def _round(stage: Stage, number: int, chance: random.Random) -> int:
             await ana.say(REPLY, "dev", threads[0])
         if kill % 2 == 0:
             # Without any life that is long enough, the model would count as away for good.
-            await stage.bot.says("ready", READY_SECONDS)
+            await deployment.bot.says("ready", READY_SECONDS)
         await asyncio.sleep(chance.uniform(SHORTEST_LIFE_SECONDS, LONGEST_LIFE_SECONDS))
-        at_work += not all(_said(stage, thread, "The end.") for thread in threads)
-        await stage.bot.end(signal.SIGKILL)
-        await stage.bot.spawn()
-    await stage.bot.says("ready", READY_SECONDS)
+        at_work += not all(_said(deployment, thread, "The end.") for thread in threads)
+        await deployment.bot.end(signal.SIGKILL)
+        await deployment.bot.spawn()
+    await deployment.bot.says("ready", READY_SECONDS)
     for thread in threads:
-        await stage.said("The end.", thread, "dev", seconds=60)
-    await stage.said(f"Noted: {REPLY}", threads[0], "dev", seconds=60)
-    logs = [events_of_bridge(container) for container in stage.bot.containers()]
+        await deployment.wait_for_reply("The end.", thread, "dev", seconds=60)
+    await deployment.wait_for_reply(f"Noted: {REPLY}", threads[0], "dev", seconds=60)
+    logs = [events_of_bridge(container) for container in deployment.bot.containers()]
     # A bot that ends politely sends what is left to send.
-    await stage.bot.end()
+    await deployment.bot.end()
     for thread in threads:
-        found = ledger(stage, thread, "dev")
+        found = ledger(deployment, thread, "dev")
         found.check()
         assert found.events in logs
         steps = [event for event in found.events if event["type"] == "tool_finished"]
         assert len(steps) == STEPS
         [report] = [m for m in found.shown if "Twelve steps are done" in m["text"]]
         assert report["blocks"][0]["text"].startswith(REPORT)
-    assert _said(stage, threads[0], REPLY) == 1
-    await stage.bot.start()
+    assert _said(deployment, threads[0], REPLY) == 1
+    await deployment.bot.start()
     for thread in threads:
         await ana.say("stop", "dev", thread)
-        await stage.said("Stopped by", thread, "dev")
-    await stage.no_containers()
+        await deployment.wait_for_reply("Stopped by", thread, "dev")
+    await deployment.no_containers()
     return at_work
 
 
-def _said(stage: Stage, thread: str, words: str) -> int:
+def _said(deployment: Deployment, thread: str, words: str) -> int:
     """How many messages of the bot in this thread have these words."""
-    shown = stage.person().thread("dev", thread)
+    shown = deployment.person().thread("dev", thread)
     return len([m for m in shown if m.get("bot_id") and words in str(m.get("blocks"))])
 
 
 @pytest.mark.timeout(120)
 async def test_fifty_kills_before_the_ts_is_stored_leave_one_copy_of_each_post(
-    stage: Stage, tmp_path: Path
+    deployment: Deployment, tmp_path: Path
 ) -> None:
     """Each process finds what the one before it left behind, then dies over a post of its own."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
-        "SLACK_API_URL": stage.playground.slack_url,
+        "SLACK_API_URL": deployment.playground.slack_url,
     }
-    channel = stage.person().channel("general")
+    channel = deployment.person().channel("general")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(SENDER),
-        *(str(tmp_path), channel.id, stage.playground.bot_token, str(POSTS)),
+        *(str(tmp_path), channel.id, deployment.playground.bot_token, str(POSTS)),
         stdout=asyncio.subprocess.PIPE,
         env=environment,
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.e2e.conftest import READY_SECONDS, Bot, Stage
+from tests.e2e.conftest import READY_SECONDS, Bot, Deployment
 
 pytestmark = [
     pytest.mark.docker,
@@ -15,32 +15,32 @@ pytestmark = [
 
 
 async def test_a_second_bot_waits_touches_nothing_and_goes_on_when_the_first_is_killed(
-    stage: Stage, leftovers: None
+    deployment: Deployment, leftovers: None
 ) -> None:
-    ana, first = stage.person(), stage.bot
+    ana, first = deployment.person(), deployment.bot
     assert first.process is not None
     second = Bot(first.environment, first.data_dir)
     await second.spawn()
     await second.says(f"another Threadsmith (process {first.process.pid} on", READY_SECONDS)
     thread = await ana.say("demo/todo say hello", "dev", mention=True)
-    await stage.said("scripted model", thread, "dev")
-    assert stage.playground.slack.socket_mode.connections == 1
+    await deployment.wait_for_reply("scripted model", thread, "dev")
+    assert deployment.playground.slack.socket_mode.connections == 1
     assert second.process is not None
     assert second.process.returncode is None
     await first.end(signal.SIGKILL)
     await second.says("ready", READY_SECONDS)
-    stage.bot = second
+    deployment.bot = second
     await ana.say("and now?", "dev", thread)
-    await stage.said("This is task 2", thread, "dev")
+    await deployment.wait_for_reply("This is task 2", thread, "dev")
     answers = [m for m in ana.thread("dev", thread) if "This is task" in m["text"]]
     assert len(answers) == 1
     await ana.say("stop", "dev", thread)
-    await stage.said("Stopped by", thread, "dev")
-    await stage.no_containers()
+    await deployment.wait_for_reply("Stopped by", thread, "dev")
+    await deployment.no_containers()
 
 
-async def test_a_second_bot_that_is_told_to_end_while_it_waits_ends(stage: Stage) -> None:
-    second = replace(stage.bot, process=None, log=[], _reading=None)
+async def test_a_second_bot_that_is_told_to_end_while_it_waits_ends(deployment: Deployment) -> None:
+    second = replace(deployment.bot, process=None, log=[], _reading=None)
     await second.spawn()
     await second.says("another Threadsmith", READY_SECONDS)
     await second.end()

@@ -90,8 +90,8 @@ class Clock:
 
 
 @dataclass
-class Stage:
-    """One bot with everything around it. `bot` is replaced by `restart`."""
+class AppHarness:
+    """The core of one bot with everything around it. `bot` is replaced by `restart`."""
 
     store: WatchedStore
     runtime: FakeRuntime
@@ -100,9 +100,9 @@ class Stage:
     outbox: FakeOutbox
     changes: Changes
     clock: Clock
-    world: Dependencies
+    dependencies: Dependencies
     redact: Redactor
-    keyring: Secrets
+    secrets: Secrets
     files: FakeFiles
     pulls: FakePulls = field(default_factory=FakePulls)
     writer: FakeWriter = field(default_factory=FakeWriter)
@@ -111,8 +111,8 @@ class Stage:
 
     def __post_init__(self) -> None:
         """Start the bot's process."""
-        self.fleet = Fleet(self.world)
-        self.service = AgentService(self.world, self.fleet)
+        self.fleet = Fleet(self.dependencies)
+        self.service = AgentService(self.dependencies, self.fleet)
         self.store.on_left = self.fleet.somebody_left.set
 
     async def restart(self) -> None:
@@ -161,17 +161,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator[Stage]:
+async def app_harness(folder: Path, settings: Settings | None = None) -> AsyncIterator[AppHarness]:
     """A bot on a new database in this folder; everything is closed at the end."""
     store = await open_store(folder)
     changes, clock = store.changes, Clock()
     runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
     gateway, outbox = FakeGateway(changes), FakeOutbox(store)
     redact = store.hide = Redactor([KNOWN_SECRET])
-    keyring = Secrets(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
-    await keyring.open()
+    secrets = Secrets(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
+    await secrets.open()
     files = FakeFiles()
-    world = Dependencies(
+    dependencies = Dependencies(
         settings=settings or Settings(_env_file=None),
         store=store,
         outbox=outbox,
@@ -181,13 +181,23 @@ async def stage(folder: Path, settings: Settings | None = None) -> AsyncIterator
         voice=SlackPresenter("octagonal_sign", redact.holds),
         bridge_token=lambda agent_id: SecretStr(f"canary-bridge-{agent_id}"),
         clock=clock,
-        variables=keyring.variables,
+        variables=secrets.variables,
         hide=redact.known,
         fetch_file=files.fetch,
         examine=examined,
     )
-    made = Stage(
-        store, runtime, bridge, gateway, outbox, changes, clock, world, redact, keyring, files
+    made = AppHarness(
+        store,
+        runtime,
+        bridge,
+        gateway,
+        outbox,
+        changes,
+        clock,
+        dependencies,
+        redact,
+        secrets,
+        files,
     )
     try:
         yield made

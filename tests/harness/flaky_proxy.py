@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 _PIECE_BYTES = 65_536
 
 
-class Cutter:
+class FlakyProxy:
     """Forwards connections to one address.
 
     `every_seconds` cuts all open connections again and again, in the middle of whatever they
@@ -90,11 +90,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def cutting(target: str, every_seconds: float | None = None) -> AsyncIterator[Cutter]:
+async def flaky_proxy(target: str, every_seconds: float | None = None) -> AsyncIterator[FlakyProxy]:
     """A cutter before `target` (an http URL) for as long as the context lasts."""
-    cutter = Cutter(target, every_seconds)
-    await cutter.start()
+    proxy = FlakyProxy(target, every_seconds)
+    await proxy.start()
     try:
-        yield cutter
+        yield proxy
     finally:
-        await cutter.stop()
+        await proxy.stop()

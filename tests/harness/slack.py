@@ -12,7 +12,7 @@ from bot.slack.identity import SlackPeople
 from bot.slack.inbox import Inbox
 from bot.slack.secret_middleware import SecretMiddleware
 from playground.slack.slack_state import TEAM_ID
-from tests.harness.app import Stage
+from tests.harness.app import AppHarness
 
 URL = "https://playground.invalid/"
 
@@ -26,29 +26,29 @@ class SlackHarness:
     app: AsyncApp
 
 
-def slack_harness(stage: Stage, client: AsyncWebClient, inbox: Inbox) -> SlackHarness:
+def slack_harness(harness: AppHarness, client: AsyncWebClient, inbox: Inbox) -> SlackHarness:
     """Make an app with all handlers, wired as the bot wires them."""
     people = SlackPeople(client, TEAM_ID)
     app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
-    app.use(SecretMiddleware(stage.keyring.seal, stage.redact.known).middleware)
+    app.use(SecretMiddleware(harness.secrets.seal, harness.redact.known).middleware)
     app.use(inbox.middleware)
     handlers = register_handlers(
         app,
         inbox,
-        stage.service,
-        Authorization(stage.world, people),
-        stage.world,
+        harness.service,
+        Authorization(harness.dependencies, people),
+        harness.dependencies,
         client,
-        stored_secrets=stage.keyring,
-        usage=stage.store.usage_rows,
+        stored_secrets=harness.secrets,
+        usage=harness.store.usage_rows,
         publishing=Publishing(
-            stage.world,
-            stage.pulls,
-            stage.writer.write,
-            stage.service.results,
-            stage.store.thread_rows.speakers,
+            harness.dependencies,
+            harness.pulls,
+            harness.writer.write,
+            harness.service.results,
+            harness.store.thread_rows.speakers,
         ),
         workspace_url=URL,
     )
-    stage.store.on_saved = handlers.note_change
+    harness.store.on_saved = handlers.note_change
     return SlackHarness(handlers, people, app)

@@ -1,4 +1,4 @@
-"""The real inbox on a stage, which tells when a listener has ended."""
+"""The real inbox on an app harness, which tells when a listener has ended."""
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
@@ -6,19 +6,19 @@ from typing import Any, ParamSpec
 
 from bot.slack.inbox import Inbox
 from playground.slack.slack_workspace import SlackWorkspace
-from tests.harness.app import Stage
+from tests.harness.app import AppHarness
 
 P = ParamSpec("P")
 
 
 class WatchedInbox(Inbox):
-    """Wakes whoever looks at the stage's changes."""
+    """Wakes whoever looks at the harness's changes."""
 
     def __init__(
-        self, stage: Stage, urgent: Callable[[Mapping[str, Any]], bool] = lambda _: False
+        self, harness: AppHarness, urgent: Callable[[Mapping[str, Any]], bool] = lambda _: False
     ) -> None:
-        super().__init__(stage.store.inbox_rows, urgent)
-        self._stage = stage
+        super().__init__(harness.store.inbox_rows, urgent)
+        self._harness = harness
 
     def finishes(self, listener: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
         finishing = super().finishes(listener)
@@ -28,16 +28,16 @@ class WatchedInbox(Inbox):
             try:
                 await finishing(*args, **kwargs)
             finally:
-                self._stage.changes.tell()
+                self._harness.changes.tell()
 
         return telling
 
 
-async def settled(stage: Stage, slack: SlackWorkspace) -> None:
+async def settled(harness: AppHarness, slack: SlackWorkspace) -> None:
     """Wait until every event is delivered and every listener has ended."""
     await slack.delivery.idle()
 
     async def look() -> bool | None:
-        return None if await stage.store.inbox_rows.unfinished() else True
+        return None if await harness.store.inbox_rows.unfinished() else True
 
-    await stage.changes.found(look)
+    await harness.changes.found(look)

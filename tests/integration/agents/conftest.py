@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.app import Stage, stage as make_stage
+from tests.harness.app import AppHarness, app_harness
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AppHarness]:
     for part in ("run", "message_delivery"):
         monkeypatch.setattr(f"bot.agents.lifecycle.{part}.RETRY_SECONDS", 0.001)
-    async with make_stage(tmp_path) as made:
+    async with app_harness(tmp_path) as made:
         yield made

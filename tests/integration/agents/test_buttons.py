@@ -17,7 +17,7 @@ from bridge.protocol import (
     PlanUpdated,
     TaskFinished,
 )
-from tests.harness.app import Stage
+from tests.harness.app import AppHarness
 from tests.integration.agents.test_questions import buttons, words
 
 RED = Check(
@@ -25,19 +25,19 @@ RED = Check(
 )
 
 
-async def paused(stage: Stage) -> Agent:
-    agent = await stage.working()
-    said = await stage.service.control.pause(agent.id, agent.first_task_id)
+async def paused(harness: AppHarness) -> Agent:
+    agent = await harness.working()
+    said = await harness.service.control.pause(agent.id, agent.first_task_id)
     assert "pauses before its next step" in said
-    return await stage.reaches(agent.id, AgentStatus.IDLE)
+    return await harness.reaches(agent.id, AgentStatus.IDLE)
 
 
-async def changed(stage: Stage) -> Agent:
+async def changed(harness: AppHarness) -> Agent:
     """An idle agent whose task has changed files."""
-    agent = await stage.working()
+    agent = await harness.working()
     task_id = agent.first_task_id
-    stage.bridge.end_task(agent.id)
-    stage.bridge.push(
+    harness.bridge.end_task(agent.id)
+    harness.bridge.push(
         agent.id,
         MessageWritten(at=1.0, task_id=task_id, text="Done.", final=True),
         TaskFinished(
@@ -49,86 +49,86 @@ async def changed(stage: Stage) -> Agent:
             evidence=Evidence(checks=(RED,), changed=True),
         ),
     )
-    return await stage.reaches(agent.id, AgentStatus.IDLE)
+    return await harness.reaches(agent.id, AgentStatus.IDLE)
 
 
-async def test_a_paused_task_says_so_and_goes_on_once(stage: Stage) -> None:
-    agent = await paused(stage)
-    card = (await stage.shown(agent.id))[f"card:{agent.first_task_id}"]
+async def test_a_paused_task_says_so_and_goes_on_once(harness: AppHarness) -> None:
+    agent = await paused(harness)
+    card = (await harness.shown(agent.id))[f"card:{agent.first_task_id}"]
     assert "Paused" in card.text
     assert buttons(card) == ["Resume", "Interrupt", "Stop", "Details"]
     presses = [
-        stage.service.control.resume(agent.id, agent.first_task_id, "UANA") for _ in range(3)
+        harness.service.control.resume(agent.id, agent.first_task_id, "UANA") for _ in range(3)
     ]
     await asyncio.gather(*presses, return_exceptions=True)
-    await stage.reaches(agent.id, AgentStatus.WORKING)
-    assert stage.bridge.bodies("resume") == [agent.first_task_id]
-    card = (await stage.shown(agent.id))[f"card:{agent.first_task_id}"]
+    await harness.reaches(agent.id, AgentStatus.WORKING)
+    assert harness.bridge.bodies("resume") == [agent.first_task_id]
+    card = (await harness.shown(agent.id))[f"card:{agent.first_task_id}"]
     assert buttons(card) == ["Pause", "Interrupt", "Stop", "Details"]
     with pytest.raises(UserError, match="goes on already"):
-        await stage.service.control.resume(agent.id, agent.first_task_id, "UANA")
+        await harness.service.control.resume(agent.id, agent.first_task_id, "UANA")
 
 
-async def test_a_pause_outlasts_sleep_and_a_restart_of_the_bot(stage: Stage) -> None:
-    agent = await paused(stage)
-    stage.clock.now = agent.status_since + stage.world.settings.sleep_after_seconds + 1
-    await stage.fleet.rest()
-    await stage.reaches(agent.id, AgentStatus.SLEEPING)
-    await stage.restart()
-    await stage.service.control.resume(agent.id, agent.first_task_id, "UANA")
-    await stage.reaches(agent.id, AgentStatus.WORKING)
+async def test_a_pause_outlasts_sleep_and_a_restart_of_the_bot(harness: AppHarness) -> None:
+    agent = await paused(harness)
+    harness.clock.now = agent.status_since + harness.dependencies.settings.sleep_after_seconds + 1
+    await harness.fleet.rest()
+    await harness.reaches(agent.id, AgentStatus.SLEEPING)
+    await harness.restart()
+    await harness.service.control.resume(agent.id, agent.first_task_id, "UANA")
+    await harness.reaches(agent.id, AgentStatus.WORKING)
 
 
-async def test_only_the_task_at_work_pauses(stage: Stage) -> None:
-    agent = await stage.working()
+async def test_only_the_task_at_work_pauses(harness: AppHarness) -> None:
+    agent = await harness.working()
     with pytest.raises(UserError, match="No task is at work"):
-        await stage.service.control.pause(agent.id, "another")
-    stage.bridge.finish(agent.id, "Done.")
-    await stage.reaches(agent.id, AgentStatus.IDLE)
+        await harness.service.control.pause(agent.id, "another")
+    harness.bridge.finish(agent.id, "Done.")
+    await harness.reaches(agent.id, AgentStatus.IDLE)
     with pytest.raises(UserError, match="No task is at work"):
-        await stage.service.control.pause(agent.id, agent.first_task_id)
+        await harness.service.control.pause(agent.id, agent.first_task_id)
     with pytest.raises(UserError, match="has ended"):
-        await stage.service.control.resume(agent.id, agent.first_task_id, "UANA")
+        await harness.service.control.resume(agent.id, agent.first_task_id, "UANA")
     with pytest.raises(UserError):
-        await stage.service.control.pause("nobody")
+        await harness.service.control.pause("nobody")
 
 
-async def test_a_task_that_changed_files_can_be_undone_once(stage: Stage) -> None:
-    agent = await changed(stage)
-    answer = (await stage.shown(agent.id))[f"answer:{agent.first_task_id}:0"]
+async def test_a_task_that_changed_files_can_be_undone_once(harness: AppHarness) -> None:
+    agent = await changed(harness)
+    answer = (await harness.shown(agent.id))[f"answer:{agent.first_task_id}:0"]
     assert "Undo" in buttons(answer)
     assert "`pytest -q` exit 1, 6.2 s — *before the last edit*" in words(answer)
-    await stage.service.control.undo(agent.id, agent.first_task_id, "UBEN")
+    await harness.service.control.undo(agent.id, agent.first_task_id, "UBEN")
     with pytest.raises(UserError, match="undone already"):
-        await stage.service.control.undo(agent.id, agent.first_task_id, "UBEN")
+        await harness.service.control.undo(agent.id, agent.first_task_id, "UBEN")
 
     async def told() -> bool:
-        shown = await stage.shown(agent.id)
+        shown = await harness.shown(agent.id)
         return any("<@UBEN> undid the last task" in post.text for post in shown.values())
 
-    await stage.changes.found(told)
-    assert stage.bridge.bodies("undo") == [agent.first_task_id]
+    await harness.changes.found(told)
+    assert harness.bridge.bodies("undo") == [agent.first_task_id]
 
 
-async def test_only_the_last_task_can_be_undone_and_none_at_work(stage: Stage) -> None:
-    agent = await changed(stage)
-    await stage.reply(agent, "5.1")
-    working = await stage.reaches(agent.id, AgentStatus.WORKING)
-    undo = stage.service.control.undo
+async def test_only_the_last_task_can_be_undone_and_none_at_work(harness: AppHarness) -> None:
+    agent = await changed(harness)
+    await harness.reply(agent, "5.1")
+    working = await harness.reaches(agent.id, AgentStatus.WORKING)
+    undo = harness.service.control.undo
     with pytest.raises(UserError, match="at work"):
         await undo(agent.id, agent.first_task_id, "UBEN")
-    stage.bridge.finish(agent.id, "Done.")
-    await stage.reaches(agent.id, AgentStatus.IDLE)
+    harness.bridge.finish(agent.id, "Done.")
+    await harness.reaches(agent.id, AgentStatus.IDLE)
     with pytest.raises(UserError, match="Only the last one"):
         await undo(agent.id, agent.first_task_id, "UBEN")
     await undo(agent.id, str(working.task_id), "UBEN")
-    await stage.service.stop(agent.id, "UANA")
+    await harness.service.stop(agent.id, "UANA")
     with pytest.raises(UserError, match="was stopped"):
         await undo(agent.id, str(working.task_id), "UBEN")
 
 
-async def test_a_stop_says_what_is_done_in_progress_and_left(stage: Stage) -> None:
-    agent = await stage.working()
+async def test_a_stop_says_what_is_done_in_progress_and_left(harness: AppHarness) -> None:
+    agent = await harness.working()
     plan = PlanUpdated(
         at=1.0,
         task_id=agent.first_task_id,
@@ -138,15 +138,15 @@ async def test_a_stop_says_what_is_done_in_progress_and_left(stage: Stage) -> No
             PlanItem(text="test it"),
         ),
     )
-    stage.bridge.push(agent.id, plan)
+    harness.bridge.push(agent.id, plan)
 
     async def planned() -> bool:
-        card = (await stage.shown(agent.id))[f"card:{agent.first_task_id}"]
+        card = (await harness.shown(agent.id))[f"card:{agent.first_task_id}"]
         return "reproduce it _(done)_" in words(card)
 
-    await stage.changes.found(planned)
-    await stage.service.stop(agent.id, "UBEN")
-    shown = await stage.shown(agent.id)
+    await harness.changes.found(planned)
+    await harness.service.stop(agent.id, "UBEN")
+    shown = await harness.shown(agent.id)
     [stopped] = [post for key, post in shown.items() if key.startswith("stopped:")]
     said = "Done: reproduce it. In progress: fix it. Not done: test it."
     assert said in words(stopped)

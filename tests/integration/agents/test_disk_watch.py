@@ -10,86 +10,90 @@ from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import EngineError
 from bridge.protocol import Outcome
-from tests.harness.app import Stage, stage as make_stage
+from tests.harness.app import AppHarness, app_harness
 
 LIMIT = 2**30
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def harness(tmp_path: Path) -> AsyncIterator[AppHarness]:
     settings = Settings(_env_file=None, container_disk_bytes=LIMIT)
-    async with make_stage(tmp_path, settings) as made:
+    async with app_harness(tmp_path, settings) as made:
         yield made
 
 
 @pytest.fixture
-def watch(stage: Stage) -> DiskWatch:
-    return DiskWatch(stage.world, stage.fleet)
+def watch(harness: AppHarness) -> DiskWatch:
+    return DiskWatch(harness.dependencies, harness.fleet)
 
 
-async def told(stage: Stage, agent: Agent) -> list[str]:
-    shown = await stage.shown(agent.id)
+async def told(harness: AppHarness, agent: Agent) -> list[str]:
+    shown = await harness.shown(agent.id)
     return [post.text for key, post in shown.items() if key.startswith("trouble:disk")]
 
 
-async def test_one_that_nears_the_limit_is_warned_of_once(stage: Stage, watch: DiskWatch) -> None:
-    agent = await stage.working()
+async def test_one_that_nears_the_limit_is_warned_of_once(
+    harness: AppHarness, watch: DiskWatch
+) -> None:
+    agent = await harness.working()
     await watch.look()
-    stage.runtime.sizes[agent.id] = int(LIMIT * 0.9)
+    harness.runtime.sizes[agent.id] = int(LIMIT * 0.9)
     await watch.look()
     await watch.look()
-    [said] = await told(stage, agent)
+    [said] = await told(harness, agent)
     assert "922 MiB of 1.0 GiB" in said
-    assert not stage.bridge.bodies("interrupt")
-    stage.runtime.sizes[agent.id] = 0
+    assert not harness.bridge.bodies("interrupt")
+    harness.runtime.sizes[agent.id] = 0
     await watch.look()
-    stage.runtime.sizes[agent.id] = int(LIMIT * 0.85)
+    harness.runtime.sizes[agent.id] = int(LIMIT * 0.85)
     await watch.look()
-    assert len(await told(stage, agent)) == 2
+    assert len(await told(harness, agent)) == 2
 
 
 async def test_one_at_work_is_interrupted_and_may_tidy_up_afterwards(
-    stage: Stage, watch: DiskWatch
+    harness: AppHarness, watch: DiskWatch
 ) -> None:
-    agent = await stage.working()
-    stage.runtime.sizes[agent.id] = LIMIT + 1
+    agent = await harness.working()
+    harness.runtime.sizes[agent.id] = LIMIT + 1
     await watch.look()
-    assert len(stage.bridge.bodies("interrupt")) == 1
-    [said] = await told(stage, agent)
+    assert len(harness.bridge.bodies("interrupt")) == 1
+    [said] = await told(harness, agent)
     assert "Its task was interrupted" in said
     assert "CONTAINER_DISK_BYTES" in said
     await watch.look()
-    assert len(stage.bridge.bodies("interrupt")) == 1
-    await stage.reaches(agent.id, AgentStatus.IDLE)
-    await stage.reply(agent, "5.1", "delete it")
-    await stage.reaches(agent.id, AgentStatus.WORKING)
+    assert len(harness.bridge.bodies("interrupt")) == 1
+    await harness.reaches(agent.id, AgentStatus.IDLE)
+    await harness.reply(agent, "5.1", "delete it")
+    await harness.reaches(agent.id, AgentStatus.WORKING)
     await watch.look()
-    assert len(stage.bridge.bodies("interrupt")) == 1
-    stage.runtime.sizes[agent.id] = int(LIMIT * 1.1)
+    assert len(harness.bridge.bodies("interrupt")) == 1
+    harness.runtime.sizes[agent.id] = int(LIMIT * 1.1)
     await watch.look()
-    assert len(stage.bridge.bodies("interrupt")) == 2
+    assert len(harness.bridge.bodies("interrupt")) == 2
 
 
 async def test_what_goes_on_writing_without_a_task_is_stopped(
-    stage: Stage, watch: DiskWatch
+    harness: AppHarness, watch: DiskWatch
 ) -> None:
-    agent = await stage.working()
-    stage.bridge.finish(agent.id, outcome=Outcome.INTERRUPTED)
-    agent = await stage.reaches(agent.id, AgentStatus.IDLE)
-    stage.runtime.sizes[agent.id] = LIMIT * 2
+    agent = await harness.working()
+    harness.bridge.finish(agent.id, outcome=Outcome.INTERRUPTED)
+    agent = await harness.reaches(agent.id, AgentStatus.IDLE)
+    harness.runtime.sizes[agent.id] = LIMIT * 2
     await watch.look()
-    await stage.reaches(agent.id, AgentStatus.SLEEPING)
-    assert not stage.runtime.containers[agent.id].running
-    assert "Its container was stopped" in (await told(stage, agent))[0]
-    await stage.reply(agent, "5.1", "delete it")
-    await stage.reaches(agent.id, AgentStatus.WORKING)
+    await harness.reaches(agent.id, AgentStatus.SLEEPING)
+    assert not harness.runtime.containers[agent.id].running
+    assert "Its container was stopped" in (await told(harness, agent))[0]
+    await harness.reply(agent, "5.1", "delete it")
+    await harness.reaches(agent.id, AgentStatus.WORKING)
 
 
-async def test_nobody_is_measured_while_nobody_can_write(stage: Stage, watch: DiskWatch) -> None:
-    stage.runtime.silent = True
+async def test_nobody_is_measured_while_nobody_can_write(
+    harness: AppHarness, watch: DiskWatch
+) -> None:
+    harness.runtime.silent = True
     await watch.look()
-    stage.runtime.silent = False
-    await stage.working()
-    stage.runtime.silent = True
+    harness.runtime.silent = False
+    await harness.working()
+    harness.runtime.silent = True
     with pytest.raises(EngineError):
         await watch.look()

@@ -13,7 +13,7 @@ from bot.cli.agents import _agents
 from bot.domain.agent import Agent, AgentStatus, Leftover
 from bot.errors import AnswerTooLarge
 from bridge.protocol import INTERRUPT_SECONDS, ErrorCode, FileChange, FilesChanged, WireError
-from tests.harness.app import Stage
+from tests.harness.app import AppHarness
 from tests.scripted_bridge import CHANGED, PATCH, ScriptedBridge
 
 REFUSED = WireError(code=ErrorCode.INTERNAL, message="no")
@@ -27,228 +27,236 @@ def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"bot.agents.deadlines.STOP_{part}_SECONDS", 0.2)
 
 
-async def stopped_unread(stage: Stage, *slow: str) -> Agent:
+async def stopped_unread(harness: AppHarness, *slow: str) -> Agent:
     """An agent that was stopped while these routes did not answer in time; they do afterwards."""
-    agent = await stage.working()
-    stage.bridge.saved, stage.bridge.patch_bytes = CHANGED, PATCH
+    agent = await harness.working()
+    harness.bridge.saved, harness.bridge.patch_bytes = CHANGED, PATCH
     for route in slow:
-        stage.bridge.gates[route] = asyncio.Event()
-    await stage.service.stop(agent.id, "UBEN")
+        harness.bridge.gates[route] = asyncio.Event()
+    await harness.service.stop(agent.id, "UBEN")
     for route in slow:
-        del stage.bridge.gates[route]
-    return await stage.reaches(agent.id, AgentStatus.STOPPED)
+        del harness.bridge.gates[route]
+    return await harness.reaches(agent.id, AgentStatus.STOPPED)
 
 
-async def thread_of(stage: Stage, agent: Agent) -> str:
+async def thread_of(harness: AppHarness, agent: Agent) -> str:
     """All texts of the thread."""
-    return "\n".join(post.text for post in (await stage.shown(agent.id)).values())
+    return "\n".join(post.text for post in (await harness.shown(agent.id)).values())
 
 
 async def test_an_interruption_that_takes_the_bridge_its_whole_deadline_is_waited_for(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    harness: AppHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    interrupt = stage.bridge.interrupt
+    interrupt = harness.bridge.interrupt
 
     async def slow(address: object, timeout_seconds: float) -> None:
         waited.append(timeout_seconds)
         await interrupt(address, timeout_seconds)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stage.bridge, "interrupt", slow)
-    agent = await stage.working()
-    await stage.service.stop(agent.id, "UBEN")
+    monkeypatch.setattr(harness.bridge, "interrupt", slow)
+    agent = await harness.working()
+    await harness.service.stop(agent.id, "UBEN")
     assert waited[0] > INTERRUPT_SECONDS
 
 
 async def test_a_bridge_without_a_sign_of_life_is_not_waited_for(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    harness: AppHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.agents.deadlines.PULSE_SECONDS", 0.01)
-    agent = await stage.working()
-    stage.bridge.gates |= {"interrupt": asyncio.Event(), "health": asyncio.Event()}
+    agent = await harness.working()
+    harness.bridge.gates |= {"interrupt": asyncio.Event(), "health": asyncio.Event()}
     async with asyncio.timeout(5):
-        await stage.service.stop(agent.id, "UBEN")
-    assert agent.id not in stage.runtime.containers
-    assert UNREAD in await thread_of(stage, agent)
-    assert agent.id in stage.runtime.kept
+        await harness.service.stop(agent.id, "UBEN")
+    assert agent.id not in harness.runtime.containers
+    assert UNREAD in await thread_of(harness, agent)
+    assert agent.id in harness.runtime.kept
 
 
-async def test_a_patch_that_comes_late_is_told_of_and_its_files_are_kept(stage: Stage) -> None:
-    agent = await stopped_unread(stage, "patch")
-    text = await thread_of(stage, agent)
+async def test_a_patch_that_comes_late_is_told_of_and_its_files_are_kept(
+    harness: AppHarness,
+) -> None:
+    agent = await stopped_unread(harness, "patch")
+    text = await thread_of(harness, agent)
     assert "1 file, +14 \u22126 (`a.py`)" in text
     assert UNREAD in text
     assert agent.leftover is Leftover.PATCH
-    assert agent.id not in stage.runtime.containers
-    await stage.restart()
-    await stage.fleet.reconcile()
-    await Leftovers(stage.world, stage.fleet).remove()
-    assert agent.id in stage.runtime.kept
-    stage.clock.now += stage.world.settings.retention_days * DAY_SECONDS + 1
-    await Leftovers(stage.world, stage.fleet).remove()
-    assert not stage.runtime.kept
+    assert agent.id not in harness.runtime.containers
+    await harness.restart()
+    await harness.fleet.reconcile()
+    await Leftovers(harness.dependencies, harness.fleet).remove()
+    assert agent.id in harness.runtime.kept
+    harness.clock.now += harness.dependencies.settings.retention_days * DAY_SECONDS + 1
+    await Leftovers(harness.dependencies, harness.fleet).remove()
+    assert not harness.runtime.kept
 
 
-async def test_a_prune_leaves_what_is_still_to_be_read(stage: Stage, tmp_path: Path) -> None:
-    agent = await stopped_unread(stage, "patch")
+async def test_a_prune_leaves_what_is_still_to_be_read(harness: AppHarness, tmp_path: Path) -> None:
+    agent = await stopped_unread(harness, "patch")
     address = f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}"
-    settings = stage.world.settings.model_copy(update={"database_url": address})
+    settings = harness.dependencies.settings.model_copy(update={"database_url": address})
     assert [kept.id for kept in await _agents(settings, kept=True)] == [agent.id]
-    await LateReading(stage.world, stage.fleet).read()
+    await LateReading(harness.dependencies, harness.fleet).read()
     assert not await _agents(settings, kept=True)
 
 
-async def test_it_is_read_afterwards_from_a_container_that_begins_nothing(stage: Stage) -> None:
-    agent = await stopped_unread(stage, "diff", "patch", "export")
-    await stage.restart()
-    await LateReading(stage.world, stage.fleet).read()
-    assert stage.runtime.specs[-1].environment["HOLD_TASKS"] == "true"
-    assert not stage.runtime.containers
-    assert not stage.runtime.kept
-    assert agent.id not in stage.gateway.opened
-    shown = await stage.shown(agent.id)
-    assert f"{LATE}.* Changed: 1 file" in (await thread_of(stage, agent))
+async def test_it_is_read_afterwards_from_a_container_that_begins_nothing(
+    harness: AppHarness,
+) -> None:
+    agent = await stopped_unread(harness, "diff", "patch", "export")
+    await harness.restart()
+    await LateReading(harness.dependencies, harness.fleet).read()
+    assert harness.runtime.specs[-1].environment["HOLD_TASKS"] == "true"
+    assert not harness.runtime.containers
+    assert not harness.runtime.kept
+    assert agent.id not in harness.gateway.opened
+    shown = await harness.shown(agent.id)
+    assert f"{LATE}.* Changed: 1 file" in (await thread_of(harness, agent))
     assert [key for key in shown if key.startswith("patch:salvaged:")]
-    saved = await stage.store.saved_state(agent.id)
+    saved = await harness.store.saved_state(agent.id)
     assert saved
     assert saved.patch == PATCH
-    assert not await stage.store.unread()
+    assert not await harness.store.unread()
 
 
-async def test_it_is_read_soon_after_the_stop(stage: Stage) -> None:
-    recovery = Reconciler(stage.world, stage.service, stage.fleet)
+async def test_it_is_read_soon_after_the_stop(harness: AppHarness) -> None:
+    recovery = Reconciler(harness.dependencies, harness.service, harness.fleet)
     loops = LoopSupervisor()
     for name, loop in recovery.loops().items():
         loops.start(name, loop)
-    agent = await stopped_unread(stage, "patch")
+    agent = await stopped_unread(harness, "patch")
 
     async def is_read() -> bool | None:
-        return None if await stage.store.unread() else True
+        return None if await harness.store.unread() else True
 
-    await stage.changes.found(is_read)
+    await harness.changes.found(is_read)
     await loops.cancel()
-    assert LATE in await thread_of(stage, agent)
+    assert LATE in await thread_of(harness, agent)
 
 
-async def test_a_patch_is_filed_though_the_conversation_comes_late(stage: Stage) -> None:
-    agent = await stopped_unread(stage, "export")
+async def test_a_patch_is_filed_though_the_conversation_comes_late(harness: AppHarness) -> None:
+    agent = await stopped_unread(harness, "export")
     assert agent.leftover is Leftover.CONVERSATION
-    await LateReading(stage.world, stage.fleet).read()
-    shown = await stage.shown(agent.id)
+    await LateReading(harness.dependencies, harness.fleet).read()
+    shown = await harness.shown(agent.id)
     assert len([key for key in shown if key.startswith("patch:")]) == 1
-    assert LATE not in await thread_of(stage, agent)
-    assert await stage.store.saved_state(agent.id)
-    assert not stage.runtime.kept
+    assert LATE not in await thread_of(harness, agent)
+    assert await harness.store.saved_state(agent.id)
+    assert not harness.runtime.kept
 
 
 async def test_a_conversation_and_a_patch_are_kept_though_the_diff_comes_late(
-    stage: Stage,
+    harness: AppHarness,
 ) -> None:
-    agent = await stopped_unread(stage, "diff")
+    agent = await stopped_unread(harness, "diff")
     assert agent.leftover is Leftover.NOTHING
-    assert "could not be listed. The patch follows" in await thread_of(stage, agent)
-    assert [key for key in await stage.shown(agent.id) if key.startswith("patch:")]
-    assert not stage.runtime.kept
+    assert "could not be listed. The patch follows" in await thread_of(harness, agent)
+    assert [key for key in await harness.shown(agent.id) if key.startswith("patch:")]
+    assert not harness.runtime.kept
 
 
-async def test_a_restart_goes_on_with_the_kept_files(stage: Stage) -> None:
-    agent = await stopped_unread(stage, "patch")
-    await stage.reply(agent, "6.1", "restart")
-    again = await stage.reaches(agent.id, AgentStatus.IDLE)
+async def test_a_restart_goes_on_with_the_kept_files(harness: AppHarness) -> None:
+    agent = await stopped_unread(harness, "patch")
+    await harness.reply(agent, "6.1", "restart")
+    again = await harness.reaches(agent.id, AgentStatus.IDLE)
     assert again.leftover is Leftover.NOTHING
-    assert "restore" not in stage.bridge.routes(agent.id)
-    await LateReading(stage.world, stage.fleet).read()
-    assert agent.id in stage.runtime.containers
-    assert "HOLD_TASKS" not in stage.runtime.specs[-1].environment
+    assert "restore" not in harness.bridge.routes(agent.id)
+    await LateReading(harness.dependencies, harness.fleet).read()
+    assert agent.id in harness.runtime.containers
+    assert "HOLD_TASKS" not in harness.runtime.specs[-1].environment
 
 
-async def test_a_restart_while_it_is_read_keeps_the_files(stage: Stage) -> None:
-    agent = await stopped_unread(stage, "patch")
-    gate = stage.bridge.gates["patch"] = asyncio.Event()
+async def test_a_restart_while_it_is_read_keeps_the_files(harness: AppHarness) -> None:
+    agent = await stopped_unread(harness, "patch")
+    gate = harness.bridge.gates["patch"] = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        asked = len(stage.bridge.bodies("patch"))
-        group.create_task(LateReading(stage.world, stage.fleet).read())
-        await stage.asked("patch", asked + 1)
-        await stage.reply(agent, "6.1", "restart")
+        asked = len(harness.bridge.bodies("patch"))
+        group.create_task(LateReading(harness.dependencies, harness.fleet).read())
+        await harness.asked("patch", asked + 1)
+        await harness.reply(agent, "6.1", "restart")
         gate.set()
-    await stage.reaches(agent.id, AgentStatus.IDLE)
-    assert agent.id in stage.runtime.kept
-    assert "restore" not in stage.bridge.routes(agent.id)
-    assert "HOLD_TASKS" not in stage.runtime.specs[-1].environment
-    assert LATE not in await thread_of(stage, agent)
+    await harness.reaches(agent.id, AgentStatus.IDLE)
+    assert agent.id in harness.runtime.kept
+    assert "restore" not in harness.bridge.routes(agent.id)
+    assert "HOLD_TASKS" not in harness.runtime.specs[-1].environment
+    assert LATE not in await thread_of(harness, agent)
 
 
-async def test_what_fails_is_read_again_less_and_less_often_and_then_told(stage: Stage) -> None:
-    agent = await stopped_unread(stage, "patch")
-    stage.bridge.refusals["patch"] = REFUSED
-    asked = len(stage.bridge.bodies("patch"))
-    late = LateReading(stage.world, stage.fleet)
+async def test_what_fails_is_read_again_less_and_less_often_and_then_told(
+    harness: AppHarness,
+) -> None:
+    agent = await stopped_unread(harness, "patch")
+    harness.bridge.refusals["patch"] = REFUSED
+    asked = len(harness.bridge.bodies("patch"))
+    late = LateReading(harness.dependencies, harness.fleet)
     await late.read()
     await late.read()
-    assert len(stage.bridge.bodies("patch")) == asked + 1
+    assert len(harness.bridge.bodies("patch")) == asked + 1
     for number in range(1, MOST_ATTEMPTS):
-        assert "take too long" not in await thread_of(stage, agent)
-        stage.clock.now += FIRST_PAUSE_SECONDS * 2**number
+        assert "take too long" not in await thread_of(harness, agent)
+        harness.clock.now += FIRST_PAUSE_SECONDS * 2**number
         await late.read()
-    assert len(stage.bridge.bodies("patch")) == asked + MOST_ATTEMPTS
-    assert "take too long" in await thread_of(stage, agent)
-    assert not await stage.store.unread()
-    assert agent.id in stage.runtime.kept
+    assert len(harness.bridge.bodies("patch")) == asked + MOST_ATTEMPTS
+    assert "take too long" in await thread_of(harness, agent)
+    assert not await harness.store.unread()
+    assert agent.id in harness.runtime.kept
 
 
-async def test_an_engine_that_is_away_costs_no_attempt(stage: Stage) -> None:
-    agent = await stopped_unread(stage, "patch")
-    late = LateReading(stage.world, stage.fleet)
-    stage.runtime.silent = True
+async def test_an_engine_that_is_away_costs_no_attempt(harness: AppHarness) -> None:
+    agent = await stopped_unread(harness, "patch")
+    late = LateReading(harness.dependencies, harness.fleet)
+    harness.runtime.silent = True
     for _ in range(2 * MOST_ATTEMPTS):
         await late.read()
-        stage.clock.now += 2 * FIRST_PAUSE_SECONDS
-    stage.runtime.silent = False
+        harness.clock.now += 2 * FIRST_PAUSE_SECONDS
+    harness.runtime.silent = False
     await late.read()
-    assert LATE in await thread_of(stage, agent)
+    assert LATE in await thread_of(harness, agent)
 
 
 async def test_a_patch_that_the_host_cannot_take_is_told_and_its_files_are_kept(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    harness: AppHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def too_large(_self: ScriptedBridge, _address: object) -> bytes:
         raise AnswerTooLarge("an answer of more than 20 MiB")
 
     monkeypatch.setattr(ScriptedBridge, "patch", too_large)
-    agent = await stage.working()
-    stage.bridge.saved = CHANGED
-    await stage.service.stop(agent.id, "UBEN")
-    assert "a patch may have 20 MB" in await thread_of(stage, agent)
-    assert agent.id in stage.runtime.kept
-    assert not await stage.store.unread()
-    await stage.reply(agent, "6.1", "restart")
-    await stage.reaches(agent.id, AgentStatus.IDLE)
-    assert "restore" not in stage.bridge.routes(agent.id)
+    agent = await harness.working()
+    harness.bridge.saved = CHANGED
+    await harness.service.stop(agent.id, "UBEN")
+    assert "a patch may have 20 MB" in await thread_of(harness, agent)
+    assert agent.id in harness.runtime.kept
+    assert not await harness.store.unread()
+    await harness.reply(agent, "6.1", "restart")
+    await harness.reaches(agent.id, AgentStatus.IDLE)
+    assert "restore" not in harness.bridge.routes(agent.id)
 
 
-async def test_one_asleep_whose_state_was_not_kept_is_read_from_its_files(stage: Stage) -> None:
-    agent = await stage.idle()
+async def test_one_asleep_whose_state_was_not_kept_is_read_from_its_files(
+    harness: AppHarness,
+) -> None:
+    agent = await harness.idle()
     changed = FileChange(path="a.py", status="modified", added=1, removed=0)
-    stage.bridge.push(agent.id, FilesChanged(at=1.0, files=(changed,)))
-    newest = (await stage.store.events(agent.id))[-1].seq
+    harness.bridge.push(agent.id, FilesChanged(at=1.0, files=(changed,)))
+    newest = (await harness.store.events(agent.id))[-1].seq
 
     async def is_stored() -> bool | None:
-        return (await stage.store.events(agent.id))[-1].seq > newest or None
+        return (await harness.store.events(agent.id))[-1].seq > newest or None
 
-    await stage.changes.found(is_stored)
-    stage.bridge.saved, stage.bridge.patch_bytes = CHANGED, PATCH
-    await stage.fleet.cancel(agent.id)
-    await stage.runtime.stop(agent.id)
-    await stage.service.stop(agent.id, "UBEN")
-    assert agent.id in stage.runtime.kept
-    await LateReading(stage.world, stage.fleet).read()
-    assert LATE in await thread_of(stage, agent)
-    assert not stage.runtime.kept
+    await harness.changes.found(is_stored)
+    harness.bridge.saved, harness.bridge.patch_bytes = CHANGED, PATCH
+    await harness.fleet.cancel(agent.id)
+    await harness.runtime.stop(agent.id)
+    await harness.service.stop(agent.id, "UBEN")
+    assert agent.id in harness.runtime.kept
+    await LateReading(harness.dependencies, harness.fleet).read()
+    assert LATE in await thread_of(harness, agent)
+    assert not harness.runtime.kept
 
 
-async def test_files_that_are_gone_meanwhile_are_looked_for_once(stage: Stage) -> None:
-    await stopped_unread(stage, "patch")
-    stage.runtime.kept.clear()
-    await LateReading(stage.world, stage.fleet).read()
-    assert not await stage.store.unread()
-    assert not stage.runtime.containers
+async def test_files_that_are_gone_meanwhile_are_looked_for_once(harness: AppHarness) -> None:
+    await stopped_unread(harness, "patch")
+    harness.runtime.kept.clear()
+    await LateReading(harness.dependencies, harness.fleet).read()
+    assert not await harness.store.unread()
+    assert not harness.runtime.containers

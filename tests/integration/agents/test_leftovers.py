@@ -8,93 +8,93 @@ import pytest
 from bot.agents.leftovers import DAY_SECONDS, Leftovers
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import EngineError
-from tests.harness.app import Stage, spec
+from tests.harness.app import AppHarness, spec
 
 
-async def ended(stage: Stage, status: AgentStatus, **fields: object) -> Agent:
+async def ended(harness: AppHarness, status: AgentStatus, **fields: object) -> Agent:
     """An agent that is over, with its files still there: the bot died before it removed them."""
-    agent = await stage.idle()
-    await stage.fleet.cancel(agent.id)
-    over = replace(agent.with_status(status, stage.clock.now), **fields)  # type: ignore[arg-type]
-    async with stage.store.transaction() as tx:
+    agent = await harness.idle()
+    await harness.fleet.cancel(agent.id)
+    over = replace(agent.with_status(status, harness.clock.now), **fields)  # type: ignore[arg-type]
+    async with harness.store.transaction() as tx:
         await tx.save_agent(over)
-    await stage.runtime.remove(agent.id, keep_files=True)
-    await stage.restart()
+    await harness.runtime.remove(agent.id, keep_files=True)
+    await harness.restart()
     return over
 
 
-async def tidy(stage: Stage) -> None:
-    await Leftovers(stage.world, stage.fleet).remove()
+async def tidy(harness: AppHarness) -> None:
+    await Leftovers(harness.dependencies, harness.fleet).remove()
 
 
 async def test_what_a_stop_promised_to_remove_is_removed_after_a_death_of_the_bot(
-    stage: Stage,
+    harness: AppHarness,
 ) -> None:
-    await ended(stage, AgentStatus.STOPPED)
-    await tidy(stage)
-    assert not stage.runtime.kept
+    await ended(harness, AgentStatus.STOPPED)
+    await tidy(harness)
+    assert not harness.runtime.kept
 
 
-async def test_of_an_agent_that_never_had_a_workspace_nothing_is_kept(stage: Stage) -> None:
-    await ended(stage, AgentStatus.FAILED, base_commit=None)
-    await tidy(stage)
-    assert not stage.runtime.kept
+async def test_of_an_agent_that_never_had_a_workspace_nothing_is_kept(harness: AppHarness) -> None:
+    await ended(harness, AgentStatus.FAILED, base_commit=None)
+    await tidy(harness)
+    assert not harness.runtime.kept
 
 
 @pytest.mark.parametrize("status", [AgentStatus.LOST, AgentStatus.FAILED])
 async def test_files_to_go_on_with_stay_for_the_days_of_retention(
-    stage: Stage, status: AgentStatus
+    harness: AppHarness, status: AgentStatus
 ) -> None:
-    await ended(stage, status)
-    stage.clock.now += stage.world.settings.retention_days * DAY_SECONDS
-    await tidy(stage)
-    assert stage.runtime.kept
-    stage.clock.now += 1
-    await tidy(stage)
-    assert not stage.runtime.kept
+    await ended(harness, status)
+    harness.clock.now += harness.dependencies.settings.retention_days * DAY_SECONDS
+    await tidy(harness)
+    assert harness.runtime.kept
+    harness.clock.now += 1
+    await tidy(harness)
+    assert not harness.runtime.kept
 
 
-async def test_files_of_the_living_stay_however_old(stage: Stage) -> None:
-    agent = await stage.idle()
-    stage.clock.now += 1_000 * DAY_SECONDS
-    await tidy(stage)
-    assert list(stage.runtime.kept) == [agent.id]
+async def test_files_of_the_living_stay_however_old(harness: AppHarness) -> None:
+    agent = await harness.idle()
+    harness.clock.now += 1_000 * DAY_SECONDS
+    await tidy(harness)
+    assert list(harness.runtime.kept) == [agent.id]
 
 
-async def test_files_without_a_row_go_when_they_are_old(stage: Stage) -> None:
-    await stage.runtime.start(spec("stranger"))
-    stage.runtime.kept["stranger"] = stage.clock.now
-    stage.clock.now += stage.world.settings.retention_days * DAY_SECONDS
-    await tidy(stage)
-    assert stage.runtime.kept
-    stage.clock.now += 1
-    await tidy(stage)
-    assert not stage.runtime.kept
+async def test_files_without_a_row_go_when_they_are_old(harness: AppHarness) -> None:
+    await harness.runtime.start(spec("stranger"))
+    harness.runtime.kept["stranger"] = harness.clock.now
+    harness.clock.now += harness.dependencies.settings.retention_days * DAY_SECONDS
+    await tidy(harness)
+    assert harness.runtime.kept
+    harness.clock.now += 1
+    await tidy(harness)
+    assert not harness.runtime.kept
 
 
-async def test_a_stop_that_is_under_way_removes_its_files_itself(stage: Stage) -> None:
-    agent = await ended(stage, AgentStatus.STOPPED)
-    with stage.fleet.hold(agent.id):
-        await tidy(stage)
-    assert stage.runtime.kept
+async def test_a_stop_that_is_under_way_removes_its_files_itself(harness: AppHarness) -> None:
+    agent = await ended(harness, AgentStatus.STOPPED)
+    with harness.fleet.hold(agent.id):
+        await tidy(harness)
+    assert harness.runtime.kept
 
 
-async def test_a_restart_during_the_removal_gets_files_of_its_own(stage: Stage) -> None:
-    agent = await ended(stage, AgentStatus.STOPPED)
-    stage.bridge.forget(agent.id)
-    gate = stage.runtime.removal = asyncio.Event()
+async def test_a_restart_during_the_removal_gets_files_of_its_own(harness: AppHarness) -> None:
+    agent = await ended(harness, AgentStatus.STOPPED)
+    harness.bridge.forget(agent.id)
+    gate = harness.runtime.removal = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(tidy(stage))
-        await stage.changes.until(lambda: stage.fleet.held(agent.id))
-        await stage.reply(agent, "6.1", "restart")
+        group.create_task(tidy(harness))
+        await harness.changes.until(lambda: harness.fleet.held(agent.id))
+        await harness.reply(agent, "6.1", "restart")
         gate.set()
-    await stage.reaches(agent.id, AgentStatus.IDLE)
-    assert list(stage.runtime.kept) == [agent.id]
+    await harness.reaches(agent.id, AgentStatus.IDLE)
+    assert list(harness.runtime.kept) == [agent.id]
 
 
-async def test_a_silent_engine_is_an_error_and_nothing_goes(stage: Stage) -> None:
-    await ended(stage, AgentStatus.STOPPED)
-    stage.runtime.silent = True
+async def test_a_silent_engine_is_an_error_and_nothing_goes(harness: AppHarness) -> None:
+    await ended(harness, AgentStatus.STOPPED)
+    harness.runtime.silent = True
     with pytest.raises(EngineError):
-        await tidy(stage)
-    assert stage.runtime.kept
+        await tidy(harness)
+    assert harness.runtime.kept

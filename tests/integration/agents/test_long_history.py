@@ -37,7 +37,7 @@ from bridge.protocol import (
     ToolStarted,
     WireError,
 )
-from tests.harness.app import Stage
+from tests.harness.app import AppHarness
 
 LENGTH = 5_000
 TASK = "t1"
@@ -92,10 +92,10 @@ END = TaskFinished(
 
 
 @pytest.fixture
-async def agent(stage: Stage) -> Agent:
+async def agent(harness: AppHarness) -> Agent:
     """An agent whose task waits for an answer, and has a history of LENGTH events before that."""
-    started = await stage.working()
-    await stage.fleet.close()
+    started = await harness.working()
+    await harness.fleet.close()
     agent = replace(started, task_id=TASK, last_seq=LENGTH + 202, status=AgentStatus.IDLE)
     rows: list[dict[str, Any]] = [
         {
@@ -107,66 +107,66 @@ async def agent(stage: Stage) -> Agent:
         }
         for number in range(LENGTH)
     ]
-    async with stage.store.transaction() as tx:
+    async with harness.store.transaction() as tx:
         await tx.save_agent(agent)
         await tx._connection.execute(insert(tables.event).values(rows))
         await tx.add_events(agent.id, told(LENGTH + 100))
     with pytest.raises(ValidationError):
-        await stage.store.events(agent.id)
+        await harness.store.events(agent.id)
     return agent
 
 
-async def end(stage: Stage, agent: Agent) -> None:
+async def end(harness: AppHarness, agent: Agent) -> None:
     """End the agent's task."""
-    async with stage.store.transaction() as tx:
+    async with harness.store.transaction() as tx:
         await tx.add_events(agent.id, [END])
 
 
-async def test_whether_a_task_waits_goes_on_or_is_over(stage: Stage, agent: Agent) -> None:
-    control = stage.service.control
+async def test_whether_a_task_waits_goes_on_or_is_over(harness: AppHarness, agent: Agent) -> None:
+    control = harness.service.control
     assert await control.waits(agent)
     await control.check_open(agent, TASK)
     with pytest.raises(UserError, match="goes on already"):
         await control.resume(agent.id, TASK, "UANA")
     with pytest.raises(UserError, match="Only the last one"):
         await control.undo(agent.id, TASK, "UANA")
-    await end(stage, agent)
+    await end(harness, agent)
     assert not await control.waits(agent)
     with pytest.raises(UserError, match="has ended"):
         await control.check_open(agent, TASK)
 
 
-async def test_an_answer_of_a_person(stage: Stage, agent: Agent) -> None:
+async def test_an_answer_of_a_person(harness: AppHarness, agent: Agent) -> None:
     with pytest.raises(UserError, match="no answer"):
-        await stage.service.questions.answer(agent.id, TASK, "q1", "7", "UANA")
-    stage.bridge.refusals["answer"] = WireError(code=ErrorCode.NOT_FOUND, message="gone")
+        await harness.service.questions.answer(agent.id, TASK, "q1", "7", "UANA")
+    harness.bridge.refusals["answer"] = WireError(code=ErrorCode.NOT_FOUND, message="gone")
     address = BridgeAddress(f"http://{agent.id}.invalid", SecretStr("canary"))
     message = Message("answer:q1", agent.id, "UANA", "a", TASK, kind=MessageKind.ANSWER)
-    await ControlDelivery(stage.world).run(agent, address, message)
-    [request] = stage.bridge.bodies("chat")
+    await ControlDelivery(harness.dependencies).run(agent, address, message)
+    [request] = harness.bridge.bodies("chat")
     assert "Which?" in request.text
 
 
-async def test_a_refused_host_is_told_with_its_command(stage: Stage, agent: Agent) -> None:
-    denials = EgressNotices(stage.store, stage.world.voice)
+async def test_a_refused_host_is_told_with_its_command(harness: AppHarness, agent: Agent) -> None:
+    denials = EgressNotices(harness.store, harness.dependencies.voice)
     refused = Denial("evil.example", 443, DenialReason.NOT_ON_LIST, 3.5)
     await denials._say(agent.id, [refused])
-    shown = await stage.shown(agent.id)
+    shown = await harness.shown(agent.id)
     assert any("make 99" in post.text for post in shown.values())
 
 
-async def test_how_an_agent_ended_and_what_it_proved(stage: Stage, agent: Agent) -> None:
-    await stage.runtime.remove(agent.id)
-    assert "a.py" in await stage.fleet._what_to_say(agent.id, ContainerGone("gone"))
-    run = AgentRun(stage.world, agent)
+async def test_how_an_agent_ended_and_what_it_proved(harness: AppHarness, agent: Agent) -> None:
+    await harness.runtime.remove(agent.id)
+    assert "a.py" in await harness.fleet._what_to_say(agent.id, ContainerGone("gone"))
+    run = AgentRun(harness.dependencies, agent)
     assert not await run._was_cut_short(6.0)
-    await end(stage, agent)
+    await end(harness, agent)
     assert await run._was_cut_short(6.0)
     publishing = Publishing(
-        stage.world,
-        stage.pulls,
-        stage.writer.write,
-        stage.service.results,
-        stage.store.thread_rows.speakers,
+        harness.dependencies,
+        harness.pulls,
+        harness.writer.write,
+        harness.service.results,
+        harness.store.thread_rows.speakers,
     )
     assert (await publishing.evidence(agent)).changed

@@ -19,7 +19,7 @@ from bridge.protocol import (
     UsageRecorded,
     WireError,
 )
-from tests.harness.app import Stage
+from tests.harness.app import AppHarness
 
 ERROR = WireError(code="model_unavailable", message="The provider did not answer: 502.")
 
@@ -39,12 +39,14 @@ SHOWN: list[tuple[AgentEvent, str]] = [
 
 
 @pytest.mark.parametrize(("event", "said"), SHOWN)
-async def test_what_happens_shows_on_the_card(stage: Stage, event: AgentEvent, said: str) -> None:
-    agent = await stage.working()
-    progress = Progress(stage.world, agent)
+async def test_what_happens_shows_on_the_card(
+    harness: AppHarness, event: AgentEvent, said: str
+) -> None:
+    agent = await harness.working()
+    progress = Progress(harness.dependencies, agent)
     await progress.restore(agent)
     await progress.take(event.model_copy(update={"seq": agent.last_seq + 1}))
-    assert said in str((await stage.shown(agent.id))[f"card:{agent.id}-1"].payload)
+    assert said in str((await harness.shown(agent.id))[f"card:{agent.id}-1"].payload)
 
 
 @pytest.mark.parametrize(
@@ -57,30 +59,32 @@ async def test_what_happens_shows_on_the_card(stage: Stage, event: AgentEvent, s
         UnknownEvent(at=1.0, type="dream_dreamt"),
     ],
 )
-async def test_what_is_only_passing_by_posts_nothing(stage: Stage, event: AgentEvent) -> None:
-    agent = await stage.working()
-    before = await stage.shown(agent.id)
+async def test_what_is_only_passing_by_posts_nothing(
+    harness: AppHarness, event: AgentEvent
+) -> None:
+    agent = await harness.working()
+    before = await harness.shown(agent.id)
     seq = 0 if isinstance(event, TextDelta | ToolOutput) else agent.last_seq + 1
-    progress = Progress(stage.world, agent)
+    progress = Progress(harness.dependencies, agent)
     await progress.take(event.model_copy(update={"seq": seq}))
-    assert await stage.shown(agent.id) == before
-    stored = await stage.store.events(agent.id)
+    assert await harness.shown(agent.id) == before
+    stored = await harness.store.events(agent.id)
     assert (stored[-1].seq == seq) is (seq > 0)
 
 
-async def test_an_event_twice_or_late_is_stored_and_shown_once(stage: Stage) -> None:
-    agent = await stage.idle()
-    progress = Progress(stage.world, agent)
-    before = await stage.shown(agent.id)
-    events = await stage.store.events(agent.id)
+async def test_an_event_twice_or_late_is_stored_and_shown_once(harness: AppHarness) -> None:
+    agent = await harness.idle()
+    progress = Progress(harness.dependencies, agent)
+    before = await harness.shown(agent.id)
+    events = await harness.store.events(agent.id)
     for event in (*events, *reversed(events)):
         await progress.take(event)
-    assert await stage.shown(agent.id) == before
-    assert await stage.store.events(agent.id) == events
+    assert await harness.shown(agent.id) == before
+    assert await harness.store.events(agent.id) == events
 
 
-async def test_a_task_that_ends_leaves_a_line_and_one_answer(stage: Stage) -> None:
-    agent = await stage.working()
+async def test_a_task_that_ends_leaves_a_line_and_one_answer(harness: AppHarness) -> None:
+    agent = await harness.working()
     files = (FileChange(path="a.py", status="modified", added=14, removed=6),)
     done = ToolFinished(
         at=1.0,
@@ -93,62 +97,64 @@ async def test_a_task_that_ends_leaves_a_line_and_one_answer(stage: Stage) -> No
         result="",
     )
     cost = UsageRecorded(at=1.0, model="m", prompt_tokens=10, cost_usd=0.11)
-    stage.bridge.push(agent.id, tool_started(), done, FilesChanged(at=1.0, files=files), cost)
-    stage.bridge.finish(agent.id, "Sorted by id now.")
-    after = await stage.reaches(agent.id, AgentStatus.IDLE)
-    shown = await stage.shown(agent.id)
+    harness.bridge.push(agent.id, tool_started(), done, FilesChanged(at=1.0, files=files), cost)
+    harness.bridge.finish(agent.id, "Sorted by id now.")
+    after = await harness.reaches(agent.id, AgentStatus.IDLE)
+    shown = await harness.shown(agent.id)
     assert shown[f"card:{agent.id}-1"].text.startswith("✓ *Task 1* · ")
     assert "$0.11 · 1 file, +14 \u22126" in shown[f"card:{agent.id}-1"].text
     assert shown[f"answer:{agent.id}-1:0"].text == "Sorted by id now."
     assert after.cost_usd == pytest.approx(0.11)
 
 
-async def test_every_outcome_is_answered(stage: Stage) -> None:
-    agent = await stage.working()
+async def test_every_outcome_is_answered(harness: AppHarness) -> None:
+    agent = await harness.working()
     for number, outcome in enumerate(Outcome, start=1):
-        stage.bridge.finish(agent.id, "", outcome)
-        await stage.reaches(agent.id, AgentStatus.IDLE)
-        await stage.reply(agent, f"5.{number}")
-        await stage.reaches(agent.id, AgentStatus.WORKING)
-    answers = [key for key in await stage.shown(agent.id) if key.startswith("answer:")]
+        harness.bridge.finish(agent.id, "", outcome)
+        await harness.reaches(agent.id, AgentStatus.IDLE)
+        await harness.reply(agent, f"5.{number}")
+        await harness.reaches(agent.id, AgentStatus.WORKING)
+    answers = [key for key in await harness.shown(agent.id) if key.startswith("answer:")]
     assert len(answers) == len(Outcome)
 
 
-async def test_a_silenced_interruption_has_no_answer_of_its_own(stage: Stage) -> None:
-    agent = await stage.working()
-    run = stage.fleet.run_of(agent.id)
+async def test_a_silenced_interruption_has_no_answer_of_its_own(harness: AppHarness) -> None:
+    agent = await harness.working()
+    run = harness.fleet.run_of(agent.id)
     assert run
     run.progress.silence()
-    stage.bridge.finish(agent.id, outcome=Outcome.INTERRUPTED)
-    await stage.reaches(agent.id, AgentStatus.IDLE)
-    assert f"answer:{agent.id}-1:0" not in await stage.shown(agent.id)
+    harness.bridge.finish(agent.id, outcome=Outcome.INTERRUPTED)
+    await harness.reaches(agent.id, AgentStatus.IDLE)
+    assert f"answer:{agent.id}-1:0" not in await harness.shown(agent.id)
 
 
 async def test_a_task_that_ended_before_the_stop_reached_it_is_still_answered(
-    stage: Stage,
+    harness: AppHarness,
 ) -> None:
-    agent = await stage.working()
-    run = stage.fleet.run_of(agent.id)
+    agent = await harness.working()
+    run = harness.fleet.run_of(agent.id)
     assert run
     run.progress.silence()
-    stage.bridge.finish(agent.id, "Done.", Outcome.COMPLETED)
-    await stage.reaches(agent.id, AgentStatus.IDLE)
-    assert (await stage.shown(agent.id))[f"answer:{agent.id}-1:0"].text == "Done."
+    harness.bridge.finish(agent.id, "Done.", Outcome.COMPLETED)
+    await harness.reaches(agent.id, AgentStatus.IDLE)
+    assert (await harness.shown(agent.id))[f"answer:{agent.id}-1:0"].text == "Done."
 
 
-async def test_after_a_restart_the_card_counts_from_the_start_of_the_task(stage: Stage) -> None:
-    agent = await stage.working()
-    stage.clock.now += 500
-    progress = Progress(stage.world, agent)
+async def test_after_a_restart_the_card_counts_from_the_start_of_the_task(
+    harness: AppHarness,
+) -> None:
+    agent = await harness.working()
+    harness.clock.now += 500
+    progress = Progress(harness.dependencies, agent)
     await progress.restore(agent)
     assert progress.card.started_at == 1.0
 
 
 async def test_an_event_that_was_not_stored_leaves_no_card_behind_that_works(
-    stage: Stage,
+    harness: AppHarness,
 ) -> None:
-    agent = await stage.working()
-    progress = Progress(stage.world, agent)
+    agent = await harness.working()
+    progress = Progress(harness.dependencies, agent)
     await progress.restore(agent)
     ended = TaskFinished(
         seq=agent.last_seq + 1,
@@ -159,6 +165,6 @@ async def test_an_event_that_was_not_stored_leaves_no_card_behind_that_works(
         duration_seconds=1,
     )
     progress._fold(agent, ended)  # as a transaction that is cut off leaves it
-    async with stage.store.transaction() as tx:
+    async with harness.store.transaction() as tx:
         await progress.close(tx, agent)
-    assert "interrupted" in (await stage.shown(agent.id))[f"card:{agent.id}-1"].text
+    assert "interrupted" in (await harness.shown(agent.id))[f"card:{agent.id}-1"].text

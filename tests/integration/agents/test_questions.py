@@ -18,16 +18,16 @@ from bridge.protocol import (
     WireError,
 )
 from tests.fakes import Shown
-from tests.harness.app import Stage
+from tests.harness.app import AppHarness
 
 Q, KEY = "q1", "question:q1"
 
 
-async def asks(stage: Stage, *, approval: bool = False) -> Agent:
+async def asks(harness: AppHarness, *, approval: bool = False) -> Agent:
     """An agent whose first task waits for an answer."""
-    agent = await stage.working()
+    agent = await harness.working()
     asked = QuestionAsked(
-        at=stage.clock.now,
+        at=harness.clock.now,
         task_id=agent.first_task_id,
         question_id=Q,
         call_id="c1",
@@ -38,8 +38,8 @@ async def asks(stage: Stage, *, approval: bool = False) -> Agent:
         fingerprint="f00d" if approval else "",
     )
     step = StepStarted(at=1.0, task_id=agent.first_task_id, step=3, max_steps=15)
-    stage.bridge.push(agent.id, step, asked)
-    return await stage.reaches(agent.id, AgentStatus.IDLE)
+    harness.bridge.push(agent.id, step, asked)
+    return await harness.reaches(agent.id, AgentStatus.IDLE)
 
 
 def buttons(post: Shown) -> list[str]:
@@ -51,133 +51,137 @@ def words(post: Shown) -> str:
     return str(post.payload["blocks"])
 
 
-async def answer(stage: Stage, agent: Agent, choice: str, user: str = "UANA", **how: Any) -> None:
-    give = stage.service.questions.answer
+async def answer(
+    harness: AppHarness, agent: Agent, choice: str, user: str = "UANA", **how: Any
+) -> None:
+    give = harness.service.questions.answer
     await give(agent.id, agent.first_task_id, Q, choice, user, **how)
 
 
-async def test_a_question_is_a_message_with_its_options(stage: Stage) -> None:
-    agent = await asks(stage)
-    shown = await stage.shown(agent.id)
+async def test_a_question_is_a_message_with_its_options(harness: AppHarness) -> None:
+    agent = await asks(harness)
+    shown = await harness.shown(agent.id)
     assert buttons(shown[KEY]) == ["Postgres", "MySQL"]
     assert "Which database?" in shown[KEY].text
     card = shown[f"card:{agent.first_task_id}"]
     assert "Waiting for an answer" in card.text
 
 
-async def test_a_click_answers_and_the_buttons_become_the_answer(stage: Stage) -> None:
-    agent = await asks(stage)
-    await answer(stage, agent, "1")
-    await stage.reaches(agent.id, AgentStatus.WORKING)
-    assert stage.bridge.bodies("answer") == [(Q, "MySQL", "UANA")]
-    shown = await stage.shown(agent.id)
+async def test_a_click_answers_and_the_buttons_become_the_answer(harness: AppHarness) -> None:
+    agent = await asks(harness)
+    await answer(harness, agent, "1")
+    await harness.reaches(agent.id, AgentStatus.WORKING)
+    assert harness.bridge.bodies("answer") == [(Q, "MySQL", "UANA")]
+    shown = await harness.shown(agent.id)
     assert buttons(shown[KEY]) == []
     assert "*MySQL* — <@UANA>, <!date^" in words(shown[KEY])
     assert not [key for key in shown if key.startswith("mark:")]
 
 
 @pytest.mark.parametrize("restart", [True, False])
-async def test_many_clicks_are_one_answer(stage: Stage, *, restart: bool) -> None:
-    agent = await asks(stage)
+async def test_many_clicks_are_one_answer(harness: AppHarness, *, restart: bool) -> None:
+    agent = await asks(harness)
     if restart:
-        await stage.restart()
-    clicks = [answer(stage, agent, str(number % 2), f"U{number}") for number in range(6)]
+        await harness.restart()
+    clicks = [answer(harness, agent, str(number % 2), f"U{number}") for number in range(6)]
     done = await asyncio.gather(*clicks, return_exceptions=True)
     assert sum(one is None for one in done) == 1
     refused = [one for one in done if one is not None]
     assert all(isinstance(one, UserError) and "already" in one.user_text for one in refused)
-    await stage.fleet.reconcile()
-    await stage.reaches(agent.id, AgentStatus.WORKING)
-    assert len(stage.bridge.bodies("answer")) == 1
+    await harness.fleet.reconcile()
+    await harness.reaches(agent.id, AgentStatus.WORKING)
+    assert len(harness.bridge.bodies("answer")) == 1
 
 
-async def test_an_answer_wakes_an_agent_that_sleeps(stage: Stage) -> None:
-    agent = await asks(stage)
-    stage.clock.now += stage.world.settings.sleep_after_seconds + 1
-    await stage.fleet.rest()
-    await stage.reaches(agent.id, AgentStatus.SLEEPING)
-    await answer(stage, agent, "0")
-    await stage.reaches(agent.id, AgentStatus.WORKING)
-    shown = await stage.shown(agent.id)
+async def test_an_answer_wakes_an_agent_that_sleeps(harness: AppHarness) -> None:
+    agent = await asks(harness)
+    harness.clock.now += harness.dependencies.settings.sleep_after_seconds + 1
+    await harness.fleet.rest()
+    await harness.reaches(agent.id, AgentStatus.SLEEPING)
+    await answer(harness, agent, "0")
+    await harness.reaches(agent.id, AgentStatus.WORKING)
+    shown = await harness.shown(agent.id)
     assert [key for key in shown if key.startswith("card:")] == [f"card:{agent.first_task_id}"]
 
 
-async def test_an_answer_goes_before_a_queue_that_is_full(stage: Stage) -> None:
-    agent = await asks(stage)
+async def test_an_answer_goes_before_a_queue_that_is_full(harness: AppHarness) -> None:
+    agent = await asks(harness)
     full = WireError(code=ErrorCode.QUEUE_FULL, message="20 messages are waiting already.")
-    stage.bridge.refusals["chat"] = full
-    await stage.reply(agent, "5.1", "more")
-    await stage.asked("chat", 2)
-    await answer(stage, agent, "0")
-    await stage.asked("answer")
-    del stage.bridge.refusals["chat"]
+    harness.bridge.refusals["chat"] = full
+    await harness.reply(agent, "5.1", "more")
+    await harness.asked("chat", 2)
+    await answer(harness, agent, "0")
+    await harness.asked("answer")
+    del harness.bridge.refusals["chat"]
 
 
-async def test_an_answer_by_message_takes_the_buttons_away(stage: Stage) -> None:
-    agent = await asks(stage)
+async def test_an_answer_by_message_takes_the_buttons_away(harness: AppHarness) -> None:
+    agent = await asks(harness)
     told = QuestionAnswered(
-        at=stage.clock.now + 5,
+        at=harness.clock.now + 5,
         task_id=agent.first_task_id,
         question_id=Q,
         kind=QuestionKind.QUESTION,
         author="UBEN",
         message_id="5.1",
     )
-    stage.bridge.push(agent.id, told)
-    await stage.reaches(agent.id, AgentStatus.WORKING)
-    shown = await stage.shown(agent.id)
+    harness.bridge.push(agent.id, told)
+    await harness.reaches(agent.id, AgentStatus.WORKING)
+    shown = await harness.shown(agent.id)
     assert buttons(shown[KEY]) == []
     assert "Answered by a message* — <@UBEN>" in words(shown[KEY])
     with pytest.raises(UserError, match="already"):
-        await answer(stage, agent, "0")
+        await answer(harness, agent, "0")
 
 
 @pytest.mark.parametrize("how", ["interrupted", "stopped"])
-async def test_a_question_of_a_task_that_is_over_takes_no_answer(stage: Stage, how: str) -> None:
-    agent = await asks(stage)
+async def test_a_question_of_a_task_that_is_over_takes_no_answer(
+    harness: AppHarness, how: str
+) -> None:
+    agent = await asks(harness)
     if how == "stopped":
-        await stage.service.stop(agent.id, "UANA")
+        await harness.service.stop(agent.id, "UANA")
     else:
-        stage.bridge.finish(agent.id, outcome=Outcome.INTERRUPTED)
+        harness.bridge.finish(agent.id, outcome=Outcome.INTERRUPTED)
 
         async def finished() -> bool:
-            shown = await stage.shown(agent.id)
+            shown = await harness.shown(agent.id)
             return f"answer:{agent.first_task_id}:0" in shown
 
-        await stage.changes.found(finished)
-    shown = await stage.shown(agent.id)
+        await harness.changes.found(finished)
+    shown = await harness.shown(agent.id)
     assert buttons(shown[KEY]) == []
     assert "Not answered" in words(shown[KEY])
     with pytest.raises(UserError):
-        await answer(stage, agent, "0")
-    assert not stage.bridge.bodies("answer")
+        await answer(harness, agent, "0")
+    assert not harness.bridge.bodies("answer")
 
 
 @pytest.mark.parametrize("choice", ["2", "-1", "", "x", "²", "approve_once"])
-async def test_what_is_no_option_is_no_answer(stage: Stage, choice: str) -> None:
-    agent = await asks(stage)
+async def test_what_is_no_option_is_no_answer(harness: AppHarness, choice: str) -> None:
+    agent = await asks(harness)
     with pytest.raises(UserError, match="no answer"):
-        await answer(stage, agent, choice)
-    shown = await stage.shown(agent.id)
+        await answer(harness, agent, choice)
+    shown = await harness.shown(agent.id)
     assert buttons(shown[KEY]) == ["Postgres", "MySQL"]
 
 
-async def test_an_unknown_agent_or_question_is_a_sentence(stage: Stage) -> None:
-    agent = await asks(stage)
+async def test_an_unknown_agent_or_question_is_a_sentence(harness: AppHarness) -> None:
+    agent = await asks(harness)
     for agent_id, question_id in (("nobody", Q), (agent.id, "other")):
         with pytest.raises(UserError):
-            await stage.service.questions.answer(
+            await harness.service.questions.answer(
                 agent_id, agent.first_task_id, question_id, "0", "UANA"
             )
 
 
-async def test_a_container_that_never_asked_gets_the_answer_as_words(stage: Stage) -> None:
-    agent = await asks(stage)
+async def test_a_container_that_never_asked_gets_the_answer_as_words(harness: AppHarness) -> None:
+    agent = await asks(harness)
     # Its bridge answers as one that was made anew: it knows of no such question.
-    stage.bridge.end_task(agent.id)
-    await answer(stage, agent, "1")
-    await stage.asked("chat")
-    [said] = stage.bridge.bodies("chat")
+    harness.bridge.end_task(agent.id)
+    await answer(harness, agent, "1")
+    await harness.asked("chat")
+    [said] = harness.bridge.bodies("chat")
     assert said.text == "You asked: Which database?\nMy answer: MySQL"
     assert said.author == "UANA"
 
@@ -191,18 +195,18 @@ async def test_a_container_that_never_asked_gets_the_answer_as_words(stage: Stag
     ],
 )
 async def test_leave_is_recorded_with_the_exact_command(
-    stage: Stage, leave: ApprovalChoice, says: str
+    harness: AppHarness, leave: ApprovalChoice, says: str
 ) -> None:
-    agent = await asks(stage, approval=True)
-    shown = await stage.shown(agent.id)
+    agent = await asks(harness, approval=True)
+    shown = await harness.shown(agent.id)
     assert buttons(shown[KEY]) == ["Approve once", "Approve for this agent", "Refuse"]
     with pytest.raises(UserError):
-        await answer(stage, agent, leave)
-    await answer(stage, agent, leave, kind=QuestionKind.APPROVAL)
-    await stage.asked("answer")
-    assert stage.bridge.bodies("answer") == [(Q, leave.value, "UANA")]
-    shown = await stage.shown(agent.id)
+        await answer(harness, agent, leave)
+    await answer(harness, agent, leave, kind=QuestionKind.APPROVAL)
+    await harness.asked("answer")
+    assert harness.bridge.bodies("answer") == [(Q, leave.value, "UANA")]
+    shown = await harness.shown(agent.id)
     assert says in words(shown[KEY])
-    entry = (await stage.store.rule_rows.audit())[0]
+    entry = (await harness.store.rule_rows.audit())[0]
     assert (entry.actor, entry.action) == ("UANA", "agent.approve")
     assert entry.subject == f"{agent.id} f00d npm publish"

@@ -5,16 +5,16 @@ from pathlib import Path
 from bot.domain.agent import AgentStatus
 from bot.domain.posts import PostKind
 from bridge.protocol import Outcome, TaskFinished, WireError
-from tests.harness.app import KNOWN_SECRET, Stage
+from tests.harness.app import KNOWN_SECRET, AppHarness
 from tests.scripted_bridge import CHANGED
 
 HOLDS = f"+password = {KNOWN_SECRET}\n".encode()
 
 
-async def test_a_failure_that_names_a_secret_is_shown_without_it(stage: Stage) -> None:
-    agent = await stage.working()
+async def test_a_failure_that_names_a_secret_is_shown_without_it(harness: AppHarness) -> None:
+    agent = await harness.working()
     error = WireError(code="model_refused", message=f"The key {KNOWN_SECRET} is refused.")
-    stage.bridge.push(
+    harness.bridge.push(
         agent.id,
         TaskFinished(
             at=1.0,
@@ -25,32 +25,34 @@ async def test_a_failure_that_names_a_secret_is_shown_without_it(stage: Stage) -
             error=error,
         ),
     )
-    await stage.reaches(agent.id, AgentStatus.IDLE)
-    shown = await stage.shown(agent.id)
+    await harness.reaches(agent.id, AgentStatus.IDLE)
+    shown = await harness.shown(agent.id)
     assert "The key [redacted] is refused" in str(list(shown.values()))
     assert KNOWN_SECRET not in str(list(shown.values()))
 
 
-async def test_a_patch_with_a_secret_is_kept_and_not_posted(stage: Stage, tmp_path: Path) -> None:
-    agent = await stage.idle()
-    stage.bridge.patch_bytes, stage.bridge.saved = HOLDS, CHANGED
-    await stage.service.results.file_patch(agent, "click-1")
-    await stage.service.stop(agent.id, "UANA")
-    shown = await stage.shown(agent.id)
+async def test_a_patch_with_a_secret_is_kept_and_not_posted(
+    harness: AppHarness, tmp_path: Path
+) -> None:
+    agent = await harness.idle()
+    harness.bridge.patch_bytes, harness.bridge.saved = HOLDS, CHANGED
+    await harness.service.results.file_patch(agent, "click-1")
+    await harness.service.stop(agent.id, "UANA")
+    shown = await harness.shown(agent.id)
     assert not [post for post in shown.values() if post.kind is PostKind.FILE]
     told = [post.text for post in shown.values() if "patch is not posted" in post.text]
     assert len(told) == 2
-    kept = await stage.store.saved_state(agent.id)
+    kept = await harness.store.saved_state(agent.id)
     assert kept
     assert kept.patch == HOLDS
 
 
-async def test_an_edit_of_a_message_is_stored_without_secrets(stage: Stage) -> None:
-    agent = await stage.working()
-    await stage.reply(agent, "5.1", "queue it")
-    stored = await stage.store.agent(agent.id)
+async def test_an_edit_of_a_message_is_stored_without_secrets(harness: AppHarness) -> None:
+    agent = await harness.working()
+    await harness.reply(agent, "5.1", "queue it")
+    stored = await harness.store.agent(agent.id)
     assert stored
     assert stored.thread
-    await stage.asked("chat")
-    await stage.service.revision.revise(stored.thread, "5.1", f"use {KNOWN_SECRET}")
-    assert ("revise", agent.id, ("5.1", "use [redacted]")) in stage.bridge.asked
+    await harness.asked("chat")
+    await harness.service.revision.revise(stored.thread, "5.1", f"use {KNOWN_SECRET}")
+    assert ("revise", agent.id, ("5.1", "use [redacted]")) in harness.bridge.asked

@@ -15,7 +15,7 @@ from bot.domain.container import (
     BridgeAddress,
 )
 from bridge.protocol import AgentEvent, TaskFinished, TextDelta
-from tests.harness.flaky_proxy import cutting
+from tests.harness.flaky_proxy import flaky_proxy
 from tests.integration.bridge.conftest import (
     DONE,
     TOKEN,
@@ -61,7 +61,7 @@ async def test_no_event_is_missing_or_doubled_through_a_link_that_keeps_breaking
     provider.script = [*busy(14), deltas]
     async with (
         running(environment) as (_, client),
-        cutting(client.url, every_seconds=0.15) as cutter,
+        flaky_proxy(client.url, every_seconds=0.15) as proxy,
         aiohttp.ClientSession() as http,
     ):
         await client.post("/agent/workspace", workspace_body)
@@ -69,14 +69,14 @@ async def test_no_event_is_missing_or_doubled_through_a_link_that_keeps_breaking
         await client.execute()
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             bridge = HttpBridge(http, QUICK)
-            readers = [group.create_task(read_task(bridge, cutter.url, 2)) for _ in range(3)]
+            readers = [group.create_task(read_task(bridge, proxy.url, 2)) for _ in range(3)]
         seconds = time.monotonic() - began
     told = [reader.result() for reader in readers]
     stored = [[event for event in events if event.seq] for events in told]
     assert len(stored[0]) > 1_800
     assert all(is_gapless(events, 2) for events in told)
     assert stored[0] == stored[1] == stored[2]
-    assert cutter.cuts >= 3 * (seconds / 0.15) / 4
+    assert proxy.cuts >= 3 * (seconds / 0.15) / 4
     assert all(not event.seq or not isinstance(event, TextDelta) for event in told[0])
 
 
@@ -87,11 +87,11 @@ ANSWERS = (b"HTTP/1.1 200", b"HTTP/1.1 503", b"")
 async def test_streams_that_were_cut_make_room_for_new_ones(
     environment: dict[str, str], workspace_body: dict[str, str], provider: Provider
 ) -> None:
-    async with running(environment) as (_, client), cutting(client.url) as cutter:
+    async with running(environment) as (_, client), flaky_proxy(client.url) as proxy:
         await client.post("/agent/workspace", workspace_body)
         deaf = [deaf_reader(client.url) for _ in range(40)]
         for _ in range(4):
-            through = [deaf_reader(cutter.url) for _ in range(24)]
+            through = [deaf_reader(proxy.url) for _ in range(24)]
             for one in through:
                 assert await asyncio.to_thread(first_words, one) in ANSWERS
                 one.close()
@@ -111,7 +111,7 @@ async def test_requests_through_a_breaking_link_have_one_effect_when_they_are_se
     provider.script = [says("Done."), *(says(f"Answer {n}.") for n in range(8))]
     async with (
         running(environment) as (_, client),
-        cutting(client.url, every_seconds=0.02) as cutter,
+        flaky_proxy(client.url, every_seconds=0.02) as proxy,
         aiohttp.ClientSession() as http,
     ):
         await client.post("/agent/workspace", workspace_body)
@@ -123,7 +123,7 @@ async def test_requests_through_a_breaking_link_have_one_effect_when_they_are_se
             while answered < 2:
                 headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
                 with suppress(aiohttp.ClientError):
-                    where = f"{cutter.url}/agent/chat"
+                    where = f"{proxy.url}/agent/chat"
                     async with http.post(where, json=body, headers=headers) as response:
                         assert response.status == 202
                         await response.read()
@@ -189,18 +189,18 @@ async def test_a_bot_that_stops_reading_for_a_while_gets_everything_afterwards(
     provider.script = [*busy(8), says("Done.")]
     async with (
         running(environment) as (_, client),
-        cutting(client.url) as cutter,
+        flaky_proxy(client.url) as proxy,
         aiohttp.ClientSession() as http,
     ):
         await client.post("/agent/workspace", workspace_body)
         bridge = HttpBridge(http, QUICK)
-        address = BridgeAddress(cutter.url, SecretStr(TOKEN))
+        address = BridgeAddress(proxy.url, SecretStr(TOKEN))
         found: list[AgentEvent] = []
         async with aclosing(bridge.events(address, 0)) as events:
             found.append(await anext(events))
             await client.execute()
             await client.frames("task_finished")
-            cutter.cut()
+            proxy.cut()
             async for event in events:
                 found.append(event)
                 if isinstance(event, TaskFinished):

@@ -6,7 +6,7 @@ import pytest
 
 from bot.store.agents import SqlStore
 from tests.contracts import OutboxBench, OutboxContract
-from tests.integration.slack.bench import Bench
+from tests.integration.slack.bench import SlackBench
 from tests.integration.slack.conftest import client, slack, store
 from tests.integration.slack.fake_slack import FakeSlack, agent, refuses
 
@@ -18,7 +18,7 @@ class TestOutbox(OutboxContract):
     async def outbox_bench(
         self, store: SqlStore, client: object, slack: FakeSlack
     ) -> AsyncIterator[OutboxBench]:
-        bench = Bench(store, client)  # type: ignore[arg-type]
+        bench = SlackBench(store, client)  # type: ignore[arg-type]
         async with store.transaction() as tx:
             await tx.add_agent(agent())
 

@@ -27,7 +27,7 @@ ASKED: dict[str, Any] = {"model": "acme/priced", "messages": MESSAGES, "stream":
 
 
 @dataclass
-class Bench:
+class GatewayBench:
     """A gateway with accounts. `set` starts it anew with other settings."""
 
     settings: Settings

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.gateway.server import HostGateway
 from bot.store.agents import SqlStore
-from tests.integration.gateway.bench import API, PRICED, Bench
+from tests.integration.gateway.bench import API, PRICED, GatewayBench
 
 __all__ = ["API"]
 
@@ -209,13 +209,13 @@ async def gateway(
 @pytest.fixture
 async def bench(
     settings: Settings, tmp_path: Path, session: aiohttp.ClientSession, provider: Provider
-) -> AsyncIterator[Bench]:
+) -> AsyncIterator[GatewayBench]:
     async def models(_: web.Request) -> web.Response:
         return web.json_response({"data": [PRICED]})
 
     provider.models = models
     store = await SqlStore.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", tmp_path)
-    made = Bench(settings, tmp_path / "data", session, store)
+    made = GatewayBench(settings, tmp_path / "data", session, store)
     await made.set()
     yield made
     assert made.gateway

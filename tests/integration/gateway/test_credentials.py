@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from bot.domain.agent import RepoRef
 from bot.domain.secrets import ModelKey, SecretScope
 from bot.gateway.server import HostGateway
-from tests.integration.gateway.bench import Bench
+from tests.integration.gateway.bench import GatewayBench
 from tests.integration.gateway.conftest import (
     API,
     GIT_TOKEN,
@@ -79,7 +79,7 @@ async def test_a_stored_git_token_opens_its_repository_for_the_check_and_for_the
 
 
 async def test_whose_key_pays_is_in_the_ledger_and_with_the_agent(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response({"choices": [], "usage": {"cost": 0.01}})

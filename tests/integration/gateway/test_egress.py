@@ -82,7 +82,7 @@ class Site:
 
 
 @dataclass
-class Bench:
+class EgressBench:
     """A proxy that knows the loopback of the tests by names."""
 
     names: Names
@@ -96,7 +96,7 @@ class Bench:
     dialled: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["Bench"]:
+    async def running(self) -> AsyncIterator["EgressBench"]:
         dialer = Connector(
             AllowList(self.allow),
             Addresses(self.private),
@@ -146,7 +146,7 @@ class Bench:
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
+async def bench() -> AsyncIterator[EgressBench]:
     site, handlers = Site(), Handlers()
     server = await asyncio.start_server(site.serve, ["127.0.0.2", "127.0.0.3"], 0)
     # The same port at both addresses.
@@ -158,11 +158,11 @@ async def bench() -> AsyncIterator[Bench]:
     names = Names({"a.test": [["127.0.0.2"]], "v6.test": [["::1"]], "in.test": [["127.0.0.3"]]})
     limits = EgressLimits(head_seconds=0.3, idle_seconds=0.5, total_seconds=5)
     async with server:
-        yield Bench(names, site, limits)
+        yield EgressBench(names, site, limits)
         await handlers.end()
 
 
-async def test_a_plain_request_reaches_a_name_on_the_list(bench: Bench) -> None:
+async def test_a_plain_request_reaches_a_name_on_the_list(bench: EgressBench) -> None:
     async with bench.running():
         assert (await bench.get("a.test")).endswith(b"\r\n\r\nhello")
         assert (await bench.get("V6.test.")).endswith(b"\r\n\r\nhello")
@@ -174,7 +174,7 @@ async def test_a_plain_request_reaches_a_name_on_the_list(bench: Bench) -> None:
     assert not bench.denials
 
 
-async def test_a_tunnel_carries_any_bytes_both_ways_and_half_ends(bench: Bench) -> None:
+async def test_a_tunnel_carries_any_bytes_both_ways_and_half_ends(bench: EgressBench) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"echo:" + await reader.read())
 
@@ -203,7 +203,7 @@ async def test_a_tunnel_carries_any_bytes_both_ways_and_half_ends(bench: Bench) 
     ],
 )
 async def test_what_is_refused_is_told_to_both_sides(
-    bench: Bench, host: str, reason: DenialReason
+    bench: EgressBench, host: str, reason: DenialReason
 ) -> None:
     async with bench.running():
         plain = await bench.get(host)
@@ -229,7 +229,7 @@ async def test_what_is_refused_is_told_to_both_sides(
         "64:ff9b::7f00:3", "fe80::1", "fd00::1", "100.64.0.1", "0.0.0.0", "::", "224.0.0.1",
     ],
 )  # fmt: skip
-async def test_no_name_stands_for_a_private_address(bench: Bench, address: str) -> None:
+async def test_no_name_stands_for_a_private_address(bench: EgressBench, address: str) -> None:
     bench.allow = ("*",)
     bench.names.known["x.test"] = [[address]]
     bench.names.known[ip_address(address).compressed] = [[address]]
@@ -241,7 +241,7 @@ async def test_no_name_stands_for_a_private_address(bench: Bench, address: str) 
     assert not bench.site.heads
 
 
-async def test_a_name_that_changes_its_address_is_looked_up_once(bench: Bench) -> None:
+async def test_a_name_that_changes_its_address_is_looked_up_once(bench: EgressBench) -> None:
     bench.names.known["a.test"] = [["127.0.0.2"], ["127.0.0.3"]]
     async with bench.running():
         assert (await bench.get("a.test")).endswith(b"hello")
@@ -250,14 +250,14 @@ async def test_a_name_that_changes_its_address_is_looked_up_once(bench: Bench) -
     assert bench.site.hosts == ["127.0.0.2"]
 
 
-async def test_of_several_addresses_only_the_open_ones_are_tried(bench: Bench) -> None:
+async def test_of_several_addresses_only_the_open_ones_are_tried(bench: EgressBench) -> None:
     bench.names.known["a.test"] = [["127.0.0.3", "169.254.169.254", "127.0.0.2"]]
     async with bench.running():
         assert (await bench.get("a.test")).endswith(b"hello")
     assert bench.site.hosts == ["127.0.0.2"]
 
 
-async def test_a_redirect_is_followed_by_the_client_and_checked_again(bench: Bench) -> None:
+async def test_a_redirect_is_followed_by_the_client_and_checked_again(bench: EgressBench) -> None:
     async def elsewhere(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 302 Found\r\nLocation: http://in.test/\r\n\r\n")
 
@@ -268,13 +268,13 @@ async def test_a_redirect_is_followed_by_the_client_and_checked_again(bench: Ben
         assert (await bench.get("in.test")).startswith(b"HTTP/1.1 403 ")
 
 
-async def test_other_ports_are_closed(bench: Bench) -> None:
+async def test_other_ports_are_closed(bench: EgressBench) -> None:
     async with bench.running():
         assert (await bench.get("a.test", 22)).startswith(b"HTTP/1.1 403 ")
     assert [one.reason for _, one in bench.denials] == [DenialReason.PORT]
 
 
-async def test_a_second_request_behind_the_first_reaches_nobody(bench: Bench) -> None:
+async def test_a_second_request_behind_the_first_reaches_nobody(bench: EgressBench) -> None:
     async def whole(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         bench.site.heads.append(await reader.readexactly(4))
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -291,7 +291,7 @@ async def test_a_second_request_behind_the_first_reaches_nobody(bench: Bench) ->
     assert bench.site.heads[1:] in ([b"body"], [b"body", b""])
 
 
-async def test_what_is_ambiguous_is_refused_and_connects_nowhere(bench: Bench) -> None:
+async def test_what_is_ambiguous_is_refused_and_connects_nowhere(bench: EgressBench) -> None:
     url = f"http://a.test:{bench.site.port}/"
     async with bench.running():
         for lines in (
@@ -306,13 +306,13 @@ async def test_what_is_ambiguous_is_refused_and_connects_nowhere(bench: Bench) -
     assert not bench.names.asked
 
 
-async def test_a_huge_head_is_refused(bench: Bench) -> None:
+async def test_a_huge_head_is_refused(bench: EgressBench) -> None:
     async with bench.running():
         answer = await bench.say("GET http://a.test/ HTTP/1.1", "X: " + "a" * 200_000)
         assert answer.startswith(b"HTTP/1.1 431 ")
 
 
-async def test_slow_and_idle_clients_are_let_go(bench: Bench) -> None:
+async def test_slow_and_idle_clients_are_let_go(bench: EgressBench) -> None:
     async with bench.running():
         async with asyncio.timeout(3):
             reader, writer = await bench.dial()
@@ -333,7 +333,7 @@ async def test_slow_and_idle_clients_are_let_go(bench: Bench) -> None:
             held.set()
 
 
-async def test_one_agent_has_so_many_connections_and_no_more(bench: Bench) -> None:
+async def test_one_agent_has_so_many_connections_and_no_more(bench: EgressBench) -> None:
     bench.limits = replace(bench.limits, connections=3, idle_seconds=5)
     async with bench.running():
         tunnels = [await bench.connect("a.test") for _ in range(3)]
@@ -347,7 +347,7 @@ async def test_one_agent_has_so_many_connections_and_no_more(bench: Bench) -> No
                 pass
 
 
-async def test_a_connection_carries_so_much_and_no_more(bench: Bench) -> None:
+async def test_a_connection_carries_so_much_and_no_more(bench: EgressBench) -> None:
     async def flood(__: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(100):
             writer.write(bytes(65_536))
@@ -359,7 +359,7 @@ async def test_a_connection_carries_so_much_and_no_more(bench: Bench) -> None:
         assert len(await bench.get("a.test")) <= 1_000_000
 
 
-async def test_a_hundred_and_twenty_at_once(bench: Bench) -> None:
+async def test_a_hundred_and_twenty_at_once(bench: EgressBench) -> None:
     body = bytes(range(256)) * 400
 
     async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -373,14 +373,14 @@ async def test_a_hundred_and_twenty_at_once(bench: Bench) -> None:
     assert all(answer.endswith(b"\r\n\r\n" + body) for answer in answers)
 
 
-async def test_what_is_not_there_is_no_denial(bench: Bench) -> None:
+async def test_what_is_not_there_is_no_denial(bench: EgressBench) -> None:
     bench.names.known["shut.test"] = [["127.0.0.2"]]
     async with bench.running():
         assert (await bench.get("unknown.test")).startswith(b"HTTP/1.1 502 ")
     assert not bench.denials
 
 
-async def test_the_machines_own_proxy_is_used_and_keeps_its_password(bench: Bench) -> None:
+async def test_the_machines_own_proxy_is_used_and_keeps_its_password(bench: EgressBench) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         writer.write(b"inside:" + await reader.readexactly(4))
@@ -408,7 +408,9 @@ async def test_the_machines_own_proxy_is_used_and_keeps_its_password(bench: Benc
     assert b"Authorization" not in straight
 
 
-async def test_a_refusal_of_the_machines_own_proxy_is_passed_on_in_words(bench: Bench) -> None:
+async def test_a_refusal_of_the_machines_own_proxy_is_passed_on_in_words(
+    bench: EgressBench,
+) -> None:
     async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 407 Who\r\n\r\n")
 

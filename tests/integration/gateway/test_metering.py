@@ -21,7 +21,7 @@ from bot.slack.views.presenter import SlackPresenter
 from bot.store import tables
 from playground.event_feed import EventFeed
 from playground.model.server import ModelSettings, ScriptedModel, model_running
-from tests.integration.gateway.bench import ASKED, Bench
+from tests.integration.gateway.bench import ASKED, GatewayBench
 from tests.integration.gateway.conftest import API, MODEL_KEY, Provider
 
 
@@ -59,7 +59,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 async def test_a_stream_is_entered_with_what_the_provider_says(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent(task_id="k3f9ab-7")
     whole = chunk(choices=[{"delta": {"content": 'a "usage" of words'}}]) + chunk(usage=usage())
@@ -80,7 +80,7 @@ async def test_a_stream_is_entered_with_what_the_provider_says(
 
 
 async def test_usage_is_asked_for_and_the_answer_is_limited(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent()
     seen: list[dict[str, Any]] = []
@@ -117,7 +117,7 @@ async def test_usage_is_asked_for_and_the_answer_is_limited(
     ],
 )
 async def test_a_cost_that_the_provider_does_not_name_is_computed(
-    bench: Bench, provider: Provider, cost: object, nano: int, source: CostSource
+    bench: GatewayBench, provider: Provider, cost: object, nano: int, source: CostSource
 ) -> None:
     await bench.agent()
     provider.chat = streaming(chunk(usage=usage(cost)), DONE)
@@ -127,7 +127,7 @@ async def test_a_cost_that_the_provider_does_not_name_is_computed(
 
 
 async def test_a_model_without_a_price_is_counted_at_the_assumed_one(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent()
     provider.chat = streaming(chunk(usage=usage(None)), DONE)
@@ -137,7 +137,7 @@ async def test_a_model_without_a_price_is_counted_at_the_assumed_one(
 
 
 async def test_that_no_price_is_known_is_said_once_where_a_budget_counts(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent(budget_nano=NANO)
     await bench.agent("without")
@@ -160,7 +160,7 @@ async def test_that_no_price_is_known_is_said_once_where_a_budget_counts(
 
 
 async def test_an_own_key_at_the_upstream_counts_both_bills(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent()
     own = usage(0.001) | {"is_byok": True, "cost_details": {"upstream_inference_cost": 0.02}}
@@ -169,7 +169,9 @@ async def test_an_own_key_at_the_upstream_counts_both_bills(
     assert [row.nano for row in await bench.rows()] == [21_000_000]
 
 
-async def test_a_call_that_breaks_off_stands_at_its_worst(bench: Bench, provider: Provider) -> None:
+async def test_a_call_that_breaks_off_stands_at_its_worst(
+    bench: GatewayBench, provider: Provider
+) -> None:
     await bench.agent()
     provider.chat = streaming(chunk(choices=[{"delta": {"content": "Half"}}]), then="cut")
     with pytest.raises(aiohttp.ClientError):
@@ -179,7 +181,9 @@ async def test_a_call_that_breaks_off_stands_at_its_worst(bench: Bench, provider
     assert row.nano > 8_192 * 15_000
 
 
-async def test_a_call_whose_agent_leaves_has_an_entry(bench: Bench, provider: Provider) -> None:
+async def test_a_call_whose_agent_leaves_has_an_entry(
+    bench: GatewayBench, provider: Provider
+) -> None:
     await bench.agent()
     arrived, entered = asyncio.Event(), asyncio.Event()
 
@@ -212,7 +216,7 @@ async def test_a_call_whose_agent_leaves_has_an_entry(bench: Bench, provider: Pr
 
 
 async def test_a_whole_stream_without_usage_is_estimated_by_its_size(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent()
     provider.chat = streaming(chunk(choices=[{"delta": {"content": "Hi"}}]), DONE)
@@ -224,7 +228,7 @@ async def test_a_whole_stream_without_usage_is_estimated_by_its_size(
 
 @pytest.mark.parametrize("status", [400, 402, 429, 500, 503])
 async def test_what_the_provider_refuses_costs_nothing(
-    bench: Bench, provider: Provider, status: int
+    bench: GatewayBench, provider: Provider, status: int
 ) -> None:
     await bench.agent()
 
@@ -238,7 +242,7 @@ async def test_what_the_provider_refuses_costs_nothing(
     assert [(row.nano, row.source) for row in await bench.rows()] == [(0, CostSource.NOTHING)]
 
 
-async def test_an_error_without_end_is_cut_short(bench: Bench, provider: Provider) -> None:
+async def test_an_error_without_end_is_cut_short(bench: GatewayBench, provider: Provider) -> None:
     await bench.agent()
 
     async def babble(request: web.Request) -> web.StreamResponse:
@@ -255,7 +259,7 @@ async def test_an_error_without_end_is_cut_short(bench: Bench, provider: Provide
 
 
 async def test_a_used_budget_is_a_402_that_a_machine_can_read(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent(budget_nano=NANO // 10)
     provider.chat = streaming(chunk(usage=usage(0.1)), DONE)
@@ -275,7 +279,7 @@ async def test_a_used_budget_is_a_402_that_a_machine_can_read(
 
 
 async def test_a_small_rest_shortens_the_answer_that_is_asked_for(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent(budget_nano=NANO // 20)
     seen: list[int] = []
@@ -289,7 +293,9 @@ async def test_a_small_rest_shortens_the_answer_that_is_asked_for(
     assert 3_000 < seen[0] < 3_334
 
 
-async def test_the_warning_comes_once_at_80_per_cent(bench: Bench, provider: Provider) -> None:
+async def test_the_warning_comes_once_at_80_per_cent(
+    bench: GatewayBench, provider: Provider
+) -> None:
     await bench.agent(budget_nano=NANO)
     provider.chat = streaming(chunk(usage=usage(0.3)), DONE)
     for _ in range(3):
@@ -301,7 +307,7 @@ async def test_the_warning_comes_once_at_80_per_cent(bench: Bench, provider: Pro
 
 
 async def test_twenty_agents_of_one_user_hold_the_cap_of_the_day(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.set(budget_user_day_usd=1.0)
     for number in range(20):
@@ -343,7 +349,7 @@ async def test_twenty_agents_of_one_user_hold_the_cap_of_the_day(
     ],
 )
 async def test_each_cap_is_held_and_named(
-    bench: Bench, provider: Provider, setting: str, words: bytes
+    bench: GatewayBench, provider: Provider, setting: str, words: bytes
 ) -> None:
     await bench.set(**{setting: 0.2})
     await bench.agent()
@@ -354,7 +360,7 @@ async def test_each_cap_is_held_and_named(
     assert words in body
 
 
-async def test_a_day_ends_at_midnight_utc(bench: Bench, provider: Provider) -> None:
+async def test_a_day_ends_at_midnight_utc(bench: GatewayBench, provider: Provider) -> None:
     now = 86_400.0 * 20_000 - 1
     settings = bench.settings.model_copy(update={"budget_user_day_usd": 0.2})
     await bench.agent()
@@ -372,7 +378,7 @@ async def test_a_day_ends_at_midnight_utc(bench: Bench, provider: Provider) -> N
 
 
 async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     today = now = 86_400.0 * 20_000 + 3_600
     settings = bench.settings.model_copy(update={"budget_user_day_usd": 0.2})
@@ -392,7 +398,7 @@ async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
     assert (await bench.ask())[0] == 402
 
 
-async def test_a_call_that_is_entered_twice_counts_once(bench: Bench) -> None:
+async def test_a_call_that_is_entered_twice_counts_once(bench: GatewayBench) -> None:
     await bench.agent("twice", budget_nano=NANO)
     accountant = Billing(bench.store, SlackPresenter("x"), bench.settings)
     price = Price(Decimal("0.000001"), Decimal("0.000001"))
@@ -409,7 +415,7 @@ async def test_a_call_that_is_entered_twice_counts_once(bench: Bench) -> None:
 
 
 async def test_what_a_killed_process_left_open_stands_at_its_worst(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.agent(budget_nano=NANO)
     provider.chat = streaming(chunk(usage=usage()), DONE)
@@ -424,13 +430,15 @@ async def test_what_a_killed_process_left_open_stands_at_its_worst(
     assert row.id
 
 
-async def test_an_agent_that_has_ended_asks_in_vain(bench: Bench, provider: Provider) -> None:
+async def test_an_agent_that_has_ended_asks_in_vain(
+    bench: GatewayBench, provider: Provider
+) -> None:
     await bench.agent(status=AgentStatus.STOPPED)
     assert (await bench.ask())[0] == 401
     assert provider.chats == []
 
 
-async def test_calls_over_the_rate_wait(bench: Bench, provider: Provider) -> None:
+async def test_calls_over_the_rate_wait(bench: GatewayBench, provider: Provider) -> None:
     gateway = await bench.set(model_calls_per_minute=2)
     await bench.agent()
     provider.chat = streaming(chunk(usage=usage()), DONE)
@@ -446,7 +454,7 @@ async def test_calls_over_the_rate_wait(bench: Bench, provider: Provider) -> Non
 
 
 async def test_two_hundred_streams_at_once_pass_unbuffered_and_add_up(
-    bench: Bench, provider: Provider
+    bench: GatewayBench, provider: Provider
 ) -> None:
     await bench.set(model_calls_per_minute=0)
     await bench.agent()
@@ -483,7 +491,9 @@ async def test_two_hundred_streams_at_once_pass_unbuffered_and_add_up(
     assert sum(row.nano for row in await bench.rows()) == N * 750_000
 
 
-async def test_the_first_byte_is_at_most_50_ms_late(bench: Bench, provider: Provider) -> None:
+async def test_the_first_byte_is_at_most_50_ms_late(
+    bench: GatewayBench, provider: Provider
+) -> None:
     await bench.agent()
     lags: list[float] = []
 
@@ -515,7 +525,7 @@ async def scripted() -> AsyncIterator[ScriptedModel]:
 
 
 async def test_the_ledger_agrees_with_the_bill_of_the_scripted_model(
-    bench: Bench, scripted: ScriptedModel
+    bench: GatewayBench, scripted: ScriptedModel
 ) -> None:
     await bench.set(
         openrouter_base_url=scripted.url,

@@ -13,7 +13,7 @@ import pytest
 from bot.domain.agent import AgentStatus
 from bot.gateway.git.pkt_line import pkt_line
 from bot.gateway.server import HostGateway
-from tests.integration.gateway.bench import Bench
+from tests.integration.gateway.bench import GatewayBench
 from tests.integration.gateway.conftest import API, GIT_TOKEN, GitServer, git
 
 BRANCH = "agent/k3f9ab"
@@ -21,10 +21,10 @@ ZERO = "0" * 40
 
 
 @dataclass
-class Desk:
+class PushingClone:
     """A clone through the gateway, with one commit that is not pushed yet."""
 
-    bench: Bench
+    bench: GatewayBench
     server: GitServer
     bare: Path
     clone: Path
@@ -60,7 +60,7 @@ def with_token(gateway: HostGateway) -> str:
 
 
 @pytest.fixture
-async def desk(bench: Bench, git_server: GitServer, tmp_path: Path) -> Desk:
+async def pushing(bench: GatewayBench, git_server: GitServer, tmp_path: Path) -> PushingClone:
     bare = git_server.repository("acme/api.git", "main")
     git_server.repository("acme/web.git", "main")
     await bench.agent()
@@ -69,27 +69,29 @@ async def desk(bench: Bench, git_server: GitServer, tmp_path: Path) -> Desk:
     command = ("clone", "-q", with_token(bench.gateway), str(clone))
     await asyncio.to_thread(git, *command, cwd=tmp_path)
     git("commit", "-q", "--allow-empty", "-m", "mine", cwd=clone)
-    return Desk(bench, git_server, bare, clone)
+    return PushingClone(bench, git_server, bare, clone)
 
 
 @pytest.mark.parametrize("version", ["0", "1", "2"])
-async def test_the_own_branch_is_pushed_again_and_again(desk: Desk, version: str) -> None:
-    git("config", "protocol.version", version, cwd=desk.clone)
+async def test_the_own_branch_is_pushed_again_and_again(
+    pushing: PushingClone, version: str
+) -> None:
+    git("config", "protocol.version", version, cwd=pushing.clone)
     for _ in range(2):
-        await desk.push(f"HEAD:refs/heads/{BRANCH}")
-        assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()
-        git("commit", "-q", "--allow-empty", "-m", "more", cwd=desk.clone)
-    assert desk.pushed == 2
-    for path in (desk.clone / ".git").rglob("*"):
+        await pushing.push(f"HEAD:refs/heads/{BRANCH}")
+        assert pushing.refs()[f"refs/heads/{BRANCH}"] == pushing.head()
+        git("commit", "-q", "--allow-empty", "-m", "more", cwd=pushing.clone)
+    assert pushing.pushed == 2
+    for path in (pushing.clone / ".git").rglob("*"):
         assert not path.is_file() or GIT_TOKEN.encode() not in path.read_bytes()
 
 
-async def test_a_push_of_many_megabytes_passes_in_pieces(desk: Desk) -> None:
-    (desk.clone / "blob").write_bytes(os.urandom(5_000_000))
-    git("add", ".", cwd=desk.clone)
-    git("commit", "-q", "-m", "big", cwd=desk.clone)
-    await desk.push(f"HEAD:refs/heads/{BRANCH}")
-    assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()
+async def test_a_push_of_many_megabytes_passes_in_pieces(pushing: PushingClone) -> None:
+    (pushing.clone / "blob").write_bytes(os.urandom(5_000_000))
+    git("add", ".", cwd=pushing.clone)
+    git("commit", "-q", "-m", "big", cwd=pushing.clone)
+    await pushing.push(f"HEAD:refs/heads/{BRANCH}")
+    assert pushing.refs()[f"refs/heads/{BRANCH}"] == pushing.head()
 
 
 @pytest.mark.parametrize(
@@ -108,100 +110,102 @@ async def test_a_push_of_many_megabytes_passes_in_pieces(desk: Desk) -> None:
     ],
 )
 async def test_other_targets_are_rejected_by_name(
-    desk: Desk, target: tuple[str, ...], words: str
+    pushing: PushingClone, target: tuple[str, ...], words: str
 ) -> None:
-    before = desk.refs()
-    said = await desk.refused(*target)
+    before = pushing.refs()
+    said = await pushing.refused(*target)
     assert words in said
     assert "remote rejected" in said
-    assert desk.refs() == before
-    assert desk.pushed == 0
+    assert pushing.refs() == before
+    assert pushing.pushed == 0
 
 
-async def test_the_own_branch_is_not_deleted(desk: Desk) -> None:
-    await desk.push(f"HEAD:refs/heads/{BRANCH}")
-    before = desk.refs()
-    assert "deleting a branch is not allowed" in await desk.refused(f":refs/heads/{BRANCH}")
-    assert desk.refs() == before
+async def test_the_own_branch_is_not_deleted(pushing: PushingClone) -> None:
+    await pushing.push(f"HEAD:refs/heads/{BRANCH}")
+    before = pushing.refs()
+    assert "deleting a branch is not allowed" in await pushing.refused(f":refs/heads/{BRANCH}")
+    assert pushing.refs() == before
 
 
-async def test_a_branch_that_has_moved_is_not_overwritten(desk: Desk) -> None:
-    await desk.push(f"HEAD:refs/heads/{BRANCH}")
-    first = desk.head()
+async def test_a_branch_that_has_moved_is_not_overwritten(pushing: PushingClone) -> None:
+    await pushing.push(f"HEAD:refs/heads/{BRANCH}")
+    first = pushing.head()
     # Somebody else moves it between this push's question and its answer: said by an old id.
-    git("update-ref", f"refs/heads/{BRANCH}", "refs/heads/main", cwd=desk.bare)
-    before = desk.refs()
-    line = f"{first} {desk.head()} refs/heads/{BRANCH}\0report-status\n"
-    status, body = await post(desk, pkt_line(line) + b"0000PACK\0\0\0\2\0\0\0\0")
+    git("update-ref", f"refs/heads/{BRANCH}", "refs/heads/main", cwd=pushing.bare)
+    before = pushing.refs()
+    line = f"{first} {pushing.head()} refs/heads/{BRANCH}\0report-status\n"
+    status, body = await post(pushing, pkt_line(line) + b"0000PACK\0\0\0\2\0\0\0\0")
     assert (status, b"the branch has moved" in body) == (200, True)
-    assert desk.refs() == before
-    assert desk.pushed == 1
+    assert pushing.refs() == before
+    assert pushing.pushed == 1
 
 
-async def post(desk: Desk, body: bytes, repository: str = "acme/api") -> tuple[int, bytes]:
-    assert desk.bench.gateway
-    access = desk.bench.gateway.access("k3f9ab", API)
+async def post(
+    pushing: PushingClone, body: bytes, repository: str = "acme/api"
+) -> tuple[int, bytes]:
+    assert pushing.bench.gateway
+    access = pushing.bench.gateway.access("k3f9ab", API)
     url = access.clone_url.replace("acme/api", repository) + "/git-receive-pack"
     headers = {
         "Authorization": f"Bearer {access.token.get_secret_value()}",
         "Content-Type": "application/x-git-receive-pack-request",
     }
-    async with desk.bench.session.post(url, data=body, headers=headers) as answer:
+    async with pushing.bench.session.post(url, data=body, headers=headers) as answer:
         return answer.status, await answer.read()
 
 
-async def test_a_push_that_is_too_large_never_reaches_the_host(desk: Desk) -> None:
-    await desk.bench.set(push_limit_bytes=1_000_000)
-    await desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
-    git("remote", "set-url", "origin", with_token(desk.bench.gateway), cwd=desk.clone)  # type: ignore[arg-type]
-    (desk.clone / "blob").write_bytes(os.urandom(1_500_000))
-    git("add", ".", cwd=desk.clone)
-    git("commit", "-q", "-m", "big", cwd=desk.clone)
-    said = await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+async def test_a_push_that_is_too_large_never_reaches_the_host(pushing: PushingClone) -> None:
+    await pushing.bench.set(push_limit_bytes=1_000_000)
+    await pushing.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
+    git("remote", "set-url", "origin", with_token(pushing.bench.gateway), cwd=pushing.clone)  # type: ignore[arg-type]
+    (pushing.clone / "blob").write_bytes(os.urandom(1_500_000))
+    git("add", ".", cwd=pushing.clone)
+    git("commit", "-q", "-m", "big", cwd=pushing.clone)
+    said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert "larger than 0.95 MiB" in said
-    assert desk.pushed == 0
-    (desk.clone / "blob").write_bytes(os.urandom(6_000_000))
-    git("commit", "-q", "-a", "-m", "bigger", cwd=desk.clone)
-    await desk.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert desk.pushed == 0
-    assert f"refs/heads/{BRANCH}" not in desk.refs()
+    assert pushing.pushed == 0
+    (pushing.clone / "blob").write_bytes(os.urandom(6_000_000))
+    git("commit", "-q", "-a", "-m", "bigger", cwd=pushing.clone)
+    await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert pushing.pushed == 0
+    assert f"refs/heads/{BRANCH}" not in pushing.refs()
 
 
-async def test_another_repository_is_refused(desk: Desk) -> None:
-    url = git("remote", "get-url", "origin", cwd=desk.clone).replace("acme/api", "acme/web")
-    git("remote", "set-url", "origin", url, cwd=desk.clone)
-    assert "403" in await desk.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert (await post(desk, b"0000", "acme/web"))[0] == 403
-    assert desk.pushed == 0
+async def test_another_repository_is_refused(pushing: PushingClone) -> None:
+    url = git("remote", "get-url", "origin", cwd=pushing.clone).replace("acme/api", "acme/web")
+    git("remote", "set-url", "origin", url, cwd=pushing.clone)
+    assert "403" in await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert (await post(pushing, b"0000", "acme/web"))[0] == 403
+    assert pushing.pushed == 0
 
 
-async def test_a_foreign_and_a_dead_token_push_nothing(desk: Desk) -> None:
-    assert desk.bench.gateway
-    url = git("remote", "get-url", "origin", cwd=desk.clone)
+async def test_a_foreign_and_a_dead_token_push_nothing(pushing: PushingClone) -> None:
+    assert pushing.bench.gateway
+    url = git("remote", "get-url", "origin", cwd=pushing.clone)
     wrong = url.replace("x-access-token:", "x-access-token:x")
-    git("remote", "set-url", "origin", wrong, cwd=desk.clone)
-    await desk.refused(f"HEAD:refs/heads/{BRANCH}")
-    git("remote", "set-url", "origin", url, cwd=desk.clone)
-    await desk.bench.gateway.close("k3f9ab")
-    await desk.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert desk.pushed == 0
+    git("remote", "set-url", "origin", wrong, cwd=pushing.clone)
+    await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    git("remote", "set-url", "origin", url, cwd=pushing.clone)
+    await pushing.bench.gateway.close("k3f9ab")
+    await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert pushing.pushed == 0
 
 
-async def test_an_agent_that_has_ended_pushes_nothing(desk: Desk) -> None:
-    async with desk.bench.store.transaction() as tx:
+async def test_an_agent_that_has_ended_pushes_nothing(pushing: PushingClone) -> None:
+    async with pushing.bench.store.transaction() as tx:
         agent = await tx.agent("k3f9ab")
         assert agent
         await tx.save_agent(agent.with_status(AgentStatus.STOPPED, 5.0))
-    assert "403" in await desk.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert desk.pushed == 0
+    assert "403" in await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert pushing.pushed == 0
 
 
-async def test_pushing_can_be_switched_off(desk: Desk) -> None:
-    await desk.bench.set(push_branches=False)
-    await desk.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
-    git("remote", "set-url", "origin", with_token(desk.bench.gateway), cwd=desk.clone)  # type: ignore[arg-type]
-    assert "403" in await desk.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert desk.pushed == 0
+async def test_pushing_can_be_switched_off(pushing: PushingClone) -> None:
+    await pushing.bench.set(push_branches=False)
+    await pushing.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
+    git("remote", "set-url", "origin", with_token(pushing.bench.gateway), cwd=pushing.clone)  # type: ignore[arg-type]
+    assert "403" in await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert pushing.pushed == 0
 
 
 @pytest.mark.parametrize(
@@ -214,64 +218,64 @@ async def test_pushing_can_be_switched_off(desk: Desk) -> None:
         pkt_line(f"shallow {'1' * 40}") + b"0000", pkt_line("push-cert\0x") + b"0000",
     ],
 )  # fmt: skip
-async def test_odd_bodies_never_reach_the_host(desk: Desk, body: bytes) -> None:
-    status, said = await post(desk, body)
+async def test_odd_bodies_never_reach_the_host(pushing: PushingClone, body: bytes) -> None:
+    status, said = await post(pushing, body)
     assert status == 403 or b"ng refs/heads/" in said
-    assert desk.pushed == 0
+    assert pushing.pushed == 0
 
 
-async def test_gits_question_whether_it_may_is_answered_here(desk: Desk) -> None:
-    assert await post(desk, b"0000") == (200, b"")
-    assert desk.pushed == 0
+async def test_gits_question_whether_it_may_is_answered_here(pushing: PushingClone) -> None:
+    assert await post(pushing, b"0000") == (200, b"")
+    assert pushing.pushed == 0
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing_behind(desk: Desk) -> None:
+async def test_an_upload_that_breaks_off_leaves_nothing_behind(pushing: PushingClone) -> None:
     started = asyncio.Event()
 
     async def broken() -> AsyncIterator[bytes]:
-        line = f"{ZERO} {desk.head()} refs/heads/{BRANCH}\0report-status\n"
+        line = f"{ZERO} {pushing.head()} refs/heads/{BRANCH}\0report-status\n"
         yield pkt_line(line) + b"0000PACK\0\0\0\2\0\0\0\5" + b"x" * 100_000
         started.set()
         await asyncio.Event().wait()
 
-    assert desk.bench.gateway
-    access = desk.bench.gateway.access("k3f9ab", API)
+    assert pushing.bench.gateway
+    access = pushing.bench.gateway.access("k3f9ab", API)
     headers = {"Authorization": f"Bearer {access.token.get_secret_value()}"}
     url = access.clone_url + "/git-receive-pack"
     asking = asyncio.get_running_loop().create_task(
-        desk.bench.session.post(url, data=broken(), headers=headers)
+        pushing.bench.session.post(url, data=broken(), headers=headers)
     )
     await started.wait()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    await desk.push(f"HEAD:refs/heads/{BRANCH}")
-    assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()
-    assert desk.pushed == 1
-    assert not list((desk.bench.folder).glob("tmp*"))
+    await pushing.push(f"HEAD:refs/heads/{BRANCH}")
+    assert pushing.refs()[f"refs/heads/{BRANCH}"] == pushing.head()
+    assert pushing.pushed == 1
+    assert not list((pushing.bench.folder).glob("tmp*"))
 
 
-async def test_the_hosts_own_rejection_is_shown(desk: Desk) -> None:
-    hook = desk.bare / "hooks" / "pre-receive"
+async def test_the_hosts_own_rejection_is_shown(pushing: PushingClone) -> None:
+    hook = pushing.bare / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho canary-rule >&2\nexit 1\n")
     hook.chmod(0o755)
-    said = await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert "canary-rule" in said
     assert "pre-receive hook declined" in said
 
 
 async def test_a_host_that_takes_no_push_is_named_and_the_token_is_not(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+    pushing: PushingClone, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    git("config", "http.receivepack", "false", cwd=desk.bare)
-    said = await desk.refused(f"HEAD:refs/heads/{BRANCH}")
+    git("config", "http.receivepack", "false", cwd=pushing.bare)
+    said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert GIT_TOKEN not in said + caplog.text
 
 
-async def test_two_pushes_of_one_agent_do_not_overlap(desk: Desk) -> None:
+async def test_two_pushes_of_one_agent_do_not_overlap(pushing: PushingClone) -> None:
     results = await asyncio.gather(
-        *(desk.push(f"HEAD:refs/heads/{BRANCH}") for _ in range(2)), return_exceptions=True
+        *(pushing.push(f"HEAD:refs/heads/{BRANCH}") for _ in range(2)), return_exceptions=True
     )
     assert any(isinstance(result, str) for result in results)
-    assert desk.refs()[f"refs/heads/{BRANCH}"] == desk.head()
+    assert pushing.refs()[f"refs/heads/{BRANCH}"] == pushing.head()

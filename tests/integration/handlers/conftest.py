@@ -19,7 +19,7 @@ from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import Json
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from tests.harness.app import Stage, stage as make_stage
+from tests.harness.app import AppHarness, app_harness
 from tests.harness.slack import slack_harness
 from tests.harness.watched_inbox import WatchedInbox, settled
 
@@ -44,7 +44,7 @@ class InProcess:
 class Office:
     """A workspace with people, the app in it, and the core behind."""
 
-    stage: Stage
+    harness: AppHarness
     slack: SlackWorkspace
     client: AsyncWebClient
     app: AsyncApp
@@ -58,20 +58,20 @@ class Office:
         """The agents, once there are so many."""
 
         async def look() -> list[Agent] | None:
-            found = await self.stage.store.agents(alive=False)
+            found = await self.harness.store.agents(alive=False)
             return list(found) if len(found) == count else None
 
-        return await self.stage.changes.found(look)
+        return await self.harness.changes.found(look)
 
     async def in_thread(self, text: str = "acme/api fix it") -> tuple[Agent, str]:
         """A working agent that @ana started by a mention; and the root of its thread."""
         ts = await self.person("ana").say(text, mention=True)
         (agent,) = await self.agents()
-        return await self.stage.reaches(agent.id, AgentStatus.WORKING), ts
+        return await self.harness.reaches(agent.id, AgentStatus.WORKING), ts
 
     async def settle(self) -> None:
         """Wait until every listener has ended, those too that had nothing to do."""
-        await settled(self.stage, self.slack)
+        await settled(self.harness, self.slack)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         monkeypatch.setattr(f"bot.agents.lifecycle.{part}.RETRY_SECONDS", 0.001)
     settings = SlackSettings(limits_enabled=False)
     async with (
-        make_stage(tmp_path) as stage,
+        app_harness(tmp_path) as harness,
         slack_running(settings, EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
@@ -88,10 +88,10 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         client = AsyncWebClient(
             token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
         )
-        inbox = WatchedInbox(stage)
-        harness = slack_harness(stage, client, inbox)
-        app = harness.app
+        inbox = WatchedInbox(harness)
+        listening = slack_harness(harness, client, inbox)
+        app = listening.app
         slack.delivery.transport = InProcess(app)
-        office = Office(stage, slack, client, app, inbox, harness.handlers)
+        office = Office(harness, slack, client, app, inbox, listening.handlers)
         yield office
         await office.settle()

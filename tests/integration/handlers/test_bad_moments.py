@@ -23,19 +23,19 @@ async def test_the_button_of_a_task_that_has_ended_interrupts_no_later_one(offic
     agent, root = await office.in_thread()
     ben = office.person("ben")
     await button_posted(office, agent, root, INTERRUPT)
-    office.stage.bridge.finish(agent.id, "Done.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await ben.click(INTERRUPT, "general")
     await ben.wait_for_ephemeral("has ended")
     await ben.say("and now this", "general", root)
-    await office.stage.reaches(agent.id, AgentStatus.WORKING)
+    await office.harness.reaches(agent.id, AgentStatus.WORKING)
     await ben.click(INTERRUPT, "general")
     await office.settle()
     assert len([told for told in ben.ephemerals() if "has ended" in told.text]) == 2
-    stored = await office.stage.store.agent(agent.id)
+    stored = await office.harness.store.agent(agent.id)
     assert stored
     assert stored.status is AgentStatus.WORKING
-    assert "interrupt" not in office.stage.bridge.routes(agent.id)
+    assert "interrupt" not in office.harness.bridge.routes(agent.id)
 
 
 @pytest.mark.parametrize("typed", ["", "fix the login", "secrets"])
@@ -45,7 +45,7 @@ async def test_a_command_that_opens_a_window_too_late_says_so(office: Office, ty
     await ana.slash("/agent", typed)
     await ana.wait_for_ephemeral(TOO_LATE)
     assert not ana.views()
-    assert not await office.stage.store.agents(alive=False)
+    assert not await office.harness.store.agents(alive=False)
 
 
 async def test_the_home_tab_tells_of_a_late_click_by_a_direct_message(office: Office) -> None:
@@ -61,7 +61,7 @@ async def test_the_home_tab_tells_of_a_late_click_by_a_direct_message(office: Of
 
 def listening(scene: Scene) -> None:
     client = scene.outbox._delivery._client
-    note = Undeliverable(scene.stage.store, scene.stage.world.voice, client).note
+    note = Undeliverable(scene.harness.store, scene.harness.dependencies.voice, client).note
     scene.outbox._on_dead = note
 
 
@@ -74,16 +74,16 @@ async def test_where_slack_takes_no_files_the_thread_hears_where_the_changes_are
             at=2.0, files=(FileChange(path="a.py", status="modified", added=1, removed=0),)
         )
     )
-    scene.stage.bridge.patch_bytes = b"diff --git a/a.py b/a.py\n+new\n"
+    scene.harness.bridge.patch_bytes = b"diff --git a/a.py b/a.py\n+new\n"
     scene.slack.faults.fail("files.getUploadURLExternal", "error", code="file_uploads_disabled")
-    await scene.stage.service.results.file_patch(agent, "click-1")
+    await scene.harness.service.results.file_patch(agent, "click-1")
     await scene.sent()
     await scene.sent()
     [said] = [text for text in scene.texts(agent) if "took no file" in text]
     assert "`file_uploads_disabled`" in said
     assert "*Show diff*" in said
     # The next press is another file: it is not refused because the first one was.
-    await scene.stage.service.results.file_patch(agent, "click-2")
+    await scene.harness.service.results.file_patch(agent, "click-2")
     await scene.sent()
     replies = scene.slack.state.channels[GENERAL].replies(agent.thread_ts or "")
     assert [message for message in replies if message.files]
@@ -95,11 +95,13 @@ async def test_a_locked_thread_is_told_to_its_starter_once(scene: Scene) -> None
     thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts or "")
     before = scene.texts(agent)
     for number in (1, 2):
-        await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", f"{number}.1", "go on"))
-        await scene.stage.reaches(agent.id, AgentStatus.WORKING)
+        await scene.harness.service.reply(
+            ThreadMessage(thread, "U00000ANA", f"{number}.1", "go on")
+        )
+        await scene.harness.reaches(agent.id, AgentStatus.WORKING)
         scene.slack.faults.fail("chat.postMessage", "error", code="restricted_action_thread_locked")
-        scene.stage.bridge.finish(agent.id, "Done.")
-        await scene.stage.reaches(agent.id, AgentStatus.IDLE)
+        scene.harness.bridge.finish(agent.id, "Done.")
+        await scene.harness.reaches(agent.id, AgentStatus.IDLE)
         await scene.sent()
     assert scene.texts(agent) == before
     sent = [e.data["arguments"] for e in scene.slack.feed.entries("api_call")]
@@ -113,10 +115,10 @@ async def test_a_thread_that_was_told_of_long_ago_may_be_told_of_again(
 ) -> None:
     monkeypatch.setattr("bot.slack.outbox.undeliverable.MOST_TOLD", 1)
     client = scene.outbox._delivery._client
-    undelivered = Undeliverable(scene.stage.store, scene.stage.world.voice, client)
+    undelivered = Undeliverable(scene.harness.store, scene.harness.dependencies.voice, client)
     first = await scene.agent("quiet")
     second = replace(first, id="p7qdxy", thread_ts="2.1")
-    async with scene.stage.store.transaction() as tx:
+    async with scene.harness.store.transaction() as tx:
         await tx.add_agent(second)
     for agent in (first, first, second, second, first):
         await undelivered.note(agent.id, "answer:1", "is_archived")

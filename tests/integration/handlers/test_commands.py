@@ -34,12 +34,12 @@ async def test_words_that_start_nothing_are_answered_privately(
 ) -> None:
     await office.person("ana").slash("/agent", words)
     await office.person("ana").wait_for_ephemeral(said)
-    assert not await office.stage.store.agents(alive=False)
+    assert not await office.harness.store.agents(alive=False)
     assert not office.person("ben").ephemerals()
 
 
 async def test_what_the_service_refuses_is_answered_privately(office: Office) -> None:
-    office.stage.gateway.repository_error = RepositoryError("No such repository.")
+    office.harness.gateway.repository_error = RepositoryError("No such repository.")
     await office.person("ana").slash("/agent", "acme/apx fix it")
     await office.person("ana").wait_for_ephemeral("No such repository.")
 
@@ -52,7 +52,7 @@ async def test_list_status_and_stop_by_id(office: Office) -> None:
     await ana.slash("/agent", "status")
     await ana.wait_for_ephemeral("no file changed")
     await ana.slash("/agent", f"stop {agent.id}")
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await ana.slash("/agent", f"stop {agent.id}")
     await ana.wait_for_ephemeral("was stopped")
 
@@ -64,7 +64,7 @@ async def test_with_two_agents_one_has_to_be_named(office: Office) -> None:
         await office.agents(number)
     await ana.slash("/agent", "stop")
     await ana.wait_for_ephemeral("Which one?")
-    assert len(await office.stage.store.agents()) == 2
+    assert len(await office.harness.store.agents()) == 2
 
 
 async def test_the_form_starts_an_agent(office: Office) -> None:
@@ -103,12 +103,12 @@ async def test_a_form_with_errors_names_each_field_and_stays_open(
 
 async def test_the_buttons_of_the_card(office: Office) -> None:
     agent, ts = await office.in_thread()
-    card = (await office.stage.shown(agent.id))[f"card:{agent.id}-1"]
+    card = (await office.harness.shown(agent.id))[f"card:{agent.id}-1"]
     await office.client.chat_postMessage(channel=agent.channel, thread_ts=ts, **card.payload)
     await office.person("ben").click(INTERRUPT, "general")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await office.person("ben").click(STOP, "general")
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
-    shown = await office.stage.shown(agent.id)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
+    shown = await office.harness.shown(agent.id)
     (said,) = (post.text for key, post in shown.items() if key.startswith("stopped:"))
     assert "<@U00000BEN>" in said

@@ -51,7 +51,7 @@ async def test_an_agent_is_stopped_from_there(office: Office) -> None:
     await ana.open_home()
     await until_shown(office, "1 agent of yours runs")
     await ana.click_view(STOP_HERE)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await until_shown(office, "You have no agent that runs")
     assert "stopped" in shown(office)
 
@@ -88,7 +88,7 @@ async def test_it_follows_the_persons_agents_once_it_was_opened(office: Office) 
     await until_shown(office, "1 agent of yours runs")
     assert "<!channel>" not in shown(office)
     (agent,) = await office.agents()
-    await office.stage.service.stop(agent.id, "U00000ANA")
+    await office.harness.service.stop(agent.id, "U00000ANA")
     await until_shown(office, "stopped")
 
 

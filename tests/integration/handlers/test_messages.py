@@ -11,7 +11,7 @@ from tests.integration.handlers.conftest import Office
 async def test_a_mention_starts_one_agent_though_it_arrives_twice(office: Office) -> None:
     agent, ts = await office.in_thread("acme/api fix &lt;b&gt; in <https://x.invalid|x.invalid>")
     await office.settle()
-    assert len(await office.stage.store.agents(alive=False)) == 1
+    assert len(await office.harness.store.agents(alive=False)) == 1
     assert (agent.thread_ts, agent.title) == (ts, "fix <b> in x.invalid")
 
 
@@ -35,7 +35,7 @@ async def test_a_mention_with_a_file_counts_once_whichever_events_it_arrives_as(
     (agent,) = await office.agents()
     await office.settle()
     assert (agent.thread_ts, agent.title) == (ts, "fix it")
-    assert len(await office.stage.store.agents(alive=False)) == 1
+    assert len(await office.harness.store.agents(alive=False)) == 1
     greeting, refusal = (one.text for one in ana.ephemerals())
     assert greeting.startswith("I start a coding agent")
     assert refusal.startswith("Unknown word")
@@ -59,7 +59,7 @@ async def test_talk_that_is_not_for_us_is_met_with_silence(office: Office) -> No
     await office.person("ben").say("stop", thread_ts=ts)
     await office.person("ben").say("acme/api fix it", thread_ts=ts)
     await office.settle()
-    assert not await office.stage.store.agents(alive=False)
+    assert not await office.harness.store.agents(alive=False)
     assert not office.person("ana").ephemerals()
     assert not office.person("ben").ephemerals()
 
@@ -68,13 +68,13 @@ async def test_replies_reach_the_agent_with_and_without_a_mention(office: Office
     _, root = await office.in_thread()
     ben = office.person("ben")
     await ben.say("use &lt;pytest&gt;", thread_ts=root)
-    await office.stage.asked("chat", 1)
+    await office.harness.asked("chat", 1)
     await ben.say("and ruff", thread_ts=root, mention=True)
-    await office.stage.asked("chat", 2)
+    await office.harness.asked("chat", 2)
     await ben.say("queue: then mypy", thread_ts=root, broadcast=True)
-    await office.stage.asked("chat", 3)
+    await office.harness.asked("chat", 3)
     await office.settle()
-    bodies = office.stage.bridge.bodies("chat")
+    bodies = office.harness.bridge.bodies("chat")
     assert [body.text for body in bodies] == ["use <pytest>", "and ruff", "then mypy"]
     assert bodies[2].mode is ChatMode.QUEUE
 
@@ -82,15 +82,15 @@ async def test_replies_reach_the_agent_with_and_without_a_mention(office: Office
 async def test_a_reply_with_a_file_is_a_reply(office: Office) -> None:
     _, root = await office.in_thread()
     await office.person("ben").upload("a.txt", b"x", "see the file", thread_ts=root)
-    await office.stage.asked("chat")
-    assert office.stage.bridge.bodies("chat")[0].text.startswith("see the file\n")
+    await office.harness.asked("chat")
+    assert office.harness.bridge.bodies("chat")[0].text.startswith("see the file\n")
 
 
 async def test_edits_deletions_and_other_bots_are_not_replies(office: Office) -> None:
     _, root = await office.in_thread()
     ben, slack = office.person("ben"), office.slack
     first = await ben.say("one", thread_ts=root)
-    await office.stage.asked("chat")
+    await office.harness.asked("chat")
     await ben.edit("general", first, "one, edited")
     await ben.delete("general", first)
     other = SlackMessage("C0GENERAL0", slack.state.next_ts(), "U0OTHERBOT", "beep", thread_ts=root)
@@ -98,24 +98,24 @@ async def test_edits_deletions_and_other_bots_are_not_replies(office: Office) ->
     slack.post(replace(other, ts=slack.state.next_ts(), bot_id="B0OTHERBOT"))
     slack.post(replace(other, ts=slack.state.next_ts(), user=BOT_USER_ID))
     await ben.say("two", thread_ts=root)
-    await office.stage.asked("chat", 2)
+    await office.harness.asked("chat", 2)
     await office.settle()
-    assert [body.text for body in office.stage.bridge.bodies("chat")] == ["one", "two"]
+    assert [body.text for body in office.harness.bridge.bodies("chat")] == ["one", "two"]
 
 
 @pytest.mark.parametrize("word", ["stop", "Stop!", " STOP. "])
 async def test_the_word_stop_stops(office: Office, word: str) -> None:
     agent, root = await office.in_thread()
     await office.person("ben").say(word, thread_ts=root)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
-    assert not office.stage.bridge.bodies("chat")
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
+    assert not office.harness.bridge.bodies("chat")
 
 
 async def test_a_word_that_only_begins_like_stop_does_not_stop(office: Office) -> None:
     agent, root = await office.in_thread()
     await office.person("ben").say("stop using print", thread_ts=root)
-    await office.stage.asked("chat")
-    stored = await office.stage.store.agent(agent.id)
+    await office.harness.asked("chat")
+    stored = await office.harness.store.agent(agent.id)
     assert stored
     assert stored.alive
 
@@ -123,9 +123,9 @@ async def test_a_word_that_only_begins_like_stop_does_not_stop(office: Office) -
 async def test_a_reply_after_the_end_is_answered_in_the_thread(office: Office) -> None:
     agent, root = await office.in_thread()
     await office.person("ben").say("stop", thread_ts=root)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     ts = await office.person("ben").say("are you there?", thread_ts=root)
-    await office.stage.changes.found(lambda: _shown(office, agent.id, f"trouble:late:{ts}"))
+    await office.harness.changes.found(lambda: _shown(office, agent.id, f"trouble:late:{ts}"))
 
 
 @pytest.mark.parametrize("where", ["root", "reply", "skin"])
@@ -137,7 +137,7 @@ async def test_the_stop_reaction_works_on_any_message_of_the_thread(
         ts = await office.person("ben").say("go on", thread_ts=ts)
     name = "octagonal_sign::skin-tone-2" if where == "skin" else "octagonal_sign"
     await office.person("ben").react("general", ts, name)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
 
 
 async def test_other_reactions_and_other_threads_stop_nothing(office: Office) -> None:
@@ -146,7 +146,7 @@ async def test_other_reactions_and_other_threads_stop_nothing(office: Office) ->
     await office.person("ben").react("general", root, "eyes")
     await office.person("ben").react("general", elsewhere, "octagonal_sign")
     await office.settle()
-    stored = await office.stage.store.agent(agent.id)
+    stored = await office.harness.store.agent(agent.id)
     assert stored
     assert stored.alive
     assert not office.person("ben").ephemerals()
@@ -156,8 +156,8 @@ async def test_the_shortcut_stops_from_any_message_of_the_thread(office: Office)
     agent, root = await office.in_thread()
     reply = await office.person("ben").say("go on", thread_ts=root)
     await office.person("ben").shortcut("stop_agent", "general", reply)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
 
 
 async def _shown(office: Office, agent_id: str, key: str) -> object:
-    return (await office.stage.shown(agent_id)).get(key)
+    return (await office.harness.shown(agent_id)).get(key)

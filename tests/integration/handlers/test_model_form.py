@@ -35,7 +35,7 @@ async def form(office: Office, name: str = "ana") -> tuple[Agent, UserClient]:
 
 
 async def model_of(office: Office, agent: Agent) -> str:
-    stored = await office.stage.store.agent(agent.id)
+    stored = await office.harness.store.agent(agent.id)
     assert stored
     return stored.model
 
@@ -47,10 +47,10 @@ async def test_a_task_at_work_goes_on_with_the_model_that_is_chosen(office: Offi
     assert offered[0]["text"]["text"] == "acme/model · $3.00 / $15.00"
     assert (await ana.submit_view({MODEL: "acme/model"})).ok
     await ana.wait_for_view("Model: `acme/model` from the next step on")
-    await office.stage.asked("chat")
-    (request,) = office.stage.bridge.bodies("chat")
+    await office.harness.asked("chat")
+    (request,) = office.harness.bridge.bodies("chat")
     assert (request.model, request.text) == ("acme/model", GO_ON)
-    shown = await office.stage.shown(agent.id)
+    shown = await office.harness.shown(agent.id)
     said = [post.text for key, post in shown.items() if key.startswith("notice:model:")]
     (notice,) = said
     assert notice.startswith("Model: `acme/model` from the next step on.")
@@ -61,8 +61,8 @@ async def test_a_task_at_work_goes_on_with_the_model_that_is_chosen(office: Offi
 
 async def test_an_idle_agent_only_keeps_it_and_the_same_one_is_said(office: Office) -> None:
     agent, ana = await form(office)
-    office.stage.bridge.finish(agent.id, "Done.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await ana.submit_view({MODEL: agent.model})
     await ana.wait_for_view("is the model already")
     await ana.close_view()
@@ -72,12 +72,12 @@ async def test_an_idle_agent_only_keeps_it_and_the_same_one_is_said(office: Offi
     await ana.wait_for_view("Model: `acme/typed`")
     await office.settle()
     assert await model_of(office, agent) == "acme/typed"
-    assert office.stage.bridge.bodies("chat") == []
+    assert office.harness.bridge.bodies("chat") == []
 
 
 async def test_a_model_that_cannot_be_used_changes_nothing(office: Office) -> None:
     agent, ana = await form(office)
-    office.stage.gateway.model_error = ModelUnusable("The model provider knows no such model.")
+    office.harness.gateway.model_error = ModelUnusable("The model provider knows no such model.")
     answer = (await ana.submit_view({MODEL: "acme/none"})).answer
     assert answer == {
         "response_action": "errors",
@@ -96,7 +96,7 @@ async def test_a_provider_that_is_slow_does_not_lose_the_form(
 
     with monkeypatch.context() as slow:
         slow.setattr("bot.slack.handlers.models._ANSWER_SECONDS", 0.01)
-        slow.setattr(office.stage.gateway, "check_model", hang)
+        slow.setattr(office.harness.gateway, "check_model", hang)
         assert "takes long" in str((await ana.submit_view({MODEL: "acme/model"})).answer)
     assert await model_of(office, agent) == agent.model
     await ana.submit_view({MODEL: "acme/model"})
@@ -122,7 +122,7 @@ async def test_who_may_not_steer_is_told_at_every_step(office: Office) -> None:
 async def test_an_agent_that_has_ended_meanwhile_keeps_its_model(office: Office) -> None:
     agent, ana = await form(office)
     await ana.slash("/agent", f"stop {agent.id}")
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await ana.submit_view({MODEL: "acme/model"})
     await ana.wait_for_view("restart")
     assert await model_of(office, agent) == agent.model

@@ -49,7 +49,7 @@ async def told(office: Office, status: str, thread: str) -> None:
 async def test_a_session_follows_its_agent_from_work_to_its_end(office: Office) -> None:
     agent, thread = await office.in_thread("acme/api fix <!channel>")
     await told(office, "processing", thread)
-    office.stage.bridge.finish(agent.id, "Done.")
+    office.harness.bridge.finish(agent.id, "Done.")
     await told(office, "active", thread)
     await office.person("ana").say("stop", "general", thread)
     await told(office, "closed", thread)
@@ -65,7 +65,7 @@ async def test_a_session_of_a_task_that_waits_for_a_person_says_so(office: Offic
     agent, _ = await asks(office)
     thread = agent.thread_ts or ""
     await told(office, "suspended", thread)
-    office.stage.bridge.finish(agent.id, "Done.")
+    office.harness.bridge.finish(agent.id, "Done.")
     await office.person("ana").say("and now this", "general", thread)
     await told(office, "processing", thread)
 
@@ -74,7 +74,7 @@ async def test_a_session_of_a_task_that_waits_for_a_person_says_so(office: Offic
 async def test_slacks_own_button_stops_the_agent(office: Office) -> None:
     agent, thread = await office.in_thread()
     await office.person("ben").stop_session("general", thread)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await told(office, "closed", thread)
 
 
@@ -83,7 +83,7 @@ async def test_slacks_own_button_asks_for_the_right_as_every_other_way(office: O
     guest = office.person("eve")
     await guest.stop_session("general", thread)
     await guest.wait_for_ephemeral("Guests")
-    stored = await office.stage.store.agent(agent.id)
+    stored = await office.harness.store.agent(agent.id)
     assert stored
     assert stored.status is AgentStatus.WORKING
 
@@ -95,8 +95,8 @@ async def test_a_workspace_without_sessions_is_asked_once(
     office.slack.settings = replace(office.slack.settings, sessions_error=code)
     agent, _ = await office.in_thread()
     await office.slack.feed.until(lambda: True if calls(office) else None)
-    office.stage.bridge.finish(agent.id, "Done.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await office.settle()
     assert len(calls(office)) == 1
     assert not sessions.enabled
@@ -108,7 +108,7 @@ async def test_a_failure_that_may_pass_is_not_remembered(
     office.slack.faults.fail(STATUS, "server_error")
     agent, thread = await office.in_thread()
     await office.slack.feed.until(lambda: True if calls(office) else None)
-    office.stage.bridge.finish(agent.id, "Done.")
+    office.harness.bridge.finish(agent.id, "Done.")
     await told(office, "active", thread)
     assert sessions.enabled
 

@@ -22,7 +22,7 @@ from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import TEAM_ID
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from tests.harness.app import COMMAND, Stage, stage as make_stage
+from tests.harness.app import COMMAND, AppHarness, app_harness
 from tests.integration.slack.fake_slack import VirtualClock
 
 GENERAL = "C0GENERAL0"
@@ -31,9 +31,9 @@ STEPS = 3
 
 @dataclass
 class Scene:
-    """A stage whose posts a real sender brings to a playground."""
+    """An app harness whose posts a real sender brings to a playground."""
 
-    stage: Stage
+    harness: AppHarness
     slack: SlackWorkspace
     outbox: OutboxSender
 
@@ -45,29 +45,29 @@ class Scene:
         """An agent of @ana in #general that rests after its first task."""
         if verbosity != "normal":
             rule = SetRule("verbosity", verbosity)
-            await self.stage.service.rulebook.set(rule, "U00000ANA", TEAM_ID, GENERAL)
+            await self.harness.service.rulebook.set(rule, "U00000ANA", TEAM_ID, GENERAL)
         origin = Origin(TEAM_ID, GENERAL, "U00000ANA", "trigger-1", thread_ts, name="Ana")
-        agent = await self.stage.service.start(COMMAND, origin)
+        agent = await self.harness.service.start(COMMAND, origin)
         assert agent
-        await self.stage.reaches(agent.id, AgentStatus.WORKING)
-        self.stage.bridge.finish(agent.id, "Done.")
-        found = await self.stage.reaches(agent.id, AgentStatus.IDLE)
+        await self.harness.reaches(agent.id, AgentStatus.WORKING)
+        self.harness.bridge.finish(agent.id, "Done.")
+        found = await self.harness.reaches(agent.id, AgentStatus.IDLE)
         await self.sent()
         return found
 
     async def working(self, *events: AgentEvent) -> Agent:
         """An agent of @ana in #general at its first task, in which this has happened."""
         origin = Origin(TEAM_ID, GENERAL, "U00000ANA", "trigger-1", name="Ana")
-        agent = await self.stage.service.start(COMMAND, origin)
+        agent = await self.harness.service.start(COMMAND, origin)
         assert agent
-        agent = await self.stage.reaches(agent.id, AgentStatus.WORKING)
+        agent = await self.harness.reaches(agent.id, AgentStatus.WORKING)
         await self.push(agent, *events)
         return agent
 
     async def push(self, agent: Agent, *events: AgentEvent) -> None:
         """The bridge tells of this, and it is shown."""
         made = [event.model_copy(update={"task_id": agent.task_id}) for event in events]
-        self.stage.bridge.push(agent.id, *made)
+        self.harness.bridge.push(agent.id, *made)
         await self._stored(agent.id)
         await self.sent()
 
@@ -77,8 +77,8 @@ class Scene:
         ts = await ana.say("and now this", thread_ts=agent.thread_ts)
         assert agent.thread_ts
         thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
-        await self.stage.service.reply(ThreadMessage(thread, "U00000ANA", ts, "and now this"))
-        working = await self.stage.reaches(agent.id, AgentStatus.WORKING)
+        await self.harness.service.reply(ThreadMessage(thread, "U00000ANA", ts, "and now this"))
+        working = await self.harness.reaches(agent.id, AgentStatus.WORKING)
         await self.sent()
         for step in range(1, STEPS + 1):
             for event in (
@@ -103,21 +103,21 @@ class Scene:
                     duration_seconds=1.0,
                 ),
             ):
-                self.stage.bridge.push(agent.id, event)
+                self.harness.bridge.push(agent.id, event)
                 await self._stored(agent.id)
                 await self.sent()
-        self.stage.bridge.finish(agent.id, answer)
-        await self.stage.reaches(agent.id, AgentStatus.IDLE)
+        self.harness.bridge.finish(agent.id, answer)
+        await self.harness.reaches(agent.id, AgentStatus.IDLE)
         await self.sent()
 
     async def _stored(self, agent_id: str) -> None:
-        newest = len(self.stage.bridge._sessions[agent_id].log)
+        newest = len(self.harness.bridge._sessions[agent_id].log)
 
         async def look() -> bool | None:
-            found = await self.stage.store.agent(agent_id)
+            found = await self.harness.store.agent(agent_id)
             return True if found and found.last_seq >= newest else None
 
-        await self.stage.changes.found(look)
+        await self.harness.changes.found(look)
 
     def calls(self) -> Counter[str]:
         return Counter(str(entry.data["method"]) for entry in self.slack.feed.entries("api_call"))
@@ -135,11 +135,11 @@ class Scene:
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     settings = SlackSettings(limits_enabled=False, retry_delays_seconds=())
     async with (
-        make_stage(tmp_path) as stage,
+        app_harness(tmp_path) as harness,
         slack_running(settings, EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
-        stage.clock.now = time.time()
+        harness.clock.now = time.time()
         client = AsyncWebClient(
             token=settings.bot_token,
             base_url=f"{slack.trigger_tokens.base_url}/api/",
@@ -150,15 +150,15 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         async def dead(agent_id: str, key: str, code: str) -> None:
             raise AssertionError((agent_id, key, code))
 
-        rows = stage.store.outbox_rows
+        rows = harness.store.outbox_rows
         outbox = OutboxSender(rows, client, bot_name="bot", on_dead=dead, clock=VirtualClock())
-        stage.store.on_enqueued = outbox.wake
-        stage.world = replace(stage.world, outbox=outbox)
-        await stage.restart()
+        harness.store.on_enqueued = outbox.wake
+        harness.dependencies = replace(harness.dependencies, outbox=outbox)
+        await harness.restart()
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(outbox.run())
-            yield Scene(stage, slack, outbox)
-            await stage.fleet.close()
+            yield Scene(harness, slack, outbox)
+            await harness.fleet.close()
             sending.cancel()
 
 
@@ -246,8 +246,8 @@ async def test_blocks_that_slack_refuses_cost_the_card_and_not_the_answer_above_
     ts = await ana.say("and now this", thread_ts=agent.thread_ts)
     assert agent.thread_ts
     thread = ThreadRef(TEAM_ID, GENERAL, agent.thread_ts)
-    await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", ts, "and now this"))
-    await scene.stage.reaches(agent.id, AgentStatus.WORKING)
+    await scene.harness.service.reply(ThreadMessage(thread, "U00000ANA", ts, "and now this"))
+    await scene.harness.reaches(agent.id, AgentStatus.WORKING)
     await scene.sent()
     assert scene.texts(agent)[1].startswith(whole.removesuffix(" 'Done.']"))
 
@@ -276,9 +276,9 @@ async def test_a_reply_changes_it_for_its_thread(scene: Scene) -> None:
         ThreadRef(TEAM_ID, GENERAL, agent.thread_ts), "U00000ANA", ts, "Verbosity: quiet"
     )
     for _ in range(2):
-        assert await scene.stage.service.reply(reply)
+        assert await scene.harness.service.reply(reply)
     await scene.sent()
-    assert not scene.stage.bridge.bodies("chat")
+    assert not scene.harness.bridge.bodies("chat")
     calls = scene.calls()
     await scene.turn(agent)
     made = scene.calls() - calls
@@ -294,11 +294,11 @@ async def test_a_card_that_is_shown_is_not_left_at_work_by_a_thread_that_turns_q
     ana = UserClient(scene.slack, scene.slack.state.user("ana"))
     for text in ("and now this", "verbosity: quiet"):
         ts = await ana.say(text, thread_ts=agent.thread_ts)
-        await scene.stage.service.reply(ThreadMessage(thread, "U00000ANA", ts, text))
-        await scene.stage.reaches(agent.id, AgentStatus.WORKING)
+        await scene.harness.service.reply(ThreadMessage(thread, "U00000ANA", ts, text))
+        await scene.harness.reaches(agent.id, AgentStatus.WORKING)
         await scene.sent()
-    scene.stage.bridge.finish(agent.id, "Done.")
-    await scene.stage.reaches(agent.id, AgentStatus.IDLE)
+    scene.harness.bridge.finish(agent.id, "Done.")
+    await scene.harness.reaches(agent.id, AgentStatus.IDLE)
     await scene.sent()
     shown = str(scene.texts(agent))
     assert "Working" not in shown

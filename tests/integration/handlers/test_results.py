@@ -53,7 +53,7 @@ async def works(office: Office, agent: Agent, calls: int) -> None:
     task = agent.first_task_id
     for n in range(1, calls + 1):
         tool = {"at": 1.0, "task_id": task, "call_id": f"c{n}", "tool": "run_command"}
-        office.stage.bridge.push(
+        office.harness.bridge.push(
             agent.id,
             StepStarted(at=1.0, task_id=task, step=n, max_steps=15),
             ToolStarted(**tool, target=f"make {n}", arguments=f'{{"command": "make {n}"}}'),
@@ -64,10 +64,10 @@ async def works(office: Office, agent: Agent, calls: int) -> None:
         )  # fmt: skip
 
     async def look() -> bool | None:
-        stored = await office.stage.store.events(agent.id, task)
+        stored = await office.harness.store.events(agent.id, task)
         return True if sum(isinstance(e, ToolFinished) for e in stored) == calls else None
 
-    await office.stage.changes.found(look)
+    await office.harness.changes.found(look)
 
 
 async def test_the_steps_are_read_page_by_page_and_anew(office: Office) -> None:
@@ -98,8 +98,8 @@ async def test_a_window_left_open_shows_the_end_of_its_task(office: Office) -> N
     await button_posted(office, agent, root, DETAILS)
     await ana.click(DETAILS, "general")
     await ana.wait_for_view("at work")
-    office.stage.bridge.finish(agent.id, "Done.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await ana.click_view(f"{TURN}:refresh")
     await ana.wait_for_view("completed")
 
@@ -107,7 +107,7 @@ async def test_a_window_left_open_shows_the_end_of_its_task(office: Office) -> N
 async def test_a_diff_is_read_file_by_file_while_the_agent_works(office: Office) -> None:
     agent, root = await office.in_thread()
     ana = office.person("ana")
-    office.stage.bridge.patch_bytes = SMALL + LONG
+    office.harness.bridge.patch_bytes = SMALL + LONG
     await button_posted(office, agent, root, DIFF)
     await ana.click(DIFF, "general")
     await ana.wait_for_view("a.py")
@@ -123,7 +123,7 @@ async def test_a_diff_is_read_file_by_file_while_the_agent_works(office: Office)
     assert "Page 1 of 3" in seen(ana)
     await ana.click_view(POST)
     await ana.wait_for_view("follows in the thread as a file")
-    shown = await office.stage.shown(agent.id)
+    shown = await office.harness.shown(agent.id)
     [filed] = [post for key, post in shown.items() if key.startswith("patch:")]
     assert filed.payload["name"] == f"{agent.id}.patch"
 
@@ -131,14 +131,14 @@ async def test_a_diff_is_read_file_by_file_while_the_agent_works(office: Office)
 async def test_a_file_that_is_changed_back_meanwhile_is_named_so(office: Office) -> None:
     agent, root = await office.in_thread()
     ana = office.person("ana")
-    office.stage.bridge.patch_bytes = SMALL + LONG
+    office.harness.bridge.patch_bytes = SMALL + LONG
     await button_posted(office, agent, root, DIFF)
     await ana.click(DIFF, "general")
     await ana.wait_for_view("a.py")
-    office.stage.bridge.patch_bytes = LONG
+    office.harness.bridge.patch_bytes = LONG
     await ana.click_view(f"{TURN}:read")
     await ana.wait_for_view("That file is not changed any more.")
-    office.stage.bridge.patch_bytes = b""
+    office.harness.bridge.patch_bytes = b""
     await ana.click_view(f"{TURN}:refresh")
     await ana.wait_for_view("No file is changed")
 
@@ -148,11 +148,11 @@ async def test_the_diff_of_an_agent_that_is_gone_is_what_the_host_kept(office: O
     ana = office.person("ana")
     await button_posted(office, agent, root, DIFF)
     await office.handlers.buttons.stop(agent.id, "U00000ANA", "general")
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await ana.click(DIFF, "general")
     await ana.wait_for_view("No file is changed")
     secret = SMALL.replace(b"+new", b"+new " + KNOWN_SECRET.encode())
-    async with office.stage.store.transaction() as tx:
+    async with office.harness.store.transaction() as tx:
         await tx.save_state(agent.id, SavedState(b"[]", secret, 1, 1_795_700_000.0))
     await ana.close_view()
     await ana.click(DIFF, "general")
@@ -198,21 +198,21 @@ async def test_a_pull_request_names_who_took_part_and_the_thread_hears_of_it(
 ) -> None:
     agent, root = await office.in_thread()
     ana, ben = office.person("ana"), office.person("ben")
-    office.stage.gateway.pushes = True
-    office.stage.bridge.pushed = Pushed(commit="c0ffee")
+    office.harness.gateway.pushes = True
+    office.harness.bridge.pushed = Pushed(commit="c0ffee")
     await button_posted(office, agent, root, PULL)
     await ben.click(PULL, "general")
     await ben.wait_for_ephemeral("The agent is at work")
-    office.stage.bridge.finish(agent.id, "Done.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await ben.click(PULL, "general")
-    await office.stage.changes.until(lambda: bool(office.stage.pulls.bodies))
+    await office.harness.changes.until(lambda: bool(office.harness.pulls.bodies))
     await office.settle()
-    [body] = office.stage.pulls.bodies
+    [body] = office.harness.pulls.bodies
     ana_name, ben_name = ana.user.real_name, ben.user.real_name
     assert f"Asked for by {ana_name} with {ben_name}" in body
     assert f"archives/{agent.channel}/p{root.replace('.', '')}" in body
-    shown = await office.stage.shown(agent.id)
+    shown = await office.harness.shown(agent.id)
     [said] = [post.text for key, post in shown.items() if key.startswith("notice:pull:")]
     assert "|#1>* opened by <@U00000BEN>: fix it" in said
     await ana.slash("/agent", f"status {agent.id}")
@@ -223,8 +223,8 @@ async def test_a_pull_request_says_which_checks_were_recorded_in_the_newest_work
     office: Office,
 ) -> None:
     agent, root = await office.in_thread()
-    office.stage.gateway.pushes = True
-    office.stage.bridge.pushed = Pushed(commit="c0ffee")
+    office.harness.gateway.pushes = True
+    office.harness.bridge.pushed = Pushed(commit="c0ffee")
     check = Check(
         command="pytest -q `@ana`",
         kind=CheckKind.TESTS,
@@ -235,18 +235,18 @@ async def test_a_pull_request_says_which_checks_were_recorded_in_the_newest_work
         stale=True,
     )
     evidence = Evidence(checks=(check,), changed=True)
-    office.stage.bridge.finish(agent.id, "Done.", evidence=evidence)
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.", evidence=evidence)
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     # A task that changed nothing and ran nothing says nothing about the work.
     await office.person("ana").say("what did you change?", "general", root)
-    await office.stage.reaches(agent.id, AgentStatus.WORKING)
-    office.stage.bridge.finish(agent.id, "One line.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await office.harness.reaches(agent.id, AgentStatus.WORKING)
+    office.harness.bridge.finish(agent.id, "One line.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await button_posted(office, agent, root, PULL)
     await office.person("ana").click(PULL, "general")
-    await office.stage.changes.until(lambda: bool(office.stage.pulls.bodies))
+    await office.harness.changes.until(lambda: bool(office.harness.pulls.bodies))
     await office.settle()
-    [body] = office.stage.pulls.bodies
+    [body] = office.harness.pulls.bodies
     assert body.endswith(
         "Checks (recorded, not claimed): `pytest -q '@ana'` exit 1, 1 failed, 211 passed, 14 s — "
         "**before the last edit**."
@@ -256,16 +256,16 @@ async def test_a_pull_request_says_which_checks_were_recorded_in_the_newest_work
 async def test_a_branch_is_pushed_and_its_page_is_linked(office: Office) -> None:
     agent, root = await office.in_thread()
     ana = office.person("ana")
-    office.stage.bridge.finish(agent.id, "Done.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await button_posted(office, agent, root, PUSH)
     await ana.click(PUSH, "general")
     await ana.wait_for_ephemeral("no token here that may push")
-    office.stage.gateway.pushes = True
-    office.stage.bridge.pushed = Pushed(commit="c0ffee")
+    office.harness.gateway.pushes = True
+    office.harness.bridge.pushed = Pushed(commit="c0ffee")
     await ana.click(PUSH, "general")
     await office.settle()
-    shown = await office.stage.shown(agent.id)
+    shown = await office.harness.shown(agent.id)
     [said] = [post.text for key, post in shown.items() if key.startswith("notice:push:")]
     assert f"/tree/{agent.target_branch}|{agent.target_branch}>" in said
-    assert not office.stage.pulls.bodies
+    assert not office.harness.pulls.bodies

@@ -19,7 +19,7 @@ ZOE = User("U00000ZOE", "zoe", "Zoe Abroad", team_id="T0OTHERORG")
 
 
 async def record(office: Office) -> list[Audit]:
-    return list(reversed(await office.stage.store.rule_rows.audit()))
+    return list(reversed(await office.harness.store.rule_rows.audit()))
 
 
 def join(office: Office, user: User) -> None:
@@ -48,9 +48,9 @@ async def test_a_stranger_starts_steers_and_stops_nothing(
     told = stranger.ephemerals()
     assert len(told) == 7
     assert all(says in ephemeral.text for ephemeral in told)
-    stored = await office.stage.store.agents(alive=False)
+    stored = await office.harness.store.agents(alive=False)
     assert [(one.id, one.status) for one in stored] == [(agent.id, AgentStatus.WORKING)]
-    assert not office.stage.bridge.bodies("chat")
+    assert not office.harness.bridge.bodies("chat")
     refused = [e for e in await record(office) if e.outcome.startswith("refused: ")]
     assert {entry.actor for entry in refused} == {stranger.user.id}
     assert len(refused) == 7
@@ -70,7 +70,7 @@ async def test_an_owners_rule_is_set_by_an_admin_and_holds_at_once(office: Offic
     await ben.wait_for_ephemeral("Only admins may do this")
     root = await ben.say("acme/api fix it", mention=True)
     (agent,) = await office.agents()
-    await office.stage.reaches(agent.id, AgentStatus.WORKING)
+    await office.harness.reaches(agent.id, AgentStatus.WORKING)
     await ana.slash("/agent", "set stop owner")
     await ana.wait_for_ephemeral("Rules of this channel")
     shown = await ana.wait_for_ephemeral("Rules of this channel")
@@ -80,15 +80,15 @@ async def test_an_owners_rule_is_set_by_an_admin_and_holds_at_once(office: Offic
     await cli.say("stop", thread_ts=root)
     await cli.wait_for_ephemeral("Only <@U00000BEN> and admins may stop this agent. Ask them.")
     await cli.say("do it differently", thread_ts=root)
-    await office.stage.asked("chat")
+    await office.harness.asked("chat")
     await ana.slash("/agent", "set steer owner")
     await office.settle()
     await cli.say("and once more", thread_ts=root)
     await cli.wait_for_ephemeral("may steer this agent")
     await ben.say("stop", thread_ts=root)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await office.settle()
-    assert len(office.stage.bridge.bodies("chat")) == 1
+    assert len(office.harness.bridge.bodies("chat")) == 1
     actions = [(entry.action, entry.outcome.partition(":")[0]) for entry in await record(office)]
     assert actions == [
         ("administer", "refused"),
@@ -131,7 +131,7 @@ async def test_a_person_whom_slack_does_not_know_may_only_stop(office: Office) -
     await ben.say("do something else", thread_ts=root)
     await ben.wait_for_ephemeral("Slack did not say who you are")
     await ben.say("stop", thread_ts=root)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
 
 
 async def test_people_of_whom_slack_says_nothing_take_no_memory(
@@ -162,7 +162,7 @@ async def test_people_are_asked_for_once_and_remembered_when_slack_is_silent(
     office.slack.faults.fail("users.info", "error", times=20, code="internal_error")
     assert await people.person("U00000ANA") == person
     assert await people.person("U00000BEN") is None
-    gate = Authorization(office.stage.world, people)
+    gate = Authorization(office.harness.dependencies, people)
     assert (await gate.judge(Action.STOP, "U00000BEN", TEAM_ID, "C"))[1] == ""
     assert (await gate.judge(Action.START, "U00000BEN", TEAM_ID, "C"))[1]
 
@@ -172,11 +172,11 @@ async def test_a_known_secret_that_a_person_types_goes_no_further(
 ) -> None:
     agent, root = await office.in_thread(f"acme/api use {KNOWN_SECRET} to log in")
     await office.person("ben").say(f"no, {KNOWN_SECRET}", thread_ts=root)
-    await office.stage.asked("chat")
+    await office.harness.asked("chat")
     await office.settle()
     assert agent.title == "use [redacted] to log in"
-    assert office.stage.bridge.bodies("execute")[0].text == "use [redacted] to log in"
-    assert office.stage.bridge.bodies("chat")[0].text == "no, [redacted]"
+    assert office.harness.bridge.bodies("execute")[0].text == "use [redacted] to log in"
+    assert office.harness.bridge.bodies("chat")[0].text == "no, [redacted]"
     on_disk = b"".join(path.read_bytes() for path in tmp_path.glob("bot.db*"))
     assert b"to log in" in on_disk
     assert KNOWN_SECRET.encode() not in on_disk
@@ -192,18 +192,18 @@ async def test_replies_keep_their_order_while_slack_is_asked_who_wrote_them(
     for number in range(30):
         said.append(f"reply {number}")
         await office.person(people[number % 2]).say(said[-1], thread_ts=root)
-    await office.stage.asked("chat", 30)
+    await office.harness.asked("chat", 30)
     await office.settle()
-    assert [body.text for body in office.stage.bridge.bodies("chat")] == said
+    assert [body.text for body in office.harness.bridge.bodies("chat")] == said
 
 
 async def test_a_stop_does_not_wait_for_a_writer(office: Office) -> None:
     agent, _ = await office.in_thread()
     await office.settle()
-    async with asyncio.TaskGroup() as group, office.stage.store.transaction():
+    async with asyncio.TaskGroup() as group, office.harness.store.transaction():
         group.create_task(office.handlers.buttons.stop(agent.id, "U00000ANA", agent.channel))
-        await office.stage.asked("interrupt")
-    stored = await office.stage.store.agent(agent.id)
+        await office.harness.asked("interrupt")
+    stored = await office.harness.store.agent(agent.id)
     assert stored
     assert stored.status is AgentStatus.STOPPED
     assert (await record(office))[-1].action == "agent.stop"
@@ -224,7 +224,7 @@ async def test_whatever_is_done_to_an_agent_is_recorded_with_its_actor(office: O
     agent, root = await office.in_thread()
     await ben.say("use the old API", "general", root)
     await ben.say("!", "general", root)
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await button_posted(office, agent, root, PUSH)
     await ben.click(PUSH, "general")
     await ben.say("verbosity: quiet", "general", root)
@@ -232,7 +232,7 @@ async def test_whatever_is_done_to_an_agent_is_recorded_with_its_actor(office: O
     await ana.wait_for_ephemeral("Rules of this channel")
     await ben.say("stop", "general", root)
     await ana.say("stop", "general", root)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await office.settle()
     done = [(entry.actor[-3:], entry.action, entry.outcome[:7]) for entry in await record(office)]
     for wanted in (

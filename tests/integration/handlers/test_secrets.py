@@ -44,7 +44,7 @@ def on_disk(folder: Path) -> bytes:
 
 
 def held(office: Office) -> list[str]:
-    return [str(entry.ref) for entry in office.stage.keyring.entries(TEAM_ID)]
+    return [str(entry.ref) for entry in office.harness.secrets.entries(TEAM_ID)]
 
 
 def said_by_the_bot(office: Office) -> str:
@@ -68,16 +68,16 @@ async def test_a_value_is_on_the_disk_in_the_log_and_in_slack_only_encrypted(
     assert "given to tools" in listed
     assert "canary-typed" not in listed
     assert str(len(VALUE)) not in listed
-    (entry,) = await office.stage.store.rule_rows.audit()
+    (entry,) = await office.harness.store.rule_rows.audit()
     assert (entry.actor, entry.action) == ("U00000ANA", "secret.set")
     assert "canary-typed" not in str(entry)
-    assert office.stage.redact(f"x {VALUE} y") == "x [redacted] y"
+    assert office.harness.redact(f"x {VALUE} y") == "x [redacted] y"
 
 
 async def test_a_submission_that_was_cut_short_is_stored_sealed_and_replayed(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = office.stage.store.inbox_rows
+    rows = office.harness.store.inbox_rows
     kept: list[object] = []
 
     async def never(row_id: int) -> None:
@@ -89,18 +89,18 @@ async def test_a_submission_that_was_cut_short_is_stored_sealed_and_replayed(
     with monkeypatch.context() as context:
         context.setattr(rows, "finish", never)
         await ana.submit_view({"kind": "variable", "name": "NPM_TOKEN", "secret_value": VALUE})
-        await office.stage.changes.until(lambda: kept)
+        await office.harness.changes.until(lambda: kept)
     (row,) = await rows.unfinished()
     assert "canary-typed" not in json.dumps(row.body)
     assert b"canary-typed" not in on_disk(tmp_path)
-    await office.stage.keyring.remove(
+    await office.harness.secrets.remove(
         SecretRef(TEAM_ID, SecretScope.USER, "U00000ANA", SecretKind.VARIABLE, "NPM_TOKEN"), "U"
     )
     office.inbox._running.clear()
     await office.inbox.replay(office.app)
     await office.settle()
     assert held(office) == [f"{TEAM_ID} user U00000ANA variable NPM_TOKEN"]
-    assert [value for _, value in office.stage.keyring._held.values()] == [VALUE]
+    assert [value for _, value in office.harness.secrets._held.values()] == [VALUE]
 
 
 async def test_the_variables_of_a_person_a_channel_and_a_repository_reach_the_bridge(
@@ -119,7 +119,7 @@ async def test_the_variables_of_a_person_a_channel_and_a_repository_reach_the_br
     assert await store(office, ana, name="HIDDEN") is None
     await ana.close_view()
     await office.in_thread()
-    (variables,) = office.stage.bridge.bodies("environment")
+    (variables,) = office.harness.bridge.bodies("environment")
     assert variables == {"NPM_TOKEN": VALUE, "A": VALUE, "R": VALUE}
 
 
@@ -156,7 +156,7 @@ class Provider:
 async def test_a_model_key_is_tried_at_once_and_used_for_the_persons_agents(
     office: Office,
 ) -> None:
-    office.stage.keyring.check_key = Provider().check_key
+    office.harness.secrets.check_key = Provider().check_key
     ana = office.person("ana")
     answer = await store(office, ana, kind="model_key")
     assert isinstance(answer, dict)
@@ -165,19 +165,19 @@ async def test_a_model_key_is_tried_at_once_and_used_for_the_persons_agents(
     assert outcome.answer is None
     await office.settle()
     agent, _ = await office.in_thread()
-    key = await office.stage.keyring.model_key(agent.id)
+    key = await office.harness.secrets.model_key(agent.id)
     assert key
     assert key.value.get_secret_value() == "canary-good-key"
     assert key.scope is SecretScope.USER
-    assert await office.stage.keyring.model_key("nobody") is None
+    assert await office.harness.secrets.model_key("nobody") is None
 
 
 async def test_a_token_of_a_repository_is_found_whatever_its_case(office: Office) -> None:
     agent, _ = await office.in_thread()
-    assert await office.stage.keyring.git_token(agent.repo) is None
+    assert await office.harness.secrets.git_token(agent.repo) is None
     values = {"kind": "git_token", "scope": "repository", "repository": "ACME/api"}
     assert await store(office, office.person("ana"), **values) is None
-    token = await office.stage.keyring.git_token(agent.repo)
+    token = await office.harness.secrets.git_token(agent.repo)
     assert token
     assert token.get_secret_value() == VALUE
 
@@ -212,7 +212,7 @@ async def test_a_forged_scope_is_refused(office: Office) -> None:
     assert "Only admins" in outcome.answer["errors"]["scope"]
     await office.settle()
     assert not held(office)
-    record = await office.stage.store.rule_rows.audit()
+    record = await office.harness.store.rule_rows.audit()
     assert [entry.outcome[:20] for entry in record] == ["refused: Only admins"]
 
 
@@ -223,7 +223,7 @@ async def test_a_secret_is_removed_and_the_list_says_so(office: Office, tmp_path
     await ana.wait_for_view("Nothing is stored yet")
     await office.settle()
     assert not held(office)
-    actions = [entry.action for entry in await office.stage.store.rule_rows.audit()]
+    actions = [entry.action for entry in await office.harness.store.rule_rows.audit()]
     assert actions == ["secret.remove", "secret.set"]
 
 
@@ -247,8 +247,8 @@ async def test_what_is_typed_behind_the_word_is_forgotten(office: Office, tmp_pa
 
 async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) -> None:
     await store(office, office.person("ana"))
-    store_, clock = office.stage.store, office.stage.clock
-    (old,) = office.stage.keyring._vault.keys
+    store_, clock = office.harness.store, office.harness.clock
+    (old,) = office.harness.secrets._vault.keys
 
     def keyring(*keys: str) -> Secrets:
         return Secrets(store_.secret_rows, store_, Vault(keys), Redactor(), clock)
@@ -266,8 +266,8 @@ async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) 
 
 async def test_a_row_that_was_moved_elsewhere_does_not_open(office: Office) -> None:
     await store(office, office.person("ana"))
-    async with office.stage.store._engines.writing() as connection:
+    async with office.harness.store._engines.writing() as connection:
         await connection.execute(text("UPDATE secret SET owner = 'U00000BEN'"))
-    keyring = office.stage.keyring
+    keyring = office.harness.secrets
     with pytest.raises(ConfigurationError):
         await Secrets(keyring._rows, keyring._store, keyring._vault, Redactor(), lambda: 1.0).open()

@@ -15,8 +15,8 @@ START = "start_agent"
 
 
 async def first_text(office: Office) -> str:
-    await office.stage.asked("execute")
-    return str(office.stage.bridge.bodies("execute")[-1].text)
+    await office.harness.asked("execute")
+    return str(office.harness.bridge.bodies("execute")[-1].text)
 
 
 async def test_a_mention_in_a_thread_gives_the_model_what_was_said_before(office: Office) -> None:
@@ -59,7 +59,7 @@ async def test_the_shortcut_in_an_agents_thread_says_that_one_lives_there(office
     ana, (agent, root) = office.person("ana"), await office.in_thread()
     await ana.shortcut(START, "general", root)
     await ana.wait_for_ephemeral("lives in this thread already")
-    await office.stage.service.stop(agent.id, "U00000ANA")
+    await office.harness.service.stop(agent.id, "U00000ANA")
     await ana.shortcut(START, "general", root)
     await ana.wait_for_ephemeral('reply "restart"')
     assert not ana.views()
@@ -73,7 +73,7 @@ async def test_where_the_app_is_no_member_the_shortcut_says_so_by_a_direct_messa
     await ana.shortcut(START, "random", root)
     await ana.wait_for_view("Start an agent")
     await ana.submit_view({"repo": "acme/api"})
-    # The stage's sender is a fake, so what Slack says of the channel is said here.
+    # The harness's sender is a fake, so what Slack says of the channel is said here.
     await office.settle()
     tell = office.handlers.threads._replies.to("U00000ANA", "C000RANDOM")
     await tell("Type `/invite @threadsmith` here.")
@@ -87,7 +87,7 @@ async def with_real_files(office: Office) -> None:
     session = office.client.session
     assert session
     files = SlackFiles(office.client, session, SecretStr(settings.bot_token))
-    office.stage.files.source = files.fetch
+    office.harness.files.source = files.fetch
 
 
 async def test_files_of_a_mention_and_of_replies_reach_the_workspace(office: Office) -> None:
@@ -96,12 +96,12 @@ async def test_files_of_a_mention_and_of_replies_reach_the_workspace(office: Off
     agent, root = await office.in_thread()
     await ana.upload("shot 1.png", b"\x89PNG", "what is wrong here?", thread_ts=root)
     await ana.upload("notes.txt", b"hello", "", thread_ts=root)
-    await office.stage.asked("chat", 2)
-    put = office.stage.bridge.bodies("attach")
+    await office.harness.asked("chat", 2)
+    put = office.harness.bridge.bodies("attach")
     assert [data for _, data in put] == [b"\x89PNG", b"hello"]
     names = [name for name, _ in put]
     assert all(name.isascii() and " " not in name for name in names)
-    one, two = (body.text for body in office.stage.bridge.bodies("chat"))
+    one, two = (body.text for body in office.harness.bridge.bodies("chat"))
     assert one.startswith("what is wrong here?\n\n[Attached files")
     assert one.endswith(f"- attachments/{names[0]}")
     assert two.startswith("See what is attached.")
@@ -113,18 +113,18 @@ async def test_what_is_no_text_and_no_image_is_refused_with_words(office: Office
     _, root = await office.in_thread()
     await ana.upload("a.zip", b"PK", "look", thread_ts=root)
     await ana.wait_for_ephemeral("a.zip is neither an image nor text.")
-    await office.stage.asked("chat")
-    assert office.stage.bridge.bodies("chat")[-1].text == "look"
-    assert not office.stage.bridge.bodies("attach")
+    await office.harness.asked("chat")
+    assert office.harness.bridge.bodies("chat")[-1].text == "look"
+    assert not office.harness.bridge.bodies("attach")
 
 
 async def test_a_file_that_is_gone_keeps_no_message_back(office: Office) -> None:
     agent, root = await office.in_thread()
     await office.person("ana").upload("a.txt", b"x", "look", thread_ts=root)
-    await office.stage.asked("chat")
-    text = office.stage.bridge.bodies("chat")[-1].text
+    await office.harness.asked("chat")
+    text = office.harness.bridge.bodies("chat")[-1].text
     assert text.startswith("look\n\n[Attached, but not to be had: F0")
-    shown = await office.stage.shown(agent.id)
+    shown = await office.harness.shown(agent.id)
     (said,) = (post.text for key, post in shown.items() if key.startswith("notice:files"))
     assert "works without what was attached" in said
     assert agent.status is AgentStatus.WORKING
@@ -134,8 +134,8 @@ async def test_a_file_that_is_gone_keeps_no_message_back(office: Office) -> None
 async def test_an_agent_may_have_no_repository(office: Office, typed: str) -> None:
     await office.person("ana").slash("/agent", typed)
     (agent,) = await office.agents()
-    await office.stage.asked("workspace")
-    (asked,) = office.stage.bridge.bodies("workspace")
+    await office.harness.asked("workspace")
+    (asked,) = office.harness.bridge.bodies("workspace")
     assert (asked.clone_url is None) is typed.startswith("-")
     assert agent.repo.exists is not typed.startswith("-")
 
@@ -173,7 +173,7 @@ async def test_the_channels_repository_goes_before_ones_own(office: Office) -> N
 
 async def test_a_default_that_cannot_be_used_is_not_stored(office: Office) -> None:
     ana = office.person("ana")
-    office.stage.gateway.repository_error = RepositoryError("No such repository.")
+    office.harness.gateway.repository_error = RepositoryError("No such repository.")
     await ana.slash("/agent", "me repo acme/apx")
     await ana.wait_for_ephemeral("No such repository.")
     await ana.slash("/agent", "me")
@@ -192,7 +192,7 @@ async def test_without_a_default_the_form_asks_and_a_mention_says_how(office: Of
 
 async def test_the_form_searches_what_the_token_can_see(office: Office) -> None:
     ana = office.person("ana")
-    office.stage.gateway.listed = [f"acme/api-{number}" for number in range(300)] + ["zed/web"]
+    office.harness.gateway.listed = [f"acme/api-{number}" for number in range(300)] + ["zed/web"]
     await ana.slash("/agent", "set repositories acme/*")
     await ana.wait_for_ephemeral("repositories allowed in this channel")
     await ana.slash("/agent", "tidy up please")

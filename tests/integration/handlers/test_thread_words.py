@@ -21,14 +21,14 @@ async def asks(office: Office, kind: QuestionKind = QuestionKind.QUESTION) -> tu
         options=("Postgres", "MySQL") if kind is QuestionKind.QUESTION else (),
         fingerprint="f00d",
     )
-    office.stage.bridge.push(agent.id, asked)
-    agent = await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.push(agent.id, asked)
+    agent = await office.harness.reaches(agent.id, AgentStatus.IDLE)
     return agent, await post_in_slack(office, agent, QUESTION)
 
 
 async def post_in_slack(office: Office, agent: Agent, key: str) -> str:
     """Put a stored post into the workspace as the sender would; its ts there."""
-    post = (await office.stage.shown(agent.id))[key]
+    post = (await office.harness.shown(agent.id))[key]
     answer = await office.client.chat_postMessage(
         channel=agent.channel,
         thread_ts=agent.thread_ts,
@@ -41,8 +41,8 @@ async def post_in_slack(office: Office, agent: Agent, key: str) -> str:
 async def test_words_that_interrupt_reach_the_bridge_as_such(office: Office) -> None:
     _, root = await office.in_thread()
     await office.person("ben").say("!use the other branch", thread_ts=root)
-    await office.stage.asked("chat")
-    [said] = office.stage.bridge.bodies("chat")
+    await office.harness.asked("chat")
+    [said] = office.harness.bridge.bodies("chat")
     assert (said.text, said.mode) == ("use the other branch", ChatMode.INTERRUPT)
     await office.settle()
 
@@ -50,9 +50,9 @@ async def test_words_that_interrupt_reach_the_bridge_as_such(office: Office) -> 
 async def test_an_exclamation_mark_alone_interrupts(office: Office) -> None:
     _, root = await office.in_thread()
     await office.person("ben").say("!", thread_ts=root)
-    await office.stage.asked("interrupt")
+    await office.harness.asked("interrupt")
     await office.settle()
-    assert not office.stage.bridge.bodies("chat")
+    assert not office.harness.bridge.bodies("chat")
 
 
 async def test_who_may_not_stop_may_not_interrupt_by_words(office: Office) -> None:
@@ -62,18 +62,18 @@ async def test_who_may_not_stop_may_not_interrupt_by_words(office: Office) -> No
     await ben.say("!do this", thread_ts=root)
     await ben.wait_for_ephemeral("may stop this agent")
     await ben.say("do that", thread_ts=root)
-    await office.stage.asked("chat")
-    assert [body.text for body in office.stage.bridge.bodies("chat")] == ["do that"]
+    await office.harness.asked("chat")
+    assert [body.text for body in office.harness.bridge.bodies("chat")] == ["do that"]
 
 
 async def test_an_aside_has_no_effect_and_no_mark(office: Office) -> None:
     agent, root = await office.in_thread()
-    before = await office.stage.shown(agent.id)
+    before = await office.harness.shown(agent.id)
     await office.person("ben").say("aside: did you see this?", thread_ts=root)
     await office.person("ben").say("Aside:what a day", thread_ts=root)
     await office.settle()
-    assert not office.stage.bridge.bodies("chat")
-    assert await office.stage.shown(agent.id) == before
+    assert not office.harness.bridge.bodies("chat")
+    assert await office.harness.shown(agent.id) == before
 
 
 async def test_a_muted_thread_is_for_people_until_it_is_unmuted(office: Office) -> None:
@@ -83,18 +83,18 @@ async def test_a_muted_thread_is_for_people_until_it_is_unmuted(office: Office) 
     await office.settle()
     await ben.say("what do you think?", thread_ts=root)
     await office.settle()
-    assert not office.stage.bridge.bodies("chat")
+    assert not office.harness.bridge.bodies("chat")
     await ben.say("but you, use pytest", thread_ts=root, mention=True)
-    await office.stage.asked("chat", 1)
+    await office.harness.asked("chat", 1)
     await ben.say("queue: then lint", thread_ts=root)
-    await office.stage.asked("chat", 2)
+    await office.harness.asked("chat", 2)
     await ben.say("Unmute", thread_ts=root)
     await office.settle()
     await ben.say("and you again", thread_ts=root)
-    await office.stage.asked("chat", 3)
-    said = [body.text for body in office.stage.bridge.bodies("chat")]
+    await office.harness.asked("chat", 3)
+    said = [body.text for body in office.harness.bridge.bodies("chat")]
     assert said == ["but you, use pytest", "then lint", "and you again"]
-    shown = await office.stage.shown(agent.id)
+    shown = await office.harness.shown(agent.id)
     notices = [post.text for key, post in shown.items() if key.startswith("notice:mute:")]
     assert len(notices) == 2
     assert "muted this thread" in notices[0]
@@ -104,23 +104,23 @@ async def test_a_muted_thread_still_stops(office: Office) -> None:
     agent, root = await office.in_thread()
     await office.person("ben").say("mute", thread_ts=root)
     await office.person("ben").say("stop", thread_ts=root)
-    await office.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await office.harness.reaches(agent.id, AgentStatus.STOPPED)
 
 
 async def test_the_word_pause_pauses_and_a_reply_goes_on(office: Office) -> None:
     agent, root = await office.in_thread()
     ben = office.person("ben")
     await ben.say("pause", thread_ts=root)
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await ben.wait_for_ephemeral("pauses before its next step")
     await ben.say("go on", thread_ts=root)
-    await office.stage.asked("chat")
+    await office.harness.asked("chat")
 
 
 async def test_a_word_for_nothing_is_answered_privately(office: Office) -> None:
     agent, root = await office.in_thread()
-    office.stage.bridge.finish(agent.id, "Done.")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    office.harness.bridge.finish(agent.id, "Done.")
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await office.person("ben").say("pause", thread_ts=root)
     await office.person("ben").wait_for_ephemeral("No task is at work")
 
@@ -128,24 +128,24 @@ async def test_a_word_for_nothing_is_answered_privately(office: Office) -> None:
 async def test_a_click_answers_and_a_second_one_is_told_so(office: Office) -> None:
     agent, ts = await asks(office)
     await office.person("ben").click("agent_answer_1", "general", ts)
-    await office.stage.reaches(agent.id, AgentStatus.WORKING)
-    assert office.stage.bridge.bodies("answer") == [("q1", "MySQL", "U00000BEN")]
+    await office.harness.reaches(agent.id, AgentStatus.WORKING)
+    assert office.harness.bridge.bodies("answer") == [("q1", "MySQL", "U00000BEN")]
     await office.person("ana").click("agent_answer_0", "general", ts)
     await office.person("ana").wait_for_ephemeral("answered already")
-    assert len(office.stage.bridge.bodies("answer")) == 1
+    assert len(office.harness.bridge.bodies("answer")) == 1
 
 
 async def test_a_click_on_a_finished_task_is_told_so(office: Office) -> None:
     agent, ts = await asks(office)
-    office.stage.bridge.finish(agent.id, "Done.")
+    office.harness.bridge.finish(agent.id, "Done.")
 
     async def over() -> bool:
-        return f"answer:{agent.first_task_id}:0" in await office.stage.shown(agent.id)
+        return f"answer:{agent.first_task_id}:0" in await office.harness.shown(agent.id)
 
-    await office.stage.changes.found(over)
+    await office.harness.changes.found(over)
     await office.person("ben").click("agent_answer_0", "general", ts)
     await office.person("ben").wait_for_ephemeral("not open any more")
-    assert not office.stage.bridge.bodies("answer")
+    assert not office.harness.bridge.bodies("answer")
 
 
 async def test_only_who_may_approve_approves(office: Office) -> None:
@@ -153,11 +153,11 @@ async def test_only_who_may_approve_approves(office: Office) -> None:
     ben = office.person("ben")
     await ben.click("agent_leave_once", "general", ts)
     await ben.wait_for_ephemeral("may approve commands of this agent")
-    assert not office.stage.bridge.bodies("answer")
+    assert not office.harness.bridge.bodies("answer")
     await office.person("ana").click("agent_leave_once", "general", ts)
-    await office.stage.reaches(agent.id, AgentStatus.WORKING)
-    assert office.stage.bridge.bodies("answer") == [("q1", "approve_once", "U00000ANA")]
-    record = await office.stage.store.rule_rows.audit()
+    await office.harness.reaches(agent.id, AgentStatus.WORKING)
+    assert office.harness.bridge.bodies("answer") == [("q1", "approve_once", "U00000ANA")]
+    record = await office.harness.store.rule_rows.audit()
     said = [(entry.actor, entry.outcome) for entry in record if entry.action == "agent.approve"]
     assert ("U00000ANA", "approved once") in said
     assert any(who == "U00000BEN" and what.startswith("refused") for who, what in said)
@@ -167,8 +167,8 @@ async def test_a_rule_lets_anyone_approve(office: Office) -> None:
     agent, ts = await asks(office, QuestionKind.APPROVAL)
     await set_rule(office, agent, "approve", "anyone")
     await office.person("ben").click("agent_leave_refuse", "general", ts)
-    await office.stage.asked("answer")
-    assert office.stage.bridge.bodies("answer") == [("q1", "refuse", "U00000BEN")]
+    await office.harness.asked("answer")
+    assert office.harness.bridge.bodies("answer") == [("q1", "refuse", "U00000BEN")]
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -177,7 +177,7 @@ async def test_the_channel_says_whether_people_are_asked(office: Office, *, aske
         await office.person("ana").slash("/agent", "set approvals ask")
         await office.person("ana").wait_for_ephemeral("waits until somebody approves it")
     await office.in_thread()
-    [request] = office.stage.bridge.bodies("execute")
+    [request] = office.harness.bridge.bodies("execute")
     assert request.approvals == ("ask" if asked else "refuse")
     assert ("approvals" in request.model_fields_set) is asked
 
@@ -186,16 +186,16 @@ async def test_pause_and_resume_by_buttons(office: Office) -> None:
     agent, _ = await office.in_thread()
     ts = await post_in_slack(office, agent, f"card:{agent.first_task_id}")
     await office.person("ben").click("agent_pause", "general", ts)
-    agent = await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    agent = await office.harness.reaches(agent.id, AgentStatus.IDLE)
     ts = await post_in_slack(office, agent, f"card:{agent.first_task_id}")
     await office.person("ben").click("agent_resume", "general", ts)
-    await office.stage.reaches(agent.id, AgentStatus.WORKING)
+    await office.harness.reaches(agent.id, AgentStatus.WORKING)
     await office.person("ben").click("agent_resume", "general", ts)
     await office.person("ben").wait_for_ephemeral("goes on already")
 
 
 async def set_rule(office: Office, agent: Agent, name: str, value: str) -> None:
-    async with office.stage.store.transaction() as tx:
+    async with office.harness.store.transaction() as tx:
         await tx.set_channel(agent.team, agent.channel, name, value)
 
 
@@ -215,13 +215,13 @@ async def test_pausing_and_interrupting_by_pointing_at_any_message(
 
     await point("double_vertical_bar", "pause_agent")
     await ben.wait_for_ephemeral("pauses before its next step")
-    await office.stage.reaches(agent.id, AgentStatus.IDLE)
+    await office.harness.reaches(agent.id, AgentStatus.IDLE)
     await ben.say("go on", "general", root)
-    await office.stage.asked("chat")
+    await office.harness.asked("chat")
     await point("black_square_for_stop", "interrupt_agent")
-    await office.stage.asked("interrupt")
+    await office.harness.asked("interrupt")
     await office.settle()
-    stored = await office.stage.store.agent(agent.id)
+    stored = await office.harness.store.agent(agent.id)
     assert stored
     assert stored.alive
 
@@ -233,4 +233,4 @@ async def test_who_may_not_stop_may_not_interrupt_by_a_reaction(office: Office) 
     ben = office.person("ben")
     await ben.react("general", root, "black_square_for_stop")
     await ben.wait_for_ephemeral("Only")
-    assert "interrupt" not in office.stage.bridge.routes(agent.id)
+    assert "interrupt" not in office.harness.bridge.routes(agent.id)

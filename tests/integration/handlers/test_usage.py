@@ -9,10 +9,10 @@ from tests.integration.handlers.conftest import Office
 
 
 async def spend(office: Office, user: str, nano: int, channel: str = "C0GENERAL0") -> None:
-    store = office.stage.store
+    store = office.harness.store
     call = ModelCall(
         id=f"call-{user}-{nano}", agent_id="k3f9ab", task_id="k3f9ab-1", team="T0PLAYGRND",
-        user=user, channel=channel, model="acme/priced", nano=nano, at=office.stage.clock(),
+        user=user, channel=channel, model="acme/priced", nano=nano, at=office.harness.clock(),
     )  # fmt: skip
     async with store.transaction() as tx:
         await tx.add_call(call)

@@ -39,7 +39,7 @@ SITE = "127.0.0.2"
 
 
 @dataclass
-class Bench:
+class NetworkBench:
     """One deployment with its agents."""
 
     runtime: DockerRuntime
@@ -112,7 +112,7 @@ async def serving(host: str, port: int = 0) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def benched(instance: str, folder: Path, *, sealed: bool) -> AsyncIterator[Bench]:
+async def benched(instance: str, folder: Path, *, sealed: bool) -> AsyncIterator[NetworkBench]:
     """A gateway and a runtime, with a git host behind them."""
     async with AsyncExitStack() as stack:
         repositories = folder / "repositories"
@@ -141,20 +141,24 @@ async def benched(instance: str, folder: Path, *, sealed: bool) -> AsyncIterator
             await gateway.start_sealed()
         else:
             await gateway.start(await runtime.network_gateway())
-        bench = Bench(runtime, gateway, HttpBridge(session), sealed)
+        bench = NetworkBench(runtime, gateway, HttpBridge(session), sealed)
         gateway.denied = lambda *one: bench.denials.append(one)
         yield bench
 
 
 @pytest.fixture
-async def sealed(engine: docker.APIClient, instance: str, tmp_path: Path) -> AsyncIterator[Bench]:
+async def sealed(
+    engine: docker.APIClient, instance: str, tmp_path: Path
+) -> AsyncIterator[NetworkBench]:
     async with benched(instance, tmp_path, sealed=True) as bench:
         yield bench
         clean(engine, instance)
 
 
 @pytest.fixture
-async def opened(engine: docker.APIClient, instance: str, tmp_path: Path) -> AsyncIterator[Bench]:
+async def opened(
+    engine: docker.APIClient, instance: str, tmp_path: Path
+) -> AsyncIterator[NetworkBench]:
     async with benched(instance, tmp_path, sealed=False) as bench:
         yield bench
         clean(engine, instance)

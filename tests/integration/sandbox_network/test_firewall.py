@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import docker
 import pytest
 
-from tests.integration.sandbox_network.conftest import REPO, Bench, serving
+from tests.integration.sandbox_network.conftest import REPO, NetworkBench, serving
 
 pytestmark = [
     pytest.mark.docker,
@@ -63,7 +63,7 @@ def dropped(interface: str) -> int:
     return sum(int(line.split()[0]) for line in lines if interface in line and "DROP" in line)
 
 
-async def test_the_rules_close_what_is_open(opened: Bench, engine: docker.APIClient) -> None:
+async def test_the_rules_close_what_is_open(opened: NetworkBench, engine: docker.APIClient) -> None:
     container, address = await opened.agent("k3f9ab")
     [network] = engine.inspect_container(container.id)["NetworkSettings"]["Networks"].values()
     interface = f"br-{network['NetworkID'][:12]}"

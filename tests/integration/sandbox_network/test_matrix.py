@@ -12,7 +12,7 @@ from bot.domain.container import (
 )
 from bot.runtime.spec import CONTAINER_PORT
 from bridge.protocol import WorkspaceRequest
-from tests.integration.sandbox_network.conftest import BRIDGE, REPO, SITE, Bench, serving
+from tests.integration.sandbox_network.conftest import BRIDGE, REPO, SITE, NetworkBench, serving
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
 
@@ -23,18 +23,18 @@ INTERNET = ("192.0.2.1", "198.51.100.1", "2001:db8::1")
 NO_ROUTE = {"ENETUNREACH", "EADDRNOTAVAIL"}
 
 
-async def routes(bench: Bench, container: Container) -> list[str]:
+async def routes(bench: NetworkBench, container: Container) -> list[str]:
     """The destinations in the kernel's table, as it writes them."""
     _, table = await bench.run(container, "cat", "/proc/net/route")
     return [line.split()[1] for line in table.splitlines()[1:]]
 
 
-async def host_address(bench: Bench) -> str:
+async def host_address(bench: NetworkBench) -> str:
     return await bench.runtime.network_gateway()
 
 
 async def test_from_a_sealed_container_nothing_is_reached(
-    sealed: Bench, engine: docker.APIClient
+    sealed: NetworkBench, engine: docker.APIClient
 ) -> None:
     first, _ = await sealed.agent("k3f9ab")
     second, _ = await sealed.agent("p7qdxy")
@@ -54,7 +54,7 @@ async def test_from_a_sealed_container_nothing_is_reached(
     assert await sealed.reaches(first, "127.0.0.1", 3001) == "ECONNREFUSED"
 
 
-async def test_inside_a_sealed_container_two_ports_are_open(sealed: Bench) -> None:
+async def test_inside_a_sealed_container_two_ports_are_open(sealed: NetworkBench) -> None:
     container, _ = await sealed.agent("k3f9ab")
     scan = (
         "import socket\n"
@@ -69,7 +69,7 @@ async def test_inside_a_sealed_container_two_ports_are_open(sealed: Bench) -> No
     assert said.strip() == "[3002, 3003]"  # the ways to the gateway and to the egress proxy
 
 
-async def test_a_sealed_container_works_all_the_same(sealed: Bench) -> None:
+async def test_a_sealed_container_works_all_the_same(sealed: NetworkBench) -> None:
     container, address = await sealed.agent("k3f9ab")
     assert str(container.endpoint).startswith("unix:/")
     access = sealed.gateway.access("k3f9ab", REPO)
@@ -87,7 +87,7 @@ async def test_a_sealed_container_works_all_the_same(sealed: Bench) -> None:
     await sealed.bridge.wait_ready(address, 30)
 
 
-async def test_tools_are_shut_out_of_the_folders(sealed: Bench) -> None:
+async def test_tools_are_shut_out_of_the_folders(sealed: NetworkBench) -> None:
     container, _ = await sealed.agent("k3f9ab")
     for path in ("/run/bridge", "/run/gateway"):
         code, said = await sealed.run(container, "ls", path)
@@ -102,7 +102,9 @@ async def test_tools_are_shut_out_of_the_folders(sealed: Bench) -> None:
     assert code != 0
 
 
-async def test_what_tools_may_fetch_goes_through_the_proxy(sealed: Bench, site: None) -> None:
+async def test_what_tools_may_fetch_goes_through_the_proxy(
+    sealed: NetworkBench, site: None
+) -> None:
     container, _ = await sealed.agent("k3f9ab")
 
     async def fetch(url: str) -> str:
@@ -123,7 +125,7 @@ async def test_what_tools_may_fetch_goes_through_the_proxy(sealed: Bench, site: 
 
 
 async def test_what_an_open_container_reaches_and_what_not(
-    opened: Bench, engine: docker.APIClient
+    opened: NetworkBench, engine: docker.APIClient
 ) -> None:
     first, _ = await opened.agent("k3f9ab")
     second, _ = await opened.agent("p7qdxy")

@@ -159,7 +159,7 @@ def request_for(remote: Path) -> WorkspaceRequest:
     )
 
 
-class Desk:
+class RunningSession:
     """One running session, what its model was asked, and the waits it did not have to wait."""
 
     def __init__(self, session: Session, model: ScriptedModel, waits: list[float]) -> None:
@@ -191,18 +191,18 @@ class Desk:
         return last.outcome
 
 
-OpenDesk = Callable[..., Any]
+OpenSession = Callable[..., Any]
 
 
 @pytest.fixture
-def open_desk(settings: BridgeSettings, prepared: Path) -> OpenDesk:
+def open_session(settings: BridgeSettings, prepared: Path) -> OpenSession:
     @asynccontextmanager
-    async def desk(
+    async def running(
         *steps: Step,
         prepare: bool = True,
         elsewhere: Path | None = None,
         settings: BridgeSettings = settings,
-    ) -> AsyncIterator[Desk]:
+    ) -> AsyncIterator[RunningSession]:
         place = settings_in(elsewhere) if elsewhere else settings
         waits: list[float] = []
 
@@ -217,9 +217,9 @@ def open_desk(settings: BridgeSettings, prepared: Path) -> OpenDesk:
         try:
             async with asyncio.TaskGroup() as group:
                 work = group.create_task(session.run())
-                yield Desk(session, model, waits)
+                yield RunningSession(session, model, waits)
                 work.cancel()
         finally:
             session.close()
 
-    return desk
+    return running

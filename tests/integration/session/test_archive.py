@@ -20,7 +20,7 @@ from bridge.protocol import (
 )
 from bridge.state.archive import exported, restore
 from bridge.state.conversation import Conversation
-from tests.integration.session.conftest import HangingStep, OpenDesk, calls, message, says, task
+from tests.integration.session.conftest import HangingStep, OpenSession, calls, message, says, task
 
 
 def read(data: bytes) -> SavedConversation:
@@ -35,63 +35,65 @@ def saved(**fields: Any) -> SavedConversation:
 
 
 async def test_a_restored_conversation_goes_on_with_all_its_history(
-    open_desk: OpenDesk, workspace_request: WorkspaceRequest, tmp_path: Path
+    open_session: OpenSession, workspace_request: WorkspaceRequest, tmp_path: Path
 ) -> None:
-    async with open_desk(calls("list_directory", {}), says("Done.")) as desk:
-        await desk.session.execute(task())
-        await desk.finished("t1")
-        kept = read(await desk.session.export())
-        before = desk.model.asked[-1].messages
-        last_seq = desk.session.status().last_seq
+    async with open_session(calls("list_directory", {}), says("Done.")) as running:
+        await running.session.execute(task())
+        await running.finished("t1")
+        kept = read(await running.session.export())
+        before = running.model.asked[-1].messages
+        last_seq = running.session.status().last_seq
     assert kept.last_seq == last_seq
-    async with open_desk(says("More."), prepare=False, elsewhere=tmp_path / "new") as desk:
-        status = await desk.session.restore(kept)
+    async with open_session(says("More."), prepare=False, elsewhere=tmp_path / "new") as running:
+        status = await running.session.restore(kept)
         assert (status.status, status.last_seq) == (SessionStatus.EMPTY, last_seq)
-        await desk.session.prepare(workspace_request)
-        await desk.session.chat(message(1, model="acme/model"))
-        events = await desk.finished("r1")
-        asked = desk.model.asked[0].messages
+        await running.session.prepare(workspace_request)
+        await running.session.chat(message(1, model="acme/model"))
+        events = await running.finished("r1")
+        asked = running.model.asked[0].messages
     assert asked[: len(before)] == before
     assert [m["role"] for m in asked[len(before) :]] == ["assistant", "user"]
     assert [event.seq for event in events] == list(range(last_seq + 1, events[-1].seq + 1))
-    async with open_desk(prepare=False, elsewhere=tmp_path / "new") as desk:
-        assert desk.session.status().last_seq == events[-1].seq
-        again = await desk.events(lambda event: event.seq == events[-1].seq, after=last_seq + 2)
+    async with open_session(prepare=False, elsewhere=tmp_path / "new") as running:
+        assert running.session.status().last_seq == events[-1].seq
+        again = await running.events(lambda event: event.seq == events[-1].seq, after=last_seq + 2)
     assert again == events[2:]
 
 
 async def test_messages_that_waited_run_once_the_workspace_is_there(
-    open_desk: OpenDesk, workspace_request: WorkspaceRequest, tmp_path: Path
+    open_session: OpenSession, workspace_request: WorkspaceRequest, tmp_path: Path
 ) -> None:
     hang = HangingStep()
-    async with open_desk(hang) as desk:
-        await desk.session.execute(task())
+    async with open_session(hang) as running:
+        await running.session.execute(task())
         await hang.reached.wait()
-        await desk.session.execute(task("t2"))
-        await desk.session.chat(message(1, ChatMode.QUEUE, max_steps=3, author="Ana"))
-        kept = read(await desk.session.export())
+        await running.session.execute(task("t2"))
+        await running.session.chat(message(1, ChatMode.QUEUE, max_steps=3, author="Ana"))
+        kept = read(await running.session.export())
     assert [(w.message_id, w.task_id) for w in kept.waiting] == [("t2", "t2"), ("m1", "r1")]
-    async with open_desk(prepare=False, elsewhere=tmp_path / "new") as desk:
-        await desk.session.restore(kept)
-        assert desk.session.status().queue == 2
-    async with open_desk(says("a"), says("b"), prepare=False, elsewhere=tmp_path / "new") as desk:
-        assert desk.session.status().status is SessionStatus.EMPTY
-        await desk.session.prepare(workspace_request)
-        assert (await desk.session.execute(task("t2"))).task_id == "t2"
-        events = await desk.finished("r1")
-        assert len(desk.model.asked) == 2
+    async with open_session(prepare=False, elsewhere=tmp_path / "new") as running:
+        await running.session.restore(kept)
+        assert running.session.status().queue == 2
+    async with open_session(
+        says("a"), says("b"), prepare=False, elsewhere=tmp_path / "new"
+    ) as running:
+        assert running.session.status().status is SessionStatus.EMPTY
+        await running.session.prepare(workspace_request)
+        assert (await running.session.execute(task("t2"))).task_id == "t2"
+        events = await running.finished("r1")
+        assert len(running.model.asked) == 2
     ended = [(e.task_id, e.outcome) for e in events if isinstance(e, TaskFinished)]
     assert ended == [("t2", Outcome.COMPLETED), ("r1", Outcome.COMPLETED)]
 
 
-async def test_a_turn_at_work_is_left_out_of_what_is_exported(open_desk: OpenDesk) -> None:
+async def test_a_turn_at_work_is_left_out_of_what_is_exported(open_session: OpenSession) -> None:
     command = {"command": ["python3", "-c", "import time; time.sleep(300)"]}
-    async with open_desk(calls("list_directory", {}), calls("run_command", command)) as desk:
-        await desk.session.execute(task())
-        await desk.events(lambda e: isinstance(e, ToolStarted) and e.tool == "run_command")
-        kept = read(await desk.session.export())
-        await desk.session.interrupt()
-        after = read(await desk.session.export())
+    async with open_session(calls("list_directory", {}), calls("run_command", command)) as running:
+        await running.session.execute(task())
+        await running.events(lambda e: isinstance(e, ToolStarted) and e.tool == "run_command")
+        kept = read(await running.session.export())
+        await running.session.interrupt()
+        after = read(await running.session.export())
     assert [m["role"] for m in kept.messages] == ["system", "user", "assistant", "tool"]
     assert [m["role"] for m in after.messages][4:] == ["assistant", "tool"]
 
@@ -139,27 +141,27 @@ async def test_half_a_character_of_a_provider_does_not_spoil_the_export(
 
 
 async def test_the_same_twice_is_a_success_even_later_and_another_is_refused_then(
-    open_desk: OpenDesk, workspace_request: WorkspaceRequest
+    open_session: OpenSession, workspace_request: WorkspaceRequest
 ) -> None:
-    async with open_desk(prepare=False) as desk:
-        await desk.session.restore(saved(last_seq=7))
-        await desk.session.restore(saved())
-        await desk.session.restore(saved())
-        assert desk.session.status().last_seq == 40
-        await desk.session.prepare(workspace_request)
-        status = await desk.session.restore(saved())
+    async with open_session(prepare=False) as running:
+        await running.session.restore(saved(last_seq=7))
+        await running.session.restore(saved())
+        await running.session.restore(saved())
+        assert running.session.status().last_seq == 40
+        await running.session.prepare(workspace_request)
+        status = await running.session.restore(saved())
         assert (status.last_seq, status.conversation_messages) == (42, 2)
         with pytest.raises(BridgeError) as caught:
-            await desk.session.restore(saved(last_seq=41))
+            await running.session.restore(saved(last_seq=41))
         assert caught.value.code is ErrorCode.WORKSPACE_CONFLICT
-    async with open_desk(prepare=False) as desk:
-        assert (await desk.session.restore(saved())).last_seq == 42
+    async with open_session(prepare=False) as running:
+        assert (await running.session.restore(saved())).last_seq == 42
 
 
-async def test_a_bridge_with_a_history_refuses_another(open_desk: OpenDesk) -> None:
-    async with open_desk() as desk:
+async def test_a_bridge_with_a_history_refuses_another(open_session: OpenSession) -> None:
+    async with open_session() as running:
         with pytest.raises(BridgeError) as caught:
-            await desk.session.restore(saved())
+            await running.session.restore(saved())
     assert caught.value.code is ErrorCode.WORKSPACE_CONFLICT
 
 

@@ -31,9 +31,9 @@ from bridge.protocol import (
 )
 from bridge.replay.__main__ import replay
 from tests.integration.session.conftest import (
-    Desk,
     HangingStep,
-    OpenDesk,
+    OpenSession,
+    RunningSession,
     calls,
     message,
     says,
@@ -56,26 +56,26 @@ def only(events: Sequence[AgentEvent], kind: type[T]) -> T:
     return found
 
 
-async def question(desk: Desk, after: int = 0) -> QuestionAsked:
+async def question(running: RunningSession, after: int = 0) -> QuestionAsked:
     """The question, once the task waits for its answer."""
-    asked = (await desk.events(lambda event: isinstance(event, QuestionAsked), after))[-1]
+    asked = (await running.events(lambda event: isinstance(event, QuestionAsked), after))[-1]
     assert isinstance(asked, QuestionAsked)
-    while desk.session.status().status is not SessionStatus.WAITING:
+    while running.session.status().status is not SessionStatus.WAITING:
         await asyncio.sleep(0)
     return asked
 
 
-def told(desk: Desk, number: int) -> list[str]:
+def told(running: RunningSession, number: int) -> list[str]:
     """What the tools gave, as the model was told in its n-th call."""
-    messages = desk.model.asked[number].messages
+    messages = running.model.asked[number].messages
     return [str(said["content"]) for said in messages if said["role"] == "tool"]
 
 
-async def test_a_plan_is_told_as_it_is(open_desk: OpenDesk) -> None:
+async def test_a_plan_is_told_as_it_is(open_session: OpenSession) -> None:
     items = [{"text": "look", "status": "done"}, {"text": " fix\nit "}, {"text": "  "}]
-    async with open_desk(calls("update_plan", {"items": items}), says("Done.")) as desk:
-        await desk.session.execute(task())
-        events = await desk.finished("t1")
+    async with open_session(calls("update_plan", {"items": items}), says("Done.")) as running:
+        await running.session.execute(task())
+        events = await running.finished("t1")
     plan = only(events, PlanUpdated)
     assert [(item.text, item.status) for item in plan.items] == [
         ("look", "done"),
@@ -85,27 +85,27 @@ async def test_a_plan_is_told_as_it_is(open_desk: OpenDesk) -> None:
 
 
 @pytest.mark.parametrize("count", [21, 500])
-async def test_a_plan_without_end_is_refused(open_desk: OpenDesk, count: int) -> None:
+async def test_a_plan_without_end_is_refused(open_session: OpenSession, count: int) -> None:
     items = [{"text": "x"}] * count
-    async with open_desk(calls("update_plan", {"items": items}), says("Done.")) as desk:
-        await desk.session.execute(task())
-        events = await desk.finished("t1")
+    async with open_session(calls("update_plan", {"items": items}), says("Done.")) as running:
+        await running.session.execute(task())
+        events = await running.finished("t1")
     assert not any(isinstance(event, PlanUpdated) for event in events)
     assert not only(events, ToolFinished).ok
 
 
-async def test_the_answer_of_a_person_is_the_result_of_the_call(open_desk: OpenDesk) -> None:
-    async with open_desk(ASKS, says("Postgres it is.")) as desk:
-        await desk.session.execute(task())
-        asked = await question(desk)
+async def test_the_answer_of_a_person_is_the_result_of_the_call(open_session: OpenSession) -> None:
+    async with open_session(ASKS, says("Postgres it is.")) as running:
+        await running.session.execute(task())
+        asked = await question(running)
         assert asked.options == ("Postgres", "MySQL")
-        assert desk.session.status().question_id == asked.question_id
+        assert running.session.status().question_id == asked.question_id
         answer = AnswerRequest(answer="Postgres", author="UANA")
-        assert (await desk.session.answer(asked.question_id, answer)).taken
-        events = await desk.finished("t1")
-        assert "Postgres" in told(desk, 1)[-1]
-        assert (await desk.session.answer(asked.question_id, answer)).taken
-        late = await desk.session.answer(
+        assert (await running.session.answer(asked.question_id, answer)).taken
+        events = await running.finished("t1")
+        assert "Postgres" in told(running, 1)[-1]
+        assert (await running.session.answer(asked.question_id, answer)).taken
+        late = await running.session.answer(
             asked.question_id, AnswerRequest(answer="MySQL", author="UBEN")
         )
     assert (late.taken, late.answer, late.author) == (False, "Postgres", "UANA")
@@ -116,25 +116,25 @@ async def test_the_answer_of_a_person_is_the_result_of_the_call(open_desk: OpenD
     assert await replay(events, lambda _: None)
 
 
-async def test_a_question_survives_the_end_of_the_bridge(open_desk: OpenDesk) -> None:
+async def test_a_question_survives_the_end_of_the_bridge(open_session: OpenSession) -> None:
     step = several(
         ("write_file", {"path": "a.txt", "content": "1"}),
         ("ask_user", QUESTION),
         ("read_file", {"path": "a.txt"}),
     )
-    async with open_desk(step) as desk:
-        await desk.session.execute(task(max_steps=9))
-        asked = await question(desk)
+    async with open_session(step) as running:
+        await running.session.execute(task(max_steps=9))
+        asked = await question(running)
     for _ in range(2):
-        async with open_desk(prepare=False) as desk:
-            await desk.session.chat(message(1, ChatMode.QUEUE))
-            status = desk.session.status()
+        async with open_session(prepare=False) as running:
+            await running.session.chat(message(1, ChatMode.QUEUE))
+            status = running.session.status()
             assert (status.status, status.step, status.queue) == (SessionStatus.WAITING, 1, 1)
-    async with open_desk(says("Done."), says("Also done."), prepare=False) as desk:
-        await desk.session.answer(asked.question_id, AnswerRequest(answer="MySQL"))
-        events = await desk.finished("t1")
-        results = told(desk, 0)
-        assert await desk.outcome("r1") is Outcome.COMPLETED
+    async with open_session(says("Done."), says("Also done."), prepare=False) as running:
+        await running.session.answer(asked.question_id, AnswerRequest(answer="MySQL"))
+        events = await running.finished("t1")
+        results = told(running, 0)
+        assert await running.outcome("r1") is Outcome.COMPLETED
     assert len(results) == 3
     assert "MySQL" in results[1]
     started = [event.call_id for event in events if isinstance(event, ToolStarted)]
@@ -147,84 +147,84 @@ async def test_a_question_survives_the_end_of_the_bridge(open_desk: OpenDesk) ->
     )
 
 
-async def test_a_plain_message_answers_and_a_queued_one_waits(open_desk: OpenDesk) -> None:
-    async with open_desk(ASKS, says("Then so."), says("Later.")) as desk:
-        await desk.session.execute(task())
-        await question(desk)
-        await desk.session.chat(message(2, ChatMode.QUEUE))
-        assert desk.session.status().status is SessionStatus.WAITING
-        await desk.session.chat(message(1, text="both, please"))
-        events = await desk.finished("t1")
-        last = desk.model.asked[1].messages[-1]
-        await desk.finished("r2")
+async def test_a_plain_message_answers_and_a_queued_one_waits(open_session: OpenSession) -> None:
+    async with open_session(ASKS, says("Then so."), says("Later.")) as running:
+        await running.session.execute(task())
+        await question(running)
+        await running.session.chat(message(2, ChatMode.QUEUE))
+        assert running.session.status().status is SessionStatus.WAITING
+        await running.session.chat(message(1, text="both, please"))
+        events = await running.finished("t1")
+        last = running.model.asked[1].messages[-1]
+        await running.finished("r2")
     assert last["content"] == "both, please"
     assert only(events, QuestionAnswered).message_id == "m1"
     assert only(events, MessageTakenUp).message_id == "m1"
 
 
 async def test_what_was_said_just_before_is_read_before_anything_is_asked(
-    open_desk: OpenDesk,
+    open_session: OpenSession,
 ) -> None:
     async def speaks(_request: ModelRequest) -> ModelTurn:
-        await desk.session.chat(message(1, text="use MySQL"))
+        await running.session.chat(message(1, text="use MySQL"))
         return ASKS
 
-    async with open_desk(speaks, says("MySQL.")) as desk:
-        await desk.session.execute(task())
-        events = await desk.finished("t1")
+    async with open_session(speaks, says("MySQL.")) as running:
+        await running.session.execute(task())
+        events = await running.finished("t1")
     assert not any(isinstance(event, QuestionAsked) for event in events)
     assert only(events, MessageTakenUp).message_id == "m1"
 
 
-async def test_an_interruption_ends_the_waiting(open_desk: OpenDesk) -> None:
-    async with open_desk(ASKS, says("Fine.")) as desk:
-        await desk.session.execute(task())
-        asked = await question(desk)
-        await desk.session.interrupt()
-        events = await desk.finished("t1")
-        assert desk.session.status().status is SessionStatus.IDLE
+async def test_an_interruption_ends_the_waiting(open_session: OpenSession) -> None:
+    async with open_session(ASKS, says("Fine.")) as running:
+        await running.session.execute(task())
+        asked = await question(running)
+        await running.session.interrupt()
+        events = await running.finished("t1")
+        assert running.session.status().status is SessionStatus.IDLE
         with pytest.raises(BridgeError) as caught:
-            await desk.session.answer(asked.question_id, AnswerRequest(answer="Postgres"))
+            await running.session.answer(asked.question_id, AnswerRequest(answer="Postgres"))
         assert caught.value.code is ErrorCode.NOT_FOUND
-        await desk.session.chat(message(1))
-        assert await desk.outcome("r1") is Outcome.COMPLETED
+        await running.session.chat(message(1))
+        assert await running.outcome("r1") is Outcome.COMPLETED
     assert events[-1].type == "task_finished"
     assert not only(events, ToolFinished).ok
 
 
 async def test_a_command_off_the_list_is_refused_unless_people_may_be_asked(
-    open_desk: OpenDesk,
+    open_session: OpenSession,
 ) -> None:
-    async with open_desk(PUBLISH, says("Refused.")) as desk:
-        await desk.session.execute(task())
-        events = await desk.finished("t1")
+    async with open_session(PUBLISH, says("Refused.")) as running:
+        await running.session.execute(task())
+        events = await running.finished("t1")
     assert not any(isinstance(event, QuestionAsked) for event in events)
     assert "not allowed" in only(events, ToolFinished).result
 
 
 @pytest.mark.parametrize("answer", list(ApprovalChoice))
 async def test_leave_is_for_exactly_one_command(
-    open_desk: OpenDesk, answer: ApprovalChoice
+    open_session: OpenSession, answer: ApprovalChoice
 ) -> None:
     env = {"command": ["env", "printf"]}
     other = {"command": ["env", "printf", ""]}
     steps = (*(calls("run_command", said) for said in (env, env, other)), says("Done."))
-    async with open_desk(*steps) as desk:
-        await desk.session.execute(task(approvals="ask"))
-        asked = await question(desk)
+    async with open_session(*steps) as running:
+        await running.session.execute(task(approvals="ask"))
+        asked = await question(running)
         assert (asked.kind, asked.text, asked.step) == ("approval", "env printf", 1)
         with pytest.raises(BridgeError) as caught:
-            await desk.session.answer(asked.question_id, AnswerRequest(answer="yes"))
+            await running.session.answer(asked.question_id, AnswerRequest(answer="yes"))
         assert caught.value.code is ErrorCode.INVALID_REQUEST
-        await desk.session.answer(asked.question_id, AnswerRequest(answer=answer))
-        again = await question(desk, after=asked.seq)
+        await running.session.answer(asked.question_id, AnswerRequest(answer=answer))
+        again = await question(running, after=asked.seq)
         # Once is once; for the agent, the same command runs, and a changed one is a new question.
         assert again.text == (
             "env printf" if answer is not ApprovalChoice.AGENT else "env printf ''"
         )
         assert (again.fingerprint == asked.fingerprint) == (answer is not ApprovalChoice.AGENT)
-        await desk.session.interrupt()
-        events = await desk.finished("t1")
+        await running.session.interrupt()
+        events = await running.finished("t1")
     ran = [event.exit_code for event in events if isinstance(event, ToolFinished)]
     expected = {
         ApprovalChoice.ONCE: [1, None],
@@ -234,126 +234,129 @@ async def test_leave_is_for_exactly_one_command(
     assert ran == expected[answer]
 
 
-async def test_leave_for_a_process_is_not_leave_for_a_command(open_desk: OpenDesk) -> None:
+async def test_leave_for_a_process_is_not_leave_for_a_command(open_session: OpenSession) -> None:
     env = {"command": ["env", "sleep", "30"]}
     start = calls("start_process", env)
     stop = several(*(("stop_process", {"process": name}) for name in ("p1", "p2")))
-    async with open_desk(start, start, stop, calls("run_command", env), says("Done.")) as desk:
-        await desk.session.execute(task(approvals="ask"))
-        asked = await question(desk)
+    async with open_session(
+        start, start, stop, calls("run_command", env), says("Done.")
+    ) as running:
+        await running.session.execute(task(approvals="ask"))
+        asked = await question(running)
         assert (asked.kind, asked.text) == ("approval", "env sleep 30")
         assert "in the background" in str(asked.reason)
-        await desk.session.answer(asked.question_id, AnswerRequest(answer=ApprovalChoice.AGENT))
+        await running.session.answer(asked.question_id, AnswerRequest(answer=ApprovalChoice.AGENT))
         # The same process again runs; as a command that is waited for, it is another question.
-        again = await question(desk, after=asked.seq)
+        again = await question(running, after=asked.seq)
         assert again.text == asked.text
         assert again.fingerprint != asked.fingerprint
         assert "in the background" not in str(again.reason)
-        assert [said.partition(":")[0] for said in told(desk, 3)] == [
+        assert [said.partition(":")[0] for said in told(running, 3)] == [
             *("p1 was started. p1", "p2 was started. p2"),
             *("p1", "p2"),
         ]
-        await desk.session.interrupt()
-        await desk.finished("t1")
+        await running.session.interrupt()
+        await running.finished("t1")
 
 
-async def test_leave_survives_restarts_and_holds_for_later_tasks(open_desk: OpenDesk) -> None:
+async def test_leave_survives_restarts_and_holds_for_later_tasks(open_session: OpenSession) -> None:
     env = calls("run_command", {"command": ["env", "true"]})
-    async with open_desk(env) as desk:
-        await desk.session.execute(task(approvals="ask"))
-        asked = await question(desk)
-    async with open_desk(says("Ran."), prepare=False) as desk:
-        await desk.session.answer(asked.question_id, AnswerRequest(answer=ApprovalChoice.AGENT))
-        events = await desk.finished("t1")
+    async with open_session(env) as running:
+        await running.session.execute(task(approvals="ask"))
+        asked = await question(running)
+    async with open_session(says("Ran."), prepare=False) as running:
+        await running.session.answer(asked.question_id, AnswerRequest(answer=ApprovalChoice.AGENT))
+        events = await running.finished("t1")
         assert only(events, ToolFinished).exit_code == 0
-    async with open_desk(env, says("Ran again."), prepare=False) as desk:
-        await desk.session.chat(message(1, approvals="ask"))
-        assert await desk.outcome("r1") is Outcome.COMPLETED
-        assert "Exit code 0" in told(desk, 1)[-1]
+    async with open_session(env, says("Ran again."), prepare=False) as running:
+        await running.session.chat(message(1, approvals="ask"))
+        assert await running.outcome("r1") is Outcome.COMPLETED
+        assert "Exit code 0" in told(running, 1)[-1]
 
 
-async def test_a_message_instead_of_leave_runs_nothing(open_desk: OpenDesk) -> None:
-    async with open_desk(PUBLISH, says("As you say.")) as desk:
-        await desk.session.execute(task(approvals="ask"))
-        await question(desk)
-        await desk.session.chat(message(1, text="yes, do it"))
-        events = await desk.finished("t1")
-        assert "not run" in told(desk, 1)[-1]
+async def test_a_message_instead_of_leave_runs_nothing(open_session: OpenSession) -> None:
+    async with open_session(PUBLISH, says("As you say.")) as running:
+        await running.session.execute(task(approvals="ask"))
+        await question(running)
+        await running.session.chat(message(1, text="yes, do it"))
+        events = await running.finished("t1")
+        assert "not run" in told(running, 1)[-1]
     assert only(events, ToolFinished).exit_code is None
 
 
 async def test_a_pause_waits_before_the_next_call_and_survives_a_restart(
-    open_desk: OpenDesk,
+    open_session: OpenSession,
 ) -> None:
     async def pauses(_request: ModelRequest) -> ModelTurn:
-        desk.session.pause(TaskRequest(task_id="t1"))
+        running.session.pause(TaskRequest(task_id="t1"))
         return calls("list_directory", {})
 
-    async with open_desk(pauses) as desk:
-        await desk.session.execute(task())
-        await desk.events(lambda event: isinstance(event, TaskPaused))
+    async with open_session(pauses) as running:
+        await running.session.execute(task())
+        await running.events(lambda event: isinstance(event, TaskPaused))
         with pytest.raises(BridgeError) as caught:
-            desk.session.pause(TaskRequest(task_id="t0"))
+            running.session.pause(TaskRequest(task_id="t0"))
         assert caught.value.code is ErrorCode.NOT_FOUND
-    async with open_desk(says("Done."), prepare=False) as desk:
-        assert desk.session.status().status is SessionStatus.WAITING
-        assert desk.model.asked == []
-        await desk.session.resume(TaskRequest(task_id="t1"))
-        events = await desk.finished("t1")
-        assert len(desk.model.asked) == 1
+    async with open_session(says("Done."), prepare=False) as running:
+        assert running.session.status().status is SessionStatus.WAITING
+        assert running.model.asked == []
+        await running.session.resume(TaskRequest(task_id="t1"))
+        events = await running.finished("t1")
+        assert len(running.model.asked) == 1
     assert only(events, TaskPaused).step == 1
     only(events, TaskResumed)
     assert await replay(events, lambda _: None)
 
 
-async def test_a_reply_lets_a_paused_task_go_on(open_desk: OpenDesk) -> None:
+async def test_a_reply_lets_a_paused_task_go_on(open_session: OpenSession) -> None:
     async def pauses(_request: ModelRequest) -> ModelTurn:
-        desk.session.pause(TaskRequest(task_id="t1"))
+        running.session.pause(TaskRequest(task_id="t1"))
         return calls("list_directory", {})
 
-    async with open_desk(pauses, says("Done.")) as desk:
-        await desk.session.execute(task())
-        await desk.events(lambda event: isinstance(event, TaskPaused))
-        await desk.session.chat(message(1, text="go on"))
-        events = await desk.finished("t1")
+    async with open_session(pauses, says("Done.")) as running:
+        await running.session.execute(task())
+        await running.events(lambda event: isinstance(event, TaskPaused))
+        await running.session.chat(message(1, text="go on"))
+        events = await running.finished("t1")
     assert only(events, MessageTakenUp).message_id == "m1"
 
 
-async def test_what_interrupts_is_done_next_and_joins_nothing(open_desk: OpenDesk) -> None:
+async def test_what_interrupts_is_done_next_and_joins_nothing(open_session: OpenSession) -> None:
     hang = HangingStep()
-    async with open_desk(hang, says("This first."), says("That later.")) as desk:
-        await desk.session.execute(task())
+    async with open_session(hang, says("This first."), says("That later.")) as running:
+        await running.session.execute(task())
         await hang.reached.wait()
-        await desk.session.chat(message(1))
-        await desk.session.chat(message(2, ChatMode.QUEUE))
+        await running.session.chat(message(1))
+        await running.session.chat(message(2, ChatMode.QUEUE))
         answers = [
-            await desk.session.chat(message(3, ChatMode.INTERRUPT, text="this")) for _ in range(2)
+            await running.session.chat(message(3, ChatMode.INTERRUPT, text="this"))
+            for _ in range(2)
         ]
         assert answers[0].task_id == answers[1].task_id == "r3"
-        assert await desk.outcome("t1") is Outcome.INTERRUPTED
-        assert await desk.outcome("r3") is Outcome.COMPLETED
-        first = desk.model.asked[1].messages
+        assert await running.outcome("t1") is Outcome.INTERRUPTED
+        assert await running.outcome("r3") is Outcome.COMPLETED
+        first = running.model.asked[1].messages
     assert "this" in [said["content"] for said in first]
 
 
-async def test_what_interrupts_finds_room_in_a_full_queue(open_desk: OpenDesk) -> None:
+async def test_what_interrupts_finds_room_in_a_full_queue(open_session: OpenSession) -> None:
     hang, again = HangingStep(), HangingStep()
-    async with open_desk(hang, again) as desk:
-        await desk.session.execute(task())
+    async with open_session(hang, again) as running:
+        await running.session.execute(task())
         await hang.reached.wait()
         for number in range(20):
-            await desk.session.chat(message(number, ChatMode.QUEUE))
+            await running.session.chat(message(number, ChatMode.QUEUE))
         with pytest.raises(BridgeError):
-            await desk.session.chat(message(20))
-        await desk.session.chat(message(21, ChatMode.INTERRUPT))
+            await running.session.chat(message(20))
+        await running.session.chat(message(21, ChatMode.INTERRUPT))
         await again.reached.wait()
-        assert desk.session.status().task_id == "r21"
+        assert running.session.status().task_id == "r21"
 
 
-async def test_the_files_before_a_question_that_waits_are_shown(open_desk: OpenDesk) -> None:
+async def test_the_files_before_a_question_that_waits_are_shown(open_session: OpenSession) -> None:
     step = several(("write_file", {"path": "a.txt", "content": "1"}), ("ask_user", QUESTION))
-    async with open_desk(step) as desk:
-        await desk.session.execute(task())
-        await question(desk)
-        events = await desk.events(lambda event: isinstance(event, QuestionAsked))
+    async with open_session(step) as running:
+        await running.session.execute(task())
+        await question(running)
+        events = await running.events(lambda event: isinstance(event, QuestionAsked))
     assert [event.type for event in events if event.task_id][-1] == "question_asked"

@@ -17,9 +17,9 @@ from bridge.protocol import (
     TaskUndone,
 )
 from tests.integration.session.conftest import (
-    Desk,
     HangingStep,
-    OpenDesk,
+    OpenSession,
+    RunningSession,
     calls,
     message,
     says,
@@ -34,8 +34,8 @@ RUN_TESTS = calls("run_command", {"command": ["python3", "-m", "unittest", "-q"]
 RUN_MISSING = calls("run_command", {"command": ["python3", "-m", "unittest", "-q", "no_such"]})
 
 
-async def evidence(desk: Desk, task_id: str = "t1") -> Evidence:
-    last = (await desk.finished(task_id))[-1]
+async def evidence(running: RunningSession, task_id: str = "t1") -> Evidence:
+    last = (await running.finished(task_id))[-1]
     assert isinstance(last, TaskFinished)
     return last.evidence
 
@@ -50,10 +50,10 @@ def files(workspace: Path) -> dict[str, bytes]:
     return {str(path.relative_to(workspace)): path.read_bytes() for path in found if path.is_file()}
 
 
-async def test_a_check_after_the_last_edit(open_desk: OpenDesk) -> None:
-    async with open_desk(WRITE_TEST, RUN_TESTS, says("Done.")) as desk:
-        await desk.session.execute(task())
-        found = await evidence(desk)
+async def test_a_check_after_the_last_edit(open_session: OpenSession) -> None:
+    async with open_session(WRITE_TEST, RUN_TESTS, says("Done.")) as running:
+        await running.session.execute(task())
+        found = await evidence(running)
     [check] = found.checks
     assert (check.command, check.kind) == ("python3 -m unittest -q", CheckKind.TESTS)
     assert (check.exit_code, check.passed, check.failed) == (0, 1, 0)
@@ -61,55 +61,57 @@ async def test_a_check_after_the_last_edit(open_desk: OpenDesk) -> None:
     assert found.changed is True
 
 
-async def test_a_check_before_the_last_edit_is_stale(open_desk: OpenDesk) -> None:
+async def test_a_check_before_the_last_edit_is_stale(open_session: OpenSession) -> None:
     edit = calls("write_file", {"path": "README.md", "content": "other\n"})
-    async with open_desk(WRITE_TEST, RUN_TESTS, RUN_MISSING, edit, says("Done.")) as desk:
-        await desk.session.execute(task())
-        found = await evidence(desk)
+    async with open_session(WRITE_TEST, RUN_TESTS, RUN_MISSING, edit, says("Done.")) as running:
+        await running.session.execute(task())
+        found = await evidence(running)
     assert [(check.exit_code, check.stale) for check in found.checks] == [(0, True), (1, True)]
 
 
-async def test_an_edit_that_is_taken_back_makes_no_check_stale(open_desk: OpenDesk) -> None:
+async def test_an_edit_that_is_taken_back_makes_no_check_stale(open_session: OpenSession) -> None:
     there = calls("write_file", {"path": "x.txt", "content": "1"})
     back = calls("run_command", {"command": ["rm", "x.txt"]})
-    async with open_desk(WRITE_TEST, RUN_TESTS, there, back, says("Done.")) as desk:
-        await desk.session.execute(task())
-        [check] = (await evidence(desk)).checks
+    async with open_session(WRITE_TEST, RUN_TESTS, there, back, says("Done.")) as running:
+        await running.session.execute(task())
+        [check] = (await evidence(running)).checks
     assert check.stale is False
 
 
-async def test_only_the_newest_run_of_a_command_counts(open_desk: OpenDesk) -> None:
+async def test_only_the_newest_run_of_a_command_counts(open_session: OpenSession) -> None:
     steps = (RUN_MISSING, WRITE_TEST, RUN_TESTS, RUN_TESTS, says("Done."))
-    async with open_desk(*steps) as desk:
-        await desk.session.execute(task())
-        found = await evidence(desk)
+    async with open_session(*steps) as running:
+        await running.session.execute(task())
+        found = await evidence(running)
     assert [(check.exit_code, check.stale) for check in found.checks] == [(1, True), (0, False)]
 
 
 @pytest.mark.parametrize("looks", [True, False])
 async def test_a_task_that_changes_nothing_and_checks_nothing(
-    open_desk: OpenDesk, *, looks: bool
+    open_session: OpenSession, *, looks: bool
 ) -> None:
     steps = (calls("read_file", {"path": "README.md"}),) if looks else ()
-    async with open_desk(*steps, says("Hello.")) as desk:
-        await desk.session.execute(task())
-        assert await evidence(desk) == Evidence(changed=False)
+    async with open_session(*steps, says("Hello.")) as running:
+        await running.session.execute(task())
+        assert await evidence(running) == Evidence(changed=False)
 
 
-async def test_an_interrupted_task_keeps_its_evidence_over_a_restart(open_desk: OpenDesk) -> None:
+async def test_an_interrupted_task_keeps_its_evidence_over_a_restart(
+    open_session: OpenSession,
+) -> None:
     ask = calls("ask_user", {"question": "Go on?"})
-    async with open_desk(WRITE_TEST, RUN_TESTS, ask) as desk:
-        await desk.session.execute(task())
-        await desk.events(lambda event: event.type == "question_asked")
-    async with open_desk(prepare=False) as desk:
-        await desk.session.interrupt()
-        found = await evidence(desk)
+    async with open_session(WRITE_TEST, RUN_TESTS, ask) as running:
+        await running.session.execute(task())
+        await running.events(lambda event: event.type == "question_asked")
+    async with open_session(prepare=False) as running:
+        await running.session.interrupt()
+        found = await evidence(running)
     assert [check.stale for check in found.checks] == [False]
     assert found.changed is True
 
 
 async def test_an_undone_task_leaves_the_files_as_they_were(
-    open_desk: OpenDesk, settings: BridgeSettings
+    open_session: OpenSession, settings: BridgeSettings
 ) -> None:
     workspace = settings.workspace_dir
     first = calls("write_file", {"path": "kept.txt", "content": "kept\n"})
@@ -121,39 +123,39 @@ async def test_an_undone_task_leaves_the_files_as_they_were(
         says("Two."),
         says("Three."),
     )
-    async with open_desk(*steps) as desk:
-        await desk.session.execute(task())
-        await desk.finished("t1")
+    async with open_session(*steps) as running:
+        await running.session.execute(task())
+        await running.finished("t1")
         (workspace / ".gitattributes").write_text("*.bin filter=evil\n")
         (workspace / "raw.bin").write_bytes(b"a\r\n\x00\n")
         for part in ("clean", "smudge"):
             git(workspace, "config", f"filter.evil.{part}", "tr a b")
         before, status = files(workspace), git(workspace, "status", "--short")
-        await desk.session.chat(message(1))
-        await desk.finished("r1")
+        await running.session.chat(message(1))
+        await running.finished("r1")
         assert files(workspace) != before
-        undone = await desk.session.undo(TaskRequest(task_id="r1"))
+        undone = await running.session.undo(TaskRequest(task_id="r1"))
         assert undone.files == 4
         assert files(workspace) == before
         assert git(workspace, "status", "--short") == status
-        assert await desk.session.undo(TaskRequest(task_id="r1")) == undone
+        assert await running.session.undo(TaskRequest(task_id="r1")) == undone
         assert files(workspace) == before
         with pytest.raises(BridgeError) as caught:
-            await desk.session.undo(TaskRequest(task_id="no"))
+            await running.session.undo(TaskRequest(task_id="no"))
         assert caught.value.code is ErrorCode.NOT_FOUND
-        events = await desk.events(lambda event: isinstance(event, TaskUndone))
-        await desk.session.undo(TaskRequest(task_id="t1"))
+        events = await running.events(lambda event: isinstance(event, TaskUndone))
+        await running.session.undo(TaskRequest(task_id="t1"))
         assert not (workspace / "kept.txt").exists()
-        await desk.session.chat(message(2))
-        await desk.finished("r2")
-        said = [str(one["content"]) for one in desk.model.asked[-1].messages]
+        await running.session.chat(message(2))
+        await running.finished("r2")
+        said = [str(one["content"]) for one in running.model.asked[-1].messages]
     assert sum("undone the last task" in text for text in said) == 2
     [told] = [event for event in events if isinstance(event, TaskUndone)]
     assert told.undone_task_id == "r1"
 
 
 async def test_what_was_committed_is_taken_back_by_a_commit(
-    open_desk: OpenDesk, settings: BridgeSettings
+    open_session: OpenSession, settings: BridgeSettings
 ) -> None:
     workspace = settings.workspace_dir
     steps = (
@@ -163,13 +165,13 @@ async def test_what_was_committed_is_taken_back_by_a_commit(
         calls("run_command", {"command": ["git", "checkout", "-b", "elsewhere"]}),
         says("Done."),
     )
-    async with open_desk(*steps) as desk:
-        await desk.session.execute(task())
-        await desk.finished("t1")
+    async with open_session(*steps) as running:
+        await running.session.execute(task())
+        await running.finished("t1")
         committed = git(workspace, "rev-parse", "agent/demo").strip()
-        await desk.session.undo(TaskRequest(task_id="t1"))
-        diff = await desk.session.diff()
-        events = await desk.events(
+        await running.session.undo(TaskRequest(task_id="t1"))
+        diff = await running.session.diff()
+        events = await running.events(
             lambda event: isinstance(event, FilesChanged) and event.files == ()
         )
     assert not (workspace / "new.txt").exists()
@@ -180,24 +182,26 @@ async def test_what_was_committed_is_taken_back_by_a_commit(
     assert events
 
 
-async def test_a_task_at_work_and_one_that_was_followed_are_not_undone(open_desk: OpenDesk) -> None:
+async def test_a_task_at_work_and_one_that_was_followed_are_not_undone(
+    open_session: OpenSession,
+) -> None:
     hang = HangingStep()
     write = calls("write_file", {"path": "a.txt", "content": "1"})
-    async with open_desk(write, says("One."), write, says("Two."), hang) as desk:
-        await desk.session.execute(task())
-        await desk.finished("t1")
-        await desk.session.chat(message(1))
-        await desk.finished("r1")
+    async with open_session(write, says("One."), write, says("Two."), hang) as running:
+        await running.session.execute(task())
+        await running.finished("t1")
+        await running.session.chat(message(1))
+        await running.finished("r1")
         with pytest.raises(BridgeError) as caught:
-            await desk.session.undo(TaskRequest(task_id="t1"))
+            await running.session.undo(TaskRequest(task_id="t1"))
         assert caught.value.code is ErrorCode.WORKSPACE_CONFLICT
-        await desk.session.chat(message(2))
+        await running.session.chat(message(2))
         await hang.reached.wait()
         with pytest.raises(BridgeError) as caught:
-            await desk.session.undo(TaskRequest(task_id="r2"))
+            await running.session.undo(TaskRequest(task_id="r2"))
         assert caught.value.code is ErrorCode.WORKSPACE_CONFLICT
-        await desk.session.interrupt()
+        await running.session.interrupt()
         # It ran no tool, so that there is nothing to take back.
         with pytest.raises(BridgeError) as caught:
-            await desk.session.undo(TaskRequest(task_id="r2"))
+            await running.session.undo(TaskRequest(task_id="r2"))
         assert caught.value.code is ErrorCode.NOT_FOUND

@@ -12,7 +12,7 @@ from bridge.protocol import ErrorCode, FilesChanged, WorkspaceRequest
 from bridge.runner.operations import LocalRunner
 from bridge.runner.saved_patch import SavedPatch
 from bridge.workspace.filesystem import Workspace
-from tests.integration.session.conftest import OpenDesk, calls, message, says, task
+from tests.integration.session.conftest import OpenSession, calls, message, says, task
 
 ESCAPE = b"""diff --git a/x b/x
 new file mode 120000
@@ -66,33 +66,33 @@ def listed(root: Path) -> dict[str, tuple[int, bytes]]:
     return found
 
 
-async def patch_of(open_desk: OpenDesk, settings: BridgeSettings) -> bytes:
-    async with open_desk() as desk:
+async def patch_of(open_session: OpenSession, settings: BridgeSettings) -> bytes:
+    async with open_session() as running:
         change(settings.workspace_dir)
-        data: bytes = await desk.session.patch()
+        data: bytes = await running.session.patch()
     return data
 
 
 @pytest.mark.parametrize("early", [True, False], ids=["before the clone", "after the clone"])
 async def test_a_patch_makes_the_same_files_once_more(
-    open_desk: OpenDesk,
+    open_session: OpenSession,
     settings: BridgeSettings,
     workspace_request: WorkspaceRequest,
     tmp_path: Path,
     early: bool,
 ) -> None:
-    data = await patch_of(open_desk, settings)
+    data = await patch_of(open_session, settings)
     new = tmp_path / "new"
-    async with open_desk(prepare=False, elsewhere=new) as desk:
+    async with open_session(prepare=False, elsewhere=new) as running:
         if early:
-            await desk.session.apply(new_file(b"not this"))
-            await desk.session.apply(data)
-        await desk.session.prepare(workspace_request)
+            await running.session.apply(new_file(b"not this"))
+            await running.session.apply(data)
+        await running.session.prepare(workspace_request)
         if not early:
-            await desk.session.apply(data)
-        await desk.session.apply(data)
-        again = await desk.session.patch()
-        events = await desk.events(lambda event: isinstance(event, FilesChanged))
+            await running.session.apply(data)
+        await running.session.apply(data)
+        again = await running.session.patch()
+        events = await running.events(lambda event: isinstance(event, FilesChanged))
     made, meant = listed(new / "workspace"), listed(settings.workspace_dir)
     # Git reads the attributes before it writes them: line ends as git stores them, not as shown.
     assert made.pop("windows.crlf")[1].replace(b"\r", b"") == b"a\nb\n"
@@ -105,92 +105,92 @@ async def test_a_patch_makes_the_same_files_once_more(
 
 
 async def test_no_task_begins_before_a_kept_patch_is_in(
-    open_desk: OpenDesk, settings: BridgeSettings, workspace_request: WorkspaceRequest
+    open_session: OpenSession, settings: BridgeSettings, workspace_request: WorkspaceRequest
 ) -> None:
     steps = (calls("read_file", {"path": "made.txt"}), says("Done."))
-    async with open_desk(*steps, prepare=False) as desk:
-        await desk.session.apply(new_file(b"made.txt"))
-        await desk.session.prepare(workspace_request)
-        await desk.session.execute(task())
-        await desk.finished("t1")
-        assert "hello" in desk.model.asked[1].messages[-1]["content"]
+    async with open_session(*steps, prepare=False) as running:
+        await running.session.apply(new_file(b"made.txt"))
+        await running.session.prepare(workspace_request)
+        await running.session.execute(task())
+        await running.finished("t1")
+        assert "hello" in running.model.asked[1].messages[-1]["content"]
 
 
 async def test_nothing_of_a_patch_that_does_not_fit_is_applied(
-    open_desk: OpenDesk, settings: BridgeSettings
+    open_session: OpenSession, settings: BridgeSettings
 ) -> None:
     wrong = b"--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-other\n+mine\n"
     bad = [new_file(b"good") + wrong, b"no patch", new_file(b"../escaped"), ESCAPE]
     bad += [new_file(b".git/hooks/post-checkout"), new_file(b"good")[:-8]]
-    async with open_desk() as desk:
+    async with open_session() as running:
         before = listed(settings.workspace_dir)
         for data in bad:
             with pytest.raises(BridgeError) as caught:
-                await desk.session.apply(data)
+                await running.session.apply(data)
             assert caught.value.code is ErrorCode.WORKSPACE_CONFLICT, data
             assert "does not apply" in caught.value.message
         assert listed(settings.workspace_dir) == before
         assert not (settings.workspace_dir.parent / "escaped").exists()
-        await desk.session.apply(b"")
-        await desk.session.apply(new_file(b"good"))
+        await running.session.apply(b"")
+        await running.session.apply(new_file(b"good"))
         assert (settings.workspace_dir / "good").exists()
 
 
 async def test_a_patch_that_fits_no_clone_stops_it_until_it_is_taken_back(
-    open_desk: OpenDesk, settings: BridgeSettings, workspace_request: WorkspaceRequest
+    open_session: OpenSession, settings: BridgeSettings, workspace_request: WorkspaceRequest
 ) -> None:
-    async with open_desk(prepare=False) as desk:
-        await desk.session.apply(b"no patch")
+    async with open_session(prepare=False) as running:
+        await running.session.apply(b"no patch")
         for _ in range(2):
             with pytest.raises(BridgeError, match="does not apply"):
-                await desk.session.prepare(workspace_request)
+                await running.session.prepare(workspace_request)
         assert list(settings.workspace_dir.iterdir()) == []
-        await desk.session.apply(b"")
-        await desk.session.prepare(workspace_request)
+        await running.session.apply(b"")
+        await running.session.prepare(workspace_request)
 
 
 async def test_a_workspace_with_work_in_it_takes_no_patch(
-    open_desk: OpenDesk, settings: BridgeSettings
+    open_session: OpenSession, settings: BridgeSettings
 ) -> None:
-    async with open_desk(says("Done."), says("Again.")) as desk:
+    async with open_session(says("Done."), says("Again.")) as running:
         (settings.workspace_dir / "work").write_text("x")
         with pytest.raises(BridgeError) as caught:
-            await desk.session.apply(new_file(b"good"))
+            await running.session.apply(new_file(b"good"))
         assert caught.value.code is ErrorCode.WORKSPACE_CONFLICT
         assert (settings.workspace_dir / "work").read_text() == "x"
         (settings.workspace_dir / "work").unlink()
-        await desk.session.execute(task())
-        await desk.finished("t1")
+        await running.session.execute(task())
+        await running.finished("t1")
         with pytest.raises(BridgeError) as caught:
-            await desk.session.apply(new_file(b"good"))
+            await running.session.apply(new_file(b"good"))
         assert caught.value.code is ErrorCode.WORKSPACE_CONFLICT
-        await desk.session.chat(message(1))
-        await desk.finished("r1")
+        await running.session.chat(message(1))
+        await running.finished("r1")
 
 
 async def test_a_checkout_whose_state_was_lost_keeps_its_work(
-    open_desk: OpenDesk, settings: BridgeSettings, workspace_request: WorkspaceRequest
+    open_session: OpenSession, settings: BridgeSettings, workspace_request: WorkspaceRequest
 ) -> None:
-    async with open_desk():
+    async with open_session():
         pass
     (settings.workspace_dir / "work").write_text("x")
     for path in settings.state_dir.iterdir():
         path.unlink()
-    async with open_desk(prepare=False) as desk:
-        await desk.session.apply(new_file(b"good"))
+    async with open_session(prepare=False) as running:
+        await running.session.apply(new_file(b"good"))
         with pytest.raises(WorkspaceError, match="changes of its own"):
-            await desk.session.prepare(workspace_request)
+            await running.session.prepare(workspace_request)
         assert (settings.workspace_dir / "work").read_text() == "x"
         (settings.workspace_dir / "work").unlink()
-        await desk.session.prepare(workspace_request)
+        await running.session.prepare(workspace_request)
         assert (settings.workspace_dir / "good").exists()
 
 
 @pytest.mark.parametrize("fits", [True, False])
 async def test_what_a_kill_cut_short_is_completed_or_undone(
-    open_desk: OpenDesk, settings: BridgeSettings, fits: bool
+    open_session: OpenSession, settings: BridgeSettings, fits: bool
 ) -> None:
-    async with open_desk():
+    async with open_session():
         pass
     root = settings.workspace_dir
     (root / ".git" / "info" / "exclude").write_text("half\n")
@@ -198,31 +198,31 @@ async def test_what_a_kill_cut_short_is_completed_or_undone(
     (root / "README.md").write_text("half")
     data = new_file(b"half") if fits else b"no patch"
     (settings.state_dir / "patch.applying").write_bytes(data)
-    async with open_desk(says("Done."), prepare=False) as desk:
-        await desk.session.execute(task())
-        await desk.finished("t1")
+    async with open_session(says("Done."), prepare=False) as running:
+        await running.session.execute(task())
+        await running.finished("t1")
         assert (root / "half").exists() is fits
         assert (root / "README.md").read_text() == "# Demo\n\nhello\n"
     assert not (settings.state_dir / "patch.applying").exists()
 
 
 async def test_a_kill_after_the_clone_but_before_it_was_told_applies_nothing_twice(
-    open_desk: OpenDesk, settings: BridgeSettings, workspace_request: WorkspaceRequest
+    open_session: OpenSession, settings: BridgeSettings, workspace_request: WorkspaceRequest
 ) -> None:
-    async with open_desk(prepare=False) as desk:
-        await desk.session.apply(new_file(b"good"))
-        await desk.session.prepare(workspace_request)
+    async with open_session(prepare=False) as running:
+        await running.session.apply(new_file(b"good"))
+        await running.session.prepare(workspace_request)
     (settings.state_dir / "events.jsonl").unlink()
     (settings.state_dir / "patch.waiting").write_bytes(new_file(b"good"))
-    async with open_desk(prepare=False) as desk:
-        assert (await desk.session.prepare(workspace_request)).already_there
+    async with open_session(prepare=False) as running:
+        assert (await running.session.prepare(workspace_request)).already_there
         assert (settings.workspace_dir / "good").read_text() == "hello\n"
 
 
 async def test_a_program_of_the_repository_does_not_run(
-    open_desk: OpenDesk, settings: BridgeSettings, tmp_path: Path
+    open_session: OpenSession, settings: BridgeSettings, tmp_path: Path
 ) -> None:
-    async with open_desk() as desk:
+    async with open_session() as running:
         hooks = settings.workspace_dir / ".git" / "hooks"
         hooks.mkdir(exist_ok=True)
         for name in ("post-checkout", "post-index-change", "pre-commit"):
@@ -230,7 +230,7 @@ async def test_a_program_of_the_repository_does_not_run(
             (hooks / name).chmod(0o755)
         git = ["git", "-C", str(settings.workspace_dir), "config"]
         subprocess.run([*git, "core.fsmonitor", f"touch {tmp_path}/ran"], check=True)
-        await desk.session.apply(new_file(b"good"))
+        await running.session.apply(new_file(b"good"))
     assert not (tmp_path / "ran").exists()
 
 

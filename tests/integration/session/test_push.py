@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.protocol import PushRequest
-from tests.integration.session.conftest import OpenDesk
+from tests.integration.session.conftest import OpenSession
 
 BRANCH = "refs/heads/agent/demo"
 
@@ -35,50 +35,50 @@ def commit(workspace: Path, text: str = "new\n") -> str:
 
 
 async def test_what_is_committed_is_pushed_and_what_is_not_stays(
-    open_desk: OpenDesk, bare: Path, tmp_path: Path
+    open_session: OpenSession, bare: Path, tmp_path: Path
 ) -> None:
-    async with open_desk() as desk:
+    async with open_session() as running:
         workspace = tmp_path / "workspace"
         (workspace / "loose.txt").write_text("not committed")
-        assert (await desk.session.push(wish(bare))).commit is None
+        assert (await running.session.push(wish(bare))).commit is None
         head = ""
         for text in ("one", "two"):
             head = commit(workspace, text)
-            pushed = await desk.session.push(wish(bare))
+            pushed = await running.session.push(wish(bare))
             assert (pushed.commit, pushed.refusal) == (head, "")
             assert git("rev-parse", BRANCH, cwd=bare).strip() == head
-        again = await desk.session.push(wish(bare))
+        again = await running.session.push(wish(bare))
         assert again.commit == head
 
 
 async def test_what_is_not_committed_becomes_a_commit_when_there_is_a_message_for_it(
-    open_desk: OpenDesk, bare: Path, tmp_path: Path
+    open_session: OpenSession, bare: Path, tmp_path: Path
 ) -> None:
-    async with open_desk() as desk:
+    async with open_session() as running:
         workspace = tmp_path / "workspace"
         asked = PushRequest(clone_url=f"file://{bare}", commit_message="--amend <it>\n\nall of it")
-        assert (await desk.session.push(asked)).commit is None
+        assert (await running.session.push(asked)).commit is None
         (workspace / "loose.txt").write_text("new")
         (workspace / ".git" / "hooks").mkdir(exist_ok=True)
         hook = workspace / ".git" / "hooks" / "pre-commit"
         hook.write_text("#!/bin/sh\nexit 1\n")
         hook.chmod(0o755)
-        pushed = await desk.session.push(asked)
+        pushed = await running.session.push(asked)
         assert pushed.refusal == ""
         assert git("log", "--format=%B", "-1", BRANCH, cwd=bare).strip() == asked.commit_message
         assert git("show", f"{BRANCH}:loose.txt", cwd=bare) == "new"
-        assert (await desk.session.push(asked)).commit == pushed.commit
+        assert (await running.session.push(asked)).commit == pushed.commit
         (workspace / "loose.txt").write_text("newer")
         (workspace / ".git" / "index.lock").touch()
-        refused = await desk.session.push(asked)
+        refused = await running.session.push(asked)
         assert "index.lock" in refused.refusal
         assert git("rev-parse", BRANCH, cwd=bare).strip() == pushed.commit
 
 
 async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
-    open_desk: OpenDesk, bare: Path, tmp_path: Path
+    open_session: OpenSession, bare: Path, tmp_path: Path
 ) -> None:
-    async with open_desk() as desk:
+    async with open_session() as running:
         workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere.git"
         head = commit(workspace)
         git("init", "--quiet", "--bare", str(elsewhere), cwd=tmp_path)
@@ -100,7 +100,7 @@ async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
         hook.write_text(f"#!/bin/sh\ntouch {canary}\n")
         hook.chmod(0o755)
         git("tag", "v1", cwd=workspace)
-        pushed = await desk.session.push(wish(bare))
+        pushed = await running.session.push(wish(bare))
         assert (pushed.commit, pushed.refusal) == (head, "")
         assert git("for-each-ref", cwd=elsewhere) == ""
         assert "refs/tags" not in git("for-each-ref", cwd=bare)
@@ -108,23 +108,25 @@ async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
 
 
 async def test_a_branch_that_others_have_moved_is_not_overwritten(
-    open_desk: OpenDesk, bare: Path, tmp_path: Path, remote: Path
+    open_session: OpenSession, bare: Path, tmp_path: Path, remote: Path
 ) -> None:
-    async with open_desk() as desk:
+    async with open_session() as running:
         other = tmp_path / "other"
         git("clone", "--quiet", str(bare), str(other), cwd=tmp_path)
         theirs = commit(other, "theirs")
         git("push", "--quiet", "origin", f"HEAD:{BRANCH}", cwd=other)
         commit(tmp_path / "workspace")
-        pushed = await desk.session.push(wish(bare))
+        pushed = await running.session.push(wish(bare))
         assert pushed.commit is None
         assert "rejected" in pushed.refusal
         assert git("rev-parse", BRANCH, cwd=bare).strip() == theirs
 
 
-async def test_a_remote_that_is_away_is_a_refusal(open_desk: OpenDesk, tmp_path: Path) -> None:
-    async with open_desk() as desk:
+async def test_a_remote_that_is_away_is_a_refusal(
+    open_session: OpenSession, tmp_path: Path
+) -> None:
+    async with open_session() as running:
         commit(tmp_path / "workspace")
-        pushed = await desk.session.push(wish(tmp_path / "nowhere"))
+        pushed = await running.session.push(wish(tmp_path / "nowhere"))
         assert pushed.commit is None
         assert pushed.refusal

@@ -23,7 +23,7 @@ from bridge.replay.recording import recorded_tasks
 from tests.integration.session.conftest import (
     Half,
     HangingStep,
-    OpenDesk,
+    OpenSession,
     Step,
     calls,
     message,
@@ -65,17 +65,19 @@ STORIES: dict[str, tuple[Step, ...]] = {
 
 
 async def recorded(
-    open_desk: OpenDesk, steps: tuple[Step, ...], max_steps: int = 15
+    open_session: OpenSession, steps: tuple[Step, ...], max_steps: int = 15
 ) -> list[AgentEvent]:
-    async with open_desk(*steps) as desk:
-        await desk.session.execute(task(max_steps=max_steps))
-        events: list[AgentEvent] = await desk.finished("t1")
+    async with open_session(*steps) as running:
+        await running.session.execute(task(max_steps=max_steps))
+        events: list[AgentEvent] = await running.finished("t1")
     return events
 
 
 @pytest.mark.parametrize("steps", STORIES.values(), ids=STORIES)
-async def test_a_replay_comes_out_as_recorded(open_desk: OpenDesk, steps: tuple[Step, ...]) -> None:
-    events = await recorded(open_desk, steps, max_steps=7)
+async def test_a_replay_comes_out_as_recorded(
+    open_session: OpenSession, steps: tuple[Step, ...]
+) -> None:
+    events = await recorded(open_session, steps, max_steps=7)
     said: list[str] = []
     assert await replay(events, said.append), said
     again: list[str] = []
@@ -85,23 +87,23 @@ async def test_a_replay_comes_out_as_recorded(open_desk: OpenDesk, steps: tuple[
 
 
 async def test_a_task_with_fallbacks_steering_and_an_interruption(
-    open_desk: OpenDesk, settings: BridgeSettings
+    open_session: OpenSession, settings: BridgeSettings
 ) -> None:
     hang = HangingStep()
 
     async def interjects(_request: ModelRequest) -> ModelTurn:
-        await desk.session.chat(message(1, model="other/model"))
+        await running.session.chat(message(1, model="other/model"))
         return calls("list_directory", {})
 
     steps = (DOWN, DOWN, DOWN, interjects, says("Done."), calls("list_directory", {}), hang)
     with_fallback = settings.model_copy(update={"fallback_models": ("second/model",)})
-    async with open_desk(*steps, settings=with_fallback) as desk:
-        await desk.session.execute(task())
-        await desk.finished("t1")
-        await desk.session.chat(message(2))
+    async with open_session(*steps, settings=with_fallback) as running:
+        await running.session.execute(task())
+        await running.finished("t1")
+        await running.session.chat(message(2))
         await hang.reached.wait()
-        await desk.session.interrupt()
-        events = await desk.finished("r2")
+        await running.session.interrupt()
+        events = await running.finished("r2")
     assert events[-1].outcome is Outcome.INTERRUPTED
     said: list[str] = []
     assert await replay(events, said.append), said
@@ -109,11 +111,11 @@ async def test_a_task_with_fallbacks_steering_and_an_interruption(
 
 
 async def test_what_people_said_meanwhile_reaches_the_model_again(
-    open_desk: OpenDesk, tmp_path: Path
+    open_session: OpenSession, tmp_path: Path
 ) -> None:
     async def interjects(_request: ModelRequest) -> ModelTurn:
-        await desk.session.chat(message(1, text="use tabs"))
-        await desk.session.chat(message(2, text="and a test"))
+        await running.session.chat(message(1, text="use tabs"))
+        await running.session.chat(message(2, text="and a test"))
         return calls("list_directory", {})
 
     async def answers(request: ModelRequest) -> ModelTurn:
@@ -121,9 +123,9 @@ async def test_what_people_said_meanwhile_reaches_the_model_again(
         return says("Done.")
 
     asked: list[dict[str, object]] = []
-    async with open_desk(interjects, answers) as desk:
-        await desk.session.execute(task())
-        events: list[AgentEvent] = await desk.finished("t1")
+    async with open_session(interjects, answers) as running:
+        await running.session.execute(task())
+        events: list[AgentEvent] = await running.finished("t1")
     said: list[str] = []
     again = Replay(tmp_path, said.append)
     try:
@@ -142,15 +144,15 @@ async def test_what_people_said_meanwhile_reaches_the_model_again(
 
 
 async def test_a_record_of_an_earlier_bridge_has_no_words_and_is_replayed(
-    open_desk: OpenDesk,
+    open_session: OpenSession,
 ) -> None:
     async def interjects(_request: ModelRequest) -> ModelTurn:
-        await desk.session.chat(message(1, text="use tabs"))
+        await running.session.chat(message(1, text="use tabs"))
         return calls("list_directory", {})
 
-    async with open_desk(interjects, says("Done.")) as desk:
-        await desk.session.execute(task())
-        events = await desk.finished("t1")
+    async with open_session(interjects, says("Done.")) as running:
+        await running.session.execute(task())
+        events = await running.finished("t1")
     old = [
         event.model_copy(update={"text": ""}) if isinstance(event, MessageTakenUp) else event
         for event in events
@@ -163,24 +165,24 @@ def changed(event: AgentEvent) -> AgentEvent:
     return event.model_copy(update={"final": False}) if is_final else event
 
 
-async def test_a_record_that_the_loop_would_not_make_differs(open_desk: OpenDesk) -> None:
-    events = [changed(event) for event in await recorded(open_desk, STORIES["work"])]
+async def test_a_record_that_the_loop_would_not_make_differs(open_session: OpenSession) -> None:
+    events = [changed(event) for event in await recorded(open_session, STORIES["work"])]
     said: list[str] = []
     assert not await replay(events, said.append)
     assert any("differs from the record" in line for line in said)
 
 
-async def test_half_a_record_is_replayed_to_its_end(open_desk: OpenDesk) -> None:
-    events = await recorded(open_desk, STORIES["work"])
+async def test_half_a_record_is_replayed_to_its_end(open_session: OpenSession) -> None:
+    events = await recorded(open_session, STORIES["work"])
     for length in range(len(events)):
         said: list[str] = []
         assert await replay(events[:length], said.append), (events[:length], said)
 
 
 async def test_the_command_reads_a_file_of_events(
-    open_desk: OpenDesk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    open_session: OpenSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    events = await recorded(open_desk, STORIES["work"])
+    events = await recorded(open_session, STORIES["work"])
     path = tmp_path / "events.jsonl"
     path.write_text("".join(event.model_dump_json() + "\n" for event in events))
     assert [parse_event(line) for line in path.read_text().splitlines()] == events

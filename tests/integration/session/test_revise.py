@@ -15,54 +15,56 @@ from bridge.protocol import (
     SessionStatus,
     TaskStarted,
 )
-from tests.integration.session.conftest import HangingStep, OpenDesk, message, says, task
+from tests.integration.session.conftest import HangingStep, OpenSession, message, says, task
 
 
-async def test_a_queued_message_can_be_edited_and_withdrawn_for_good(open_desk: OpenDesk) -> None:
+async def test_a_queued_message_can_be_edited_and_withdrawn_for_good(
+    open_session: OpenSession,
+) -> None:
     hang = HangingStep()
-    async with open_desk(hang) as desk:
-        await desk.session.execute(task())
+    async with open_session(hang) as running:
+        await running.session.execute(task())
         await hang.reached.wait()
         for number in (1, 2, 3):
-            await desk.session.chat(message(number, ChatMode.QUEUE))
+            await running.session.chat(message(number, ChatMode.QUEUE))
         for _ in range(2):
-            assert (await desk.session.revise("m1", "better")).revised
-            assert (await desk.session.revise("m2", None)).revised
-        assert not (await desk.session.revise("m2", "too late")).revised
-        assert desk.session.status().queue == 2
-    async with open_desk(says("One."), says("Three."), prepare=False) as desk:
-        events = await desk.finished("r3")
-        again = await desk.session.chat(message(2, ChatMode.QUEUE))
-        assert (await desk.session.revise("m2", None)).revised
-        assert desk.session.status().status is SessionStatus.IDLE
-        assert "better" in [m["content"] for m in desk.model.asked[0].messages]
+            assert (await running.session.revise("m1", "better")).revised
+            assert (await running.session.revise("m2", None)).revised
+        assert not (await running.session.revise("m2", "too late")).revised
+        assert running.session.status().queue == 2
+    async with open_session(says("One."), says("Three."), prepare=False) as running:
+        events = await running.finished("r3")
+        again = await running.session.chat(message(2, ChatMode.QUEUE))
+        assert (await running.session.revise("m2", None)).revised
+        assert running.session.status().status is SessionStatus.IDLE
+        assert "better" in [m["content"] for m in running.model.asked[0].messages]
     assert again.position == 0
     started = [(e.task_id, e.text) for e in events if isinstance(e, TaskStarted)]
     assert started[1:] == [("r1", "better"), ("r3", "say 3")]
 
 
-async def test_what_a_task_has_already_stays_as_it_is(open_desk: OpenDesk) -> None:
+async def test_what_a_task_has_already_stays_as_it_is(open_session: OpenSession) -> None:
     hang = HangingStep()
-    async with open_desk(says("Done."), hang) as desk:
-        await desk.session.execute(task())
-        await desk.finished("t1")
-        await desk.session.chat(message(1))
-        assert not (await desk.session.revise("m1", "other")).revised
+    async with open_session(says("Done."), hang) as running:
+        await running.session.execute(task())
+        await running.finished("t1")
+        await running.session.chat(message(1))
+        assert not (await running.session.revise("m1", "other")).revised
         await hang.reached.wait()
-        assert not (await desk.session.revise("m1", None)).revised
-        assert not (await desk.session.revise("t1", None)).revised
+        assert not (await running.session.revise("m1", None)).revised
+        assert not (await running.session.revise("t1", None)).revised
 
 
-async def test_a_message_that_never_was_is_not_found(open_desk: OpenDesk) -> None:
-    async with open_desk() as desk:
+async def test_a_message_that_never_was_is_not_found(open_session: OpenSession) -> None:
+    async with open_session() as running:
         for text in ("x", None):
             with pytest.raises(BridgeError) as caught:
-                await desk.session.revise("m9", text)
+                await running.session.revise("m9", text)
             assert caught.value.code is ErrorCode.NOT_FOUND
 
 
 async def test_a_revision_while_others_are_taken_up_reaches_the_model_or_is_too_late(
-    open_desk: OpenDesk,
+    open_session: OpenSession,
 ) -> None:
     at_work, go_on = asyncio.Event(), asyncio.Event()
 
@@ -71,19 +73,19 @@ async def test_a_revision_while_others_are_taken_up_reaches_the_model_or_is_too_
         await go_on.wait()
         return says("Finished, I think.")
 
-    async with open_desk(slow, says("That too.")) as desk:
-        await desk.session.execute(task())
+    async with open_session(slow, says("That too.")) as running:
+        await running.session.execute(task())
         await at_work.wait()
         for number in (1, 2, 3):
-            accepted = await desk.session.chat(message(number))
+            accepted = await running.session.chat(message(number))
             assert accepted.disposition is Disposition.STEERING
         go_on.set()
-        await desk.events(lambda event: isinstance(event, MessageTakenUp))
-        first = desk.session.revise("m1", "late")
-        second, third = desk.session.revise("m2", "new"), desk.session.revise("m3", None)
+        await running.events(lambda event: isinstance(event, MessageTakenUp))
+        first = running.session.revise("m1", "late")
+        second, third = running.session.revise("m2", "new"), running.session.revise("m3", None)
         answers = [answer.revised for answer in await asyncio.gather(first, second, third)]
-        events = await desk.finished("t1")
-        said = [m["content"] for m in desk.model.asked[1].messages if m["role"] == "user"]
+        events = await running.finished("t1")
+        said = [m["content"] for m in running.model.asked[1].messages if m["role"] == "user"]
     taken = [event.message_id for event in events if isinstance(event, MessageTakenUp)]
     assert answers[0] is False
     expected = ["do it", "say 1", "new" if answers[1] else "say 2"]

@@ -46,7 +46,7 @@ def card(text: str) -> Post:
 
 
 @dataclass
-class Bench:
+class SlackBench:
     """A store, a sender on virtual time, and what it reported as dead."""
 
     store: SqlStore

@@ -8,7 +8,7 @@ from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.store.agents import SqlStore
-from tests.integration.slack.bench import Bench
+from tests.integration.slack.bench import SlackBench
 from tests.integration.slack.fake_slack import FakeSlack, agent
 
 
@@ -40,8 +40,8 @@ async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
 
 
 @pytest.fixture
-async def bench(store: SqlStore, client: AsyncWebClient, slack: FakeSlack) -> Bench:
-    bench = Bench(store, client)
+async def bench(store: SqlStore, client: AsyncWebClient, slack: FakeSlack) -> SlackBench:
+    bench = SlackBench(store, client)
     slack.clock = bench.clock.now
     async with store.transaction() as tx:
         await tx.add_agent(agent("a1"))

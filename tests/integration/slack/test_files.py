@@ -22,7 +22,7 @@ TOKEN = SlackSettings().bot_token
 
 
 @dataclass
-class Bench:
+class FilesBench:
     slack: SlackWorkspace
     files: SlackFiles
 
@@ -33,37 +33,37 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest) -> AsyncIterator[FilesBench]:
     scopes = getattr(request, "param", SCOPES)
     async with (
         slack_running(SlackSettings(scopes=scopes, limits_enabled=False), EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.trigger_tokens.base_url}/api/")
-        yield Bench(slack, SlackFiles(client, session, SecretStr(TOKEN)))
+        yield FilesBench(slack, SlackFiles(client, session, SecretStr(TOKEN)))
 
 
 @pytest.mark.parametrize(("name", "content"), [("a b.png", b"\x89PNG"), ("p.html", b"<p>")])
-async def test_a_shared_file_is_fetched(bench: Bench, name: str, content: bytes) -> None:
+async def test_a_shared_file_is_fetched(bench: FilesBench, name: str, content: bytes) -> None:
     file_id = await bench.upload(name, content)
     assert await bench.files.fetch(file_id, 100) == content
 
 
-async def test_a_file_beyond_the_bound_is_not(bench: Bench) -> None:
+async def test_a_file_beyond_the_bound_is_not(bench: FilesBench) -> None:
     file_id = await bench.upload("a.txt", b"x" * 101)
     with pytest.raises(FileUnavailable, match="larger"):
         await bench.files.fetch(file_id, 100)
 
 
 @pytest.mark.parametrize("bench", [SCOPES.replace("files:read,", "")], indirect=True)
-async def test_a_missing_scope_is_named(bench: Bench) -> None:
+async def test_a_missing_scope_is_named(bench: FilesBench) -> None:
     file_id = await bench.upload("a.txt", b"x")
     with pytest.raises(FileUnavailable, match="missing_scope") as caught:
         await bench.files.fetch(file_id, 100)
     assert "files:read" in caught.value.user_text
 
 
-async def test_what_is_gone_or_not_shared_with_the_app_is_unavailable(bench: Bench) -> None:
+async def test_what_is_gone_or_not_shared_with_the_app_is_unavailable(bench: FilesBench) -> None:
     hidden = await bench.upload("a.txt", b"x", "random")
     for file_id in ("F404", hidden):
         with pytest.raises(FileUnavailable, match=r"Slack does not hand it out|file_not_found"):
@@ -93,7 +93,7 @@ async def elsewhere() -> AsyncIterator[Elsewhere]:
 
 
 @pytest.mark.parametrize("shape", ["{url}", "{url}/@{home}", "https://{home}"])
-async def test_no_other_host_is_asked(bench: Bench, elsewhere: Elsewhere, shape: str) -> None:
+async def test_no_other_host_is_asked(bench: FilesBench, elsewhere: Elsewhere, shape: str) -> None:
     file_id = await bench.upload("a.txt", b"x")
     home = bench.slack.trigger_tokens.base_url.removeprefix("http://")
     bench.slack.state.base_url = shape.format(url=elsewhere.url, home=home)

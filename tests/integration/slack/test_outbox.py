@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.integration.slack.bench import ANSWER, CARD, FILE, MARK, ROOT, Bench, card
+from tests.integration.slack.bench import ANSWER, CARD, FILE, MARK, ROOT, SlackBench, card
 from tests.integration.slack.fake_slack import (
     FakeSlack,
     agent,
@@ -19,7 +19,7 @@ OUTAGE_SECONDS = 600
 
 
 async def test_the_root_starts_the_thread_and_the_others_follow_in_it(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT, CARD, ANSWER)
     async with bench.sender() as outbox:
@@ -38,7 +38,7 @@ async def test_the_root_starts_the_thread_and_the_others_follow_in_it(
 
 
 async def test_newer_content_edits_the_message_and_the_same_content_makes_no_call(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT, card("1"))
     async with bench.sender() as outbox:
@@ -59,7 +59,7 @@ async def test_newer_content_edits_the_message_and_the_same_content_makes_no_cal
 
 
 async def test_reactions_converge_and_what_is_so_already_is_a_success(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     slack.reactions.add(("7.7", "eyes"))
     await bench.enqueue(MARK)
@@ -74,7 +74,7 @@ async def test_reactions_converge_and_what_is_so_already_is_a_success(
     assert bench.dead == []
 
 
-async def test_a_file_is_uploaded_into_the_thread(bench: Bench, slack: FakeSlack) -> None:
+async def test_a_file_is_uploaded_into_the_thread(bench: SlackBench, slack: FakeSlack) -> None:
     await bench.enqueue(ROOT, FILE)
     async with bench.sender() as outbox:
         assert await outbox.sent("a1", "patch", 10) == ""
@@ -84,7 +84,7 @@ async def test_a_file_is_uploaded_into_the_thread(bench: Bench, slack: FakeSlack
 
 
 async def test_answers_keep_their_order_when_the_first_of_them_fails(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT)
     await bench.deliver()
@@ -101,7 +101,7 @@ async def test_answers_keep_their_order_when_the_first_of_them_fails(
 
 @pytest.mark.timeout(240)
 async def test_twenty_busy_agents_are_coalesced_and_every_answer_comes_first(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     slack.limit_posts = True
     slack.before["chat.update"] = [too_fast(20)] * 5
@@ -140,7 +140,7 @@ async def test_twenty_busy_agents_are_coalesced_and_every_answer_comes_first(
 
 
 async def test_ten_minutes_without_slack_end_with_every_answer_in_order_and_the_newest_card(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT)
     await bench.deliver()
@@ -171,7 +171,9 @@ async def test_ten_minutes_without_slack_end_with_every_answer_in_order_and_the_
     assert len(tries) < (1 + len(answers)) * 20
 
 
-async def test_an_answer_waits_behind_no_progress_of_others(bench: Bench, slack: FakeSlack) -> None:
+async def test_an_answer_waits_behind_no_progress_of_others(
+    bench: SlackBench, slack: FakeSlack
+) -> None:
     async with bench.store.transaction() as tx:
         for number in range(30):
             await tx.add_agent(agent(f"p{number}", thread_ts="1.1"))
@@ -182,14 +184,14 @@ async def test_an_answer_waits_behind_no_progress_of_others(bench: Bench, slack:
     assert slack.texts()[0] == "answer"
 
 
-async def test_waiting_for_a_post_ends_at_its_timeout(bench: Bench) -> None:
+async def test_waiting_for_a_post_ends_at_its_timeout(bench: SlackBench) -> None:
     async with bench.sender() as outbox:
         with pytest.raises(TimeoutError):
             await outbox.sent("a1", "never", 0.01)
         assert outbox._waiting == {}
 
 
-async def test_draining_gives_up_at_its_timeout(bench: Bench) -> None:
+async def test_draining_gives_up_at_its_timeout(bench: SlackBench) -> None:
     await bench.enqueue(CARD)
     async with bench.sender() as outbox:
         assert not await outbox.drain(0.05)

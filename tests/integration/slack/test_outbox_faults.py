@@ -16,7 +16,7 @@ from bot.domain.posts import (
 from bot.errors import ChannelUnavailable
 from bot.store import tables
 from bot.store.outbox import SqlOutboxRows
-from tests.integration.slack.bench import ANSWER, CARD, FILE, MARK, ROOT, Bench, card
+from tests.integration.slack.bench import ANSWER, CARD, FILE, MARK, ROOT, SlackBench, card
 from tests.integration.slack.fake_slack import (
     FakeSlack,
     Fault,
@@ -35,7 +35,7 @@ from tests.integration.slack.fake_slack import (
 )
 @pytest.mark.parametrize("post", [ROOT, CARD, FILE], ids=lambda post: post.key)
 async def test_a_link_that_breaks_after_the_effect_leaves_one_copy(
-    bench: Bench, slack: FakeSlack, post: Post, fault: Fault
+    bench: SlackBench, slack: FakeSlack, post: Post, fault: Fault
 ) -> None:
     await bench.enqueue(ROOT)
     if post is not ROOT:
@@ -55,7 +55,7 @@ async def test_a_link_that_breaks_after_the_effect_leaves_one_copy(
     ids=["reset", "error", "internal"],
 )
 async def test_a_failure_before_the_effect_is_tried_again(
-    bench: Bench, slack: FakeSlack, fault: Fault
+    bench: SlackBench, slack: FakeSlack, fault: Fault
 ) -> None:
     slack.before["chat.postMessage"] = [fault] * 4
     await bench.enqueue(ROOT)
@@ -69,7 +69,7 @@ async def test_a_failure_before_the_effect_is_tried_again(
 
 @pytest.mark.parametrize("post", [ROOT, CARD, FILE], ids=lambda post: post.key)
 async def test_a_sender_killed_before_it_stored_the_ts_leaves_one_copy(
-    bench: Bench, slack: FakeSlack, post: Post
+    bench: SlackBench, slack: FakeSlack, post: Post
 ) -> None:
     await bench.enqueue(ROOT)
     if post is not ROOT:
@@ -89,7 +89,7 @@ async def test_a_sender_killed_before_it_stored_the_ts_leaves_one_copy(
 
 
 async def test_a_sender_killed_before_slack_heard_of_the_post_sends_it(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT)
     (row,) = await bench.store.outbox_rows.open()
@@ -100,7 +100,7 @@ async def test_a_sender_killed_before_slack_heard_of_the_post_sends_it(
 
 
 async def test_a_newer_version_stored_during_the_doubt_ends_as_an_edit(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT)
     await bench.deliver()
@@ -137,7 +137,7 @@ class SlowRows(SqlOutboxRows):
 
 
 async def test_rows_read_before_a_delivery_ended_are_not_trusted(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     rows = SlowRows(bench.store._engines)
     rows.begin_gate, rows.open_gate = asyncio.Event(), asyncio.Event()
@@ -167,7 +167,7 @@ async def test_rows_read_before_a_delivery_ended_are_not_trusted(
 
 
 async def test_a_sender_that_fails_and_runs_again_sends_what_it_had_just_begun(
-    bench: Bench, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+    bench: SlackBench, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_event: asyncio.Event, _seconds: float | None) -> None:
         raise ValueError("a bug")
@@ -186,7 +186,7 @@ async def test_a_sender_that_fails_and_runs_again_sends_what_it_had_just_begun(
     assert slack.texts() == ["root"]
 
 
-async def test_an_old_root_is_found_on_a_later_page(bench: Bench, slack: FakeSlack) -> None:
+async def test_an_old_root_is_found_on_a_later_page(bench: SlackBench, slack: FakeSlack) -> None:
     slack.messages += [{"ts": f"{n}.0", "text": "x", "metadata": None} for n in range(3)]
     slack.after["chat.postMessage"] = [reset()]
     await bench.enqueue(ROOT)
@@ -195,7 +195,7 @@ async def test_an_old_root_is_found_on_a_later_page(bench: Bench, slack: FakeSla
 
 
 async def test_retry_after_is_kept_for_the_channel_and_others_go_on(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     async with bench.store.transaction() as tx:
         await tx.add_agent(agent("a2", channel="C2"))
@@ -209,7 +209,7 @@ async def test_retry_after_is_kept_for_the_channel_and_others_go_on(
     assert slack.texts() == ["other", "root"]
 
 
-async def test_a_strange_retry_after_waits_a_second(bench: Bench, slack: FakeSlack) -> None:
+async def test_a_strange_retry_after_waits_a_second(bench: SlackBench, slack: FakeSlack) -> None:
     slack.before["chat.postMessage"] = [status(429), too_fast(-5)]
     await bench.enqueue(ROOT)
     await bench.deliver()
@@ -228,7 +228,7 @@ async def test_a_strange_retry_after_waits_a_second(bench: Bench, slack: FakeSla
     ],
 )
 async def test_a_refusal_is_final_told_once_and_explained(
-    bench: Bench, slack: FakeSlack, code: str, says: str
+    bench: SlackBench, slack: FakeSlack, code: str, says: str
 ) -> None:
     slack.before["chat.postMessage"] = [refuses(code)] * 9
     await bench.enqueue(ROOT, CARD, ANSWER, FILE)
@@ -247,7 +247,7 @@ async def test_a_refusal_is_final_told_once_and_explained(
 
 
 async def test_a_card_that_is_gone_is_told_once_and_not_edited_again(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT, card("1"))
     await bench.deliver()
@@ -262,7 +262,9 @@ async def test_a_card_that_is_gone_is_told_once_and_not_edited_again(
     assert slack.texts() == ["root", "answer"]
 
 
-async def test_blocks_that_slack_refuses_are_left_out_once(bench: Bench, slack: FakeSlack) -> None:
+async def test_blocks_that_slack_refuses_are_left_out_once(
+    bench: SlackBench, slack: FakeSlack
+) -> None:
     slack.before["chat.postMessage"] = [refuses("invalid_blocks")]
     await bench.enqueue(replace(ROOT, payload={"text": "root", "blocks": [{"type": "odd"}]}))
     await bench.deliver()
@@ -276,7 +278,7 @@ async def test_blocks_that_slack_refuses_are_left_out_once(bench: Bench, slack: 
 
 
 async def test_a_callback_that_fails_does_not_end_the_sender(
-    bench: Bench, slack: FakeSlack, caplog: pytest.LogCaptureFixture
+    bench: SlackBench, slack: FakeSlack, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def on_dead(*_: str) -> None:
         raise RuntimeError("a bug")
@@ -291,7 +293,7 @@ async def test_a_callback_that_fails_does_not_end_the_sender(
 
 
 async def test_no_connection_at_all_is_tried_again_without_a_lookup(
-    bench: Bench, slack: FakeSlack, unused_tcp_port_factory: Callable[[], int]
+    bench: SlackBench, slack: FakeSlack, unused_tcp_port_factory: Callable[[], int]
 ) -> None:
     there = bench.client.base_url
     bench.client.base_url = f"http://127.0.0.1:{unused_tcp_port_factory()}/api/"
@@ -318,7 +320,7 @@ class VanishingRows(SqlOutboxRows):
         return content
 
 
-async def test_a_post_that_goes_away_while_it_fails_takes_no_memory(bench: Bench) -> None:
+async def test_a_post_that_goes_away_while_it_fails_takes_no_memory(bench: SlackBench) -> None:
     await bench.enqueue(ROOT)
     await bench.deliver()
     async with bench.sender() as outbox:

@@ -2,12 +2,12 @@
 
 import itertools
 
-from tests.integration.slack.bench import ANSWER, ROOT, Bench
+from tests.integration.slack.bench import ANSWER, ROOT, SlackBench
 from tests.integration.slack.fake_slack import FakeSlack, status
 
 
 async def test_a_post_that_fails_for_a_day_is_parked_and_reported_once(
-    bench: Bench, slack: FakeSlack
+    bench: SlackBench, slack: FakeSlack
 ) -> None:
     await bench.enqueue(ROOT)
     await bench.deliver()

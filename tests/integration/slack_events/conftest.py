@@ -21,7 +21,7 @@ from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import BOT_USER_ID
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from tests.harness.app import Stage, stage as make_stage
+from tests.harness.app import AppHarness, app_harness
 from tests.harness.slack import slack_harness
 from tests.harness.watched_inbox import WatchedInbox, settled
 from tests.integration.slack.fake_slack import VirtualClock
@@ -64,7 +64,7 @@ class ManualClock:
 class Line:
     """A workspace, the app at the other end of the line, and the core behind it."""
 
-    stage: Stage
+    harness: AppHarness
     slack: SlackWorkspace
     catch_up: Backfill
     connection: SocketConnection
@@ -80,18 +80,18 @@ class Line:
         ts = await self.person().say(text, mention=True)
 
         async def look() -> Agent | None:
-            found = await self.stage.store.agents(alive=False)
+            found = await self.harness.store.agents(alive=False)
             mine = [agent for agent in found if agent.thread_ts == ts]
             return mine[0] if mine and len(found) == count else None
 
-        agent = await self.stage.changes.found(look)
-        working = await self.stage.reaches(agent.id, AgentStatus.WORKING)
+        agent = await self.harness.changes.found(look)
+        working = await self.harness.reaches(agent.id, AgentStatus.WORKING)
         await self.settle()
         return working, ts
 
     async def settle(self) -> None:
         """Wait until every event is delivered and every listener has ended."""
-        await settled(self.stage, self.slack)
+        await settled(self.harness, self.slack)
 
     def lose(self, kind: str = "message", times: int = 1) -> None:
         self.slack.faults.event(kind, "lost", times)
@@ -102,30 +102,30 @@ class Line:
 
     async def texts(self, times: int) -> list[str]:
         """What the bridges were told, once it is so much."""
-        await self.stage.asked("chat", times)
-        return [body.text for body in self.stage.bridge.bodies("chat")]
+        await self.harness.asked("chat", times)
+        return [body.text for body in self.harness.bridge.bodies("chat")]
 
 
 @pytest.fixture
 async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
     async with (
-        make_stage(tmp_path) as stage,
+        app_harness(tmp_path) as harness,
         slack_running(SETTINGS, EventFeed()) as slack,
         aiohttp.ClientSession() as session,
     ):
-        stage.clock.now = time.time()
+        harness.clock.now = time.time()
         client = AsyncWebClient(
             token=SETTINGS.bot_token,
             base_url=f"{slack.trigger_tokens.base_url}/api/",
             session=session,
             retry_handlers=[],
         )
-        inbox = WatchedInbox(stage, lambda body: is_urgent(body, STOP))
-        harness = slack_harness(stage, client, inbox)
-        app = harness.app
+        inbox = WatchedInbox(harness, lambda body: is_urgent(body, STOP))
+        listening = slack_harness(harness, client, inbox)
+        app = listening.app
         catch_up = Backfill(
-            stage.store.thread_rows.to_read,
-            harness.handlers,
+            harness.store.thread_rows.to_read,
+            listening.handlers,
             client,
             bot_user_id=BOT_USER_ID,
             stop_reaction=STOP,
@@ -136,6 +136,6 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         connection = SocketConnection(app, SETTINGS.app_token, gaps.append, clock=clock)
         async with connection.running():
             await slack.socket_mode.connected()
-            line = Line(stage, slack, catch_up, connection, clock, app, gaps)
+            line = Line(harness, slack, catch_up, connection, clock, app, gaps)
             yield line
             await line.settle()

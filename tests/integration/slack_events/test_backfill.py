@@ -24,7 +24,7 @@ async def test_missed_replies_are_handed_over_in_order_and_once(line: Line) -> N
     await line.settle()
     assert await line.read()
     assert await line.texts(3) == ["first", "second", "third"]
-    assert len(line.stage.bridge.bodies("chat")) == 3
+    assert len(line.harness.bridge.bodies("chat")) == 3
 
 
 async def test_what_was_delivered_is_not_handed_over_again(line: Line) -> None:
@@ -43,12 +43,12 @@ async def test_a_later_message_that_arrives_first_hides_no_earlier_one(line: Lin
     heard = await line.person().say("heard", thread_ts=root)
     assert await line.texts(1) == ["heard"]
     await line.settle()
-    stored = await line.stage.store.agent(agent.id)
+    stored = await line.harness.store.agent(agent.id)
     assert stored
     assert stored.read_ts == heard
     assert await line.read()
     assert await line.texts(2) == ["heard", "missed"]
-    again = await line.stage.store.agent(agent.id)
+    again = await line.harness.store.agent(agent.id)
     assert again
     assert again.read_ts == heard
 
@@ -58,11 +58,11 @@ async def test_a_missed_stop_word_stops_once_and_never_again(line: Line) -> None
     line.lose()
     await line.person("ben").say("Stop!", thread_ts=root)
     assert await line.read()
-    await line.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await line.harness.reaches(agent.id, AgentStatus.STOPPED)
     await line.person("ben").say("restart", thread_ts=root)
     await line.settle()
     assert await line.read()
-    stored = await line.stage.store.agent(agent.id)
+    stored = await line.harness.store.agent(agent.id)
     assert stored
     assert stored.alive
 
@@ -75,11 +75,11 @@ async def test_a_missed_stop_reaction_on_an_old_message_stops_the_agent_once(lin
     line.lose("reaction_added")
     await line.person("ben").react("general", root, f"{STOP}::skin-tone-3")
     assert await line.read()
-    await line.stage.reaches(agent.id, AgentStatus.STOPPED)
+    await line.harness.reaches(agent.id, AgentStatus.STOPPED)
     await line.person("ben").say("restart", thread_ts=root)
     await line.settle()
     assert await line.read()
-    stored = await line.stage.store.agent(agent.id)
+    stored = await line.harness.store.agent(agent.id)
     assert stored
     assert stored.alive
 
@@ -89,7 +89,7 @@ async def test_the_reaction_of_the_bot_itself_stops_nothing(line: Line) -> None:
     message = line.person().message("general", root)
     message.reactions[STOP] = [BOT_USER_ID]
     assert await line.read()
-    stored = await line.stage.store.agent(agent.id)
+    stored = await line.harness.store.agent(agent.id)
     assert stored
     assert stored.alive
 
@@ -98,17 +98,17 @@ async def test_what_was_said_before_the_agent_came_is_none_of_its_business(line:
     ana = line.person()
     root = await ana.say("the build is red")
     # A thread that is older than the agent by more than clocks differ.
-    line.stage.clock.now = time.time() + 120
+    line.harness.clock.now = time.time() + 120
     await ana.say("since Monday", thread_ts=root)
     await ana.say("acme/api fix it", thread_ts=root, mention=True)
 
     async def look() -> bool | None:
-        return bool(await line.stage.store.agents()) or None
+        return bool(await line.harness.store.agents()) or None
 
-    await line.stage.changes.found(look)
+    await line.harness.changes.found(look)
     await line.settle()
     assert await line.read()
-    assert line.stage.bridge.bodies("chat") == []
+    assert line.harness.bridge.bodies("chat") == []
 
 
 async def test_more_missed_messages_than_a_page_holds_all_arrive(line: Line) -> None:
@@ -184,6 +184,6 @@ async def test_a_bug_in_one_thread_hides_no_other_and_what_failed_whole_is_read_
             await catch_up.serve()
     serving = asyncio.create_task(catch_up.serve())
     assert await line.texts(1) == ["missed"]
-    assert line.stage.bridge.routes(good.id)[-1] == "chat"
+    assert line.harness.bridge.routes(good.id)[-1] == "chat"
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)

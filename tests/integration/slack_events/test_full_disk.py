@@ -34,8 +34,8 @@ JUNK = (
 
 async def fill(line: Line) -> None:
     """Leave no room for anything: not on new pages, and not on the old ones."""
-    engines = line.stage.store._engines
-    (agent,) = await line.stage.store.agents()
+    engines = line.harness.store._engines
+    (agent,) = await line.harness.store.agents()
     await limit_pages(engines, 0)
     async with engines.writer.connect() as connection:
         driver = (await connection.get_raw_connection()).driver_connection
@@ -50,7 +50,7 @@ async def fill(line: Line) -> None:
 
 
 async def empty(line: Line) -> None:
-    engines = line.stage.store._engines
+    engines = line.harness.store._engines
     await limit_pages(engines, 1_000_000)
     async with engines.writing() as connection:
         for table, name in (("inbox", "key"), ("outbox", "key"), ("message", "id")):
@@ -67,14 +67,14 @@ async def test_a_start_is_refused_and_help_and_list_still_answer(line: Line) -> 
     await ben.wait_for_ephemeral("disk is full")
     assert (await ben.slash("/agent", "list")).ok
     await ben.wait_for_ephemeral("agent runs here")
-    assert len(await line.stage.store.agents(alive=False)) == 1
+    assert len(await line.harness.store.agents(alive=False)) == 1
     await empty(line)
     assert (await ben.slash("/agent", "acme/api fix that too")).ok
 
     async def look() -> bool | None:
-        return len(await line.stage.store.agents()) == 2 or None
+        return len(await line.harness.store.agents()) == 2 or None
 
-    await line.stage.changes.found(look)
+    await line.harness.changes.found(look)
 
 
 async def test_an_event_that_cannot_be_stored_is_not_acknowledged_and_comes_again(
@@ -98,27 +98,27 @@ async def test_a_stop_kills_and_removes_and_is_told_later(line: Line) -> None:
     ben = line.person("ben")
     await ben.react("general", root, STOP)
     await ben.wait_for_ephemeral(STOPPED_UNSTORED[:40])
-    assert agent.id not in line.stage.runtime.containers
-    assert "interrupt" in line.stage.bridge.routes(agent.id)
-    await line.stage.fleet.reconcile()
-    assert agent.id not in line.stage.runtime.containers
+    assert agent.id not in line.harness.runtime.containers
+    assert "interrupt" in line.harness.bridge.routes(agent.id)
+    await line.harness.fleet.reconcile()
+    assert agent.id not in line.harness.runtime.containers
     await empty(line)
-    await line.stage.service.settle()
-    await line.stage.reaches(agent.id, AgentStatus.STOPPED)
-    shown = await line.stage.shown(agent.id)
+    await line.harness.service.settle()
+    await line.harness.reaches(agent.id, AgentStatus.STOPPED)
+    shown = await line.harness.shown(agent.id)
     assert any(key.startswith("stopped:") for key in shown)
 
 
 async def test_an_agent_at_work_is_followed_again_when_there_is_room(line: Line) -> None:
     agent, _ = await line.in_thread()
     await fill(line)
-    line.stage.bridge.finish(agent.id, "Done.")
+    line.harness.bridge.finish(agent.id, "Done.")
     async with asyncio.timeout(5):
-        while line.stage.fleet.run_of(agent.id):
+        while line.harness.fleet.run_of(agent.id):
             await asyncio.sleep(0.01)  # nothing is stored that could be waited for
-    found = await line.stage.store.agent(agent.id)
+    found = await line.harness.store.agent(agent.id)
     assert found
     assert found.alive
     await empty(line)
-    await line.stage.fleet.reconcile()
-    await line.stage.reaches(agent.id, AgentStatus.IDLE)
+    await line.harness.fleet.reconcile()
+    await line.harness.reaches(agent.id, AgentStatus.IDLE)

@@ -12,7 +12,7 @@ from tests.integration.slack_events.conftest import Line
 async def waiting(line: Line) -> tuple[Agent, UserClient, str, str]:
     """An agent whose bridge is busy with one message, and a second one that waits behind it."""
     agent, root = await line.in_thread()
-    line.stage.bridge.gates["chat"] = asyncio.Event()
+    line.harness.bridge.gates["chat"] = asyncio.Event()
     ben = line.person("ben")
     await ben.say("first", thread_ts=root)
     await line.texts(1)
@@ -22,7 +22,7 @@ async def waiting(line: Line) -> tuple[Agent, UserClient, str, str]:
 
 
 async def stored(line: Line, agent: Agent) -> list[str]:
-    return [message.text for message in await line.stage.store.undelivered(agent.id)]
+    return [message.text for message in await line.harness.store.undelivered(agent.id)]
 
 
 async def test_an_edited_message_that_waits_is_handed_over_as_edited(line: Line) -> None:
@@ -30,7 +30,7 @@ async def test_an_edited_message_that_waits_is_handed_over_as_edited(line: Line)
     await ben.edit("general", ts, "queue: third &lt;b&gt;")
     await line.settle()
     assert await stored(line, agent) == ["first", "third <b>"]
-    line.stage.bridge.gates["chat"].set()
+    line.harness.bridge.gates["chat"].set()
     assert await line.texts(2) == ["first", "third <b>"]
 
 
@@ -39,7 +39,7 @@ async def test_a_message_that_is_withdrawn_leaves_the_queue_and_loses_its_mark(
     line: Line, edit: str | None
 ) -> None:
     agent, ben, _, ts = await waiting(line)
-    shown = await line.stage.shown(agent.id)
+    shown = await line.harness.shown(agent.id)
     assert shown[f"mark:{ts}:eyes"].payload["present"]
     if edit is None:
         await ben.delete("general", ts)
@@ -47,9 +47,9 @@ async def test_a_message_that_is_withdrawn_leaves_the_queue_and_loses_its_mark(
         await ben.edit("general", ts, edit)
     await line.settle()
     assert await stored(line, agent) == ["first"]
-    shown = await line.stage.shown(agent.id)
+    shown = await line.harness.shown(agent.id)
     assert not shown[f"mark:{ts}:eyes"].payload["present"]
-    found = await line.stage.store.agent(agent.id)
+    found = await line.harness.store.agent(agent.id)
     assert found
     assert found.alive
 
@@ -64,8 +64,8 @@ async def test_a_message_in_the_queue_of_the_bridge_is_revised_there(line: Line)
     await line.settle()
     await ben.delete("general", ts)
     await line.settle()
-    assert line.stage.bridge.bodies("revise") == [(ts, "much later"), (ts, None)]
-    shown = await line.stage.shown(agent.id)
+    assert line.harness.bridge.bodies("revise") == [(ts, "much later"), (ts, None)]
+    shown = await line.harness.shown(agent.id)
     assert not shown[f"mark:{ts}:clock1"].payload["present"]
 
 
@@ -75,18 +75,18 @@ async def test_an_edit_after_the_fact_and_one_of_a_preview_change_nothing(line: 
     ts = await ben.say("use pytest", thread_ts=root)
     await line.texts(1)
     await line.settle()
-    line.stage.bridge._sessions[agent.id].waiting.clear()  # a task has it
+    line.harness.bridge._sessions[agent.id].waiting.clear()  # a task has it
     await ben.edit("general", ts, "use pytest")
     await line.settle()
-    assert line.stage.bridge.bodies("revise") == []
+    assert line.harness.bridge.bodies("revise") == []
     await ben.edit("general", ts, "use ruff")
     await ben.edit("general", ts, "stop")
     await line.person("ana").edit("general", root, "acme/api fix something else")
     await line.settle()
     assert await line.texts(1) == ["use pytest"]
-    shown = await line.stage.shown(agent.id)
+    shown = await line.harness.shown(agent.id)
     assert shown[f"mark:{ts}:eyes"].payload["present"]
-    found = await line.stage.store.agent(agent.id)
+    found = await line.harness.store.agent(agent.id)
     assert found
     assert found.alive
 
