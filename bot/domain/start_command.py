@@ -1,15 +1,16 @@
-"""A start as people type it: the repository, the options, and the task as it is. Pure parsing."""
+"""Reads a start as people type it: repository, options, and the task as it is."""
 
 import re
 from dataclasses import dataclass
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef, checked_branch
 from bot.domain.budget import checked_budget
-from bot.domain.help import EXAMPLE
 from bot.domain.quoting import code
 from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
 from bridge.protocol import MAX_TASK_CHARS
+
+EXAMPLE = "/agent acme/api fix the flaky test in test_orders"
 
 # What is added to it, the thread's earlier messages and the names of files, needs room too.
 MAX_FIRST_TASK_CHARS = MAX_TASK_CHARS - 10_000
@@ -19,6 +20,21 @@ DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
 _NONE = "-"
 LONG_DASHES = ("\u2013", "\u2014")
 _DASHES_ALONE = frozenset({_NONE, *LONG_DASHES})
+
+
+@dataclass(frozen=True, slots=True)
+class StartOption:
+    """An option of a start that takes a value, with the few words that a composer shows."""
+
+    name: str
+    completion: str
+
+
+OPTIONS = (
+    StartOption("model", "another model for this agent"),
+    StartOption("steps", "the most steps of a task"),
+    StartOption("budget", "the most dollars of this agent"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +50,7 @@ class StartAgent:
 
 
 def read_start(text: str, max_steps: int, default: RepoRef | None) -> StartAgent:
-    """The start that a text asks for, as in `parse`; raises InvalidCommand."""
+    """Read the start that a text asks for, as in `parse`; raises InvalidCommand."""
     target, options, task = _split(text, needs_target=default is None)
     repo, branch = _target(target, default)
     return StartAgent(
@@ -70,28 +86,28 @@ def _refuse_addresses(target: str) -> None:
 
 
 def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
-    """The repository, the options that stand before the task, and the task as it was typed.
+    """Split a text into the repository, the options before the task, and the task as typed.
 
     Without `needs_target` a word that cannot name a repository begins the task.
     """
-    rest = text.strip()
+    remaining = text.strip()
     target = ""
     options: dict[str, str] = {}
-    while rest:
-        word, _, after = _take(rest)
+    while remaining:
+        word, _, after = _first_word(remaining)
         plain = DASHES.sub("--", word)
         if plain.startswith("--"):
             name, equals, value = plain[2:].partition("=")
             if name == "no-repo" and not target:
-                target, rest = _NONE, after
+                target, remaining = _NONE, after
                 continue
-            if name not in {"model", "steps", "budget"}:
+            if name not in {option.name for option in OPTIONS}:
                 raise InvalidCommand(
                     f"Unknown option {code(f'--{name}', 40)}. There are `--model`, `--steps`, "
                     "`--budget` and `--no-repo`."
                 )
             if not equals:
-                value, _, after = _take(after)
+                value, _, after = _first_word(after)
             if not value:
                 raise InvalidCommand(f"`--{name}` needs a value.")
             options[name] = value
@@ -99,11 +115,11 @@ def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
             target = word
         else:
             break
-        rest = after
-    return target, options, rest
+        remaining = after
+    return target, options, remaining
 
 
-def _take(text: str) -> tuple[str, str, str]:
+def _first_word(text: str) -> tuple[str, str, str]:
     match = re.match(r"(\S*)(\s*)", text)
     if match is None:  # pragma: no cover  (both groups may be empty, so it always matches)
         return "", "", ""
@@ -111,7 +127,7 @@ def _take(text: str) -> tuple[str, str, str]:
 
 
 def checked_task(task: str, repo: RepoRef) -> str:
-    """The task without surrounding space; raises InvalidCommand when empty or too long."""
+    """Return the task without surrounding space; raises InvalidCommand when empty or too long."""
     task = task.strip()
     if not task:
         where = f"in `{repo}`" if repo.exists else "in an empty workspace"
@@ -125,13 +141,13 @@ def checked_task(task: str, repo: RepoRef) -> str:
 
 
 def checked_steps(text: str, max_steps: int) -> int:
-    """The number of steps; raises InvalidCommand outside 1…max_steps."""
+    """Return the number of steps; raises InvalidCommand outside 1…max_steps."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= max_steps:
         raise InvalidCommand(f"`--steps` takes a whole number from 1 to {max_steps}.")
     return int(text)
 
 
 def title_of(task: str) -> str:
-    """The first line of the task, short enough for a heading."""
+    """Return the first line of the task, short enough for a heading."""
     line = next((line.strip() for line in task.splitlines() if line.strip()), task.strip())
     return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rstrip() + "…"

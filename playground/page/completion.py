@@ -1,6 +1,8 @@
-"""What the composer offers after `/agent`: words, options, repositories and models."""
+"""Offers the composer words, options, repositories and models after `/agent`."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from playground.slack.slack_state import Json
 
@@ -15,23 +17,11 @@ class Word:
 
 COMMAND = "/agent"
 COMMAND_HINT = "owner/repo[@branch] task… | list | status | stop | help"
-# tests/unit/playground/test_completion.py holds these against what the bot understands.
-SUB_COMMANDS = (
-    Word("list", "the agents of this channel"),
-    Word("status", "one agent, or all of them"),
-    Word("stop", "stop an agent by its id"),
-    Word("usage", "what model calls cost"),
-    Word("models", "the models that can be used"),
-    Word("secrets", "your own keys and tokens, in a form"),
-    Word("set", "who may do what in this channel"),
-    Word("doctor", "what of the deployment works, for admins"),
-    Word("help", "everything it understands"),
-)
-OPTIONS = (
-    Word("--model", "another model for this agent"),
-    Word("--steps", "the most steps of a task"),
-    Word("--budget", "the most dollars of this agent"),
-)
+# Written from the bot's table of commands by tests/unit/playground/test_completion.py.
+COMMANDS_FILE = Path(__file__).with_name("commands.json")
+_COMMANDS = json.loads(COMMANDS_FILE.read_text(encoding="utf-8"))
+SUB_COMMANDS = tuple(Word(**entry) for entry in _COMMANDS["words"])
+OPTIONS = tuple(Word(**entry) for entry in _COMMANDS["options"])
 SHORTCUTS = (
     Word("start_agent", "Start an agent"),
     Word("pause_agent", "Pause agent"),
@@ -42,7 +32,7 @@ MAX_MODELS = 200
 
 
 def commands(repositories: list[str], models: list[str]) -> list[Json]:
-    """The commands for the composer, as JSON."""
+    """Return the commands for the composer, as JSON."""
     return [
         {
             "command": COMMAND,
@@ -56,4 +46,5 @@ def commands(repositories: list[str], models: list[str]) -> list[Json]:
 
 
 def shortcuts() -> list[Json]:
+    """Return the entries in the menu of a message, as JSON."""
     return [{"callback_id": w.word, "name": w.about} for w in SHORTCUTS]

@@ -13,11 +13,11 @@ from bot.domain.commands import (
     ListModels,
     OpenForm,
     OpenSecrets,
+    RunDoctor,
     ShowHelp,
     ShowStatus,
     StopAgent,
 )
-from bot.domain.doctor_command import RunDoctor
 from bot.domain.help import HELP
 from bot.domain.policy import Action
 from bot.domain.settings_command import SetMine, SetRule

@@ -11,10 +11,10 @@ from bot.agents.access.authorization import Authorization
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import ThreadRef
 from bot.domain.commands import Command, parse
-from bot.domain.help import EXAMPLE, WELCOME
+from bot.domain.help import WELCOME
 from bot.domain.policy import Action
 from bot.domain.preferences import Preferences
-from bot.domain.start_command import StartAgent
+from bot.domain.start_command import EXAMPLE, StartAgent
 from bot.domain.thread_context import Opening
 from bot.errors import InvalidCommand
 from bot.log_setup import log_scope

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.domain.agent import Agent, RepoRef
-from bot.domain.help import EXAMPLE
 from bot.domain.preferences import Preferences
 from bot.domain.quoting import code, shown
 from bot.domain.settings_command import checked_model
+from bot.domain.start_command import EXAMPLE
 from bot.errors import InvalidCommand
 from bot.slack.views.blocks import Block, actions, button, context, section
 from bot.slack.views.lists import agent_line

@@ -1,10 +1,13 @@
 import contextlib
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
 from bot.domain.agent import NO_REPOSITORY, RepoRef
 from bot.domain.commands import (
+    COMMANDS,
     ListAgents,
     OpenForm,
     OpenSecrets,
@@ -13,12 +16,14 @@ from bot.domain.commands import (
     StopAgent,
     parse,
 )
-from bot.domain.help import HELP
+from bot.domain.help import HELP, WELCOME
 from bot.domain.replies import is_stop, reply_mode, reply_model
 from bot.domain.settings_command import SetMine, SetRule
 from bot.domain.start_command import MAX_FIRST_TASK_CHARS, StartAgent, title_of
 from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
+
+GOLDEN = Path(__file__).parents[3] / "golden"
 
 
 def read(text: str) -> object:
@@ -229,5 +234,19 @@ def test_a_rule_that_is_none_is_explained(text: str) -> None:
 
 
 def test_the_help_names_every_word() -> None:
-    for word in ("list", "status", "stop", "help", "secrets", "set", "me", "models", "usage"):
-        assert f"/agent {word}" in HELP
+    for row in COMMANDS:
+        assert f"/agent {row.word}" in row.help
+        assert row.help in HELP
+
+
+def test_a_word_and_an_alias_mean_one_command_alone() -> None:
+    words = [word for row in COMMANDS for word in (row.word, *row.aliases)]
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize(("name", "text"), [("help", HELP), ("welcome", WELCOME)])
+def test_the_help_reads_as_its_golden_file(name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("GOLDEN") == "rewrite":
+        path.write_text(f"{text}\n")
+    assert path.read_text() == f"{text}\n"
