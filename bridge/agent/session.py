@@ -73,7 +73,7 @@ class Session:
         self._conversation = Conversation(settings.state_dir / "conversation.jsonl")
         self.events = EventLog(
             settings.state_dir / "events.jsonl",
-            self._ledger.enter,
+            self._ledger.add_event,
             base_seq=self._conversation.base_seq,
         )
         talk, events = self._conversation, self.events

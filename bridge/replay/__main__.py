@@ -115,7 +115,7 @@ class Replay:
         self._model = RecordedModel()
         self._conversation = Conversation(folder / "conversation.jsonl")
         self._new: list[Event] = []
-        self._log = EventLog(folder / "events.jsonl", self._hear)
+        self._log = EventLog(folder / "events.jsonl", self._print_event)
         self._results = KeptResults(folder / "results.jsonl")
         self._tools = RecordedTools(self._log)
         patience = RetryPolicy(_ATTEMPTS)
@@ -186,7 +186,7 @@ class Replay:
             fallback_models=recorded.fallbacks,
         )
 
-    def _hear(self, event: Event) -> None:
+    def _print_event(self, event: Event) -> None:
         self._new.append(event)
         match event:
             case StepStarted():

@@ -123,7 +123,7 @@ class _RecordedStep:
     final: bool = False
     calls: list[ToolStarted] = field(default_factory=list)
 
-    def take(self, event: Event) -> None:
+    def add_event(self, event: Event) -> None:
         match event:
             case ModelRetried():
                 error = _error(event.error)
@@ -178,7 +178,7 @@ def _steps(events: Iterable[Event]) -> Iterator[_RecordedStep]:
                 yield step
             step = _RecordedStep()
         elif step is not None:
-            step.take(event)
+            step.add_event(event)
     if step is not None:
         yield step
 

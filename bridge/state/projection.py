@@ -52,13 +52,13 @@ class Projection:
         is_open = self.question is not None and self.answer is None
         return self.running is not None and (self.paused or is_open)
 
-    def enter(self, event: Event) -> None:
-        """Count one more event in; types that change nothing here are passed over."""
+    def add_event(self, event: Event) -> None:  # noqa: C901, PLR0912  (a match over a closed union)
+        """Adds one more event; types that change nothing here are ignored."""
         match event:
             case WorkspaceReadyEvent():
                 self.workspace = event
             case TaskStarted():
-                self._begin(event)
+                self._begin_task(event)
             case MessageTakenUp():
                 self.taken_messages.add(event.message_id)
             case StepStarted():
@@ -71,31 +71,26 @@ class Projection:
                 self.open_tool = self.question = self.answer = None
             case UsageRecorded():
                 self.usage = _sum(self.usage, event)
-            case TaskFinished():
-                self.running = self.question = self.answer = None
-                self.paused = False
-            case _:
-                self._enter_dialogue(event)
-
-    def _enter_dialogue(self, event: Event) -> None:
-        match event:
             case QuestionAsked():
                 self.question, self.answer = event, None
             case QuestionAnswered():
-                self._answered(event)
+                self._add_answer(event)
             case TaskPaused():
                 self.paused = True
             case TaskResumed():
                 self.paused = False
             case CheckRecorded():
-                self._check(event)
+                self._add_check(event)
+            case TaskFinished():
+                self.running = self.question = self.answer = None
+                self.paused = False
             case TaskUndone():
                 self.undone[event.undone_task_id] = event.files
                 self.not_undone = [t for t in self.not_undone if t not in self.undone]
             case _:
                 pass
 
-    def _begin(self, event: TaskStarted) -> None:
+    def _begin_task(self, event: TaskStarted) -> None:
         self.running, self.open_tool, self.ran_tools = event, None, False
         self.model, self.max_steps, self.step = event.model, event.max_steps, 0
         self.first_seq[str(event.task_id)] = event.seq
@@ -104,12 +99,12 @@ class Projection:
         self.checks = {}
         self.not_undone.append(str(event.task_id))
 
-    def _answered(self, event: QuestionAnswered) -> None:
+    def _add_answer(self, event: QuestionAnswered) -> None:
         self.answer = self.answers[event.question_id] = event
         if event.answer == ApprovalChoice.AGENT and event.fingerprint:
             self.approved.add(event.fingerprint)
 
-    def _check(self, event: CheckRecorded) -> None:
+    def _add_check(self, event: CheckRecorded) -> None:
         key = (event.check.command, event.check.working_directory)
         self.checks.pop(key, None)  # the newest run goes last
         self.checks[key] = event
