@@ -144,7 +144,7 @@ async def _serve(
     if task := asyncio.current_task():
         serving.add(task)
         task.add_done_callback(serving.discard)
-    await egress.serve(agent_id, reader, writer)
+    await egress.serve_connection(agent_id, reader, writer)
 
 
 async def _shut(entrance: _AgentListener) -> None:

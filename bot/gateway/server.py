@@ -22,11 +22,9 @@ from bot.domain.model_offer import ModelOffer
 from bot.domain.secrets import ModelKey, SecretScope
 from bot.errors import ConfigurationError
 from bot.gateway.auth import Agents, GatewayAuth
-from bot.gateway.egress.addresses import Addresses
-from bot.gateway.egress.allow_list import AllowList
-from bot.gateway.egress.connector import Connector, SystemResolver
+from bot.gateway.egress.allow_list import AddressList, AllowList
+from bot.gateway.egress.connector import Connector, UpstreamProxies, resolve
 from bot.gateway.egress.proxy import EgressProxy
-from bot.gateway.egress.upstream_proxy import UpstreamProxies
 from bot.gateway.git.app_tokens import AppTokens
 from bot.gateway.git.github import HostPulls
 from bot.gateway.git.host import GitHost
@@ -139,10 +137,10 @@ class HostGateway:
 
     def _egress(self) -> EgressProxy:
         allowed = AllowList.of(self._settings)
-        addresses = Addresses(self._settings.egress_private_networks)
+        addresses = AddressList(self._settings.egress_private_networks)
         proxies = UpstreamProxies.of_environment()
-        dialer = Connector(allowed, addresses, SystemResolver(), proxies)
-        return EgressProxy(dialer, self._on_denial)
+        connector = Connector(allowed, addresses, resolve, proxies)
+        return EgressProxy(connector, self._on_denial)
 
     def _on_denial(self, agent_id: str, denial: Denial) -> None:
         self.denied(agent_id, denial)

@@ -1,10 +1,18 @@
-"""The host names that tools may reach: package registries, and what an admin adds."""
+"""Owns which names and which addresses tools may reach.
 
+Names are package registries and what an admin adds. The address is checked after the name has
+been resolved, so that no name can stand for the host or its network.
+"""
+
+import ipaddress
 from collections.abc import Iterable
 from typing import Self
 from urllib.parse import urlsplit
 
 from bot.config import Settings
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Where package managers look when nobody has told them otherwise.
 REGISTRIES = (
@@ -17,29 +25,96 @@ REGISTRIES = (
     "api.nuget.org", "repo.packagist.org", "packagist.org", "hex.pm", "repo.hex.pm",
     "deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com",
 )  # fmt: skip
+# Metadata services live here, so not even an admin's list opens these.
+_NEVER = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")))
+# What is_global says of these has changed between releases of Python, or is not what is meant here.
+_REFUSED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "224.0.0.0/3",
+            "::/96",
+            "64:ff9b:1::/48",
+            "100::/64",
+            "2001::/23",
+            "2002::/16",
+            "3fff::/20",
+            "5f00::/16",
+            "fc00::/7",
+            "fec0::/10",
+            "ff00::/8",
+        ),
+    )
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class AllowList:
-    """`example.com` is that name alone, `*.example.com` all names below it, `*` every name."""
+    """Checks names: `example.com` allows that name, `*.example.com` all names below, `*` all."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         lowered = {pattern.lower().rstrip(".") for pattern in patterns}
         self._everything = "*" in lowered
-        self._below = tuple(one[1:] for one in lowered if one.startswith("*."))
+        self._below = tuple(pattern[1:] for pattern in lowered if pattern.startswith("*."))
         self._exact = frozenset(lowered)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The list that the settings make."""
+        """Return the list of these settings."""
         known = REGISTRIES if settings.egress_registries else ()
         return cls((*known, *_host_of(settings), *settings.egress_allow))
 
     def allows(self, host: str) -> bool:
-        """Whether this name (in lower case, without a last dot), or literal address, is listed."""
+        """Check a name in lower case without a last dot, or a literal address."""
         return self._everything or host in self._exact or host.endswith(self._below)
 
 
 def _host_of(settings: Settings) -> tuple[str, ...]:
-    """The repositories' host: dependencies are named by its addresses too."""
+    """Return the git host, since dependencies are named by its addresses too."""
     host = urlsplit(settings.github_url).hostname if settings.egress_registries else None
     return (host,) if host else ()
+
+
+class AddressList:
+    """Checks addresses: public ones are allowed, and these `private` networks (`10.1.2.0/24`)."""
+
+    def __init__(self, private: Iterable[str] = ()) -> None:
+        self._private: tuple[Network, ...] = tuple(map(ipaddress.ip_network, private))
+
+    def allows(self, text: str) -> bool:
+        """Check a literal address; text that is no address is refused."""
+        try:
+            address = _ipv4_or_itself(ipaddress.ip_address(text))
+        except ValueError:
+            return False
+        if _within(address, _NEVER):
+            return False
+        if _within(address, self._private):
+            return True
+        return address.is_global and not address.is_multicast and not _within(address, _REFUSED)
+
+
+def _ipv4_or_itself(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one embeds; raises ValueError for one with a zone."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.scope_id:
+        raise ValueError("an address with a zone")
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _NAT64:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address
+
+
+def _within(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address.version == net.version and address in net for net in networks)

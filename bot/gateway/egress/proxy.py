@@ -1,4 +1,4 @@
-"""The egress proxy: what tools in a sealed container may fetch, and a plain refusal for the rest.
+"""Serves the egress proxy of sealed containers: allowed destinations, a plain refusal else.
 
 It speaks CONNECT and plain HTTP, one request for each connection. A redirect is the client's
 business: where it leads is asked for by a new request, and checked like the first.
@@ -13,7 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.domain.egress import Denial, DenialReason
-from bot.gateway.egress.connector import AwayError, Connector, DeniedError, Line
+from bot.gateway.egress.connector import (
+    Connection,
+    Connector,
+    DeniedError,
+    DestinationUnreachableError,
+)
 from bot.gateway.egress.request import (
     MAX_PROXY_HEAD_BYTES,
     MalformedError,
@@ -22,7 +27,7 @@ from bot.gateway.egress.request import (
 )
 
 _CHUNK_BYTES = 65_536
-_FAREWELL_SECONDS = 2.0
+_CLOSE_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 _WHY = {
@@ -36,7 +41,7 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class EgressLimits:
-    """How much one agent may have open, and for how long."""
+    """Bounds the connections of one agent in number, time and bytes."""
 
     connections: int = 128
     head_seconds: float = 10.0
@@ -46,20 +51,20 @@ class EgressLimits:
 
 
 class EgressProxy:
-    """Serves the connections of all agents. `denied` is told of each refused destination."""
+    """Serves the connections of all agents; calls `denied` for each refused destination."""
 
     def __init__(
         self,
-        dialer: Connector,
+        connector: Connector,
         denied: Callable[[str, Denial], None],
         limits: EgressLimits | None = None,
     ) -> None:
-        self._dialer = dialer
+        self._connector = connector
         self._denied = denied
         self._limits = limits or EgressLimits()
         self._open: Counter[str] = Counter()
 
-    async def serve(
+    async def serve_connection(
         self, agent_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Serve one connection of this agent to its end; the stream's limit bounds the head."""
@@ -80,49 +85,54 @@ class EgressProxy:
 
     async def _serve(self, agent_id: str, client: "_Client") -> None:
         try:
-            request = await client.request(self._limits.head_seconds)
+            request = await client.read_head(self._limits.head_seconds)
         except MalformedError as error:
             await client.refuse(error.status, str(error))
             return
         try:
-            line = await self._dialer.dial(request)
-        except AwayError as error:
+            connection = await self._connector.connect(request)
+        except DestinationUnreachableError as error:
             await client.refuse(502, str(error))
         except DeniedError as error:
             self._denied(agent_id, Denial(request.host, request.port, error.reason, time.time()))
             await client.refuse(403, f"{request.host} {_WHY[error.reason]}.")
         else:
             try:
-                await self._pass_on(client, request, line)
+                await self._pass_on(client, request, connection)
             finally:
-                line.writer.transport.abort()
+                connection.writer.transport.abort()
 
-    async def _pass_on(self, client: "_Client", request: ProxyRequest, line: Line) -> None:
+    async def _pass_on(
+        self, client: "_Client", request: ProxyRequest, connection: Connection
+    ) -> None:
         if request.tunnel:
             client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             upwards = None
         else:
-            extra = line.proxy.authorization if line.proxy else b""
-            line.writer.write(request.head(absolute=line.proxy is not None, extra=extra))
+            extra = connection.proxy.authorization if connection.proxy else b""
+            head = request.head(absolute=connection.proxy is not None, extra=extra)
+            connection.writer.write(head)
             upwards = request.body_bytes
         loop = asyncio.get_running_loop()
         end = loop.time() + self._limits.total_seconds
         try:
-            async with asyncio.timeout(self._limits.idle_seconds) as patience:
+            async with asyncio.timeout(self._limits.idle_seconds) as deadline:
 
                 def moved() -> None:
-                    patience.reschedule(min(loop.time() + self._limits.idle_seconds, end))
+                    deadline.reschedule(min(loop.time() + self._limits.idle_seconds, end))
 
-                flow = _Tunnel(moved, self._limits.total_bytes)
+                tunnel = _Tunnel(moved, self._limits.total_bytes)
                 async with asyncio.TaskGroup() as group:
-                    up = group.create_task(flow.run(client.reader, line.writer, upwards))
-                    await flow.run(line.reader, client.writer, None)
+                    up = group.create_task(
+                        tunnel.pass_bytes(client.reader, connection.writer, upwards)
+                    )
+                    await tunnel.pass_bytes(connection.reader, client.writer, None)
                     if not request.tunnel:
                         up.cancel()  # the answer is whole; nobody reads the rest of the request
         except* OSError as group:
             # One end went away, or nothing moved for too long.
             _log.debug("an egress connection was cut: %r", group.exceptions)
-        await client.parted()
+        await client.wait_closed()
 
 
 class _Tunnel:
@@ -132,10 +142,10 @@ class _Tunnel:
         self._moved = moved
         self._left = total_bytes
 
-    async def run(
+    async def pass_bytes(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, length: int | None
     ) -> None:
-        """Until the source ends, or `length` bytes were passed on; raises OSError."""
+        """Pass bytes on until the source ends, or `length` of them; raises OSError."""
         left = length
         while left is None or left > 0:
             chunk = await source.read(_CHUNK_BYTES if left is None else min(_CHUNK_BYTES, left))
@@ -161,7 +171,7 @@ class _Client:
         # What has been drained is out of this process: the connection may be cut.
         writer.transport.set_write_buffer_limits(0)
 
-    async def request(self, seconds: float) -> ProxyRequest:
+    async def read_head(self, seconds: float) -> ProxyRequest:
         """Read the head; raises MalformedError, or OSError when the client is gone or slow."""
         try:
             async with asyncio.timeout(seconds):
@@ -173,7 +183,7 @@ class _Client:
         return read_request(head)
 
     async def refuse(self, status: int, text: str) -> None:
-        """Answer with words; most clients show the first line only, so it has them too."""
+        """Answer with a sentence, also in the first line, because most clients show only that."""
         body = f"Threadsmith: {text}\n".encode()
         head = (
             f"HTTP/1.1 {status} {text}\r\nContent-Type: text/plain\r\nConnection: close\r\n"
@@ -181,12 +191,12 @@ class _Client:
         ).encode()
         with contextlib.suppress(OSError):
             self.writer.write(head + body)
-            await self.parted()
+            await self.wait_closed()
 
-    async def parted(self) -> None:
-        """Wait for the client to go: bytes that nobody reads would make the end a reset."""
+    async def wait_closed(self) -> None:
+        """Wait until the client closes; bytes that nobody reads would make the end a reset."""
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(_FAREWELL_SECONDS):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.writer.drain()
                 if self.writer.can_write_eof():
                     self.writer.write_eof()

@@ -1,4 +1,4 @@
-"""Reads what a client asks of the egress proxy: one head, and nothing that is ambiguous."""
+"""Reads the head of a request to the egress proxy, and refuses one that is ambiguous."""
 
 import ipaddress
 import re
@@ -33,7 +33,7 @@ _HOP_BY_HOP = frozenset(
 
 
 class MalformedError(Exception):
-    """The request is not one that this proxy takes; `status` and the text are the answer."""
+    """The proxy does not serve this request; `status` and the text are the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class MalformedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProxyRequest:
-    """Where a client wants to go. `tunnel`: CONNECT; otherwise one plain HTTP request."""
+    """A request to connect somewhere: by CONNECT (`tunnel`), or for one plain HTTP request."""
 
     host: str
     port: int
@@ -54,11 +54,11 @@ class ProxyRequest:
 
     @property
     def authority(self) -> str:
-        """Host and port as a target of CONNECT has them."""
+        """Return host and port in the form of a target of CONNECT."""
         return f"{_bracketed(self.host)}:{self.port}"
 
     def head(self, *, absolute: bool = False, extra: bytes = b"") -> bytes:
-        """The plain request, written anew; `absolute` for a proxy, which may want `extra`."""
+        """Write the plain request anew; `absolute` and with `extra` headers for a proxy."""
         host = _bracketed(self.host) + ("" if self.port == _HTTP_PORT else f":{self.port}")
         target = (b"http://" + host.encode() if absolute else b"") + self.path
         lines = [self.method + b" " + target + b" HTTP/1.1", b"Host: " + host.encode()]
@@ -69,10 +69,10 @@ class ProxyRequest:
 def read_request(head: bytes) -> ProxyRequest:
     """Read a head, its empty line included; raises MalformedError."""
     lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
-    found = _LINE.fullmatch(lines[0])
-    if not found:
+    match = _LINE.fullmatch(lines[0])
+    if not match:
         raise MalformedError(400, "This is a proxy for HTTP/1.1.")
-    method, target = found.groups()
+    method, target = match.groups()
     headers = _headers(lines[1:])
     body_bytes = _body_bytes(headers)
     if method == b"CONNECT":
@@ -81,8 +81,8 @@ def read_request(head: bytes) -> ProxyRequest:
         host, port = _authority(target.decode(), None)
         return ProxyRequest(host, port, tunnel=True)
     host, port, path = _absolute(target.decode())
-    kept = tuple(_kept(headers))
-    return ProxyRequest(host, port, False, method, path.encode(), kept, body_bytes)
+    forwarded = tuple(_end_to_end(headers))
+    return ProxyRequest(host, port, False, method, path.encode(), forwarded, body_bytes)
 
 
 def _headers(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
@@ -90,10 +90,10 @@ def _headers(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
         raise MalformedError(431, "Too many headers.")
     headers = []
     for line in lines:
-        found = _HEADER.fullmatch(line)
-        if not found:
+        match = _HEADER.fullmatch(line)
+        if not match:
             raise MalformedError(400, "A header is malformed.")
-        headers.append((found[1], found[2].strip(b" \t")))
+        headers.append((match[1], match[2].strip(b" \t")))
     if sum(name.lower() == b"host" for name, _ in headers) > 1:
         raise MalformedError(400, "There is more than one Host header.")
     return headers
@@ -108,40 +108,40 @@ def _body_bytes(headers: list[tuple[bytes, bytes]]) -> int:
     return int(lengths[0]) if lengths else 0
 
 
-def _kept(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     named = {
         word.strip().lower()
         for name, value in headers
         if name.lower() in {b"connection", b"proxy-connection"}
         for word in value.split(b",")
     } - {b"content-length"}
-    return [one for one in headers if one[0].lower() not in _HOP_BY_HOP | named]
+    return [header for header in headers if header[0].lower() not in _HOP_BY_HOP | named]
 
 
 def _absolute(target: str) -> tuple[str, int, str]:
-    scheme, separator, rest = target.partition("://")
+    scheme, separator, location = target.partition("://")
     if not separator or scheme.lower() != "http":
         raise MalformedError(
             400, "This is a proxy: ask for http://host/path, or CONNECT host:443 for TLS."
         )
-    cut = min((rest.index(sign) for sign in "/?#" if sign in rest), default=len(rest))
-    host, port = _authority(rest[:cut], _HTTP_PORT)
-    path = rest[cut:]
+    cut = min((location.index(sign) for sign in "/?#" if sign in location), default=len(location))
+    host, port = _authority(location[:cut], _HTTP_PORT)
+    path = location[cut:]
     if "#" in path:
         raise MalformedError(400, "A fragment does not belong in a request.")
     return host, port, path if path.startswith("/") else f"/{path}"
 
 
 def _authority(text: str, default_port: int | None) -> tuple[str, int]:
-    found = _AUTHORITY.fullmatch(text)
-    port = (found and found[2]) or default_port
-    if not found or port is None or not 0 < int(port) <= _MAX_PORT:
+    match = _AUTHORITY.fullmatch(text)
+    port = (match and match[2]) or default_port
+    if not match or port is None or not 0 < int(port) <= _MAX_PORT:
         raise MalformedError(400, "The destination is malformed.")
-    return _host(found[1]), int(port)
+    return _host(match[1]), int(port)
 
 
 def _host(text: str) -> str:
-    """The host in its one form, so that no spelling passes by a list."""
+    """Return the host in its canonical form, so that no spelling passes by a list."""
     if text.startswith("["):
         try:
             return ipaddress.IPv6Address(text[1:-1]).compressed

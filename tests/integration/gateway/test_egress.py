@@ -9,12 +9,10 @@ from ipaddress import ip_address
 import pytest
 
 from bot.domain.egress import Denial, DenialReason
-from bot.gateway.egress.addresses import Addresses
-from bot.gateway.egress.allow_list import AllowList
-from bot.gateway.egress.connector import Connector
+from bot.gateway.egress.allow_list import AddressList, AllowList
+from bot.gateway.egress.connector import Connector, UpstreamProxies
 from bot.gateway.egress.proxy import EgressLimits, EgressProxy
 from bot.gateway.egress.request import MAX_PROXY_HEAD_BYTES
-from bot.gateway.egress.upstream_proxy import UpstreamProxies
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -97,17 +95,19 @@ class EgressBench:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["EgressBench"]:
-        dialer = Connector(
+        connector = Connector(
             AllowList(self.allow),
-            Addresses(self.private),
-            self.names,
+            AddressList(self.private),
+            self.names.addresses,
             UpstreamProxies(self.proxies),
             frozenset({self.site.port}),
         )
-        proxy = EgressProxy(dialer, lambda *one: self.denials.append(one), self.limits)
+        proxy = EgressProxy(connector, lambda *one: self.denials.append(one), self.limits)
         handlers = Handlers()
         server = await asyncio.start_server(
-            handlers.around(lambda reader, writer: proxy.serve("k3f9ab", reader, writer)),
+            handlers.around(
+                lambda reader, writer: proxy.serve_connection("k3f9ab", reader, writer)
+            ),
             "127.0.0.1",
             0,
             limit=MAX_PROXY_HEAD_BYTES,

@@ -3,8 +3,7 @@
 import pytest
 
 from bot.config import Settings
-from bot.gateway.egress.addresses import Addresses
-from bot.gateway.egress.allow_list import AllowList
+from bot.gateway.egress.allow_list import AddressList, AllowList
 
 
 @pytest.mark.parametrize(
@@ -22,25 +21,25 @@ from bot.gateway.egress.allow_list import AllowList
     ],
 )  # fmt: skip
 def test_these_are_never_public(address: str) -> None:
-    assert not Addresses().allows(address)
+    assert not AddressList().allows(address)
 
 
 @pytest.mark.parametrize(
     "address", ["1.1.1.1", "151.101.0.223", "2606:4700::1", "::ffff:1.1.1.1", "64:ff9b::101:101"]
 )
 def test_these_are_public(address: str) -> None:
-    assert Addresses().allows(address)
+    assert AddressList().allows(address)
 
 
 def test_an_admin_opens_a_network_but_never_the_one_of_metadata_services() -> None:
-    some = Addresses(["10.1.0.0/16", "fd12::/32", "169.254.0.0/16", "0.0.0.0/0"])
+    some = AddressList(["10.1.0.0/16", "fd12::/32", "169.254.0.0/16", "0.0.0.0/0"])
     assert some.allows("10.1.2.3")
     assert some.allows("::ffff:10.1.2.3")
     assert some.allows("fd12::1")
     assert not some.allows("fd13::1")
     assert not some.allows("169.254.169.254")
     assert not some.allows("::ffff:169.254.169.254")
-    assert not Addresses(["10.1.0.0/16"]).allows("10.2.0.1")
+    assert not AddressList(["10.1.0.0/16"]).allows("10.2.0.1")
 
 
 def test_a_pattern_is_the_name_or_everything_below_it() -> None:
