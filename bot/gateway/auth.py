@@ -1,71 +1,135 @@
-"""Decides which agents may pass, to which repository, and which branch each may push."""
+"""Decides which agents may pass, to which repository, and which branch each may push.
+
+The tokens are derived from one secret on the disk, so nothing else needs storing.
+"""
 
 import base64
 import binascii
+import hashlib
+import hmac
+import secrets
+from pathlib import Path
 from typing import Protocol
 
+from aiohttp import web
+from pydantic import SecretStr
+
 from bot.domain.agent import Agent, RepoRef
-from bot.gateway.tokens import Tokens
+from bot.errors import ConfigurationError
+from bot.files import create_private_file
+
+_SECRET_BYTES = 32
+_PREFIX = "agt_"
+_MAX_TOKEN_CHARS = 200
+
+
+class Tokens:
+    """Derives two tokens per agent: one for the gateway, one for the agent's bridge."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def gateway_token(self, agent_id: str) -> SecretStr:
+        """Return the token that the container shows at the gateway; it names its agent."""
+        return SecretStr(f"{_PREFIX}{agent_id}.{self._mac('gateway', agent_id)}")
+
+    def bridge_token(self, agent_id: str) -> SecretStr:
+        """Return the token that the bot shows at the agent's bridge."""
+        return SecretStr(self._mac("bridge", agent_id))
+
+    def agent_of(self, token: str) -> str | None:
+        """Return the agent of a genuine gateway token; None for any other text."""
+        if len(token) > _MAX_TOKEN_CHARS or not token.startswith(_PREFIX) or not token.isascii():
+            return None
+        agent_id, _, mac = token.removeprefix(_PREFIX).rpartition(".")
+        good = hmac.compare_digest(mac, self._mac("gateway", agent_id))
+        return agent_id if agent_id and good else None
+
+    def _mac(self, purpose: str, agent_id: str) -> str:
+        message = f"{purpose}:{agent_id}".encode()
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+
+def load_tokens(data_dir: Path) -> Tokens:
+    """Read DATA_DIR/secret, made once with mode 0600; raises ConfigurationError."""
+    path = data_dir / "secret"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        create_private_file(path, secrets.token_bytes(_SECRET_BYTES))
+        secret = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"DATA_DIR: {path} cannot be read or made ({error.strerror}). Make the directory "
+            "writable for the bot, or name another one."
+        ) from error
+    if len(secret) != _SECRET_BYTES:
+        raise ConfigurationError(
+            f"{path} is damaged: it holds {len(secret)} bytes instead of {_SECRET_BYTES}. Restore "
+            "it, or remove it; the agents that run now must then be started anew."
+        )
+    return Tokens(secret)
 
 
 class Agents(Protocol):
-    """Where the agents are stored."""
+    """Reads the stored agents."""
 
     async def agent(self, agent_id: str) -> Agent | None:
         """Return the agent as stored."""
 
 
 class GatewayAuth:
-    """The open doors. A token that is genuine opens nothing while its door is closed."""
+    """Admits the agents that are registered; a genuine token alone is not enough."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._open: dict[str, RepoRef] = {}
+        self._repos: dict[str, RepoRef] = {}
         self.agents: Agents | None = None
 
-    def open(self, agent_id: str, repo: RepoRef) -> None:
-        """Let the agent's token through, for this repository."""
-        self._open[agent_id] = repo
+    def admit_agent(self, agent_id: str, repo: RepoRef) -> None:
+        """Admit requests of this agent, for this repository."""
+        self._repos[agent_id] = repo
 
-    def close(self, agent_id: str) -> None:
-        """Let it through no more."""
-        self._open.pop(agent_id, None)
+    def dismiss_agent(self, agent_id: str) -> None:
+        """Refuse requests of this agent from now on."""
+        self._repos.pop(agent_id, None)
 
-    def admitted(
-        self, authorization: str, entrance: str | None = None
+    def identify_agent(
+        self, authorization: str, owner: str | None = None
     ) -> tuple[str, RepoRef] | None:
-        """Return the agent behind an Authorization header, and its repository, if it may pass.
+        """Return the agent behind an Authorization header, and its repository, if it is admitted.
 
-        `entrance`: whose entrance the request came by; no other agent's token is taken there.
+        `owner` is the agent whose own listener the request came by; no other agent's token is
+        accepted there.
         """
-        agent_id = self._tokens.agent_of(_token_in(authorization))
-        repo = self._open.get(agent_id) if agent_id else None
-        if entrance is not None and entrance != agent_id:
+        agent_id = self._tokens.agent_of(_read_token(authorization))
+        repo = self._repos.get(agent_id) if agent_id else None
+        if owner is not None and owner != agent_id:
             return None
         return (agent_id, repo) if agent_id and repo else None
 
     def agent_of(self, token: str) -> str | None:
-        """The agent that a token was made for, if its door is open."""
+        """Return the agent of a genuine token, if it is admitted."""
         agent_id = self._tokens.agent_of(token)
-        return agent_id if agent_id in self._open else None
+        return agent_id if agent_id in self._repos else None
 
     async def branch_of(self, agent_id: str) -> str | None:
-        """The branch that the agent may push; None once it has ended or its door is closed.
+        """Return the branch that the agent may push; None once it has ended or is not admitted.
 
-        The stored agent is asked each time: one that failed keeps its door until it is removed.
+        The stored agent is read each time, because one that failed stays admitted until it is
+        removed.
         """
-        if self.agents is None or agent_id not in self._open:
+        if self.agents is None or agent_id not in self._repos:
             return None
         agent = await self.agents.agent(agent_id)
         return agent.target_branch if agent and agent.alive else None
 
     @property
-    def open_ones(self) -> tuple[str, ...]:
-        """The agents whose door is open."""
-        return tuple(self._open)
+    def admitted_agents(self) -> tuple[str, ...]:
+        """Return the agents that are admitted."""
+        return tuple(self._repos)
 
 
-def _token_in(authorization: str) -> str:
+def _read_token(authorization: str) -> str:
     """Read `Bearer TOKEN`, or `Basic` with the token as the password, which git sends."""
     scheme, _, value = authorization.partition(" ")
     match scheme.lower():
@@ -79,3 +143,20 @@ def _token_in(authorization: str) -> str:
             return text.partition(":")[2]
         case _:
             return ""
+
+
+def ambiguity_of(request: web.Request) -> str | None:
+    """Return why two servers might understand this request differently; None if they agree."""
+    headers = request.headers
+    lengths = headers.getall("Content-Length", [])
+    codings = headers.getall("Transfer-Encoding", [])
+    if len(lengths) > 1 or len(codings) > 1 or (lengths and codings):
+        return "The length of the body is given twice."
+    if codings and codings[0].strip().lower() != "chunked":
+        return "This transfer coding is not understood."
+    if "Upgrade" in headers:
+        return "The protocol cannot be changed here."
+    path = request.raw_path.partition("?")[0]
+    if "%" in path or "//" in path or "\\" in path or ";" in path or "/." in path:
+        return "The path is not written plainly."
+    return None

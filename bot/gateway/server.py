@@ -1,4 +1,4 @@
-"""The gateway: one server on the host, the only door out of the containers."""
+"""Assembles the gateway: the one server on the host that containers send requests through."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from bot.domain.egress import Denial
 from bot.domain.model_offer import ModelOffer
 from bot.domain.secrets import ModelKey, SecretScope
 from bot.errors import ConfigurationError
-from bot.gateway.auth import Agents, GatewayAuth
+from bot.gateway.auth import Agents, GatewayAuth, Tokens, load_tokens
 from bot.gateway.egress.allow_list import AddressList, AllowList
 from bot.gateway.egress.connector import Connector, UpstreamProxies, resolve
 from bot.gateway.egress.proxy import EgressProxy
@@ -32,14 +32,12 @@ from bot.gateway.git.proxy import PREFIX as GIT_PREFIX, GitProxy
 from bot.gateway.git.push_policy import PushPolicy
 from bot.gateway.git.repository import RepositoryCheck
 from bot.gateway.git.repository_list import RepositoryList
-from bot.gateway.listeners import AgentListeners
+from bot.gateway.listeners import AgentListeners, SharedPort
 from bot.gateway.model.catalogue import Catalogue
 from bot.gateway.model.completion_client import CompletionClient
 from bot.gateway.model.own_prices import own_prices
 from bot.gateway.model.proxy import PREFIX as MODEL_PREFIX, ModelProxy, ProxyLimits
-from bot.gateway.port import SharedPort
 from bot.gateway.socket_dirs import SocketDirStore
-from bot.gateway.tokens import Tokens, load_tokens
 from bridge.container import FORWARDER_GATEWAY
 
 _log = logging.getLogger(__name__)
@@ -57,7 +55,7 @@ class HostGateway:
         self.tokens: Tokens = load_tokens(data_dir)
         self._wanted_port = settings.gateway_port
         self._memory = data_dir / "gateway.json"
-        self._doors = GatewayAuth(self.tokens)
+        self._auth = GatewayAuth(self.tokens)
         self._settings = settings
         self.credentials: Credentials | None = None
         self._app_tokens = AppTokens.of(settings, session)
@@ -67,17 +65,17 @@ class HostGateway:
         self.writer = CompletionClient(session, self)
         host = GitHost(session, settings.github_url, self._token_of)
         pushes = PushPolicy(host, data_dir, settings.push_limit_bytes)
-        self._git = GitProxy(self._doors, host, pushes if settings.push_branches else None)
+        self._git = GitProxy(self._auth, host, pushes if settings.push_branches else None)
         self._repositories = RepositoryCheck(host)
         self._listed = RepositoryList(session, settings.github_api_url, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
         self._catalogue = Catalogue(session, base_url, key, own_prices=own_prices(settings))
         limits = ProxyLimits.of(settings)
         self._model = ModelProxy(
-            self._doors, self._catalogue, session, base_url, self._key_of, limits
+            self._auth, self._catalogue, session, base_url, self._key_of, limits
         )
-        self._folders = SocketDirStore(data_dir / "sockets")
-        self._entrances: AgentListeners | None = None
+        self._socket_dirs = SocketDirStore(data_dir / "sockets")
+        self._listeners: AgentListeners | None = None
         self._port: SharedPort | None = None
         self._address = ""
         self._sealed = False
@@ -88,12 +86,12 @@ class HostGateway:
         return [*self._model.routes(), *self._git.routes()]
 
     def know_agents(self, agents: Agents) -> None:
-        """Look up there which branch an agent may push; without it nobody pushes."""
-        self._doors.agents = agents
+        """Set where to read which branch an agent may push; until then nobody pushes."""
+        self._auth.agents = agents
 
-    def account_with(self, accountant: Billing) -> None:
-        """Ask for leave before each model call, and tell how it ended."""
-        self._model.accountant = accountant
+    def account_with(self, billing: Billing) -> None:
+        """Reserve budget for each model call at `billing`, and report what the call cost."""
+        self._model.billing = billing
 
     async def _key_of(self, agent_id: str) -> ModelKey:
         own = await self.credentials.model_key(agent_id) if self.credentials else None
@@ -106,34 +104,34 @@ class HostGateway:
         return own or self._settings.github_token
 
     async def start(self, host: str, advertised: str | None = None) -> None:
-        """Listen on `host`; containers are told `advertised`, when they see it by another name.
+        """Listen on `host`; containers get the name `advertised`, if they see it by another one.
 
-        The port is GATEWAY_PORT, or the one of the last time, since running containers have it in
-        their environment, or a free one. Raises ConfigurationError.
+        The port is GATEWAY_PORT, or the one of the last start, since running containers have it
+        in their environment, or a free one. Raises ConfigurationError.
         """
-        self._entrances = AgentListeners(self._routes)
-        port = SharedPort(self._doors, self._entrances, self._memory)
+        self._listeners = AgentListeners(self._routes)
+        port = SharedPort(self._auth, self._listeners, self._memory)
         number = await port.listen(self._routes, host, self._wanted_port)
         self._port = port
         name = advertised or host
         self._address = f"http://{f'[{name}]' if ':' in name else name}:{number}"
         _log.info("the gateway listens on %s port %d", host, number)
-        await self._open_all(self._entrances)
+        await self._open_all(self._listeners)
 
     async def start_sealed(self) -> None:
-        """Listen on sockets of each agent's own alone; raises ConfigurationError, EngineError."""
-        self._folders.check()
-        self._entrances = AgentListeners(self._routes, self._folders, self._egress())
+        """Listen on sockets of each agent only; raises ConfigurationError, EngineError."""
+        self._socket_dirs.prepare_root()
+        self._listeners = AgentListeners(self._routes, self._socket_dirs, self._egress())
         self._address = f"http://{FORWARDER_GATEWAY}"
         self._sealed = True
-        await self._open_all(self._entrances)
-        await self._entrances.sweep()
+        await self._open_all(self._listeners)
+        await self._listeners.remove_leftovers()
         _log.info("the gateway listens on the sockets of each agent")
 
-    async def _open_all(self, entrances: AgentListeners) -> None:
-        """The agents whose containers worked on while nobody listened."""
-        for agent_id in self._doors.open_ones:
-            await entrances.open(agent_id)
+    async def _open_all(self, listeners: AgentListeners) -> None:
+        """Open the listeners of agents whose containers worked on while the bot was down."""
+        for agent_id in self._auth.admitted_agents:
+            await listeners.open_listener(agent_id)
 
     def _egress(self) -> EgressProxy:
         allowed = AllowList.of(self._settings)
@@ -149,14 +147,14 @@ class HostGateway:
         """Stop listening and cut what is under way; safe to call twice."""
         if self._port:
             await self._port.stop()
-        if self._entrances:
-            await self._entrances.stop()
+        if self._listeners:
+            await self._listeners.close_all()
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         """Return the addresses and the token of one agent; the gateway must have been started."""
         if not self._address:
             raise ConfigurationError("the gateway was asked for its address before it was started")
-        folders = self._folders.of(agent_id) if self._sealed else None
+        folders = self._socket_dirs.dirs_of(agent_id) if self._sealed else None
         return Access(
             model_base_url=self._address + MODEL_PREFIX,
             clone_url=f"{self._address}{GIT_PREFIX}/{repo}.git",
@@ -165,17 +163,17 @@ class HostGateway:
         )
 
     async def open(self, agent_id: str, repo: RepoRef) -> None:
-        """Let this agent's token through, for this repository; raises EngineError."""
-        self._doors.open(agent_id, repo)
-        if self._entrances:
-            await self._entrances.open(agent_id)
+        """Admit this agent for this repository, and open its listener; raises EngineError."""
+        self._auth.admit_agent(agent_id, repo)
+        if self._listeners:
+            await self._listeners.open_listener(agent_id)
 
     async def close(self, agent_id: str) -> None:
-        """Let it through no more."""
-        self._doors.close(agent_id)
+        """Refuse the agent's requests from now on, and close its listener."""
+        self._auth.dismiss_agent(agent_id)
         self._model.forget(agent_id)
-        if self._entrances:
-            await self._entrances.close(agent_id)
+        if self._listeners:
+            await self._listeners.close_listener(agent_id)
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """Return the branch to start from; raises RepositoryError."""
@@ -183,11 +181,11 @@ class HostGateway:
 
     @property
     def lists_repositories(self) -> bool:
-        """Whether there is a token to list repositories with."""
+        """Return whether there is a token to list repositories with."""
         return self._listed.is_there
 
     async def repositories(self) -> Sequence[str]:
-        """The names of what the token can see; none when the host does not tell."""
+        """Return the names of what the token can see; none when the host does not tell."""
         return await self._listed.all()
 
     async def check_model(self, model: str) -> None:
@@ -195,7 +193,7 @@ class HostGateway:
         await self._catalogue.check(model)
 
     async def may_push(self, repo: RepoRef) -> bool:
-        """Whether pushing is on, and there is a token that might do it."""
+        """Check that pushing is on, and that there is a token that might do it."""
         if not self._settings.push_branches:
             return False
         return self._app_tokens is not None or bool((await self._token_of(repo)).get_secret_value())

@@ -1,4 +1,4 @@
-"""The folders and sockets of sealed containers on this host: who may enter, and who is shut out.
+"""Makes the folders and sockets of sealed containers on this host, and sets who may use them.
 
 A folder belongs to the bot and to one group. In the container only the bridge and the forwarder
 are in that group; the tools' user is shut out of both folders.
@@ -22,7 +22,7 @@ _BACKLOG = 128
 
 
 class SocketDirStore:
-    """All of one deployment, below `root`. `user` and `group` are this process's own."""
+    """Keeps the folders of one deployment below `root`; `user` and `group` are this process's."""
 
     def __init__(self, root: Path, user: int | None = None, group: int | None = None) -> None:
         self._root = root
@@ -31,8 +31,8 @@ class SocketDirStore:
         # Root's own group would give the bridge more than the sockets.
         self._gid = own if self._user else BRIDGE_USER
 
-    def check(self) -> None:
-        """Make the root, for the bot alone; raises ConfigurationError."""
+    def prepare_root(self) -> None:
+        """Make the root folder, for the bot alone; raises ConfigurationError."""
         if RUNNER_USER in (self._user, self._gid):
             raise ConfigurationError(
                 f"The bot runs as user {self._user}, group {self._gid}. {RUNNER_USER} is the "
@@ -48,14 +48,14 @@ class SocketDirStore:
                 "writable for the bot, or set SANDBOX_NETWORK=open."
             ) from error
 
-    def of(self, agent_id: str) -> SocketDirs:
-        """Where this agent's folders are, or will be."""
+    def dirs_of(self, agent_id: str) -> SocketDirs:
+        """Return the paths of this agent's folders, which may not exist yet."""
         own = self._root / agent_id
         return SocketDirs(own / "gateway", own / "bridge", self._gid)
 
-    def make(self, agent_id: str) -> SocketDirs:
-        """Make them, or set right what is there; raises OSError."""
-        folders = self.of(agent_id)
+    def make_dirs(self, agent_id: str) -> SocketDirs:
+        """Make the agent's folders, or correct the modes of existing ones; raises OSError."""
+        folders = self.dirs_of(agent_id)
         folders.gateway.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The container sees the first one read-only, and makes its own socket in the second.
         for folder, mode in ((folders.gateway, 0o750), (folders.bridge, 0o2770)):
@@ -64,18 +64,18 @@ class SocketDirStore:
             folder.chmod(mode)
         return folders
 
-    def remove(self, agent_id: str) -> None:
-        """Remove them; what is gone is a success. Raises OSError."""
+    def remove_dirs(self, agent_id: str) -> None:
+        """Remove the agent's folders, if they exist. Raises OSError."""
         own = self._root / agent_id
         if own.exists():
             shutil.rmtree(own)
 
-    def others(self, agent_ids: Collection[str]) -> list[str]:
-        """Whose folders there are beyond those of these agents."""
-        return [one.name for one in self._root.iterdir() if one.name not in agent_ids]
+    def agents_beyond(self, agent_ids: Collection[str]) -> list[str]:
+        """Return the agents, other than these, that have folders."""
+        return [path.name for path in self._root.iterdir() if path.name not in agent_ids]
 
-    def listen(self, path: Path) -> socket.socket:
-        """A socket that listens at `path` for the group; an older one is replaced.
+    def listen_at(self, path: Path) -> socket.socket:
+        """Open a listening socket at `path` for the group, in place of an older one.
 
         Raises OSError.
         """

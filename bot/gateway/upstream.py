@@ -1,4 +1,4 @@
-"""Passing one request on and its answer back, byte for byte, as both arrive."""
+"""Forwards a request to an upstream and its answer back, byte for byte, as both arrive."""
 
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -27,6 +27,8 @@ _DROPPED_ANSWER_HEADERS = frozenset(
     }
 )  # fmt: skip
 
+_UNREAD = frozenset({401, 408, 413, 415, 429})
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +37,7 @@ class UpstreamError(Exception):
 
 
 class _BoundedBody:
-    """The request's body as it arrives; notes when it grows beyond the bound."""
+    """Streams the request's body; notes when it grows beyond the bound."""
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
@@ -58,7 +60,7 @@ def forwarded_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:
     )
 
 
-async def relay(
+async def forward_request(
     request: web.Request, session: aiohttp.ClientSession, url: str, headers: CIMultiDict[str]
 ) -> web.StreamResponse:
     """Send the request to `url` with exactly `headers`, and stream the answer back.
@@ -87,10 +89,12 @@ async def relay(
             raise BodyTooLargeError from error
         raise UpstreamError(f"{type(error).__name__}: {error}") from error
     async with upstream:
-        return await answer(request, upstream)
+        return await stream_answer(request, upstream)
 
 
-async def answer(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+async def stream_answer(
+    request: web.Request, upstream: aiohttp.ClientResponse
+) -> web.StreamResponse:
     """Stream an upstream's answer to the container, each piece as soon as it is there.
 
     An upstream that breaks off breaks this answer off too, so that the reader cannot take the
@@ -110,3 +114,34 @@ async def answer(request: web.Request, upstream: aiohttp.ClientResponse) -> web.
             _log.warning("an upstream broke off: %s", type(error).__name__)
             request.transport.abort()
     return response
+
+
+def problem(
+    status: int, message: str, *, retry_after_seconds: float | None = None, **metadata: str
+) -> web.Response:
+    """Build an error in the provider's own shape, so that any client understands it."""
+    error: dict[str, object] = {"code": status, "message": message}
+    if metadata:
+        error["metadata"] = metadata
+    response = web.json_response({"error": error}, status=status)
+    if retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(max(1, round(retry_after_seconds + 0.5)))
+    if status in _UNREAD:  # the rest of the body is not worth reading
+        response.force_close()
+    return response
+
+
+class RequestRefusedError(Exception):
+    """The gateway does not forward the request; its agent reads `message`."""
+
+    def __init__(
+        self, status: int, message: str, *, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self._retry_after_seconds = retry_after_seconds
+
+    def response(self) -> web.Response:
+        """Build the answer that says so."""
+        return problem(self.status, self.message, retry_after_seconds=self._retry_after_seconds)

@@ -1,4 +1,4 @@
-"""The git door: the agent's one repository over smart HTTP, with the token added on the way."""
+"""Serves the agent's one repository over smart HTTP, and adds the token on the way."""
 
 import logging
 
@@ -8,12 +8,11 @@ from multidict import CIMultiDict
 from bot.domain.agent import RepoRef
 from bot.errors import RepositoryError
 from bot.files import BodyTooLargeError
-from bot.gateway.auth import GatewayAuth
+from bot.gateway.auth import GatewayAuth, ambiguity_of
 from bot.gateway.git.host import RECEIVE, UPLOAD, GitHost, HostUnreachableError, is_success
 from bot.gateway.git.push_policy import PushPolicy
 from bot.gateway.listeners import AGENT
-from bot.gateway.strict import oddity
-from bot.gateway.upstream import UpstreamError, answer, forwarded_headers, relay
+from bot.gateway.upstream import UpstreamError, forward_request, forwarded_headers, stream_answer
 
 PREFIX = "/git"
 
@@ -24,16 +23,16 @@ _NO_PUSH = "Pushing is not enabled here. Commit; the changes are collected from 
 class GitProxy:
     """Forwards fetches of the agent's repository, and pushes to the agent's own branch.
 
-    The doors tell that branch; without `pushes`, or where an agent has none, nothing is pushed.
+    Without `pushes`, or for an agent without a branch, nothing is pushed.
     """
 
-    def __init__(self, doors: GatewayAuth, host: GitHost, pushes: PushPolicy | None) -> None:
-        self._doors = doors
+    def __init__(self, auth: GatewayAuth, host: GitHost, pushes: PushPolicy | None) -> None:
+        self._auth = auth
         self._host = host
         self._pushes = pushes
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this door."""
+        """Return the routes of git."""
         base = f"{PREFIX}/{{owner}}/{{name}}"
         return [
             web.get(f"{base}/info/refs", self._refs, allow_head=False),
@@ -42,10 +41,10 @@ class GitProxy:
         ]
 
     async def _refs(self, request: web.Request) -> web.StreamResponse:
-        admitted = self._admitted(request)
-        if isinstance(admitted, web.Response):
-            return admitted
-        agent_id, repo = admitted
+        identified = self._identify(request)
+        if isinstance(identified, web.Response):
+            return identified
+        agent_id, repo = identified
         headers = forwarded_headers(request.headers)
         match request.query.getall("service", []):
             case ["git-upload-pack"]:
@@ -53,7 +52,7 @@ class GitProxy:
             case ["git-receive-pack"]:
                 service = RECEIVE
                 headers.popall("Git-Protocol", None)
-                if self._pushes is None or await self._doors.branch_of(agent_id) is None:
+                if self._pushes is None or await self._auth.branch_of(agent_id) is None:
                     return _refused(403, _NO_PUSH)
             case _:
                 return _refused(403, "Only git's smart HTTP protocol is served here.")
@@ -62,31 +61,31 @@ class GitProxy:
                 if not is_success(upstream, service):
                     status = 404 if upstream.status < 500 else 502  # noqa: PLR2004
                     return _refused(status, f"The git host answered {upstream.status} for {repo}.")
-                return await answer(request, upstream)
+                return await stream_answer(request, upstream)
         except (HostUnreachableError, RepositoryError) as error:
             return _unreachable(repo, error)
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:
-        admitted = self._admitted(request)
-        if isinstance(admitted, web.Response):
-            return admitted
-        _, repo = admitted
+        identified = self._identify(request)
+        if isinstance(identified, web.Response):
+            return identified
+        _, repo = identified
         url = f"{self._host.base(repo)}/{UPLOAD}"
         try:
             ours = await self._host.headers(repo)
             headers = CIMultiDict({**forwarded_headers(request.headers), **ours})
-            return await relay(request, self._host.session, url, headers)
+            return await forward_request(request, self._host.session, url, headers)
         except BodyTooLargeError:
             return _refused(413, "The request is larger than 20 MiB.")
         except (UpstreamError, RepositoryError) as error:
             return _unreachable(repo, error)
 
     async def _push(self, request: web.Request) -> web.StreamResponse:
-        admitted = self._admitted(request)
-        if isinstance(admitted, web.Response):
-            return admitted
-        agent_id, repo = admitted
-        branch = await self._doors.branch_of(agent_id)
+        identified = self._identify(request)
+        if isinstance(identified, web.Response):
+            return identified
+        agent_id, repo = identified
+        branch = await self._auth.branch_of(agent_id)
         if self._pushes is None or branch is None:
             return _refused(403, _NO_PUSH)
         try:
@@ -94,19 +93,19 @@ class GitProxy:
         except (HostUnreachableError, UpstreamError, RepositoryError) as error:
             return _unreachable(repo, error)
 
-    def _admitted(self, request: web.Request) -> tuple[str, RepoRef] | web.Response:
-        """The agent and its repository when the path names that, and the refusal otherwise."""
-        if odd := oddity(request):
-            return _refused(400, odd)
-        admitted = self._doors.admitted(
+    def _identify(self, request: web.Request) -> tuple[str, RepoRef] | web.Response:
+        """Return the agent and its repository if the path names that, and a refusal otherwise."""
+        if reason := ambiguity_of(request):
+            return _refused(400, reason)
+        identified = self._auth.identify_agent(
             request.headers.get("Authorization", ""), request.app[AGENT]
         )
-        if admitted is None:
+        if identified is None:
             refusal = _refused(401, "This agent's token is not valid here, or it has ended.")
             # git sends the credentials of its helper only after it was asked to.
             refusal.headers["WWW-Authenticate"] = 'Basic realm="threadsmith"'
             return refusal
-        agent_id, repo = admitted
+        agent_id, repo = identified
         owner, name = request.match_info["owner"], request.match_info["name"]
         asked = (owner.lower(), name.removesuffix(".git").lower())
         if asked != (repo.owner.lower(), repo.name.lower()):

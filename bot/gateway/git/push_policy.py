@@ -30,7 +30,7 @@ from bot.gateway.git.receive_pack import (
     read_head,
     rejection,
 )
-from bot.gateway.upstream import TIMEOUT, UpstreamError, answer
+from bot.gateway.upstream import TIMEOUT, UpstreamError, stream_answer
 
 _RESULT = "application/x-git-receive-pack-result"
 _PIECE_BYTES = 256 * 1024
@@ -167,7 +167,7 @@ class PushPolicy:
         async with upstream:
             if upstream.status != 200 or upstream.content_type != _RESULT:  # noqa: PLR2004
                 return _refused(502, f"The git host answered {upstream.status} to the push.")
-            return await answer(request, upstream)
+            return await stream_answer(request, upstream)
 
 
 async def _pieces(spool: IO[bytes]) -> AsyncIterator[bytes]:

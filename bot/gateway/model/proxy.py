@@ -15,15 +15,21 @@ from bot.domain.budget import NANO, Price
 from bot.domain.secrets import ModelKey
 from bot.errors import StoreUnavailable
 from bot.files import BodyTooLargeError, read_bounded
-from bot.gateway.auth import GatewayAuth
+from bot.gateway.auth import GatewayAuth, ambiguity_of
 from bot.gateway.listeners import AGENT
 from bot.gateway.model.catalogue import Catalogue
 from bot.gateway.model.completion import CallRecord, complete
 from bot.gateway.model.rate_limit import CallRate
 from bot.gateway.model.request import ChatCall, read_chat
-from bot.gateway.problems import RequestRefusedError, problem
-from bot.gateway.strict import oddity
-from bot.gateway.upstream import MAX_BODY_BYTES, TIMEOUT, UpstreamError, forwarded_headers, relay
+from bot.gateway.upstream import (
+    MAX_BODY_BYTES,
+    TIMEOUT,
+    RequestRefusedError,
+    UpstreamError,
+    forward_request,
+    forwarded_headers,
+    problem,
+)
 
 PREFIX = "/model/v1"
 _BODY_SECONDS = 60.0
@@ -49,27 +55,27 @@ class ProxyLimits:
 class ModelProxy:
     """Forwards the two calls an agent may make to the provider; everything else is 404.
 
-    `key_of` gives the key for an agent's calls, asked at each of them. `accountant` is asked for
+    `key_of` gives the key for an agent's calls, asked at each of them. `billing` is asked for
     leave before each call, and told how it ended; without one nothing is counted.
     """
 
     def __init__(
         self,
-        doors: GatewayAuth,
+        auth: GatewayAuth,
         catalogue: Catalogue,
         session: aiohttp.ClientSession,
         base_url: str,
         key_of: Callable[[str], Awaitable[ModelKey]],
         limits: ProxyLimits,
     ) -> None:
-        self._doors = doors
+        self._auth = auth
         self._catalogue = catalogue
         self._session = session
         self._base_url = base_url
         self._key_of = key_of
         self._limits = limits
         self._rate = CallRate(limits.calls_per_minute)
-        self.accountant: Billing | None = None
+        self.billing: Billing | None = None
 
     def forget(self, agent_id: str) -> None:
         """The agent has ended."""
@@ -84,10 +90,10 @@ class ModelProxy:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         try:
-            agent_id = self._admitted(request)
+            agent_id = self._identify(request)
             call = read_chat(await _body(request), self._limits.allowed)
         except RequestRefusedError as refused:
-            return refused.answer()
+            return refused.response()
         key = await self._key_of(agent_id)
         try:
             leave = await self._leave(agent_id, call, key)
@@ -105,7 +111,7 @@ class ModelProxy:
     async def _call(
         self, request: web.Request, agent_id: str, call: ChatCall, leave: Reservation, key: ModelKey
     ) -> web.StreamResponse:
-        entry = CallRecord(self.accountant, leave)
+        entry = CallRecord(self.billing, leave)
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if call.streams else "application/json",
@@ -130,19 +136,19 @@ class ModelProxy:
         finally:
             await entry.close()
 
-    def _admitted(self, request: web.Request) -> str:
+    def _identify(self, request: web.Request) -> str:
         """Who asks; raises RequestRefusedError."""
-        if odd := oddity(request):
-            raise RequestRefusedError(400, odd)
-        admitted = self._doors.admitted(
+        if reason := ambiguity_of(request):
+            raise RequestRefusedError(400, reason)
+        identified = self._auth.identify_agent(
             request.headers.get("Authorization", ""), request.app[AGENT]
         )
-        if admitted is None:
+        if identified is None:
             raise RequestRefusedError(401, _NOT_VALID)
-        if wait := self._rate.wait_seconds(admitted[0]):
+        if wait := self._rate.wait_seconds(identified[0]):
             text = "This agent asks the model too often (MODEL_CALLS_PER_MINUTE)."
             raise RequestRefusedError(429, text, retry_after_seconds=wait)
-        return admitted[0]
+        return identified[0]
 
     async def _leave(self, agent_id: str, call: ChatCall, key: ModelKey) -> Reservation:
         listings = [await self._catalogue.listing(model) for model in call.models]
@@ -152,21 +158,23 @@ class ModelProxy:
         most = min([self._limits.max_tokens, *answers])
         limit = call.limit(most, min(contexts, default=None))
         wish = CallRequest(call.model, call.prompt_tokens, limit, _dearest(prices), key.scope)
-        if self.accountant is None:
+        if self.billing is None:
             return Reservation.unmetered(agent_id, wish)
-        return await self.accountant.begin(agent_id, wish)
+        return await self.billing.begin(agent_id, wish)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         try:
-            agent_id = self._admitted(request)
+            agent_id = self._identify(request)
         except RequestRefusedError as refused:
-            return refused.answer()
+            return refused.response()
         headers = forwarded_headers(request.headers)
         headers["User-Agent"] = "threadsmith"
         if key := (await self._key_of(agent_id)).value.get_secret_value():
             headers["Authorization"] = f"Bearer {key}"
         try:
-            return await relay(request, self._session, self._base_url + "/models", headers)
+            return await forward_request(
+                request, self._session, self._base_url + "/models", headers
+            )
         except BodyTooLargeError:
             return problem(413, "The request is larger than 20 MiB.")
         except UpstreamError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from bot.domain.budget import LEAST_ANSWER_TOKENS, estimated_tokens
-from bot.gateway.problems import RequestRefusedError
+from bot.gateway.upstream import RequestRefusedError
 from bridge.protocol import MAX_MODEL_CHARS
 
 _KEYS = frozenset(

@@ -123,16 +123,16 @@ async def test_closing_cuts_the_connections_and_takes_the_folders_away(
     assert await ask(sealed, "k3f9ab", "k3f9ab") != 401
 
 
-async def test_an_entrance_that_takes_long_to_close_keeps_no_other_one_waiting(
+async def test_a_listener_that_closes_slowly_does_not_delay_the_others(
     sealed: HostGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closing, go_on = asyncio.Event(), asyncio.Event()
     shut = listeners._shut
 
-    async def slow(entrance: listeners._AgentListener) -> None:
+    async def slow(listener: listeners._AgentListener) -> None:
         closing.set()
         await go_on.wait()
-        await shut(entrance)
+        await shut(listener)
 
     monkeypatch.setattr(listeners, "_shut", slow)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
@@ -181,8 +181,8 @@ async def test_a_folder_that_cannot_be_made_is_said_at_the_start(
 @pytest.mark.parametrize(("user", "group"), [(10_002, 1_000), (1_000, 10_002)])
 def test_a_bot_that_is_the_tools_user_is_refused(tmp_path: Path, user: int, group: int) -> None:
     with pytest.raises(ConfigurationError, match="another user"):
-        SocketDirStore(tmp_path / "sockets", user, group).check()
-    SocketDirStore(tmp_path / "sockets", user - 1, group - 1).check()
+        SocketDirStore(tmp_path / "sockets", user, group).prepare_root()
+    SocketDirStore(tmp_path / "sockets", user - 1, group - 1).prepare_root()
 
 
 async def test_a_first_line_names_the_agent_of_a_connection(gateway: HostGateway) -> None:

@@ -197,7 +197,7 @@ async def test_a_call_whose_agent_leaves_has_an_entry(
 
     provider.chat = hang
     assert bench.gateway
-    accountant = bench.gateway._model.accountant
+    accountant = bench.gateway._model.billing
     assert accountant
     settle = accountant.settle
 

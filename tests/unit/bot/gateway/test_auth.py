@@ -10,8 +10,7 @@ import pytest
 
 from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.errors import ConfigurationError
-from bot.gateway.auth import GatewayAuth
-from bot.gateway.tokens import Tokens, load_tokens
+from bot.gateway.auth import GatewayAuth, Tokens, load_tokens
 
 TOKENS = Tokens(b"s" * 32)
 REPO = RepoRef("acme", "api")
@@ -70,14 +69,14 @@ def test_the_bridges_token_opens_no_gateway() -> None:
 
 
 def test_basic_and_bearer_are_the_same_token() -> None:
-    doors = GatewayAuth(TOKENS)
-    doors.open("k3f9ab", REPO)
+    auth = GatewayAuth(TOKENS)
+    auth.admit_agent("k3f9ab", REPO)
     token = TOKENS.gateway_token("k3f9ab").get_secret_value()
     basic = base64.b64encode(f"anyone:{token}".encode()).decode()
-    assert doors.admitted(f"bearer {token}") == ("k3f9ab", REPO)
-    assert doors.admitted(f"Basic {basic}") == ("k3f9ab", REPO)
-    doors.close("k3f9ab")
-    assert doors.admitted(f"Bearer {token}") is None
+    assert auth.identify_agent(f"bearer {token}") == ("k3f9ab", REPO)
+    assert auth.identify_agent(f"Basic {basic}") == ("k3f9ab", REPO)
+    auth.dismiss_agent("k3f9ab")
+    assert auth.identify_agent(f"Bearer {token}") is None
 
 
 @dataclass
@@ -91,16 +90,16 @@ class Stored:
         return self.agent_now if agent_id == self.agent_now.id else None
 
 
-async def test_an_agent_that_lives_may_push_its_branch_while_its_door_is_open() -> None:
-    doors = GatewayAuth(TOKENS)
-    doors.open(AGENT.id, REPO)
-    assert await doors.branch_of(AGENT.id) is None  # nobody says which
-    doors.agents = stored = Stored(AGENT)
-    assert await doors.branch_of(AGENT.id) == AGENT.target_branch
-    doors.open("p7qdxy", REPO)
-    assert await doors.branch_of("p7qdxy") is None
+async def test_an_agent_that_lives_may_push_its_branch_while_it_is_admitted() -> None:
+    auth = GatewayAuth(TOKENS)
+    auth.admit_agent(AGENT.id, REPO)
+    assert await auth.branch_of(AGENT.id) is None  # nobody says which
+    auth.agents = stored = Stored(AGENT)
+    assert await auth.branch_of(AGENT.id) == AGENT.target_branch
+    auth.admit_agent("p7qdxy", REPO)
+    assert await auth.branch_of("p7qdxy") is None
     stored.agent_now = AGENT.with_status(AgentStatus.FAILED, 5.0)
-    assert await doors.branch_of(AGENT.id) is None
+    assert await auth.branch_of(AGENT.id) is None
     stored.agent_now = AGENT
-    doors.close(AGENT.id)
-    assert await doors.branch_of(AGENT.id) is None
+    auth.dismiss_agent(AGENT.id)
+    assert await auth.branch_of(AGENT.id) is None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from bot.gateway.model.request import read_chat
-from bot.gateway.problems import RequestRefusedError
+from bot.gateway.upstream import RequestRefusedError
 
 HELLO: dict[str, Any] = {"model": "acme/m", "messages": [{"role": "user", "content": "hello"}]}
 
