@@ -86,8 +86,8 @@ async def model_tools(session: aiohttp.ClientSession, settings: Settings) -> Fin
     """Whether the default model is there and can call tools; raises ModelUnusable."""
     catalogue = Catalogue(session, settings.openrouter_base_url, settings.openrouter_api_key)
     model = settings.agent_model
-    await catalogue.check(model)
-    if (await catalogue.listing(model)).parameters is None:
+    await catalogue.check_model(model)
+    if (await catalogue.listing_of(model)).parameters is None:
         return doubtful(
             f"the provider does not say whether {model} calls tools",
             "Start an agent with a small task and look whether it uses a tool.",

@@ -33,9 +33,8 @@ from bot.gateway.git.push_policy import PushPolicy
 from bot.gateway.git.repository import RepositoryCheck
 from bot.gateway.git.repository_list import RepositoryList
 from bot.gateway.listeners import AgentListeners, SharedPort
-from bot.gateway.model.catalogue import Catalogue
+from bot.gateway.model.catalogue import Catalogue, own_prices
 from bot.gateway.model.completion_client import CompletionClient
-from bot.gateway.model.own_prices import own_prices
 from bot.gateway.model.proxy import PREFIX as MODEL_PREFIX, ModelProxy, ProxyLimits
 from bot.gateway.socket_dirs import SocketDirStore
 from bridge.container import FORWARDER_GATEWAY
@@ -62,7 +61,7 @@ class HostGateway:
         self.pulls = HostPulls(
             session, settings.github_api_url, settings.github_url, self._token_of
         )
-        self.writer = CompletionClient(session, self)
+        self.writer = CompletionClient(session, self.access)
         host = GitHost(session, settings.github_url, self._token_of)
         pushes = PushPolicy(host, data_dir, settings.push_limit_bytes)
         self._git = GitProxy(self._auth, host, pushes if settings.push_branches else None)
@@ -171,7 +170,7 @@ class HostGateway:
     async def close(self, agent_id: str) -> None:
         """Refuse the agent's requests from now on, and close its listener."""
         self._auth.dismiss_agent(agent_id)
-        self._model.forget(agent_id)
+        self._model.forget_agent(agent_id)
         if self._listeners:
             await self._listeners.close_listener(agent_id)
 
@@ -190,7 +189,7 @@ class HostGateway:
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""
-        await self._catalogue.check(model)
+        await self._catalogue.check_model(model)
 
     async def may_push(self, repo: RepoRef) -> bool:
         """Check that pushing is on, and that there is a token that might do it."""

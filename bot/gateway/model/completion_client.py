@@ -1,9 +1,8 @@
-"""Makes a model call for an agent through the agent's own door, so that its budget pays."""
+"""Makes a model call for an agent through the agent's own listener, so that its budget pays."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,22 +34,22 @@ class _Completion(BaseModel):
     choices: tuple[_Choice, ...] = Field(min_length=1)
 
 
-class _Doorway(Protocol):
-    def access(self, agent_id: str, repo: RepoRef) -> Access:
-        """The addresses and the token of one agent."""
-
-
 class CompletionClient:
-    """Lets an agent's model write a text; the agent's caps, ledger and key count."""
+    """Lets an agent's model write a text, with the limits, the budget and the key of the agent.
 
-    def __init__(self, session: aiohttp.ClientSession, doorway: _Doorway) -> None:
+    `access_of` gives the addresses and the token of an agent.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, access_of: Callable[[str, RepoRef], Access]
+    ) -> None:
         self._session = session
-        self._doorway = doorway
+        self._access_of = access_of
 
     async def write(self, agent: Agent, instructions: str, text: str) -> str:
-        """What the agent's model wrote; "" when it is away, too dear, or has nothing to say."""
-        access = self._doorway.access(agent.id, agent.repo)
-        body = {
+        """Return what the agent's model wrote; "" when it gives no answer or the budget is used."""
+        access = self._access_of(agent.id, agent.repo)
+        call = {
             "model": agent.model,
             "max_tokens": _MAX_ANSWER_TOKENS,
             "messages": [
@@ -62,16 +61,16 @@ class CompletionClient:
         url = f"{access.model_base_url}/chat/completions"
         try:
             async with (
-                self._way(access) as session,
+                self._session_for(access) as session,
                 session.post(
-                    url, json=body, headers=headers, allow_redirects=False, timeout=_TIMEOUT
+                    url, json=call, headers=headers, allow_redirects=False, timeout=_TIMEOUT
                 ) as answer,
             ):
-                found = await read_bounded(answer.content.iter_any(), MAX_API_ANSWER_BYTES)
+                body = await read_bounded(answer.content.iter_any(), MAX_API_ANSWER_BYTES)
                 if answer.status != 200:  # noqa: PLR2004
                     _log.info("agent %s: nothing was written (%d)", agent.id, answer.status)
                     return ""
-                return _Completion.model_validate_json(found).choices[0].message.content or ""
+                return _Completion.model_validate_json(body).choices[0].message.content or ""
         except (
             aiohttp.ClientError,
             OSError,
@@ -83,8 +82,8 @@ class CompletionClient:
             return ""
 
     @asynccontextmanager
-    async def _way(self, access: Access) -> AsyncIterator[aiohttp.ClientSession]:
-        """The port that all share, or the agent's own socket where containers have no network."""
+    async def _session_for(self, access: Access) -> AsyncIterator[aiohttp.ClientSession]:
+        """Give a session to the shared port, or to the agent's socket on a sealed network."""
         if access.folders is None:
             yield self._session
             return

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class KeyCheck:
-    """Asks what the provider says about a key. `session` stays the caller's to close."""
+    """Asks the provider about a key; the caller keeps and closes `session`."""
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._session = session
@@ -26,8 +26,8 @@ class KeyCheck:
     async def check_key(self, key: SecretStr) -> None:
         """Raise ModelUnusable when the provider refuses the key, or does not answer.
 
-        OpenRouter tells about a key at `/key`, and lists its models for anybody; a provider
-        without the one is asked for the other.
+        OpenRouter describes a key at `/key`, and lists its models for anybody; a provider without
+        `/key` is asked for its models.
         """
         value = key.get_secret_value()
         if not all(" " < char < chr(_PRINTABLE) for char in value):
@@ -42,7 +42,7 @@ class KeyCheck:
             if 200 <= status < 300:  # noqa: PLR2004
                 return
             _log.info("the provider answered %d at %s", status, path)
-        # It says nothing against the key, as a server without either route.
+        # A server without either route has no objection to the key.
 
     async def _status(self, path: str, value: str, deadline: float) -> int:
         try:

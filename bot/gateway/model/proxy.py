@@ -1,15 +1,27 @@
-"""The model's door: chat completions and the list of models, with the key added on the way."""
+"""Serves model calls and the list of models: adds the key, meters the answer, records its cost.
+
+An answer is passed on piece by piece as it arrives. Its cost is recorded exactly once, before the
+reader sees the end of the answer.
+"""
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
 import aiohttp
 from aiohttp import web
 
-from bot.agents.access.billing import Billing, BudgetUsed, CallRequest, NotServed, Reservation
+from bot.agents.access.billing import (
+    Billing,
+    BudgetUsed,
+    CallRequest,
+    CallResult,
+    NotServed,
+    Reservation,
+)
 from bot.config import Settings
 from bot.domain.budget import NANO, Price
 from bot.domain.secrets import ModelKey
@@ -18,9 +30,9 @@ from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.auth import GatewayAuth, ambiguity_of
 from bot.gateway.listeners import AGENT
 from bot.gateway.model.catalogue import Catalogue
-from bot.gateway.model.completion import CallRecord, complete
 from bot.gateway.model.rate_limit import CallRate
 from bot.gateway.model.request import ChatCall, read_chat
+from bot.gateway.model.usage import UsageReader, usage_in
 from bot.gateway.upstream import (
     MAX_BODY_BYTES,
     TIMEOUT,
@@ -35,12 +47,18 @@ PREFIX = "/model/v1"
 _BODY_SECONDS = 60.0
 _STORE_AGAIN_SECONDS = 5
 
+_PASSED_HEADERS = ("Content-Type", "Cache-Control", "Retry-After", "X-Generation-Id")
+_MAX_ERROR_BYTES = 64 * 1024
+_MAX_COMPLETION_BYTES = 32 * 1024 * 1024
+_NOT_VALID = "This agent's token is not valid here, or the agent has ended."
+_TOO_LARGE = "The request is larger than 20 MiB."
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyLimits:
-    """What agents may ask of the model."""
+    """Bounds what agents may ask of the model."""
 
     allowed: tuple[str, ...]
     max_tokens: int
@@ -48,15 +66,15 @@ class ProxyLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> "ProxyLimits":
-        """The limits that the settings name."""
+        """Read the limits of the settings."""
         return cls(settings.model_allow, settings.model_max_tokens, settings.model_calls_per_minute)
 
 
 class ModelProxy:
     """Forwards the two calls an agent may make to the provider; everything else is 404.
 
-    `key_of` gives the key for an agent's calls, asked at each of them. `billing` is asked for
-    leave before each call, and told how it ended; without one nothing is counted.
+    `key_of` gives the key for an agent's calls, and is asked at each of them. `billing` reserves
+    budget before a call and records its cost after it; without `billing` nothing is counted.
     """
 
     def __init__(
@@ -77,12 +95,12 @@ class ModelProxy:
         self._rate = CallRate(limits.calls_per_minute)
         self.billing: Billing | None = None
 
-    def forget(self, agent_id: str) -> None:
-        """The agent has ended."""
-        self._rate.forget(agent_id)
+    def forget_agent(self, agent_id: str) -> None:
+        """Drop the counts of an agent that has ended."""
+        self._rate.forget_agent(agent_id)
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of this door."""
+        """Return the routes of model calls."""
         return [
             web.post(f"{PREFIX}/chat/completions", self._chat),
             web.get(f"{PREFIX}/models", self._models, allow_head=False),
@@ -96,22 +114,27 @@ class ModelProxy:
             return refused.response()
         key = await self._key_of(agent_id)
         try:
-            leave = await self._leave(agent_id, call, key)
+            reservation = await self._reserve(agent_id, call, key)
         except BudgetUsed as used:
             _log.info("agent %s: %s", agent_id, used)
-            return _no_money(used)
+            return _budget_used(used)
         except NotServed:
             return problem(401, _NOT_VALID)
         except StoreUnavailable as error:
-            _log.warning("agent %s: no model call without an entry: %s", agent_id, error)
+            _log.warning("agent %s: no model call without a record: %s", agent_id, error)
             text = "Threadsmith cannot enter this call at the moment."
             return problem(503, text, retry_after_seconds=_STORE_AGAIN_SECONDS)
-        return await self._call(request, agent_id, call, leave, key)
+        return await self._call(request, agent_id, call, reservation, key)
 
     async def _call(
-        self, request: web.Request, agent_id: str, call: ChatCall, leave: Reservation, key: ModelKey
+        self,
+        request: web.Request,
+        agent_id: str,
+        call: ChatCall,
+        reservation: Reservation,
+        key: ModelKey,
     ) -> web.StreamResponse:
-        entry = CallRecord(self.billing, leave)
+        record = _PendingRecord(self.billing, reservation)
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if call.streams else "application/json",
@@ -124,20 +147,20 @@ class ModelProxy:
                 headers["Authorization"] = f"Bearer {value}"
             upstream = self._session.post(
                 f"{self._base_url}/chat/completions",
-                data=call.body(leave.max_tokens),
+                data=call.body(reservation.max_tokens),
                 headers=headers,
                 allow_redirects=False,
                 timeout=TIMEOUT,
             )
-            return await complete(request, upstream, entry, value)
+            return await _forward_answer(request, upstream, record, value)
         except UpstreamError as error:
             _log.warning("agent %s: the model provider did not answer: %s", agent_id, error)
             return problem(502, "The model provider could not be reached.")
         finally:
-            await entry.close()
+            await record.close()
 
     def _identify(self, request: web.Request) -> str:
-        """Who asks; raises RequestRefusedError."""
+        """Return the agent that sent the request; raises RequestRefusedError."""
         if reason := ambiguity_of(request):
             raise RequestRefusedError(400, reason)
         identified = self._auth.identify_agent(
@@ -150,17 +173,19 @@ class ModelProxy:
             raise RequestRefusedError(429, text, retry_after_seconds=wait)
         return identified[0]
 
-    async def _leave(self, agent_id: str, call: ChatCall, key: ModelKey) -> Reservation:
-        listings = [await self._catalogue.listing(model) for model in call.models]
+    async def _reserve(self, agent_id: str, call: ChatCall, key: ModelKey) -> Reservation:
+        listings = [await self._catalogue.listing_of(model) for model in call.models]
         prices = [listing.price for listing in listings]
-        contexts = [one.context_tokens for one in listings if one.context_tokens]
-        answers = [one.answer_tokens for one in listings if one.answer_tokens]
-        most = min([self._limits.max_tokens, *answers])
-        limit = call.limit(most, min(contexts, default=None))
-        wish = CallRequest(call.model, call.prompt_tokens, limit, _dearest(prices), key.scope)
+        contexts = [entry.context_tokens for entry in listings if entry.context_tokens]
+        answers = [entry.answer_tokens for entry in listings if entry.answer_tokens]
+        max_tokens = min([self._limits.max_tokens, *answers])
+        limit = call.limit(max_tokens, min(contexts, default=None))
+        call_request = CallRequest(
+            call.model, call.prompt_tokens, limit, _highest(prices), key.scope
+        )
         if self.billing is None:
-            return Reservation.unmetered(agent_id, wish)
-        return await self.billing.begin(agent_id, wish)
+            return Reservation.unmetered(agent_id, call_request)
+        return await self.billing.begin(agent_id, call_request)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -182,10 +207,109 @@ class ModelProxy:
             return problem(502, "The model provider could not be reached.")
 
 
-_NOT_VALID = "This agent's token is not valid here, or the agent has ended."
+class _PendingRecord:
+    """Records one call at its end; a result that is not known by then counts at its worst case."""
+
+    def __init__(self, billing: Billing | None, reservation: Reservation) -> None:
+        self._billing = billing
+        self._reservation = reservation
+        self._closed = False
+        self.result = CallResult()
+
+    async def close(self) -> None:
+        """Record the result; only the first time counts."""
+        if not self._closed and self._billing is not None:
+            self._closed = True
+            await self._billing.settle(self._reservation, self.result)
 
 
-def _dearest(prices: list[Price | None]) -> Price | None:
+async def _forward_answer(
+    request: web.Request,
+    asking: Awaitable[aiohttp.ClientResponse],
+    record: _PendingRecord,
+    key: str,
+) -> web.StreamResponse:
+    """Ask the provider and pass its answer on, hiding `key` in the text of an error.
+
+    Raises UpstreamError, only while nothing has been answered yet.
+    """
+    try:
+        upstream = await asking
+    except aiohttp.ClientConnectorError as error:
+        record.result = CallResult(refused=True)
+        raise UpstreamError(f"{type(error).__name__}: {error}") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise UpstreamError(f"{type(error).__name__}: {error}") from error
+    async with upstream:
+        if upstream.status != 200:  # noqa: PLR2004
+            record.result = CallResult(refused=True)
+            return await _refusal(upstream, key)
+        if upstream.content_type == "text/event-stream":
+            return await _stream(request, upstream, record)
+        return await _whole(upstream, record)
+
+
+async def _stream(
+    request: web.Request, upstream: aiohttp.ClientResponse, record: _PendingRecord
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers=_passed(upstream.headers))
+    await response.prepare(request)
+    reader, seen = UsageReader(), 0
+    pieces = aiter(upstream.content.iter_any())
+    while True:
+        try:
+            piece = await anext(pieces, None)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            _log.warning("the model provider broke off: %s", type(error).__name__)
+            await record.close()
+            if request.transport is not None:
+                # The reader must not take the part for the whole.
+                request.transport.abort()
+            return response
+        if piece is None:
+            break
+        reader.feed(piece)
+        seen += len(piece)
+        record.result = CallResult(usage=reader.usage)
+        if reader.done:
+            record.result = CallResult(usage=reader.usage, seen_bytes=seen)
+            await record.close()
+        await response.write(piece)
+    record.result = CallResult(usage=reader.usage, seen_bytes=seen)
+    await record.close()
+    await response.write_eof()
+    return response
+
+
+async def _whole(upstream: aiohttp.ClientResponse, record: _PendingRecord) -> web.Response:
+    try:
+        body = await read_bounded(upstream.content.iter_any(), _MAX_COMPLETION_BYTES)
+    except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
+        raise UpstreamError(f"{type(error).__name__}: {error}") from error
+    record.result = CallResult(usage=usage_in(body), seen_bytes=len(body))
+    await record.close()
+    return web.Response(body=body, headers=_passed(upstream.headers))
+
+
+async def _refusal(upstream: aiohttp.ClientResponse, key: str) -> web.Response:
+    try:
+        body = await read_bounded(upstream.content.iter_any(), _MAX_ERROR_BYTES)
+    except (aiohttp.ClientError, TimeoutError, BodyTooLargeError):
+        text = f"The model provider answered {upstream.status}, and more than is worth reading."
+        body = json.dumps({"error": {"code": upstream.status, "message": text}}).encode()
+        return web.Response(
+            status=upstream.status, body=body, headers={"Content-Type": "application/json"}
+        )
+    if key:
+        body = body.replace(key.encode(), b"***")
+    return web.Response(status=upstream.status, body=body, headers=_passed(upstream.headers))
+
+
+def _passed(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in _PASSED_HEADERS if name in headers}
+
+
+def _highest(prices: list[Price | None]) -> Price | None:
     known = [price for price in prices if price is not None]
     return reduce(Price.at_least, known) if len(known) == len(prices) else None
 
@@ -204,10 +328,7 @@ async def _body(request: web.Request) -> bytes:
         raise RequestRefusedError(408, "The request did not arrive in time.") from None
 
 
-_TOO_LARGE = "The request is larger than 20 MiB."
-
-
-def _no_money(used: BudgetUsed) -> web.Response:
+def _budget_used(used: BudgetUsed) -> web.Response:
     refused = used.refused
     return problem(
         402,

@@ -1,4 +1,4 @@
-"""How often each agent may ask the model: a window of one minute that slides."""
+"""Limits how often each agent may call the model, in a sliding window of one minute."""
 
 import time
 from collections import defaultdict, deque
@@ -16,7 +16,7 @@ class CallRate:
         self._calls: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def wait_seconds(self, agent_id: str) -> float:
-        """0.0, and the call is counted; or how long it is until the next one may be made."""
+        """Count a call and return 0.0, or return the seconds until the next call is allowed."""
         if not self._per_minute:
             return 0.0
         now = self._clock()
@@ -28,6 +28,6 @@ class CallRate:
         calls.append(now)
         return 0.0
 
-    def forget(self, agent_id: str) -> None:
-        """The agent has ended."""
+    def forget_agent(self, agent_id: str) -> None:
+        """Drop the counts of an agent that has ended."""
         self._calls.pop(agent_id, None)

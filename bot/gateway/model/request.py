@@ -1,7 +1,7 @@
-"""The body of a model call: what an agent may ask for, and what every call must ask for.
+"""Checks the body of a model call, and writes the body that goes to the provider.
 
-What goes out is written anew from what was understood, so nothing can be understood differently
-behind the gateway. Whatever would cost money beyond tokens is refused by name.
+The body is written anew from what was understood, so that nobody can understand it differently
+behind the gateway. Options that would cost money beyond tokens are refused by name.
 """
 
 import fnmatch
@@ -33,8 +33,10 @@ _IMAGE_TOKENS = 16_000
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """A call that may be made, once there is money for it. `asked_tokens` is None when the agent
-    named no limit for the answer."""
+    """A call that is allowed, given budget for it.
+
+    `asked_tokens` is None when the agent named no limit for the answer.
+    """
 
     fields: Mapping[str, Any]
     models: tuple[str, ...]
@@ -44,26 +46,26 @@ class ChatCall:
 
     @property
     def model(self) -> str:
-        """The model that is asked first."""
+        """Return the model that is asked first."""
         return self.models[0]
 
-    def limit(self, most: int, context_tokens: int | None) -> int:
-        """The longest answer to ask for: what the agent named, within `most`.
+    def limit(self, max_tokens: int, context_tokens: int | None) -> int:
+        """Return the limit of the answer: the one that the agent named, at most `max_tokens`.
 
         Where it named nothing, the answer fits into the context beside the prompt.
         """
         if self.asked_tokens is not None:
-            return min(self.asked_tokens, most)
+            return min(self.asked_tokens, max_tokens)
         if context_tokens is None:
-            return most
-        return max(min(most, context_tokens - self.prompt_tokens), LEAST_ANSWER_TOKENS)
+            return max_tokens
+        return max(min(max_tokens, context_tokens - self.prompt_tokens), LEAST_ANSWER_TOKENS)
 
     def body(self, max_tokens: int) -> bytes:
-        """What goes to the provider: with usage asked for, and with this limit."""
+        """Write the body for the provider, with this limit and a request for the usage."""
         fields = dict(self.fields)
-        name = next((one for one in _LIMITS if one in fields), _LIMITS[0])
-        for one in _LIMITS:
-            fields.pop(one, None)
+        name = next((key for key in _LIMITS if key in fields), _LIMITS[0])
+        for key in _LIMITS:
+            fields.pop(key, None)
         fields[name] = max_tokens
         fields["usage"] = {"include": True}
         fields.pop("stream_options", None)
@@ -73,7 +75,7 @@ class ChatCall:
 
 
 def read_chat(body: bytes, allowed: Sequence[str]) -> ChatCall:
-    """Understand a body; `allowed` are patterns of models, none allows every model.
+    """Read and check a body; `allowed` are patterns of models, and an empty one allows all.
 
     Raises RequestRefusedError.
     """
@@ -99,15 +101,15 @@ def read_chat(body: bytes, allowed: Sequence[str]) -> ChatCall:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body, parse_constant=_no_number)
+        fields = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise RequestRefusedError(400, "The body is not JSON.") from None
-    if not isinstance(found, dict):
+    if not isinstance(fields, dict):
         raise RequestRefusedError(400, "The body is not a JSON object.")
-    return found
+    return fields
 
 
-def _no_number(word: str) -> NoReturn:
+def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(word)
 
 

@@ -1,4 +1,4 @@
-"""Reads what a model call has used from its answer, while the answer passes by."""
+"""Reads the usage of a model call from its answer, while the answer is passed on."""
 
 import json
 import math
@@ -9,15 +9,15 @@ from typing import Any
 from bot.domain.budget import nano_of
 from bot.domain.usage import UsageTotals
 
-# A line of a stream that is longer than this is not looked at; it passes all the same.
+# A longer line of a stream is not read; it is passed on all the same.
 _MAX_EVENT_BYTES = 1024 * 1024
 _MAX_COUNTED_TOKENS = 10**12
 _MAX_USD = 10**6
-_MAX_WORDS = 200
+_MAX_TEXT_CHARS = 200
 
 
 class UsageReader:
-    """Follows an event stream piece by piece. `usage` is the newest that it named."""
+    """Reads an event stream piece by piece; `usage` is the newest that it named."""
 
     def __init__(self) -> None:
         self.usage: UsageTotals | None = None
@@ -26,21 +26,21 @@ class UsageReader:
         self._skipping = False
 
     def feed(self, piece: bytes) -> None:
-        """Look at the next bytes."""
-        *whole, rest = piece.split(b"\n")
+        """Read the next bytes."""
+        *whole, partial = piece.split(b"\n")
         for part in whole:
             self._line += part
             if not self._skipping and len(self._line) <= _MAX_EVENT_BYTES:
-                self._look(bytes(self._line))
+                self._read_line(bytes(self._line))
             self._line.clear()
             self._skipping = False
         if not self._skipping:
-            self._line += rest
+            self._line += partial
         if len(self._line) > _MAX_EVENT_BYTES:
             self._line.clear()
             self._skipping = True
 
-    def _look(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> None:
         if not line.startswith(b"data:"):
             return
         data = line[5:].strip()
@@ -51,12 +51,12 @@ class UsageReader:
 
 
 def usage_in(body: bytes) -> UsageTotals | None:
-    """What an answer that came in one piece has used."""
+    """Read the usage of an answer that came in one piece."""
     return usage_of(_object(body))
 
 
 def usage_of(answer: Mapping[str, Any]) -> UsageTotals | None:
-    """What one chunk or answer says about usage; None when it says nothing."""
+    """Read the usage that a chunk or answer names; None when it names none."""
     usage = answer.get("usage")
     if not isinstance(usage, dict):
         return None
@@ -66,9 +66,9 @@ def usage_of(answer: Mapping[str, Any]) -> UsageTotals | None:
         cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
         reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
         cost_nano=_cost(usage),
-        model=_words(answer.get("model")),
-        provider=_words(answer.get("provider")),
-        generation_id=_words(answer.get("id")),
+        model=_text(answer.get("model")),
+        provider=_text(answer.get("provider")),
+        generation_id=_text(answer.get("id")),
     )
 
 
@@ -76,7 +76,7 @@ def _cost(usage: Mapping[str, Any]) -> int | None:
     cost = _usd(usage.get("cost"))
     if cost is None or usage.get("is_byok") is not True:
         return None if cost is None else nano_of(cost)
-    # The account's own key at the upstream: `cost` is only the fee on top.
+    # With the account's own key at the upstream, `cost` is only the fee on top.
     details = usage.get("cost_details")
     upstream = _usd(details.get("upstream_inference_cost")) if isinstance(details, dict) else None
     return nano_of(cost + (upstream or 0))
@@ -90,20 +90,20 @@ def _usd(value: object) -> Decimal | None:
     return Decimal(str(value))
 
 
-def _count(found: object, name: str) -> int | None:
-    value = found.get(name) if isinstance(found, dict) else None
+def _count(fields: object, name: str) -> int | None:
+    value = fields.get(name) if isinstance(fields, dict) else None
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if 0 <= value <= _MAX_COUNTED_TOKENS else None
 
 
-def _words(value: object) -> str | None:
-    return value[:_MAX_WORDS] if isinstance(value, str) and value else None
+def _text(value: object) -> str | None:
+    return value[:_MAX_TEXT_CHARS] if isinstance(value, str) and value else None
 
 
 def _object(data: bytes) -> Mapping[str, Any]:
     try:
-        found = json.loads(data)
+        fields = json.loads(data)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}

@@ -7,8 +7,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.domain.budget import NANO, Price
 from bot.errors import ConfigurationError, UserError
-from bot.gateway.model.catalogue import CACHE_SECONDS, Catalogue
-from bot.gateway.model.own_prices import own_prices
+from bot.gateway.model.catalogue import CACHE_SECONDS, Catalogue, own_prices
 from playground.event_feed import EventFeed
 from playground.model.catalog import SMALL_WINDOW
 from playground.model.server import ModelSettings, model_running
@@ -21,7 +20,7 @@ async def test_the_providers_list_is_read_once_in_ten_minutes() -> None:
             offers = Catalogue(session, model.url, SecretStr("canary"), lambda: now)
             listed = {offer.id: offer for offer in await offers.offers()}
             assert not [name for name in listed if name.startswith("fault/")]
-            await offers.check("fault/429")  # hidden, but there for who names it
+            await offers.check_model("fault/429")  # hidden, but there for who names it
         # The provider is gone by now, and nobody asks it again.
         assert {offer.id for offer in await offers.offers()} == set(listed)
         now = CACHE_SECONDS
@@ -48,7 +47,7 @@ async def test_own_prices_count_before_listed_ones_and_name_the_models_of_a_sile
         assert (small.prompt_usd, small.completion_usd) == (0.5, 1.25)
         assert small.context_tokens == 32_768
         catalogue = Catalogue(session, model.url, key, own_prices=prices)
-        price = (await catalogue.listing(SMALL_WINDOW)).price
+        price = (await catalogue.listing_of(SMALL_WINDOW)).price
         assert price
         assert price.of(1_000_000, 1_000_000) == 1.75 * NANO
 
@@ -56,7 +55,7 @@ async def test_own_prices_count_before_listed_ones_and_name_the_models_of_a_sile
         named = await Catalogue(session, silent, key, own_prices=prices).offers()
         assert [offer.id for offer in named] == [SMALL_WINDOW, "local/qwen3"]
         free = (
-            await Catalogue(session, silent, key, own_prices=prices).listing("local/qwen3")
+            await Catalogue(session, silent, key, own_prices=prices).listing_of("local/qwen3")
         ).price
         assert free == Price(Decimal(0), Decimal(0))
 

@@ -193,7 +193,7 @@ async def test_a_provider_that_is_away_is_an_error_and_is_asked_again(
     catalogue = Catalogue(session, "http://127.0.0.1:1", SecretStr(MODEL_KEY))
     for _ in range(2):
         with pytest.raises(ModelUnusable, match=r"does not answer|127\.0\.0\.1"):
-            await catalogue.check("m")
+            await catalogue.check_model("m")
 
 
 async def test_the_list_is_asked_for_once_in_ten_minutes(
@@ -203,10 +203,10 @@ async def test_the_list_is_asked_for_once_in_ten_minutes(
     listing(provider, 200, MODELS)
     catalogue = Catalogue(session, provider.url, SecretStr(MODEL_KEY), clock=lambda: now)
     for now in (0.0, CACHE_SECONDS - 1):  # noqa: B007  (the clock reads it)
-        await catalogue.check("acme/silent")
+        await catalogue.check_model("acme/silent")
     assert len(provider.requests) == 1
     now = CACHE_SECONDS
-    await catalogue.check("acme/silent")
+    await catalogue.check_model("acme/silent")
     assert len(provider.requests) == 2
     assert provider.requests[0].headers["Authorization"] == f"Bearer {MODEL_KEY}"
 
@@ -222,7 +222,7 @@ async def test_many_checks_at_once_wait_for_a_slow_refusal_once(
 
     provider.models = refuse_late
     catalogue = Catalogue(session, provider.url, SecretStr(MODEL_KEY))
-    checks = [asyncio.create_task(catalogue.check("m")) for _ in range(5)]
+    checks = [asyncio.create_task(catalogue.check_model("m")) for _ in range(5)]
     while not provider.requests:
         await asyncio.wait(checks, timeout=0.01)
     go_on.set()

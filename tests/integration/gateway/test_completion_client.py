@@ -1,6 +1,6 @@
 """A model call on an agent's budget: through the shared port, or through the agent's own socket."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,11 @@ from tests.integration.gateway.conftest import Serving
 from tests.unit.bot.domain.test_pull_request import AGENT
 
 
-@dataclass
-class Doorway:
-    url: str
-    folders: SocketDirs | None = None
+def access_by(url: str, folders: SocketDirs | None = None) -> Callable[[str, RepoRef], Access]:
+    def access_of(agent_id: str, repo: RepoRef) -> Access:
+        return Access(f"{url}/v1", "", SecretStr(f"canary-{agent_id}"), folders=folders)
 
-    def access(self, agent_id: str, repo: RepoRef) -> Access:
-        token = SecretStr(f"canary-{agent_id}")
-        return Access(f"{self.url}/v1", "", token, folders=self.folders)
+    return access_of
 
 
 def app(status: int, answer: Any) -> web.Application:
@@ -60,7 +57,7 @@ async def test_what_the_model_wrote_or_nothing(
     url = await serving.start(app(status, answer))
     async with aiohttp.ClientSession() as session:
         assert (
-            await CompletionClient(session, Doorway(url)).write(AGENT, "write", "the diff")
+            await CompletionClient(session, access_by(url)).write(AGENT, "write", "the diff")
             == written
         )
 
@@ -75,7 +72,7 @@ async def test_a_sealed_agents_own_socket_and_one_that_is_gone(tmp_path: Path) -
     await web.UnixSite(runner, str(tmp_path / "s")).start()
     (tmp_path / "s").rename(folder / GATEWAY_SOCKET_NAME)
     async with aiohttp.ClientSession() as session:
-        writer = CompletionClient(session, Doorway("http://gateway.invalid", folders))
+        writer = CompletionClient(session, access_by("http://gateway.invalid", folders))
         assert await writer.write(AGENT, "write", "the diff") == "Sort orders"
         (folder / GATEWAY_SOCKET_NAME).unlink()
         assert await writer.write(AGENT, "write", "the diff") == ""

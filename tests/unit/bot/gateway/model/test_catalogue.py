@@ -4,8 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from bot.domain.model_offer import ModelOffer, found
-from bot.gateway.model.model_list import read_models
-from bot.gateway.model.offers import offers_of
+from bot.gateway.model.catalogue import offers_of, read_models
 from bot.slack.views.lists import offers_text
 
 BODY = {
