@@ -16,7 +16,7 @@ from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
 from bot.slack.views.presenter import SlackPresenter
 from bot.store.agents import SqlStore
-from bot.store.owner import owned
+from bot.store.ownership import owned
 
 _OWNER_SECONDS = 2.0
 

@@ -16,7 +16,7 @@ from bot.errors import BotError
 from bot.redaction import Redactor
 from bot.slack.socket_mode import SocketConnection
 from bot.store.agents import SqlStore
-from bot.store.owner import owned
+from bot.store.ownership import owned
 
 logger = logging.getLogger(__name__)
 

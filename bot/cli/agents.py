@@ -75,7 +75,7 @@ def logs_command(agent_id: str, lines: int, *, follow: bool) -> None:
 @click.argument("agent_id")
 def stop_command(agent_id: str) -> None:
     """Stop an agent: what it changed is kept, its container is removed, its thread is told."""
-    from bot.store.owner import holder
+    from bot.store.ownership import holder
 
     with _explained():
         settings, instance = _deployment()
@@ -116,7 +116,7 @@ def prune_command(*, yes: bool, kept: bool) -> None:
 @click.option("--image", is_flag=True, help="Also the image of the bridge.")
 def uninstall_command(*, yes: bool, data: bool, image: bool) -> None:
     """Remove all that this deployment has made on its engine. End the bot first."""
-    from bot.store.owner import holder
+    from bot.store.ownership import holder
 
     with _explained():
         settings, instance = _deployment()

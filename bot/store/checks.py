@@ -1,4 +1,4 @@
-"""The doctor's questions to the database, its disk, and whoever works with them."""
+"""The checks of the database, in a file or on a server, of its disk, and of who works with it."""
 
 import asyncio
 import contextlib
@@ -10,17 +10,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.domain.health import Finding, FindingError, broken, doubtful, fine
-from bot.store.engine import parse_url, path_of
+from bot.errors import ConfigurationError
+from bot.store.engine import Engines, parse_url, path_of
 from bot.store.migrate import MIGRATIONS
-from bot.store.owner import holder
-from bot.store.server_checks import on_server
+from bot.store.ownership import holder
 
 MIB = 1_048_576
 FAIL_BYTES, WARN_BYTES = 256 * MIB, 2_048 * MIB
 FAIL_INODES, WARN_INODES = 0.01, 0.05
 BUSY_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
+_DRIVER = "Install the driver beside Threadsmith: `pip install asyncpg`, or take SQLite."
+_REACH = "Start the server, or correct the host, the database and the user in DATABASE_URL."
 _WRITABLE = "Give this user the folder and its files: `chown -R USER DATA_DIR`."
 _ROOM = "Make room: `threadsmith prune`, `docker image prune`, old files."
 
@@ -30,7 +36,7 @@ async def database(address: str, busy_seconds: float = BUSY_SECONDS) -> Finding:
     url = parse_url(address)
     path = path_of(url)
     if path is None:
-        return await on_server(url)
+        return await _on_server(url)
     return await asyncio.to_thread(_written, path, busy_seconds)
 
 
@@ -74,6 +80,43 @@ def _trouble(path: Path, text: str) -> Finding:
     if "no such table" in low:
         return broken(f"{path} is no database of Threadsmith", "Set DATABASE_URL to one.")
     return broken(f"{path}: {text}", "Look which program holds it: `fuser -v` on that file.")
+
+
+async def _on_server(url: URL) -> Finding:
+    """Whether the server lets us in, takes writes, and holds a database of this version."""
+    place = f"{url.host or 'the local server'}/{url.database or ''}"
+    try:
+        engines = Engines.of(url)
+    except ConfigurationError as error:
+        return broken(str(error), _DRIVER)
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS), engines.writer.begin() as connection:
+            only_reads = await connection.scalar(text("SHOW transaction_read_only"))
+            if only_reads == "on":
+                return broken(f"{place} takes no writes", "Name the primary in DATABASE_URL.")
+            if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+                return fine(f"the first start makes the tables in {place}")
+            # A real write that changes nothing.
+            row = await connection.execute(
+                text("UPDATE alembic_version SET version_num = version_num RETURNING version_num")
+            )
+            version = row.scalar()
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        why = str(cause).strip().splitlines()[:1] or [type(cause).__name__]
+        return broken(f"{place} does not take us in: {why[0][:200]}", _REACH)
+    finally:
+        await engines.writer.dispose()
+    return _of_version(place, str(version))
+
+
+def _of_version(place: str, version: str) -> Finding:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    if version not in {one.revision for one in scripts.walk_revisions()}:
+        return broken(f"{place} was written by a newer version ({version})", "Update Threadsmith.")
+    if version != scripts.get_current_head():
+        return fine(f"{place} takes writes; the next start upgrades it from {version}")
+    return fine(f"{place} takes writes")
 
 
 async def events(address: str, data_dir: Path) -> Finding:

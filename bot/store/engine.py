@@ -4,17 +4,22 @@ SQLite as the driver ships it loses concurrent updates silently: BEGIN comes onl
 write, after the read that the write rests on. Here a write transaction takes the write lock before
 it reads, one connection writes, and readers cannot write at all. Everything that only SQLite knows
 is in this file.
+
+A statement runs to its end before a cancellation is felt. Cancelled in the middle of it, the driver
+and its pool may forget a connection that still holds SQLite's write lock, and nobody writes until
+the busy timeout is over. So the task that asks may be cancelled at any time, and the statement's
+own task never is.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Table, event, text
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, TimeoutError as NoConnection
@@ -22,13 +27,77 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot import files
 from bot.errors import ConfigurationError, StoreUnavailable
-from bot.store.link import Link, PooledConnection, to_the_end
 
 _BUSY_TIMEOUT_MS = 15_000
 _WAIT_FOR_WRITER_SECONDS = 60
 _READERS = 4
 # Any number that no other program uses for the same purpose in the same Postgres database.
 _MIGRATION_LOCK = 7_201_530_811
+
+T = TypeVar("T")
+
+
+class StoreConnection:
+    """One checked-out connection in one transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database's dialect."""
+        return self._connection.dialect
+
+    async def execute(
+        self, statement: Executable, parameters: dict[str, Any] | None = None
+    ) -> CursorResult[Any]:
+        """Run one statement; its rows are read already."""
+        return await run_to_end(self._connection.execute(statement, parameters))
+
+
+class PooledConnection:
+    """A connection's way from the pool and back, each part of it whole."""
+
+    def __init__(self, engine: AsyncEngine, *, durable: bool = False) -> None:
+        self._connection = engine.connect()
+        self._durable = durable
+
+    async def open(self) -> StoreConnection:
+        """Take a connection and begin."""
+        await run_to_end(self._begun())
+        return StoreConnection(self._connection)
+
+    async def commit(self) -> None:
+        """Commit."""
+        await run_to_end(self._connection.commit())
+
+    async def close(self) -> None:
+        """Roll back what is not committed and give the connection back; safe before `open`."""
+        if self._connection.sync_connection is not None:
+            await run_to_end(self._connection.close())
+
+    async def _begun(self) -> None:
+        self._connection = await self._connection.start()
+        if self._durable:
+            self._connection = await self._connection.execution_options(durable=True)
+        _ = await self._connection.begin()
+
+
+async def run_to_end(operation: Coroutine[Any, Any, T]) -> T:
+    """Await the operation; a cancellation meanwhile is raised when it has ended."""
+    running = asyncio.get_running_loop().create_task(operation)
+    cut: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cut = error
+    if cut is None:
+        return running.result()
+    # Asked for, so that an error which nobody waits for any more is not called forgotten.
+    if not running.cancelled():
+        running.exception()
+    raise cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +124,7 @@ class Engines:
         return cls(writer, reader, asyncio.Lock())
 
     @asynccontextmanager
-    async def writing(self, *, durable: bool = False) -> AsyncIterator[Link]:
+    async def writing(self, *, durable: bool = False) -> AsyncIterator[StoreConnection]:
         """A write transaction: commits at the end, rolls back on an exception.
 
         A `durable` one is on the disk when it has committed; the others survive the death of the
@@ -73,7 +142,7 @@ class Engines:
                     await checkout.close()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Link]:
+    async def reading(self) -> AsyncIterator[StoreConnection]:
         """A consistent view of the last commit; raises StoreUnavailable."""
         with _explained():
             checkout = PooledConnection(self.reader)
@@ -88,7 +157,7 @@ class Engines:
             return
         with _explained():
             async with self._turn():
-                await to_the_end(self._checkpointed())
+                await run_to_end(self._checkpointed())
 
     async def _checkpointed(self) -> None:
         async with self.writer.connect() as connection:
@@ -114,8 +183,8 @@ class Engines:
 
     async def close(self) -> None:
         """Close every connection."""
-        await to_the_end(self.reader.dispose())
-        await to_the_end(self.writer.dispose())
+        await run_to_end(self.reader.dispose())
+        await run_to_end(self.writer.dispose())
 
 
 _FULL = (
@@ -229,13 +298,13 @@ def back_up(path: Path, copy: Path) -> None:
     unfinished.replace(copy)
 
 
-async def insert_new(connection: Link, table: Table, values: Mapping[str, Any]) -> bool:
+async def insert_new(connection: StoreConnection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row; False, and no change, when one of its unique keys is taken."""
     insert = insert_of(connection)(table).values(values).on_conflict_do_nothing()
     return (await connection.execute(insert)).rowcount == 1
 
 
-def insert_of(connection: Link) -> Callable[[Table], Any]:
+def insert_of(connection: StoreConnection) -> Callable[[Table], Any]:
     """The dialect's own INSERT, which can leave out what is there already."""
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 

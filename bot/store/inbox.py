@@ -1,17 +1,26 @@
-"""The inbox's rows: what Slack sent, stored before it is acknowledged."""
+"""The inbox's rows: what Slack sent, stored before it is acknowledged.
 
+What arrives while the disk is busy waits for the next turn together, and is stored in one
+transaction.
+"""
+
+import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import delete, select, update
 
 from bot.store import tables
-from bot.store.engine import Engines, insert_of
-from bot.store.group import GroupCommit
-from bot.store.link import Link
+from bot.store.engine import Engines, StoreConnection, insert_of, run_to_end
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Within the number of parameters that the databases take in one statement.
+_MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class SqlInboxRows:
 
 
 async def _insert_new(
-    connection: Link, arrived: Sequence[Mapping[str, Any]]
+    connection: StoreConnection, arrived: Sequence[Mapping[str, Any]]
 ) -> Sequence[int | None]:
     """The ids of the new rows, None for a key that is stored already or twice among these."""
     insert = insert_of(connection)(tables.inbox).values([dict(values) for values in arrived])
@@ -77,10 +86,72 @@ async def _insert_new(
     return [ids.pop(values["key"], None) for values in arrived]
 
 
-async def _finish(connection: Link, row_ids: Sequence[int]) -> Sequence[None]:
+async def _finish(connection: StoreConnection, row_ids: Sequence[int]) -> Sequence[None]:
     await connection.execute(
         update(tables.inbox)
         .where(tables.inbox.c.id.in_(row_ids))
         .values(done_at=time.time(), body="{}")
     )
     return [None] * len(row_ids)
+
+
+@dataclass(eq=False, slots=True)
+class _Entry(Generic[T, R]):
+    """One thing on its way; it is settled by a result or by an error."""
+
+    value: T
+    result: R | None = None
+    error: Exception | None = None
+    settled: bool = False
+
+
+class GroupCommit(Generic[T, R]):
+    """`write(connection, values)` writes them all and gives a result for each, in their order."""
+
+    def __init__(
+        self,
+        engines: Engines,
+        write: Callable[[StoreConnection, Sequence[T]], Awaitable[Sequence[R]]],
+        *,
+        durable: bool = False,
+    ) -> None:
+        self._engines = engines
+        self._write = write
+        self._durable = durable
+        self._waiting: list[_Entry[T, R]] = []
+        self._turn = asyncio.Lock()
+
+    async def put(self, value: T) -> R:
+        """Return when the value is committed; raises what its transaction raised.
+
+        Who is cancelled while the value is on its way may find it written; the others, whose
+        values go with it, do not feel that.
+        """
+        mine: _Entry[T, R] = _Entry(value)
+        self._waiting.append(mine)
+        try:
+            async with self._turn:
+                while not mine.settled:
+                    await run_to_end(self._flush())
+        finally:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+        if mine.error is not None:
+            raise mine.error
+        return cast("R", mine.result)
+
+    async def _flush(self) -> None:
+        batch: list[_Entry[T, R]] = []
+        try:
+            async with self._engines.writing(durable=self._durable) as connection:
+                # Only now, so that whatever came while others wrote goes along.
+                batch = self._waiting[:_MOST_AT_ONCE]
+                del self._waiting[:_MOST_AT_ONCE]
+                results = await self._write(connection, [entry.value for entry in batch])
+        except Exception as error:  # noqa: BLE001  (each of the batch raises it for its own caller)
+            # Without a connection nothing was taken, and it is the trouble of all who wait.
+            for entry in batch or self._waiting:
+                entry.error, entry.settled = error, True
+            return
+        for entry, result in zip(batch, results, strict=True):
+            entry.result, entry.settled = result, True

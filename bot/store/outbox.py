@@ -20,8 +20,7 @@ from bot.domain.posts import (
 )
 from bot.redaction import Hide, hidden_in
 from bot.store import tables
-from bot.store.engine import Engines, insert_new
-from bot.store.link import Link
+from bot.store.engine import Engines, StoreConnection, insert_new
 
 _OPEN = ("pending", "sending", "unknown")
 # What ends something, by the beginning of its key; and the most that its blocks may hold, so that
@@ -36,7 +35,7 @@ def hidden_post(post: Post, hide: Hide) -> Post:
     return replace(post, payload=hidden_in(post.payload, hide) | kept)
 
 
-async def enqueue(connection: Link, agent_id: str, post: Post) -> bool:
+async def enqueue(connection: StoreConnection, agent_id: str, post: Post) -> bool:
     """Store the post's content; False when it is the content that is stored already."""
     content = {
         "priority": int(post.priority),
@@ -70,7 +69,7 @@ async def enqueue(connection: Link, agent_id: str, post: Post) -> bool:
     return True
 
 
-async def _host(connection: Link, agent_id: str) -> str:
+async def _host(connection: StoreConnection, agent_id: str) -> str:
     """The key of the newest post that ended something, if another fits below it; "" for none.
 
     What opens an agent in a thread of somebody else may be one, the root of a thread never.
@@ -263,7 +262,7 @@ class SqlOutboxRows:
 
 
 async def _around(
-    connection: Link, found: Row[Any]
+    connection: StoreConnection, found: Row[Any]
 ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
     """The posts of the message that this one shares: those above it, and those below."""
     row = tables.outbox.c

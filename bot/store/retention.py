@@ -1,20 +1,30 @@
 """What the database forgets, so that it does not grow with the days."""
 
 from dataclasses import astuple, dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, select, tuple_
+from sqlalchemy import ColumnElement, Row, Table, delete, func, select, tuple_, update
 from sqlalchemy.sql.dml import Delete
 
+from bot.domain.usage import CostSource
 from bot.store import tables
 from bot.store.engine import Engines
 from bot.store.rows import ALIVE_STATUSES
-from bot.store.usage_retention import DAY_SECONDS, add_up
+from bot.store.usage import day_of
 
 # Slack repeats an event for two hours at the most, and the catch-up looks back for 23.
 _INPUT_SECONDS = 86_400.0
 # A write transaction holds everybody up; a few thousand rows take some milliseconds.
 _BATCH = 2_000
+# Each group of a day's calls is three short statements.
+_GROUPS = 100
 _AUDIT_DAYS = 365.0
+_DAY_SECONDS = 86_400
+_SAME = ("agent_id", "team", "user", "channel", "model", "source", "paid_by")
+_SUMMED = (
+    *("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"),
+    *("nano", "calls"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ class Retention:
             + await self._of_ended(tables.posted, ended_before),
             messages=await self._of_ended(tables.message, ended_before),
             saved=await self._of_ended(tables.saved, ended_before),
-            calls=await add_up(self._engines, now - self.keep_calls_days * DAY_SECONDS),
+            calls=await add_up(self._engines, now - self.keep_calls_days * _DAY_SECONDS),
         )
         await self._delete(tables.audit, tables.audit.c.at < now - _AUDIT_DAYS * 86_400)
         await self._engines.checkpoint()
@@ -96,3 +106,62 @@ def _some(table: Table, condition: ColumnElement[bool]) -> Delete:
     key = tuple_(*table.primary_key.columns)
     chosen = select(*table.primary_key.columns).where(condition).limit(_BATCH)
     return delete(table).where(key.in_(chosen))
+
+
+async def add_up(engines: Engines, before: float) -> int:
+    """Add up the calls of days that ended before then; how many rows went. Raises StoreUnavailable.
+
+    What remains of an agent's calls of one day, with one model and one key, is one row: budgets,
+    totals of agents, people, channels, models and days stay what they were. Which task made a call,
+    who served it and when in the day it was are forgotten. Calls under way are not touched.
+    """
+    last = before // _DAY_SECONDS * _DAY_SECONDS
+    count = 0
+    while True:
+        async with engines.writing() as connection:
+            groups = (await connection.execute(_many(last, engines))).all()
+            for group in groups:
+                condition = _of(group)
+                values: dict[str, Any] = {name: _whole(group, name) for name in _SUMMED}
+                values |= {"task_id": None, "provider": None, "generation_id": None}
+                await connection.execute(
+                    update(tables.usage).where(tables.usage.c.id == group.kept).values(values)
+                )
+                gone = delete(tables.usage).where(*condition, tables.usage.c.id != group.kept)
+                count += (await connection.execute(gone)).rowcount
+        if len(groups) < _GROUPS:
+            return count
+
+
+def _many(last: float, engines: Engines) -> Any:  # noqa: ANN401  (SQLAlchemy's own type has seven parts)
+    row = tables.usage.c
+    day = day_of(row.at, engines.reader.dialect.name)
+    same = [row[name] for name in _SAME]
+    return (
+        select(
+            *same,
+            func.min(row.id).label("kept"),
+            func.min(row.at).label("at"),
+            *(func.sum(row[name]).label(name) for name in _SUMMED),
+        )
+        .where(row.at < last, row.source != CostSource.RESERVED.value)
+        .group_by(*same, day)
+        .having(func.count() > 1)
+        .limit(_GROUPS)
+    )
+
+
+def _whole(group: Row[Any], name: str) -> int | None:
+    """A sum, which Postgres gives as a decimal number."""
+    value = getattr(group, name)
+    return None if value is None else int(value)
+
+
+def _of(group: Row[Any]) -> list[ColumnElement[bool]]:
+    row = tables.usage.c
+    begin = group.at // _DAY_SECONDS * _DAY_SECONDS
+    return [
+        *(row[name] == getattr(group, name) for name in _SAME),
+        row.at >= begin,
+        row.at < begin + _DAY_SECONDS,
+    ]

@@ -9,8 +9,7 @@ from bot.domain.policy import (
 )
 from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
 from bot.store import tables
-from bot.store.engine import Engines
-from bot.store.link import Link
+from bot.store.engine import Engines, StoreConnection
 from bot.store.settings import RuleWrites
 
 
@@ -86,7 +85,7 @@ class SqlSecretRows:
             )
 
 
-async def _delete(connection: Link, ref: SecretRef) -> bool:
+async def _delete(connection: StoreConnection, ref: SecretRef) -> bool:
     result = await connection.execute(delete(tables.secret).where(*_is(ref)))
     return result.rowcount == 1
 

@@ -10,8 +10,7 @@ from bot.domain.policy import (
     Audit,
 )
 from bot.store import tables
-from bot.store.engine import Engines
-from bot.store.link import Link
+from bot.store.engine import Engines, StoreConnection
 from bot.store.rows import ALIVE_STATUSES, agent_of
 
 # Any number that no other lock of ours has.
@@ -21,7 +20,7 @@ _PLACES_LOCK = 7_201_530_812
 class RuleWrites:
     """The part of a write transaction that rules rest on: nobody else decides meanwhile."""
 
-    def __init__(self, connection: Link) -> None:
+    def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
 
     async def placed(self) -> int:

@@ -14,8 +14,7 @@ from bot.domain.saved_state import (
 )
 from bot.redaction import Hide
 from bot.store import outbox, tables
-from bot.store.engine import insert_new
-from bot.store.link import Link
+from bot.store.engine import StoreConnection, insert_new
 from bot.store.outbox import hidden_post
 from bot.store.rows import (
     agent_of,
@@ -32,7 +31,7 @@ from bridge.protocol import AgentEvent
 class SqlTransaction(UsageWrites, RuleWrites):
     """One write transaction: the Transaction port. Posts pass through `hide` on their way in."""
 
-    def __init__(self, connection: Link, hide: Hide = str) -> None:
+    def __init__(self, connection: StoreConnection, hide: Hide = str) -> None:
         super().__init__(connection)
         self._hide = hide
         self.enqueued = False

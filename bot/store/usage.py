@@ -10,8 +10,7 @@ from bot.domain.budget import BudgetScope
 from bot.domain.secrets import SecretScope
 from bot.domain.usage import CostSource, LedgerLine, ModelCall, Settled, Sum
 from bot.store import tables
-from bot.store.engine import Engines
-from bot.store.link import Link
+from bot.store.engine import Engines, StoreConnection
 
 # Any number that no other lock of ours has.
 _LEDGER_LOCK = 7_201_530_813
@@ -21,7 +20,7 @@ _AHEAD_SECONDS = 2 * 86_400.0
 class UsageWrites:
     """The part of a write transaction that the ledger needs: nobody else reserves meanwhile."""
 
-    _connection: Link
+    _connection: StoreConnection
 
     async def used(
         self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]

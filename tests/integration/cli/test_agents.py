@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from bot.cli.main import main
 from bot.domain.agent import AgentStatus
-from bot.store.owner import owned
+from bot.store.ownership import owned
 from tests.integration.cli.conftest import serving
 from tests.integration.cli.test_records import AGENT, prepare
 

@@ -28,7 +28,7 @@ from bot.runtime import checks as runtime_checks
 from bot.runtime.docker import DockerRuntime
 from bot.store import checks as store_checks
 from bot.store.agents import SqlStore
-from bot.store.owner import owned
+from bot.store.ownership import owned
 from playground.server import Playground, PlaygroundSettings, running
 from playground.slack.slack_settings import SCOPES, SlackSettings
 from tests.integration.cli.conftest import CODE, GOOD_ENGINE, ROOT, Find, serving, settings_of

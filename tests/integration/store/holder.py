@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 from bot.store.engine import migration_engine, parse_url
-from bot.store.owner import owned
-from bot.store.ownership import Lease
+from bot.store.ownership import Lease, owned
 
 
 async def main(data_dir: Path, lease_seconds: float) -> None:

@@ -9,9 +9,8 @@ from sqlalchemy import event
 
 from bot.errors import StoreUnavailable
 from bot.store.agents import SqlStore
-from bot.store.engine import Engines
-from bot.store.group import GroupCommit
-from bot.store.link import Link
+from bot.store.engine import Engines, StoreConnection
+from bot.store.inbox import GroupCommit
 from tests.integration.store.test_trouble import limit_pages
 
 
@@ -79,7 +78,7 @@ async def test_who_is_cancelled_takes_nobody_along(store: SqlStore) -> None:
 async def test_what_waits_for_a_cancelled_one_is_not_forgotten(store: SqlStore) -> None:
     seen: list[int] = []
 
-    async def write(_connection: Link, values: Sequence[int]) -> Sequence[int]:
+    async def write(_connection: StoreConnection, values: Sequence[int]) -> Sequence[int]:
         seen.extend(values)
         return [-value for value in values]
 

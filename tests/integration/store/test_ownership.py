@@ -11,8 +11,7 @@ import pytest
 
 from bot.errors import ConfigurationError
 from bot.store.engine import migration_engine, parse_url
-from bot.store.owner import owned
-from bot.store.ownership import Lease
+from bot.store.ownership import Lease, owned
 
 HOLDER = Path(__file__).with_name("holder.py")
 ROOT = Path(__file__).parents[3]
