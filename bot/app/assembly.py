@@ -150,9 +150,7 @@ def _handlers(  # noqa: PLR0913  (listeners need the parts of three layers)
         slack,
         stored_secrets=ground.keyring,
         usage=store.usage_rows,
-        publishing=Publishing(
-            world, pulls, gateway.writer.write, service.results, store.thread_rows.speakers
-        ),
+        publishing=Publishing(world, pulls, gateway.writer.write, service.results, store.speakers),
         workspace_url=identity.workspace_url,
     )
     store.on_saved = handlers.note_change
@@ -163,7 +161,7 @@ def _catch_up(
     ground: Foundation, handlers: Handlers, slack: AsyncWebClient, identity: Identity
 ) -> Backfill:
     return Backfill(
-        ground.store.thread_rows.to_read,
+        ground.store.to_read,
         handlers,
         slack,
         bot_user_id=identity.bot_user_id,

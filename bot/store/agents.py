@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Row, Select, case, or_, select
+from sqlalchemy import ColumnElement, Double, Row, Select, case, cast, func, or_, select
 
-from bot.domain.agent import Agent, Leftover, ThreadRef
+from bot.domain.agent import Agent, Leftover, OwnThread, ThreadRef
 from bot.domain.message import Message
 from bot.domain.saved_state import (
     SavedState,
@@ -19,7 +19,6 @@ from bot.store.engine import Engines, create_private_folder, parse_url
 from bot.store.inbox import SqlInboxRows
 from bot.store.migrate import upgrade
 from bot.store.outbox import SqlOutboxRows
-from bot.store.person_rows import SqlPersonRows
 from bot.store.retention import Retention
 from bot.store.rows import (
     ALIVE_STATUSES,
@@ -27,13 +26,15 @@ from bot.store.rows import (
     message_of,
 )
 from bot.store.secrets import SqlSecretRows
-from bot.store.settings import SqlRuleRows
-from bot.store.thread_rows import SqlThreadRows
 from bot.store.transaction import SqlTransaction
 from bot.store.usage import SqlUsageRows
 from bridge.protocol import AgentEvent, Event, kind_of, parse_event
 
 E = TypeVar("E", bound=Event)
+
+_LIVING_FIRST = case((tables.agent.c.status.in_(ALIVE_STATUSES), 0), else_=1)
+# The keys of the posts that say that an agent was stopped begin so.
+_STOPPED = "stopped:%"
 
 
 class SqlStore:
@@ -51,12 +52,9 @@ class SqlStore:
         self.on_left: Callable[[], None] | None = None
         self.on_saved: Callable[[Agent], None] | None = None
         self.hide: Hide = str
-        self.rule_rows = SqlRuleRows(engines)
         self.secret_rows = SqlSecretRows(engines)
         self.outbox_rows = SqlOutboxRows(engines)
         self.inbox_rows = SqlInboxRows(engines)
-        self.thread_rows = SqlThreadRows(engines)
-        self.person_rows = SqlPersonRows(engines)
         self.usage_rows = SqlUsageRows(engines)
         self.retention = Retention(engines)
 
@@ -97,11 +95,11 @@ class SqlStore:
 
     async def agent(self, agent_id: str) -> Agent | None:
         """One agent by its id."""
-        return await self._one(tables.agent.c.id == agent_id)
+        return await self._first_agent(tables.agent.c.id == agent_id)
 
     async def agent_of_thread(self, thread: ThreadRef) -> Agent | None:
         """The agent of this thread: the one that is alive, or else the newest."""
-        return await self._one(
+        return await self._first_agent(
             tables.agent.c.team == thread.team,
             tables.agent.c.channel == thread.channel,
             tables.agent.c.thread_ts == thread.thread_ts,
@@ -112,7 +110,7 @@ class SqlStore:
         ours = select(tables.posted.c.agent_id).where(
             tables.posted.c.channel == channel, tables.posted.c.ts == ts
         )
-        return await self._one(
+        return await self._first_agent(
             tables.agent.c.team == team,
             tables.agent.c.channel == channel,
             or_(tables.agent.c.thread_ts == ts, tables.agent.c.id.in_(ours)),
@@ -125,7 +123,7 @@ class SqlStore:
             query = query.where(tables.agent.c.status.in_(ALIVE_STATUSES))
         if channel is not None:
             query = query.where(tables.agent.c.channel == channel)
-        return [agent for row in await self._rows(query) if (agent := agent_of(row))]
+        return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def unread(self) -> Sequence[Agent]:
         """The agents that ended with something unread in their files."""
@@ -136,15 +134,24 @@ class SqlStore:
             .where(row.leftover.in_(left), row.status.not_in(ALIVE_STATUSES))
             .order_by(row.status_since, row.id)
         )
-        return [agent for found in await self._rows(query) if (agent := agent_of(found))]
+        return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
         """The agents that a person has started: those alive first, the newest first."""
-        return await self.person_rows.agents(team, user, limit)
+        row = tables.agent.c
+        query = (
+            select(tables.agent)
+            .where(row.team == team, row.started_by == user)
+            .order_by(_LIVING_FIRST, row.created_at.desc(), row.id)
+            .limit(limit)
+        )
+        return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
         """What has been set for a channel; a name that is missing has its default."""
-        return await self.rule_rows.channel(team, channel)
+        row = tables.channel_setting.c
+        query = select(row.name, row.value).where(row.team == team, row.channel == channel)
+        return {setting.name: setting.value for setting in await self._rows(query)}
 
     async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
         """Whether a person's message was taken for us already."""
@@ -195,12 +202,49 @@ class SqlStore:
         events = await self.events(agent_id, task_id, kinds=(kind,), newest=1)
         return next((event for event in events if isinstance(event, kind)), None)
 
-    async def _one(self, *conditions: ColumnElement[bool]) -> Agent | None:
-        living = case((tables.agent.c.status.in_(ALIVE_STATUSES), 0), else_=1)
+    async def speakers(self, agent_id: str) -> Sequence[str]:
+        """Return who wrote to an agent, in the order of their first message."""
+        message = tables.message.c
+        query = (
+            select(message.user)
+            .where(message.agent_id == agent_id)
+            .group_by(message.user)
+            .order_by(func.min(message.order))
+        )
+        return [row.user for row in await self._rows(query)]
+
+    async def to_read(self, ended_after: float, limit: int) -> Sequence[OwnThread]:
+        """Return the threads to read again after a time in which events may have been lost.
+
+        Those of living agents come first, then those that ended later than `ended_after`; the
+        newest first each.
+        """
+        agent, post = tables.agent.c, tables.outbox.c
+        stopped = (
+            select(func.max(func.coalesce(cast(post.ts, Double), post.created_at)))
+            .where(post.agent_id == agent.id, post.key.like(_STOPPED))
+            .scalar_subquery()
+        )
+        query = (
+            select(tables.agent, stopped.label("stopped_at"))
+            .where(
+                agent.thread_ts.is_not(None),
+                or_(agent.status.in_(ALIVE_STATUSES), agent.status_since > ended_after),
+            )
+            .order_by(_LIVING_FIRST, agent.created_at.desc(), agent.id)
+            .limit(limit)
+        )
+        return [
+            OwnThread(stored, row.stopped_at or 0.0)
+            for row in await self._rows(query)
+            if (stored := agent_of(row))
+        ]
+
+    async def _first_agent(self, *conditions: ColumnElement[bool]) -> Agent | None:
         query = (
             select(tables.agent)
             .where(*conditions)
-            .order_by(living, tables.agent.c.created_at.desc())
+            .order_by(_LIVING_FIRST, tables.agent.c.created_at.desc())
             .limit(1)
         )
         rows = await self._rows(query)

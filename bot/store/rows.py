@@ -9,6 +9,7 @@ from sqlalchemy import Case, Column, Row, case
 from bot.domain.agent import ALIVE, Agent, AgentStatus, Leftover, RepoRef
 from bot.domain.attachment import Attachment
 from bot.domain.message import Message, MessageKind
+from bot.domain.policy import Audit
 from bot.domain.secrets import SecretScope
 from bot.domain.verbosity import Verbosity
 from bridge.protocol import ChatMode
@@ -71,3 +72,8 @@ def message_of(row: Row[Any]) -> Message:
 def later(column: Column[str], ts: str) -> Case[str]:
     """The later of a stored ts and this one; Slack writes them all with as many digits."""
     return case((column > ts, column), else_=ts)
+
+
+def audit_values(entry: Audit) -> dict[str, Any]:
+    """The columns of an entry in the record; its texts are cut to what a column holds."""
+    return asdict(entry) | {"subject": entry.subject[:300], "outcome": entry.outcome[:300]}

@@ -10,7 +10,7 @@ from bot.domain.policy import (
 from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
 from bot.store import tables
 from bot.store.engine import Engines, StoreConnection
-from bot.store.settings import RuleWrites
+from bot.store.rows import audit_values
 
 
 class SqlSecretRows:
@@ -59,14 +59,14 @@ class SqlSecretRows:
         async with self._engines.writing(durable=True) as connection:
             await _delete(connection, ref)
             await connection.execute(insert(tables.secret).values(values))
-            await RuleWrites(connection).add_audit(audit)
+            await connection.execute(insert(tables.audit).values(audit_values(audit)))
 
     async def remove(self, ref: SecretRef, audit: Audit) -> bool:
         """Remove a secret; False when there is none."""
         async with self._engines.writing(durable=True) as connection:
             removed = await _delete(connection, ref)
             if removed:
-                await RuleWrites(connection).add_audit(audit)
+                await connection.execute(insert(tables.audit).values(audit_values(audit)))
         return removed
 
     async def forget_all(self, now: float) -> int:
@@ -74,7 +74,7 @@ class SqlSecretRows:
         async with self._engines.writing(durable=True) as connection:
             count = (await connection.execute(delete(tables.secret))).rowcount
             audit = Audit(now, "operator", "secret.remove", "all", f"{count} removed")
-            await RuleWrites(connection).add_audit(audit)
+            await connection.execute(insert(tables.audit).values(audit_values(audit)))
         return count
 
     async def encrypt_anew(self, ref: SecretRef, ciphertext: str) -> None:

@@ -1,38 +1,49 @@
 """What is written together or not at all: the Transaction port on SQL."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, text as sql, update
 
 from bot.domain.agent import Agent
+from bot.domain.budget import BudgetScope
+from bot.domain.limits import Load
 from bot.domain.message import Message
+from bot.domain.policy import Audit
 from bot.domain.posts import Post
 from bot.domain.saved_state import (
     SavedState,
 )
+from bot.domain.usage import CostSource, ModelCall, Settled
 from bot.redaction import Hide
 from bot.store import outbox, tables
 from bot.store.engine import StoreConnection, insert_new
 from bot.store.outbox import hidden_post
 from bot.store.rows import (
+    ALIVE_STATUSES,
     agent_of,
     agent_values,
+    audit_values,
     later,
     message_of,
     message_values,
 )
-from bot.store.settings import RuleWrites
-from bot.store.usage import UsageWrites
 from bridge.protocol import AgentEvent
 
+# Any numbers that no other lock of ours has.
+_PLACES_LOCK = 7_201_530_812
+_LEDGER_LOCK = 7_201_530_813
+# Calls that a clock set forward has dated later count until that day comes, not for years.
+_AHEAD_SECONDS = 2 * 86_400.0
 
-class SqlTransaction(UsageWrites, RuleWrites):
+
+class SqlTransaction:
     """One write transaction: the Transaction port. Posts pass through `hide` on their way in."""
 
     def __init__(self, connection: StoreConnection, hide: Hide = str) -> None:
-        super().__init__(connection)
+        self._connection = connection
         self._hide = hide
         self.enqueued = False
         # Somebody may have left a place, or the queue for one.
@@ -166,3 +177,121 @@ class SqlTransaction(UsageWrites, RuleWrites):
         """Store what the thread should show; the sender is woken when this commits."""
         shown = hidden_post(post, self._hide)
         self.enqueued |= await outbox.enqueue(self._connection, agent_id, shown)
+
+    async def placed(self) -> int:
+        """How many agents have a place; it cannot change before the transaction ends."""
+        await self._lock(_PLACES_LOCK)
+        row = tables.agent.c
+        query = select(func.count()).where(row.placed, row.status.in_(ALIVE_STATUSES))
+        return int((await self._connection.execute(query)).scalar_one())
+
+    async def waiting(self) -> Sequence[Agent]:
+        """The agents that wait for a place, the first in the queue first."""
+        row = tables.agent.c
+        query = (
+            select(tables.agent)
+            .where(~row.placed, row.waiting_since > 0, row.status.in_(ALIVE_STATUSES))
+            .order_by(row.waiting_since, row.created_at, row.id)
+        )
+        rows = (await self._connection.execute(query)).all()
+        return [agent for found in rows if (agent := agent_of(found))]
+
+    async def load(self, team: str, user: str, channel: str, since: float) -> Load:
+        """What one person and one channel have at work, and the person's starts since then."""
+        row = tables.agent.c
+        busy = (
+            row.team == team,
+            row.status.in_(ALIVE_STATUSES),
+            or_(row.placed, row.waiting_since > 0),
+        )
+        counts = select(func.count()).where(*busy)
+        starts = (
+            select(row.created_at)
+            .where(row.team == team, row.started_by == user, row.created_at > since)
+            .order_by(row.created_at)
+        )
+        run = self._connection.execute
+        return Load(
+            user=(await run(counts.where(row.started_by == user))).scalar_one(),
+            channel=(await run(counts.where(row.channel == channel))).scalar_one(),
+            starts=tuple((await run(starts)).scalars()),
+        )
+
+    async def add_audit(self, entry: Audit) -> None:
+        """Record who did what."""
+        await self._connection.execute(insert(tables.audit).values(audit_values(entry)))
+
+    async def set_channel(self, team: str, channel: str, name: str, value: str) -> None:
+        """Set one setting of a channel; an empty value puts the default back."""
+        row = tables.channel_setting.c
+        ours = (row.team == team, row.channel == channel, row.name == name)
+        await self._connection.execute(delete(tables.channel_setting).where(*ours))
+        if value:
+            values = {"team": team, "channel": channel, "name": name, "value": value}
+            await self._connection.execute(insert(tables.channel_setting).values(values))
+
+    async def used(
+        self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]
+    ) -> Mapping[BudgetScope, int]:
+        """What is spent and reserved, in nano-dollars: of the agent in all, and of the others
+        since then. It cannot change before the transaction ends."""
+        await self._lock(_LEDGER_LOCK)
+        row = tables.usage.c
+        recent = (row.at >= since) & (row.at < since + _AHEAD_SECONDS)
+        own = row.agent_id == call.agent_id
+        user = recent & (row.team == call.team) & (row.user == call.user)
+        channel = recent & (row.team == call.team) & (row.channel == call.channel)
+        conditions = {
+            BudgetScope.AGENT: own,
+            BudgetScope.USER_DAY: user,
+            BudgetScope.CHANNEL_DAY: channel,
+            BudgetScope.DEPLOYMENT_DAY: recent,
+        }
+        return {scope: await self._sum(conditions[scope]) for scope in scopes}
+
+    async def add_call(self, call: ModelCall) -> None:
+        """Enter a call that begins, at its worst case."""
+        values = asdict(call) | {
+            "source": CostSource.RESERVED.value,
+            "paid_by": call.paid_by.value,
+        }
+        await self._connection.execute(insert(tables.usage).values(values))
+
+    async def settle_call(self, call_id: str, settled: Settled) -> str | None:
+        """Enter how a call ended, once; the agent that made it, None when that is done already."""
+        row = tables.usage.c
+        usage = settled.usage
+        values: dict[str, Any] = {
+            "nano": settled.nano,
+            "source": settled.source.value,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "provider": usage.provider,
+            "generation_id": usage.generation_id,
+        }
+        if usage.model:
+            values["model"] = usage.model
+        result = await self._connection.execute(
+            update(tables.usage)
+            .where(row.id == call_id, row.source == CostSource.RESERVED.value)
+            .values(values)
+            .returning(row.agent_id)
+        )
+        return result.scalar_one_or_none()
+
+    async def spent(self, agent_id: str) -> int:
+        """What the settled calls of an agent cost, in nano-dollars."""
+        row = tables.usage.c
+        settled = row.source != CostSource.RESERVED.value
+        return await self._sum((row.agent_id == agent_id) & settled)
+
+    async def _lock(self, key: int) -> None:
+        """Take a lock that goes with the transaction; SQLite's one writer needs none."""
+        if self._connection.dialect.name == "postgresql":
+            await self._connection.execute(sql("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+    async def _sum(self, condition: ColumnElement[bool]) -> int:
+        query = select(func.coalesce(func.sum(tables.usage.c.nano), 0)).where(condition)
+        return int((await self._connection.execute(query)).scalar_one())

@@ -1,91 +1,14 @@
 """The ledger of model calls on SQL: one row a call, written before it is made."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, insert, select, text, update
+from sqlalchemy import ColumnElement, case, func, select, update
 
-from bot.domain.budget import BudgetScope
 from bot.domain.secrets import SecretScope
-from bot.domain.usage import CostSource, LedgerLine, ModelCall, Settled, Sum
+from bot.domain.usage import CostSource, LedgerLine, Sum
 from bot.store import tables
-from bot.store.engine import Engines, StoreConnection
-
-# Any number that no other lock of ours has.
-_LEDGER_LOCK = 7_201_530_813
-_AHEAD_SECONDS = 2 * 86_400.0
-
-
-class UsageWrites:
-    """The part of a write transaction that the ledger needs: nobody else reserves meanwhile."""
-
-    _connection: StoreConnection
-
-    async def used(
-        self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]
-    ) -> Mapping[BudgetScope, int]:
-        """What is spent and reserved, in nano-dollars: of the agent in all, and of the others
-        since then. It cannot change before the transaction ends."""
-        if self._connection.dialect.name == "postgresql":
-            # SQLite's one writer needs no lock of its own for this.
-            lock = text("SELECT pg_advisory_xact_lock(:key)")
-            await self._connection.execute(lock, {"key": _LEDGER_LOCK})
-        row = tables.usage.c
-        # Calls that a clock set forward has dated later count until that day comes, not for years.
-        recent = (row.at >= since) & (row.at < since + _AHEAD_SECONDS)
-        own = row.agent_id == call.agent_id
-        user = recent & (row.team == call.team) & (row.user == call.user)
-        channel = recent & (row.team == call.team) & (row.channel == call.channel)
-        conditions = {
-            BudgetScope.AGENT: own,
-            BudgetScope.USER_DAY: user,
-            BudgetScope.CHANNEL_DAY: channel,
-            BudgetScope.DEPLOYMENT_DAY: recent,
-        }
-        return {scope: await self._sum(conditions[scope]) for scope in scopes}
-
-    async def add_call(self, call: ModelCall) -> None:
-        """Enter a call that begins, at its worst case."""
-        values = asdict(call) | {
-            "source": CostSource.RESERVED.value,
-            "paid_by": call.paid_by.value,
-        }
-        await self._connection.execute(insert(tables.usage).values(values))
-
-    async def settle_call(self, call_id: str, settled: Settled) -> str | None:
-        """Enter how a call ended, once; the agent that made it, None when that is done already."""
-        row = tables.usage.c
-        usage = settled.usage
-        values: dict[str, Any] = {
-            "nano": settled.nano,
-            "source": settled.source.value,
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "cached_tokens": usage.cached_tokens,
-            "reasoning_tokens": usage.reasoning_tokens,
-            "provider": usage.provider,
-            "generation_id": usage.generation_id,
-        }
-        if usage.model:
-            values["model"] = usage.model
-        result = await self._connection.execute(
-            update(tables.usage)
-            .where(row.id == call_id, row.source == CostSource.RESERVED.value)
-            .values(values)
-            .returning(row.agent_id)
-        )
-        return result.scalar_one_or_none()
-
-    async def spent(self, agent_id: str) -> int:
-        """What the settled calls of an agent cost, in nano-dollars."""
-        row = tables.usage.c
-        settled = row.source != CostSource.RESERVED.value
-        return await self._sum((row.agent_id == agent_id) & settled)
-
-    async def _sum(self, condition: ColumnElement[bool]) -> int:
-        query = select(func.coalesce(func.sum(tables.usage.c.nano), 0)).where(condition)
-        return int((await self._connection.execute(query)).scalar_one())
+from bot.store.engine import Engines
 
 
 class SqlUsageRows:

@@ -46,7 +46,7 @@ def slack_harness(harness: AppHarness, client: AsyncWebClient, inbox: Inbox) -> 
             harness.pulls,
             harness.writer.write,
             harness.service.results,
-            harness.store.thread_rows.speakers,
+            harness.store.speakers,
         ),
         workspace_url=URL,
     )

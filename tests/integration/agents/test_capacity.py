@@ -13,6 +13,7 @@ from bot.domain.agent import Agent, AgentStatus, RepoRef
 from bot.domain.settings_command import SetRule
 from bot.errors import NotAllowed
 from tests.harness.app import COMMAND, AppHarness, app_harness
+from tests.harness.audit import read_audit
 
 FREE = {"max_agents_per_user": 0, "max_agents_per_channel": 0, "starts_per_hour_per_user": 0}
 
@@ -209,7 +210,7 @@ async def test_parallel_starts_do_not_get_past_a_limit_of_a_person_or_channel(
         assert len(refused) == 17
         assert all(says in error.user_text for error in refused)
         assert len(await harness.store.agents(alive=False)) == 3
-        record = await harness.store.rule_rows.audit()
+        record = await read_audit(harness.store)
         assert sum(entry.outcome.startswith("allowed") for entry in record) == 3
         assert sum(entry.outcome.startswith("refused") for entry in record) == 17
 
@@ -233,7 +234,7 @@ async def test_a_repository_that_is_not_allowed_is_never_asked_for(tmp_path: Pat
         await harness.service.start(replace(COMMAND, repo=RepoRef("Other", "x")), origin(2))
         (agent,) = await harness.store.agents(alive=False)
         assert str(agent.repo) == "Other/x"
-        assert [entry.outcome[:7] for entry in await harness.store.rule_rows.audit()] == [
+        assert [entry.outcome[:7] for entry in await read_audit(harness.store)] == [
             "allowed",
             "refused",
         ]

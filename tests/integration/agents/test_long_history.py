@@ -167,6 +167,6 @@ async def test_how_an_agent_ended_and_what_it_proved(harness: AppHarness, agent:
         harness.pulls,
         harness.writer.write,
         harness.service.results,
-        harness.store.thread_rows.speakers,
+        harness.store.speakers,
     )
     assert (await publishing.evidence(agent)).changed

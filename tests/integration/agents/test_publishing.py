@@ -17,7 +17,7 @@ CREDITS = Credits("Ana")
 
 
 def publishing(harness: AppHarness) -> Publishing:
-    speakers, results = harness.store.thread_rows.speakers, harness.service.results
+    speakers, results = harness.store.speakers, harness.service.results
     return Publishing(harness.dependencies, harness.pulls, harness.writer.write, results, speakers)
 
 

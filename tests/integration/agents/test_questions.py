@@ -19,6 +19,7 @@ from bridge.protocol import (
 )
 from tests.fakes import Shown
 from tests.harness.app import AppHarness
+from tests.harness.audit import read_audit
 
 Q, KEY = "q1", "question:q1"
 
@@ -207,6 +208,6 @@ async def test_leave_is_recorded_with_the_exact_command(
     assert harness.bridge.bodies("answer") == [(Q, leave.value, "UANA")]
     shown = await harness.shown(agent.id)
     assert says in words(shown[KEY])
-    entry = (await harness.store.rule_rows.audit())[0]
+    entry = (await read_audit(harness.store))[0]
     assert (entry.actor, entry.action) == ("UANA", "agent.approve")
     assert entry.subject == f"{agent.id} f00d npm publish"

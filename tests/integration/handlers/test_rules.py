@@ -12,6 +12,7 @@ from bot.slack.identity import FRESH_SECONDS, SlackPeople
 from bot.slack.views.task_card import PUSH
 from playground.slack.slack_state import TEAM_ID, User
 from tests.harness.app import KNOWN_SECRET
+from tests.harness.audit import read_audit
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_results import button_posted
 
@@ -19,7 +20,7 @@ ZOE = User("U00000ZOE", "zoe", "Zoe Abroad", team_id="T0OTHERORG")
 
 
 async def record(office: Office) -> list[Audit]:
-    return list(reversed(await office.harness.store.rule_rows.audit()))
+    return list(reversed(await read_audit(office.harness.store)))
 
 
 def join(office: Office, user: User) -> None:

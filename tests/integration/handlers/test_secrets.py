@@ -15,6 +15,7 @@ from bot.errors import ConfigurationError, ModelUnusable
 from bot.redaction import Redactor
 from playground.slack.slack_state import TEAM_ID, Json
 from playground.slack.user_client import UserClient
+from tests.harness.audit import read_audit
 from tests.integration.handlers.conftest import Office
 
 VALUE = "canary-typed-K3f9/0815+x"
@@ -68,7 +69,7 @@ async def test_a_value_is_on_the_disk_in_the_log_and_in_slack_only_encrypted(
     assert "given to tools" in listed
     assert "canary-typed" not in listed
     assert str(len(VALUE)) not in listed
-    (entry,) = await office.harness.store.rule_rows.audit()
+    (entry,) = await read_audit(office.harness.store)
     assert (entry.actor, entry.action) == ("U00000ANA", "secret.set")
     assert "canary-typed" not in str(entry)
     assert office.harness.redact(f"x {VALUE} y") == "x [redacted] y"
@@ -212,7 +213,7 @@ async def test_a_forged_scope_is_refused(office: Office) -> None:
     assert "Only admins" in outcome.answer["errors"]["scope"]
     await office.settle()
     assert not held(office)
-    record = await office.harness.store.rule_rows.audit()
+    record = await read_audit(office.harness.store)
     assert [entry.outcome[:20] for entry in record] == ["refused: Only admins"]
 
 
@@ -223,7 +224,7 @@ async def test_a_secret_is_removed_and_the_list_says_so(office: Office, tmp_path
     await ana.wait_for_view("Nothing is stored yet")
     await office.settle()
     assert not held(office)
-    actions = [entry.action for entry in await office.harness.store.rule_rows.audit()]
+    actions = [entry.action for entry in await read_audit(office.harness.store)]
     assert actions == ["secret.remove", "secret.set"]
 
 

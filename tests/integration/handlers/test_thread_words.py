@@ -4,6 +4,7 @@ import pytest
 
 from bot.domain.agent import Agent, AgentStatus
 from bridge.protocol import ChatMode, QuestionAsked, QuestionKind
+from tests.harness.audit import read_audit
 from tests.integration.handlers.conftest import Office
 
 QUESTION = "question:q1"
@@ -157,7 +158,7 @@ async def test_only_who_may_approve_approves(office: Office) -> None:
     await office.person("ana").click("agent_leave_once", "general", ts)
     await office.harness.reaches(agent.id, AgentStatus.WORKING)
     assert office.harness.bridge.bodies("answer") == [("q1", "approve_once", "U00000ANA")]
-    record = await office.harness.store.rule_rows.audit()
+    record = await read_audit(office.harness.store)
     said = [(entry.actor, entry.outcome) for entry in record if entry.action == "agent.approve"]
     assert ("U00000ANA", "approved once") in said
     assert any(who == "U00000BEN" and what.startswith("refused") for who, what in said)

@@ -124,7 +124,7 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         listening = slack_harness(harness, client, inbox)
         app = listening.app
         catch_up = Backfill(
-            harness.store.thread_rows.to_read,
+            harness.store.to_read,
             listening.handlers,
             client,
             bot_user_id=BOT_USER_ID,
