@@ -6,7 +6,7 @@ BridgeError              ends a request or a task; its code and message go to th
 ToolError                a tool call failed; its text is what the model reads, never the task's end
 """
 
-from bridge.protocol import ErrorCode, WireError
+from bridge.protocol.errors import ErrorCode, WireError
 
 
 class BridgeError(Exception):

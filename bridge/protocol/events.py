@@ -1,29 +1,44 @@
-"""The numbered facts that the bridge tells of; a reader keeps also those it does not know."""
+"""Describes the numbered facts that the bridge tells; a reader keeps also those unknown to it."""
 
+import time
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
 
-from bridge.protocol.base import Event
-from bridge.protocol.dialogue import (
-    CheckRecorded,
-    Evidence,
-    PlanUpdated,
-    QuestionAnswered,
-    QuestionAsked,
-    TaskPaused,
-    TaskResumed,
-    TaskUndone,
-)
 from bridge.protocol.errors import WireError
 from bridge.protocol.limits import (
+    MAX_CHANGED_FILES,
     MAX_MESSAGE_CHARS,
     MAX_MODEL_CHARS,
     MAX_RESULT_CHARS,
     MAX_TASK_CHARS,
+    Identifier,
 )
-from bridge.protocol.responses import FileChange
+from bridge.protocol.parts import (
+    MAX_OPTIONS,
+    MAX_PLAN_ITEMS,
+    MAX_QUESTION_CHARS,
+    CheckRun,
+    Evidence,
+    FileChange,
+    Option,
+    PlanItem,
+    QuestionKind,
+)
+
+
+class Event(BaseModel):
+    """Base of the events: one immutable fact. `at` is in seconds since the epoch, UTC.
+
+    Stored events carry a gapless `seq` from 1; events that are only passing by (`text_delta`,
+    `tool_output`) carry 0 and are not replayed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    seq: int = 0
+    at: float = Field(default_factory=time.time)
+    task_id: str | None = Field(default=None, max_length=64)
 
 
 class WorkspaceCloning(Event):
@@ -148,7 +163,7 @@ class FilesChanged(Event):
     """The workspace against the source branch, after a step that may have changed it."""
 
     type: Literal["files_changed"] = "files_changed"
-    files: tuple[FileChange, ...] = Field(max_length=5_000)
+    files: tuple[FileChange, ...] = Field(max_length=MAX_CHANGED_FILES)
 
 
 class ModelRetried(Event):
@@ -208,6 +223,78 @@ class TaskFinished(Event):
     duration_seconds: float
     error: WireError | None = None
     evidence: Evidence = Evidence()
+
+
+class PlanUpdated(Event):
+    """The model's plan for the task, whole; it replaces the one before."""
+
+    type: Literal["plan_updated"] = "plan_updated"
+    items: tuple[PlanItem, ...] = Field(max_length=MAX_PLAN_ITEMS)
+
+
+class QuestionAsked(Event):
+    """The task waits for a person, for as long as it takes.
+
+    Of a question, `text` is what is asked and `options` what may be clicked. Of an approval, `text`
+    is the command as one line, and `fingerprint` stands for exactly these arguments in exactly
+    `working_directory`.
+    """
+
+    type: Literal["question_asked"] = "question_asked"
+    question_id: Identifier
+    call_id: str = Field(max_length=200)
+    kind: QuestionKind
+    text: str = Field(max_length=MAX_QUESTION_CHARS)
+    options: tuple[Option, ...] = Field(default=(), max_length=MAX_OPTIONS)
+    step: int = 0
+    fingerprint: str = Field(default="", max_length=64)
+    working_directory: str = Field(default="", max_length=1_000)
+    reason: str = Field(default="", max_length=1_000)
+
+
+class QuestionAnswered(Event):
+    """A person answered, and the task goes on.
+
+    `message_id` is set when it was an ordinary message: the next model call contains it, and a
+    command that needed leave is not run.
+    """
+
+    type: Literal["question_answered"] = "question_answered"
+    question_id: Identifier
+    kind: QuestionKind
+    answer: str = Field(default="", max_length=MAX_TASK_CHARS)
+    author: str = Field(default="", max_length=1_000)
+    fingerprint: str = Field(default="", max_length=64)
+    message_id: str | None = Field(default=None, max_length=64)
+
+
+class TaskPaused(Event):
+    """The task waits before its next model call until a person lets it go on."""
+
+    type: Literal["task_paused"] = "task_paused"
+    step: int
+
+
+class TaskResumed(Event):
+    """A paused task goes on."""
+
+    type: Literal["task_resumed"] = "task_resumed"
+
+
+class CheckRecorded(Event):
+    """The bridge saw a check end. `tree` is git's name of the files as they were right after it."""
+
+    type: Literal["check_recorded"] = "check_recorded"
+    check: CheckRun
+    tree: str = Field(default="", max_length=64)
+
+
+class TaskUndone(Event):
+    """The workspace is as it was before this task; so many files differ from how it left them."""
+
+    type: Literal["task_undone"] = "task_undone"
+    undone_task_id: Identifier
+    files: int = 0
 
 
 class UnknownEvent(Event):

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.protocol.limits import MAX_TASK_CHARS, Identifier
+from bridge.protocol.limits import MAX_CHANGED_FILES, MAX_TASK_CHARS, Identifier
+from bridge.protocol.parts import FileChange
 
 
 class Response(BaseModel):
@@ -125,19 +126,10 @@ class Status(Response):
     usage: Usage = Usage()
 
 
-class FileChange(Response):
-    """One file against the source branch. Counts are lines; both are 0 for a binary file."""
-
-    path: str = Field(max_length=4_096)
-    status: Literal["added", "modified", "deleted", "renamed", "untracked"]
-    added: int = 0
-    removed: int = 0
-
-
 class Diff(Response):
     """GET /agent/diff: the workspace against the source branch, uncommitted files included."""
 
     base_commit: str = Field(max_length=64)
-    files: tuple[FileChange, ...] = Field(default=(), max_length=5_000)
+    files: tuple[FileChange, ...] = Field(default=(), max_length=MAX_CHANGED_FILES)
     text: str
     truncated: bool = False

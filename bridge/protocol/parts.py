@@ -1,0 +1,102 @@
+"""Describes what lies inside events and answers: plans, kinds, checks, evidence, changed files."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_PLAN_ITEMS = 20
+MAX_OPTIONS = 5
+MAX_CHECKS = 20
+MAX_QUESTION_CHARS = 2_000
+MAX_COMMAND_CHARS = 2_000
+MAX_OPTION_CHARS = 75
+
+Option = Annotated[str, Field(min_length=1, max_length=MAX_OPTION_CHARS)]
+
+
+class Part(BaseModel):
+    """Base of what lies inside events; a reader passes over what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlanStatus(StrEnum):
+    """How far one part of a plan is."""
+
+    TODO = "todo"
+    DOING = "doing"
+    DONE = "done"
+
+
+class PlanItem(Part):
+    """One part of the model's plan."""
+
+    text: str = Field(min_length=1, max_length=200)
+    status: PlanStatus = PlanStatus.TODO
+
+
+class QuestionKind(StrEnum):
+    """What is asked: an opinion, or leave to run a command."""
+
+    QUESTION = "question"
+    APPROVAL = "approval"
+
+
+class ApprovalChoice(StrEnum):
+    """The answers to an approval."""
+
+    ONCE = "approve_once"
+    AGENT = "approve_agent"
+    REFUSE = "refuse"
+
+
+class CheckKind(StrEnum):
+    """What a recognised command checks."""
+
+    TESTS = "tests"
+    LINT = "lint"
+    TYPES = "types"
+    BUILD = "build"
+    CHECKS = "checks"  # whatever the project calls so: tests may be among it
+
+
+class CheckRun(Part):
+    """A command that checks the work, as it ran. `exit_code` is None when its time ran out.
+
+    Counts are there only where the program's own words say them beyond doubt.
+    """
+
+    command: str = Field(max_length=MAX_COMMAND_CHARS)
+    working_directory: str = Field(default=".", max_length=1_000)
+    kind: CheckKind
+    exit_code: int | None
+    duration_seconds: float
+    passed: int | None = None
+    failed: int | None = None
+
+
+class Check(CheckRun):
+    """A check of a task's evidence. `stale`: files changed after it ran; None: unknown."""
+
+    stale: bool | None = None
+
+
+class Evidence(Part):
+    """What the bridge recorded about a task, whatever the model says of it.
+
+    `checks` holds the newest run of each command, oldest first. `changed`: the task changed files;
+    None: unknown.
+    """
+
+    checks: tuple[Check, ...] = Field(default=(), max_length=MAX_CHECKS)
+    changed: bool | None = None
+
+
+class FileChange(Part):
+    """One file against the source branch. Counts are lines; both are 0 for a binary file."""
+
+    path: str = Field(max_length=4_096)
+    status: Literal["added", "modified", "deleted", "renamed", "untracked"]
+    added: int = 0
+    removed: int = 0
