@@ -258,7 +258,7 @@ class Session:
                 except WorkspaceError as error:
                     return Pushed(refusal=error.message[:1_000])
             head = await operations.read_head(self._runner)
-            return await push.push(place, url, ready, head, git_token=token)
+            return await push.push_branch(place, url, ready, head, git_token=token)
 
     def before_task(self, task_id: str) -> int:
         """The number of the event before the task's first; the newest when it has not begun."""

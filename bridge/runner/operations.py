@@ -36,7 +36,7 @@ from bridge.protocol import (
 )
 from bridge.tools import default_tools
 from bridge.tools.base import ToolContext, ToolResult
-from bridge.workspace import attachments, branches, clone, diff, patch, snapshots
+from bridge.workspace import attachments, clone, diff, patch, snapshots
 from bridge.workspace.filesystem import Workspace
 
 _TOOL_SECONDS = 660.0  # the longest command, and some time to end it
@@ -243,7 +243,7 @@ async def clone_repository(
 ) -> WorkspaceReady:
     """Make the checkout with this patch in it, or return the checkout that is there."""
     end_all_others()  # while a token is in the environment of git
-    return await clone.clone(
+    return await clone.make_checkout(
         request,
         site.workspace,
         git_token=token,
@@ -255,31 +255,31 @@ async def clone_repository(
 @operation()
 async def read_changes(site: Site, base_commit: str) -> tuple[FileChange, ...]:
     """Return every file that differs from the base."""
-    return await diff.changes(site.workspace, base_commit)
+    return await diff.read_changes(site.workspace, base_commit)
 
 
 @operation()
 async def read_diff(site: Site, base_commit: str, limit_bytes: int) -> Diff:
     """Return the changes for people to read."""
-    return await diff.diff(site.workspace, base_commit, limit_bytes)
+    return await diff.read_diff(site.workspace, base_commit, limit_bytes)
 
 
 @operation()
 async def read_patch(site: Site, base_commit: str) -> bytes:
     """Return the changes as `git apply` takes them."""
-    return await diff.patch(site.workspace, base_commit)
+    return await diff.read_patch(site.workspace, base_commit)
 
 
 @operation()
 async def read_head(site: Site) -> str | None:
     """Return the commit that HEAD stands for."""
-    return await branches.commit(site.workspace, "HEAD")
+    return await clone.find_commit(site.workspace, "HEAD")
 
 
 @operation()
 async def commit_all(site: Site, message: str) -> None:
     """Make what is not committed yet one commit, if there is any."""
-    await branches.commit_all(site.workspace, message)
+    await clone.commit_all(site.workspace, message)
 
 
 @operation()

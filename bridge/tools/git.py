@@ -9,7 +9,7 @@ from bridge.errors import ToolError, WorkspaceError
 from bridge.process.run import Limit, Output, StartError
 from bridge.text import count, printed, shown
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.workspace.diff import diff
+from bridge.workspace.diff import read_diff
 from bridge.workspace.git import DIFF_OPTIONS, git
 
 MAX_TEXT_BYTES = 40_000
@@ -78,7 +78,7 @@ async def _diff(context: ToolContext, arguments: GitDiff) -> ToolResult:
 
 async def _diff_to_source(context: ToolContext, path: str | None) -> ToolResult:
     try:
-        found = await diff(context.workspace, context.base_commit, MAX_TEXT_BYTES, path=path)
+        found = await read_diff(context.workspace, context.base_commit, MAX_TEXT_BYTES, path=path)
     except WorkspaceError as error:
         raise ToolError(error.message) from error
     files = [

@@ -6,7 +6,7 @@ from bridge.errors import BridgeError, ToolError
 from bridge.protocol import Attached, ErrorCode
 from bridge.workspace.filesystem import TEMPORARY_PREFIX, Workspace
 
-# Git leaves names with this beginning out of everything; branches.py sees to it.
+# Git leaves names with this beginning out of everything; clone.py sees to it.
 FOLDER = f"{TEMPORARY_PREFIX}attachments"
 MAX_FOLDER_BYTES = 64 * 1_048_576
 MAX_ATTACHED_FILES = 200

@@ -1,12 +1,14 @@
-"""The checkout of an agent: made once, by a clone, and found again afterwards."""
+"""Makes the checkout of an agent once, by a clone, with the branch that the agent works on."""
 
 import asyncio
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -14,12 +16,11 @@ from pydantic import SecretStr
 from bridge.errors import WorkspaceError
 from bridge.process.run import CommandResult, StartError
 from bridge.protocol import ErrorCode, WorkspaceReady, WorkspaceRequest
-from bridge.workspace.branches import base_of, begin_empty, check_names, commit, set_up
-from bridge.workspace.diff import changes, diff, patch
-from bridge.workspace.filesystem import Workspace
+from bridge.workspace.filesystem import TEMPORARY_PREFIX, Workspace
 from bridge.workspace.git import (
     PROTOCOLS,
     authorisation,
+    checked_git,
     failure_code,
     git,
     git_at,
@@ -27,13 +28,25 @@ from bridge.workspace.git import (
 )
 from bridge.workspace.patch import apply_patch
 
-__all__ = ["changes", "clone", "diff", "patch"]
-
 _UNFINISHED = ".threadsmith-clone"
 _NOT_OURS = frozenset({"lost+found"})
+# Git knows it without having it.
+_EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+_NOBODY = {
+    f"GIT_{role}_{name}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for name, value in (
+        ("NAME", "Threadsmith"),
+        ("EMAIL", "threadsmith@localhost"),
+        ("DATE", "2000-01-01T00:00:00Z"),
+    )
+}
 
 
-async def clone(
+_checked_git = partial(checked_git, code_of=failure_code)
+
+
+async def make_checkout(
     request: WorkspaceRequest,
     workspace: Workspace,
     *,
@@ -50,10 +63,10 @@ async def clone(
     """
     began = time.monotonic()
     check_names(request.source_branch, request.target_branch)
-    with _claimed(workspace.root):
+    with _hold_lock(workspace.root):
         names = set(os.listdir(workspace.root)) - _NOT_OURS  # noqa: PTH208  (names only)
         if ".git" in names:
-            return await _already_there(request, workspace, began)
+            return await _read_existing(request, workspace, began)
         if _UNFINISHED in names:
             await asyncio.to_thread(_empty, workspace.root)
         elif names:
@@ -84,12 +97,12 @@ async def _clone_whole(
         unfinished.mkdir()
         checkout = Workspace(unfinished)
         if request.clone_url is None:
-            await begin_empty(checkout)
+            await create_empty(checkout)
         else:
             await _fetch(request, request.clone_url, unfinished, token, timeout_seconds)
-        if request.base_commit is not None and not await commit(checkout, request.base_commit):
+        if request.base_commit is not None and not await find_commit(checkout, request.base_commit):
             await _fetch_base(request.base_commit, request, checkout, token, timeout_seconds)
-        found = await set_up(request, checkout)
+        found = await set_up_branch(request, checkout)
         if saved_patch:
             await apply_patch(checkout, saved_patch)
         _move_up(unfinished, workspace.root)
@@ -129,7 +142,7 @@ async def _fetch(
             f"Cloning {request.repository} took longer than {timeout_seconds:g} s.",
         )
     if finished.exit_code != 0:
-        raise _failure(request, finished, token)
+        raise _clone_error(request, finished, token)
 
 
 async def _fetch_base(
@@ -147,14 +160,14 @@ async def _fetch_base(
         extra_environment=authorisation(token),
         timeout_seconds=timeout_seconds,
     )
-    if await commit(checkout, base) is None:
+    if await find_commit(checkout, base) is None:
         raise WorkspaceError(
             ErrorCode.CLONE_FAILED,
             f"{request.repository} no longer has the commit {base[:12]} that the work began from.",
         )
 
 
-def _failure(
+def _clone_error(
     request: WorkspaceRequest, finished: CommandResult, token: SecretStr | None
 ) -> WorkspaceError:
     said = finished.stderr.text
@@ -172,7 +185,7 @@ def _failure(
     return WorkspaceError(code, without_token(message, token))
 
 
-async def _already_there(
+async def _read_existing(
     request: WorkspaceRequest, workspace: Workspace, began: float
 ) -> WorkspaceReady:
     listed = await git(workspace, "config", "--local", "--null", "--get-regexp", r"^threadsmith\.")
@@ -192,8 +205,8 @@ async def _already_there(
             f" (branch {target or 'unknown'}).",
         )
     base = settings.get("threadsmith.base")
-    if base is None or await commit(workspace, base) is None:
-        base = await base_of(workspace, source, request.target_branch)
+    if base is None or await find_commit(workspace, base) is None:
+        base = await find_base(workspace, source, request.target_branch)
     if base is None:
         raise WorkspaceError(
             ErrorCode.CLONE_FAILED, f"The checkout has lost its commit of {source} to compare with."
@@ -209,7 +222,7 @@ async def _already_there(
 
 
 @contextmanager
-def _claimed(root: Path) -> Iterator[None]:
+def _hold_lock(root: Path) -> Iterator[None]:
     """Only one clone at a time, whoever asks; the claim falls with the process that holds it."""
     descriptor = None
     try:
@@ -245,3 +258,93 @@ def _empty(root: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
+
+
+def check_names(*names: str | None) -> None:
+    """Raise WorkspaceError for a name that git would not take, or would take for an option."""
+    bad = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(/|$)|[/.]$|^@$")
+    for name in names:
+        if name is not None and bad.search(name):
+            raise WorkspaceError(ErrorCode.INVALID_REQUEST, f"{name[:100]!r} is no branch name.")
+
+
+async def set_up_branch(request: WorkspaceRequest, checkout: Workspace) -> tuple[str, str]:
+    """Create the target branch and set who commits; gives the source branch and the base.
+
+    A base commit of the request has to be in the checkout already. Raises WorkspaceError.
+    """
+    source = request.source_branch or await _default_branch(request, checkout)
+    remote_source = await find_commit(checkout, f"refs/remotes/origin/{source}")
+    if remote_source is None:
+        raise WorkspaceError(
+            ErrorCode.BRANCH_NOT_FOUND, f"{request.repository} has no branch {source}."
+        )
+    target = request.target_branch
+    start = request.base_commit
+    if start is None:
+        start = await find_commit(checkout, f"refs/remotes/origin/{target}") or remote_source
+    await _checked_git(checkout, "checkout", "--quiet", "--no-track", "-B", target, start)
+    for key, value in (
+        ("user.name", request.author_name),
+        ("user.email", request.author_email),
+        ("threadsmith.repository", request.repository),
+        ("threadsmith.source", source),
+        ("threadsmith.target", target),
+    ):
+        await _checked_git(checkout, "config", "--local", "--", key, value)
+    if request.base_commit is not None:
+        await _checked_git(
+            checkout, "config", "--local", "--", "threadsmith.base", request.base_commit
+        )
+    info = checkout.root / ".git" / "info"
+    info.mkdir(exist_ok=True)
+    with (info / "exclude").open("a") as exclude:
+        exclude.write(f"{TEMPORARY_PREFIX}*\n")
+    return source, request.base_commit or await find_base(checkout, source, target) or start
+
+
+async def create_empty(checkout: Workspace) -> None:
+    """Make a repository whose `main` holds one empty commit, with the same id each time.
+
+    Its remote has no address: nothing can be fetched or pushed. Raises WorkspaceError.
+    """
+    await _checked_git(checkout, "init", "--quiet", "--template=", "--initial-branch=main")
+    made = await git_at(
+        checkout.root,
+        *("commit-tree", "-m", "An empty workspace", _EMPTY_TREE),
+        extra_environment=_NOBODY,
+    )
+    for name in ("refs/heads/main", "refs/remotes/origin/main"):
+        await _checked_git(checkout, "update-ref", name, made.stdout.text.strip())
+
+
+async def find_base(checkout: Workspace, source: str, target: str) -> str | None:
+    """Where the target branch left the source branch; its tip where they share no history."""
+    remote = f"refs/remotes/origin/{source}"
+    merged = await git(checkout, "merge-base", f"refs/heads/{target}", remote)
+    return merged.stdout.text.strip() or await find_commit(checkout, remote)
+
+
+async def _default_branch(request: WorkspaceRequest, checkout: Workspace) -> str:
+    head = await git(checkout, "symbolic-ref", "--quiet", "--short", "HEAD")
+    name = head.stdout.text.strip()
+    if not name or await find_commit(checkout, "HEAD") is None:
+        raise WorkspaceError(
+            ErrorCode.BRANCH_NOT_FOUND,
+            f"{request.repository} has no commit on its default branch to start from.",
+        )
+    return name
+
+
+async def find_commit(checkout: Workspace, name: str) -> str | None:
+    """The full id of the commit that a name stands for; None when there is none."""
+    finished = await git(checkout, "rev-parse", "--quiet", "--verify", f"{name}^{{find_commit}}")
+    return finished.stdout.text.strip() or None
+
+
+async def commit_all(checkout: Workspace, message: str) -> None:
+    """Make what is not committed yet one commit, if there is any; raises WorkspaceError."""
+    await _checked_git(checkout, "add", "--all")
+    if (await git(checkout, "diff", "--cached", "--quiet")).exit_code != 0:
+        named = ("--no-verify", "--no-gpg-sign", "--message", message)
+        await _checked_git(checkout, "commit", "--quiet", *named)

@@ -28,7 +28,7 @@ _LIST_LIMIT = Limit(8_000_000, 0)
 _COUNTED = 3
 
 
-async def changes(workspace: Workspace, base_commit: str) -> tuple[FileChange, ...]:
+async def read_changes(workspace: Workspace, base_commit: str) -> tuple[FileChange, ...]:
     """Every file that differs from the base, in path order, at most MAX_CHANGED_FILES of them.
 
     Raises WorkspaceError when there is no checkout, or not this commit.
@@ -36,22 +36,22 @@ async def changes(workspace: Workspace, base_commit: str) -> tuple[FileChange, .
     try:
         # Only the names of new files are staged: to store their content each time would make every
         # step dearer, the more files the agent has written.
-        async with _worktree(workspace, base_commit, "--intent-to-add") as snapshot:
-            return await _changes(workspace, base_commit, snapshot)
+        async with staged_worktree(workspace, base_commit, "--intent-to-add") as snapshot:
+            return await _list_changes(workspace, base_commit, snapshot)
     except WorkspaceError:  # one file that cannot be read ends it; staging passes over such files
-        async with whole_worktree(workspace, base_commit) as snapshot:
-            return await _changes(workspace, base_commit, snapshot, "--cached")
+        async with staged_worktree(workspace, base_commit) as snapshot:
+            return await _list_changes(workspace, base_commit, snapshot, "--cached")
 
 
-async def diff(
+async def read_diff(
     workspace: Workspace, base_commit: str, limit_bytes: int, *, path: str | None = None
 ) -> Diff:
     """The changes for people to read, `text` cut after a whole line within the limit.
 
     `path`, relative to the root, narrows the text, not the list of files.
     """
-    async with whole_worktree(workspace, base_commit) as snapshot:
-        files = await _changes(workspace, base_commit, snapshot, "--cached")
+    async with staged_worktree(workspace, base_commit) as snapshot:
+        files = await _list_changes(workspace, base_commit, snapshot, "--cached")
         only = () if path is None else ("--", path)
         found = await checked_git(
             workspace,
@@ -67,12 +67,12 @@ async def diff(
     )
 
 
-async def patch(workspace: Workspace, base_commit: str) -> bytes:
+async def read_patch(workspace: Workspace, base_commit: str) -> bytes:
     """A patch that `git apply` takes on the base commit; empty when nothing changed.
 
     Raises WorkspaceError also when it is larger than what the bot reads and a bridge takes.
     """
-    async with whole_worktree(workspace, base_commit) as snapshot:
+    async with staged_worktree(workspace, base_commit) as snapshot:
         found = await checked_git(
             workspace,
             *("diff", "--cached", "--binary", "--full-index", *DIFF_OPTIONS, base_commit),
@@ -86,16 +86,13 @@ async def patch(workspace: Workspace, base_commit: str) -> bytes:
 
 
 @asynccontextmanager
-async def whole_worktree(workspace: Workspace, base_commit: str) -> AsyncIterator[dict[str, str]]:
-    """The environment of git commands that see the whole worktree as staged."""
-    async with _worktree(workspace, base_commit) as snapshot:
-        yield snapshot
-
-
-@asynccontextmanager
-async def _worktree(
+async def staged_worktree(
     workspace: Workspace, base_commit: str, *how: str
 ) -> AsyncIterator[dict[str, str]]:
+    """Yield the environment of git commands that see the whole worktree as staged.
+
+    `how` are further options of `git add`.
+    """
     git_dir = workspace.root / ".git"
     if not re.fullmatch(r"[0-9a-f]{7,64}", base_commit) or not git_dir.is_dir():
         raise WorkspaceError(ErrorCode.WORKSPACE_MISSING, "There is no checkout to compare.")
@@ -119,7 +116,7 @@ async def _worktree(
         yield snapshot
 
 
-async def _changes(
+async def _list_changes(
     workspace: Workspace, base_commit: str, snapshot: dict[str, str], *how: str
 ) -> tuple[FileChange, ...]:
     untracked = await checked_git(
@@ -132,11 +129,13 @@ async def _changes(
         limit=_LIST_LIMIT,
     )
     return tuple(
-        _parsed(listed.stdout.head.split(b"\0"), frozenset(untracked.stdout.head.split(b"\0")))
+        _parse_changes(
+            listed.stdout.head.split(b"\0"), frozenset(untracked.stdout.head.split(b"\0"))
+        )
     )[:MAX_CHANGED_FILES]
 
 
-def _parsed(fields: list[bytes], untracked: frozenset[bytes]) -> list[FileChange]:
+def _parse_changes(fields: list[bytes], untracked: frozenset[bytes]) -> list[FileChange]:
     """The `-z` output: every raw entry (meta, path, for a rename the new path), then the counts.
 
     A count is `added TAB removed TAB path`, and for a rename the path is empty and two follow.

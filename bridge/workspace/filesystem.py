@@ -1,5 +1,11 @@
-"""The checkout on disk: the one way by which a path of the model becomes a file."""
+"""Opens, reads, writes and lists the files of the checkout; no path of the model leaves it.
 
+`openat2` resolves a path beneath a directory in one step of the kernel, so that a link which is
+swapped meanwhile cannot lead outside. Where the call is missing, every component is opened by
+itself and no link at all is followed.
+"""
+
+import ctypes
 import errno
 import os
 import posixpath
@@ -12,8 +18,11 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.errors import ToolError
-from bridge.workspace.safe_open import open_beneath
 
+_SYS_OPENAT2 = 437
+_RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_BENEATH = 0x08
+_TRIES = 32
 TEMPORARY_PREFIX = ".threadsmith-"
 _REASONS = {
     errno.ENOENT: "there is no such file or directory",
@@ -74,7 +83,7 @@ class Workspace:
     def read_bytes(self, path: str, limit_bytes: int) -> bytes:
         """A regular file, whole; refused when it is larger than the limit."""
         name = self.relative(path)
-        with _explained(name), self._opened(name, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+        with _as_tool_errors(name), self._opened(name, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
             found = os.fstat(descriptor)
             if stat.S_ISDIR(found.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "")
@@ -95,7 +104,7 @@ class Workspace:
         `.git` directory is written, by whatever way it is reached.
         """
         name = self.relative(path)
-        with _explained(name):
+        with _as_tool_errors(name):
             _refuse_git(name)
             target, mode = self._destination(name)
             _refuse_git(target)
@@ -113,7 +122,7 @@ class Workspace:
         name = self.relative(path)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
         with (
-            _explained(name),
+            _as_tool_errors(name),
             self._opened(name, flags) as descriptor,
             os.scandir(descriptor) as it,
         ):
@@ -133,13 +142,13 @@ class Workspace:
         `.` when the path is the directory itself, else that of a regular file in it.
         """
         name = self.relative(path)
-        with _explained(name), self._opened(name, os.O_PATH) as descriptor:
+        with _as_tool_errors(name), self._opened(name, os.O_PATH) as descriptor:
             found = self._location(descriptor)
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
                 raise OSError(errno.ENXIO, "")
         inside, last = (found, ".") if stat.S_ISDIR(mode) else _split(found)
-        with _explained(name):
+        with _as_tool_errors(name):
             start = self._open(inside, os.O_PATH | os.O_DIRECTORY)
         try:
             yield start, inside, last
@@ -202,7 +211,7 @@ class Workspace:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _as_tool_errors(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -263,3 +272,79 @@ def _entry(item: os.DirEntry[str], directory: int) -> DirectoryEntry:
     except OSError:
         pass  # it went away while we looked
     return DirectoryEntry(item.name, "other")
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc.syscall.argtypes = (
+    ctypes.c_long,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.POINTER(_OpenHow),
+    ctypes.c_size_t,
+)
+
+
+def open_beneath(directory: int, path: str, flags: int) -> int:
+    """A descriptor of `path` (relative, no `..`) beneath `directory`; the caller closes it.
+
+    Raises OSError; EXDEV when a link leads outside.
+    """
+    # The kernel takes O_PATH with hardly any other flag.
+    flags |= os.O_CLOEXEC if flags & os.O_PATH else os.O_CLOEXEC | os.O_NOCTTY
+    try:
+        return _openat2(directory, path, flags)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            raise
+    return open_by_components(directory, path, flags)
+
+
+def _openat2(directory: int, path: str, flags: int) -> int:
+    how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+    name = os.fsencode(path)
+    number = errno.EAGAIN
+    for _ in range(_TRIES):
+        descriptor = _libc.syscall(
+            _SYS_OPENAT2, directory, name, ctypes.byref(how), ctypes.sizeof(how)
+        )
+        if descriptor >= 0:
+            return int(descriptor)
+        number = ctypes.get_errno()
+        # EAGAIN: something was renamed meanwhile, and the kernel could not be sure.
+        if number not in (errno.EAGAIN, errno.EINTR):
+            break
+    raise OSError(number, os.strerror(number), path)
+
+
+def open_by_components(directory: int, path: str, flags: int) -> int:
+    """One component after the other, following no link. Raises OSError; ELOOP at a link."""
+    *parents, last = [part for part in path.split("/") if part not in ("", ".")] or ["."]
+    current = os.dup(directory)
+    try:
+        for part in parents:
+            below = _open_component(current, part, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            os.close(current)
+            current = below
+        return _open_component(current, last, flags)
+    finally:
+        os.close(current)
+
+
+def _open_component(directory: int, name: str, flags: int) -> int:
+    if name == "..":
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+    descriptor = os.open(name, flags | os.O_NOFOLLOW, dir_fd=directory)
+    # With O_PATH a link is opened itself instead of being refused.
+    if flags & os.O_PATH and stat.S_ISLNK(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+    return descriptor

@@ -7,7 +7,7 @@ own `.git/config` cannot be switched off as a whole: git must be treated as runn
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -112,14 +112,22 @@ async def git(
     return await git_at(workspace.root, *arguments, extra_environment=located, limit=limit)
 
 
+def _internal(_stderr: str) -> ErrorCode:
+    return ErrorCode.INTERNAL
+
+
 async def checked_git(
     workspace: Workspace,
     *arguments: str,
     extra: Mapping[str, str] | None = None,
     limit: Limit = _SHORT,
     accept: tuple[int, ...] = (0,),
+    code_of: Callable[[str], ErrorCode] = _internal,
 ) -> CommandResult:
-    """As `git`, for what has to work: raises WorkspaceError unless it ends with what we accept."""
+    """Run git as `git` does; raises WorkspaceError unless it exits with an accepted code.
+
+    `code_of` reads the error's code from what git wrote.
+    """
     try:
         finished = await git(workspace, *arguments, extra_environment=extra, limit=limit)
     except StartError as error:
@@ -127,15 +135,15 @@ async def checked_git(
     if finished.timed_out:
         raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} took too long.")
     if finished.exit_code not in accept:
-        said = finished.stderr.text.strip()[-500:]
-        raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} failed: {said}")
+        stderr = finished.stderr.text.strip()[-500:]
+        raise WorkspaceError(code_of(stderr), f"git {arguments[0]} failed: {stderr}")
     return finished
 
 
-def failure_code(said: str) -> ErrorCode:
-    """What went wrong, by the words of a git that was to get something from a remote."""
+def failure_code(stderr: str) -> ErrorCode:
+    """Tell by what git wrote why it could not read from a remote."""
     for code, pattern in _FAILURES:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, stderr, re.IGNORECASE):
             return code
     return ErrorCode.CLONE_FAILED
 

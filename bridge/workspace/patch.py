@@ -32,12 +32,12 @@ async def apply_patch(checkout: Workspace, data: bytes) -> None:
         message = f"The patch cannot be handed over: {error.strerror}."
         raise WorkspaceError(ErrorCode.NO_SPACE, message) from error
     if finished.exit_code != 0:
-        raise _refusal(finished)
+        raise _patch_error(finished)
     digest = hashlib.sha256(data).hexdigest()
     await checked_git(checkout, "config", "--local", "--", _APPLIED, digest)
 
 
-def _refusal(finished: CommandResult) -> WorkspaceError:
+def _patch_error(finished: CommandResult) -> WorkspaceError:
     if finished.timed_out:
         return WorkspaceError(ErrorCode.INTERNAL, "Applying the patch took too long.")
     said = finished.stderr.text

@@ -19,10 +19,10 @@ from bridge.workspace.git import (
     without_token,
 )
 
-_SAID_CHARS = 900
+_REFUSAL_CHARS = 900
 
 
-async def push(
+async def push_branch(
     workspace: Workspace,
     url: str,
     ready: WorkspaceReadyEvent,
@@ -36,7 +36,7 @@ async def push(
         return Pushed()
     try:
         with tempfile.TemporaryDirectory(prefix="threadsmith-push-") as folder:
-            said = await _pushed(
+            said = await _run_push(
                 Path(folder), workspace, url, f"{head}:refs/heads/{ready.target_branch}", git_token,
                 timeout_seconds,
             )  # fmt: skip
@@ -44,10 +44,10 @@ async def push(
         said = str(error)
     if said is None:
         return Pushed(commit=head)
-    return Pushed(refusal=without_token(said, git_token)[-_SAID_CHARS:] or "git did not say why")
+    return Pushed(refusal=without_token(said, git_token)[-_REFUSAL_CHARS:] or "git did not say why")
 
 
-async def _pushed(
+async def _run_push(
     folder: Path,
     workspace: Workspace,
     url: str,

@@ -16,8 +16,8 @@ from pathlib import Path
 from bridge.errors import WorkspaceError
 from bridge.process.run import CommandResult, Limit
 from bridge.protocol import ErrorCode
-from bridge.workspace.branches import commit
-from bridge.workspace.diff import whole_worktree
+from bridge.workspace.clone import find_commit
+from bridge.workspace.diff import staged_worktree
 from bridge.workspace.filesystem import Workspace
 from bridge.workspace.git import checked_git, git
 
@@ -37,7 +37,7 @@ _UNDO_MESSAGE = "Undo the last task"
 class Snapshot:
     """One kept state. `head` was checked out, on `branch`; either may be empty."""
 
-    commit: str
+    find_commit: str
     tree: str
     head: str
     branch: str
@@ -45,18 +45,18 @@ class Snapshot:
 
 async def tree_of(workspace: Workspace, base_commit: str) -> str:
     """Git's name of the files as they are; nothing is stored. Raises WorkspaceError."""
-    async with whole_worktree(workspace, base_commit) as environment:
-        return _word(await checked_git(workspace, "write-tree", extra=environment))
+    async with staged_worktree(workspace, base_commit) as environment:
+        return _output_line(await checked_git(workspace, "write-tree", extra=environment))
 
 
 async def take_snapshot(workspace: Workspace, task_id: str) -> Snapshot:
     """Keep the files as they are before this task. Raises WorkspaceError."""
-    return await _take(workspace, f"{_BEFORE}/{_name(task_id)}")
+    return await _store_snapshot(workspace, f"{_BEFORE}/{_ref_part(task_id)}")
 
 
 async def read_snapshot(workspace: Workspace, task_id: str) -> Snapshot | None:
     """What was kept before this task, if it was."""
-    return await _read(workspace, f"{_BEFORE}/{_name(task_id)}")
+    return await _load_snapshot(workspace, f"{_BEFORE}/{_ref_part(task_id)}")
 
 
 async def restore_snapshot(workspace: Workspace, task_id: str) -> int:
@@ -69,7 +69,7 @@ async def restore_snapshot(workspace: Workspace, task_id: str) -> int:
     before = await read_snapshot(workspace, task_id)
     if before is None:
         raise WorkspaceError(ErrorCode.NOT_FOUND, "Nothing was kept from before that task.")
-    now = await _take(workspace, f"{_UNDONE}/{_name(task_id)}")
+    now = await _store_snapshot(workspace, f"{_UNDONE}/{_ref_part(task_id)}")
     listed = await checked_git(
         workspace, "diff", "--name-only", "-z", "--no-renames", now.tree, before.tree,
         limit=_LIST_LIMIT,
@@ -77,7 +77,11 @@ async def restore_snapshot(workspace: Workspace, task_id: str) -> int:
     filters = await _filters_off(workspace)
     # A rebase that was left half-way would go on from elsewhere.
     await git(workspace, "rebase", "--quit")
-    if before.branch and before.branch != now.branch and await commit(workspace, before.branch):
+    if (
+        before.branch
+        and before.branch != now.branch
+        and await find_commit(workspace, before.branch)
+    ):
         await checked_git(workspace, "symbolic-ref", "HEAD", before.branch)
     await _take_back_commits(workspace, before.head)
     # What is new has to be known to the index, or it would stay.
@@ -89,21 +93,21 @@ async def restore_snapshot(workspace: Workspace, task_id: str) -> int:
 
 async def _take_back_commits(workspace: Workspace, head: str) -> None:
     """A commit with the files that were committed before, on top of what is there."""
-    at = await commit(workspace, "HEAD")
+    at = await find_commit(workspace, "HEAD")
     if not head or at is None or at == head:
         return
-    wanted = _word(await checked_git(workspace, "rev-parse", "--verify", f"{head}^{{tree}}"))
-    there = _word(await checked_git(workspace, "rev-parse", "--verify", f"{at}^{{tree}}"))
+    wanted = _output_line(await checked_git(workspace, "rev-parse", "--verify", f"{head}^{{tree}}"))
+    there = _output_line(await checked_git(workspace, "rev-parse", "--verify", f"{at}^{{tree}}"))
     if wanted == there:
         return
     made = await checked_git(
         workspace, "commit-tree", wanted, "-p", at, "-m", _UNDO_MESSAGE, extra=_WHO
     )
-    await checked_git(workspace, "update-ref", "-m", _UNDO_MESSAGE, "HEAD", _word(made), at)
+    await checked_git(workspace, "update-ref", "-m", _UNDO_MESSAGE, "HEAD", _output_line(made), at)
 
 
-async def _take(workspace: Workspace, name: str) -> Snapshot:
-    head = await commit(workspace, "HEAD") or ""
+async def _store_snapshot(workspace: Workspace, name: str) -> Snapshot:
+    head = await find_commit(workspace, "HEAD") or ""
     found = await git(workspace, "symbolic-ref", "--quiet", "HEAD")
     branch = found.stdout.text.strip()
     filters = await _filters_off(workspace)
@@ -113,17 +117,17 @@ async def _take(workspace: Workspace, name: str) -> Snapshot:
             shutil.copy2(workspace.root / ".git" / "index", index)
         extra = filters | {"GIT_INDEX_FILE": str(index)}
         await checked_git(workspace, "add", "--all", "--ignore-errors", extra=extra, accept=(0, 1))
-        tree = _word(await checked_git(workspace, "write-tree", extra=extra))
+        tree = _output_line(await checked_git(workspace, "write-tree", extra=extra))
     parent = ("-p", head) if head else ()
     message = f"head {head}\nbranch {branch}"
-    made = _word(
+    made = _output_line(
         await checked_git(workspace, "commit-tree", tree, *parent, "-m", message, extra=_WHO)
     )
     await checked_git(workspace, "update-ref", name, made)
     return Snapshot(made, tree, head, branch)
 
 
-async def _read(workspace: Workspace, name: str) -> Snapshot | None:
+async def _load_snapshot(workspace: Workspace, name: str) -> Snapshot | None:
     found = await git(workspace, "log", "-1", "--format=%H %T%n%B", name)
     match = re.match(
         r"([0-9a-f]{40,64}) ([0-9a-f]{40,64})\nhead ([0-9a-f]*)\nbranch (refs/heads/\S+)?\s*$",
@@ -151,10 +155,10 @@ async def _filters_off(workspace: Workspace) -> dict[str, str]:
     return found
 
 
-def _name(task_id: str) -> str:
+def _ref_part(task_id: str) -> str:
     """A part of a ref's name, whatever is in the id."""
     return hashlib.sha256(task_id.encode()).hexdigest()[:20]
 
 
-def _word(finished: CommandResult) -> str:
+def _output_line(finished: CommandResult) -> str:
     return finished.stdout.text.strip()

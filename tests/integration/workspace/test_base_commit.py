@@ -7,7 +7,7 @@ import pytest
 
 from bridge.errors import WorkspaceError
 from bridge.protocol import ErrorCode
-from bridge.workspace.clone import changes
+from bridge.workspace.diff import read_changes
 from bridge.workspace.filesystem import Workspace
 from tests.integration.workspace.test_checkout import git, made
 
@@ -39,7 +39,7 @@ async def test_the_target_branch_begins_at_the_base_commit(
     assert (ready.base_commit, ready.source_branch) == (base, "main")
     assert git(root, "rev-parse", "HEAD", "agent/one").split() == [base, base]
     assert not (root / "three").exists()
-    assert await changes(workspace, base) == ()
+    assert await read_changes(workspace, base) == ()
 
 
 async def test_the_base_stays_through_merges_and_is_found_again(

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from bridge.errors import WorkspaceError
 from bridge.protocol import MAX_PATCH_BYTES, ErrorCode, WorkspaceReady, WorkspaceRequest
-from bridge.workspace.clone import changes, clone, diff, patch
+from bridge.workspace.clone import make_checkout
+from bridge.workspace.diff import patch, read_changes, read_diff
 from bridge.workspace.filesystem import Workspace
 
 CANARY = "canary-git-token"
@@ -79,7 +80,9 @@ def request(remote: Path, **changed: str | None) -> WorkspaceRequest:
 
 
 async def made(remote: Path, workspace: Workspace, **changed: str | None) -> WorkspaceReady:
-    return await clone(request(remote, **changed), workspace, git_token=None, timeout_seconds=30)
+    return await make_checkout(
+        request(remote, **changed), workspace, git_token=None, timeout_seconds=30
+    )
 
 
 async def refused(remote: Path, workspace: Workspace, **changed: str | None) -> ErrorCode:
@@ -219,7 +222,7 @@ async def test_a_slow_remote_is_a_timeout(workspace: Workspace) -> None:
     async with serving(hang) as url:
         asked = request(Path("/none"), clone_url=f"{url}/r.git")
         with pytest.raises(WorkspaceError) as caught:
-            await clone(asked, workspace, git_token=None, timeout_seconds=0.3)
+            await make_checkout(asked, workspace, git_token=None, timeout_seconds=0.3)
         over.set()
         assert caught.value.code == ErrorCode.CLONE_TIMEOUT
 
@@ -250,7 +253,7 @@ async def test_the_token_reaches_the_server_and_no_message(workspace: Workspace)
     async with serving(refuse) as url:
         asked = request(Path("/none"), clone_url=f"{url}/r.git")
         with pytest.raises(WorkspaceError) as caught:
-            await clone(asked, workspace, git_token=SecretStr(CANARY), timeout_seconds=20)
+            await make_checkout(asked, workspace, git_token=SecretStr(CANARY), timeout_seconds=20)
     assert seen[0] == f"Basic {login}"
     assert caught.value.code == ErrorCode.REPOSITORY_NOT_FOUND
     assert CANARY not in caught.value.message
@@ -268,12 +271,12 @@ async def test_the_token_does_not_follow_a_redirect(workspace: Workspace) -> Non
     async with serving(handler) as url:
         asked = request(Path("/none"), clone_url=f"{url}/r.git")
         with pytest.raises(WorkspaceError):
-            await clone(asked, workspace, git_token=SecretStr(CANARY), timeout_seconds=20)
+            await make_checkout(asked, workspace, git_token=SecretStr(CANARY), timeout_seconds=20)
     assert elsewhere == []
 
 
 async def test_the_token_is_not_written_to_the_checkout(remote: Path, workspace: Workspace) -> None:
-    await clone(request(remote), workspace, git_token=SecretStr(CANARY), timeout_seconds=30)
+    await make_checkout(request(remote), workspace, git_token=SecretStr(CANARY), timeout_seconds=30)
     files = [path for path in workspace.root.rglob("*") if path.is_file()]
     assert files
     assert not any(CANARY.encode() in path.read_bytes() for path in files)
@@ -281,7 +284,7 @@ async def test_the_token_is_not_written_to_the_checkout(remote: Path, workspace:
 
 async def test_a_missing_checkout_or_commit_is_an_error(remote: Path, workspace: Workspace) -> None:
     with pytest.raises(WorkspaceError) as caught:
-        await changes(workspace, "0" * 40)
+        await read_changes(workspace, "0" * 40)
     assert caught.value.code == ErrorCode.WORKSPACE_MISSING
     await made(remote, workspace)
     for commit in ("0" * 40, "--output=x", "HEAD"):
@@ -308,11 +311,11 @@ def work(root: Path) -> None:
 
 async def test_changes_name_every_kind_of_change(remote: Path, workspace: Workspace) -> None:
     ready = await made(remote, workspace)
-    assert await changes(workspace, ready.base_commit) == ()
+    assert await read_changes(workspace, ready.base_commit) == ()
     work(workspace.root)
     found = {
         change.path: (change.status, change.added, change.removed)
-        for change in await changes(workspace, ready.base_commit)
+        for change in await read_changes(workspace, ready.base_commit)
     }
     assert found == {
         "moved.txt": ("renamed", 0, 0),
@@ -334,9 +337,9 @@ async def test_the_list_shown_after_a_step_is_that_of_the_diff(
     (workspace.root / "link").symlink_to("nowhere")
     (workspace.root / "a.txt").mkdir()
     (workspace.root / "a.txt" / "inside").write_text("1\n")
-    listed = await changes(workspace, ready.base_commit)
+    listed = await read_changes(workspace, ready.base_commit)
     assert {"empty", "link", "a.txt/inside"} <= {change.path for change in listed}
-    assert listed == (await diff(workspace, ready.base_commit, 10_000)).files
+    assert listed == (await read_diff(workspace, ready.base_commit, 10_000)).files
 
 
 async def test_a_file_that_cannot_be_read_leaves_the_others_in_the_list(
@@ -347,10 +350,10 @@ async def test_a_file_that_cannot_be_read_leaves_the_others_in_the_list(
     (workspace.root / "closed").chmod(0)
     (workspace.root / "new.txt").write_text("1\n")
     script = (
-        "import asyncio, sys, pathlib; from bridge.workspace.clone import changes\n"
+        "import asyncio, sys, pathlib; from bridge.workspace.diff import read_changes\n"
         "from bridge.workspace.filesystem import Workspace\n"
-        "found = changes(Workspace(pathlib.Path(sys.argv[1])), sys.argv[2])\n"
-        "print([change.path for change in asyncio.run(found)])"
+        "changes = read_changes(Workspace(pathlib.Path(sys.argv[1])), sys.argv[2])\n"
+        "print([change.path for change in asyncio.run(changes)])"
     )
     # Root reads every file, unless it gives that right up.
     rights = "-dac_override,-dac_read_search"
@@ -398,8 +401,8 @@ async def test_comparing_changes_neither_index_nor_objects(
         return {str(path): path.read_bytes() for path in git_dir.rglob("*") if path.is_file()}
 
     before = state()
-    await changes(workspace, ready.base_commit)
-    await diff(workspace, ready.base_commit, 10_000)
+    await read_changes(workspace, ready.base_commit)
+    await read_diff(workspace, ready.base_commit, 10_000)
     await patch(workspace, ready.base_commit)
     assert state() == before
 
@@ -407,9 +410,9 @@ async def test_comparing_changes_neither_index_nor_objects(
 async def test_a_long_diff_is_cut_after_a_line(remote: Path, workspace: Workspace) -> None:
     ready = await made(remote, workspace)
     (workspace.root / "big").write_text("0123456789\n" * 10_000)
-    whole = await diff(workspace, ready.base_commit, 1_000_000)
+    whole = await read_diff(workspace, ready.base_commit, 1_000_000)
     assert not whole.truncated
-    cut = await diff(workspace, ready.base_commit, 1_000)
+    cut = await read_diff(workspace, ready.base_commit, 1_000)
     assert cut.truncated
     assert len(cut.text) <= 1_000
     assert cut.text.endswith("\n")
@@ -424,7 +427,7 @@ async def test_a_nested_repository_does_not_spoil_the_comparison(
     (workspace.root / "nested").mkdir()
     git(workspace.root / "nested", "init", "-q")
     (workspace.root / "z.txt").write_text("x\n")
-    assert [c.path for c in await changes(workspace, ready.base_commit)] == ["z.txt"]
+    assert [c.path for c in await read_changes(workspace, ready.base_commit)] == ["z.txt"]
 
 
 async def test_the_comparison_runs_no_program_of_the_repository(
@@ -442,7 +445,7 @@ async def test_the_comparison_runs_no_program_of_the_repository(
         git(root, "config", key, str(script))
     (root / ".gitattributes").write_text("* diff=x\n")
     (root / "b.txt").write_text("changed\n")
-    await changes(workspace, ready.base_commit)
-    await diff(workspace, ready.base_commit, 10_000)
+    await read_changes(workspace, ready.base_commit)
+    await read_diff(workspace, ready.base_commit, 10_000)
     await patch(workspace, ready.base_commit)
     assert not mark.exists()

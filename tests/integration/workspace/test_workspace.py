@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import bridge.workspace.safe_open
 from bridge.errors import ToolError
 from bridge.workspace.filesystem import Workspace
 
@@ -36,7 +35,7 @@ def workspace(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Workspace:
     if request.param == "walk":
-        monkeypatch.setattr(bridge.workspace.safe_open, "_openat2", bridge.workspace.safe_open.walk)
+        monkeypatch.setattr(filesystem, "_openat2", filesystem.open_by_components)
     root = tmp_path / "root"
     root.mkdir()
     return Workspace(root)
