@@ -15,7 +15,7 @@ from pydantic.json_schema import (
     models_json_schema,
 )
 
-from bridge.http.operations import BYTES, EVENTS, OPERATIONS, PATCH, Route
+from bridge.http.routes import BYTES, EVENTS, PATCH, ROUTES, Route
 from bridge.http.server import INTERNAL_STATUS, STATUS_OF
 from bridge.http.streams import MAX_STREAMS
 from bridge.protocol import BODY_SECONDS, KNOWN_EVENTS, PROTOCOL_VERSION, ErrorCode, WireError
@@ -101,10 +101,10 @@ def describe() -> dict[str, Any]:
     names, schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
     shared: dict[str, Any] = {}
-    for operation in OPERATIONS:
-        described = _described(operation, names)
-        described["responses"] |= _errors(operation, shared)
-        paths.setdefault(operation.path, {})[operation.method] = described
+    for route in ROUTES:
+        described = _described(route, names)
+        described["responses"] |= _errors(route, shared)
+        paths.setdefault(route.path, {})[route.method] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -123,43 +123,43 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _described(operation: Route, names: _Names) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": operation.does}
-    if not operation.needs_token:
+def _described(route: Route, names: _Names) -> dict[str, Any]:
+    found: dict[str, Any] = {"summary": route.does}
+    if not route.needs_token:
         found["security"] = []
-    if operation.parameters:
+    if route.parameters:
         found["parameters"] = [
-            {"$ref": f"#/components/parameters/{name}"} for name in operation.parameters
+            {"$ref": f"#/components/parameters/{name}"} for name in route.parameters
         ]
-    if operation.request is not None:
+    if route.request is not None:
         found["requestBody"] = {
             # No bytes are an empty patch or an empty file.
-            "required": operation.request not in (PATCH, BYTES),
-            "content": _content(operation.request, names, "validation"),
+            "required": route.request not in (PATCH, BYTES),
+            "content": _content(route.request, names, "validation"),
         }
-    found["responses"] = _answers(operation, names)
+    found["responses"] = _answers(route, names)
     return found
 
 
-def _answers(operation: Route, names: _Names) -> dict[str, Any]:
+def _answers(route: Route, names: _Names) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if operation.streams:
+    if route.streams:
         found["200"] = {"description": _STREAM, "content": _content(EVENTS, names, "validation")}
-    if operation.status == _SWITCHED:
+    if route.status == _SWITCHED:
         return {str(_SWITCHED): {"description": _SOCKET}}
-    content = _content(operation.answer, names, "serialization")
-    description = _STREAM if operation.answer == EVENTS else "Done."
-    found[str(operation.status)] = {"description": description, "content": content}
+    content = _content(route.answer, names, "serialization")
+    description = _STREAM if route.answer == EVENTS else "Done."
+    found[str(route.status)] = {"description": description, "content": content}
     return found
 
 
-def _errors(operation: Route, shared: dict[str, Any]) -> dict[str, Any]:
+def _errors(route: Route, shared: dict[str, Any]) -> dict[str, Any]:
     """References to the errors of a route, which are added to those that routes share."""
-    said = [(STATUS_OF.get(code, INTERNAL_STATUS), code) for code in operation.errors]
+    said = [(STATUS_OF.get(code, INTERNAL_STATUS), code) for code in route.errors]
     said += _ALWAYS
-    said += _WITH_A_TOKEN if operation.needs_token else ()
-    said += _WITH_A_BODY if operation.request is not None else ()
-    said += _WITH_A_STREAM if operation.streams else ()
+    said += _WITH_A_TOKEN if route.needs_token else ()
+    said += _WITH_A_BODY if route.request is not None else ()
+    said += _WITH_A_STREAM if route.streams else ()
     found: dict[str, Any] = {}
     for status in sorted({status for status, _ in said}):
         codes = sorted({code.value for at, code in said if at == status})
@@ -190,11 +190,11 @@ class _Plain(GenerateJsonSchema):
 
 def _schemas() -> tuple[_Names, dict[str, Any]]:
     wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = []
-    for operation in OPERATIONS:
-        if isinstance(operation.request, type):
-            wanted.append((operation.request, "validation"))
-        if isinstance(operation.answer, type):
-            wanted.append((operation.answer, "serialization"))
+    for route in ROUTES:
+        if isinstance(route.request, type):
+            wanted.append((route.request, "validation"))
+        if isinstance(route.answer, type):
+            wanted.append((route.answer, "serialization"))
     wanted += [(event, "serialization") for event in KNOWN_EVENTS]
     wanted.append((WireError, "serialization"))
     names, described = models_json_schema(

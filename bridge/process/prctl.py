@@ -1,4 +1,4 @@
-"""Asks the kernel what this process needs: to be unreadable, to end with its parent, to adopt.
+"""Makes this process unreadable to its siblings, and lets it end with its parent.
 
 Every process of the container imports it, so it needs the standard library alone.
 """
@@ -7,11 +7,9 @@ import ctypes
 import os
 import signal
 import sys
-from functools import cache
 
 _SET_PDEATHSIG = 1
 _SET_DUMPABLE = 4
-_SET_CHILD_SUBREAPER = 36
 
 
 def hide_from_siblings() -> None:
@@ -28,12 +26,6 @@ def end_with_parent() -> None:
     _prctl(_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:
         sys.exit(1)
-
-
-@cache
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends. Raises OSError."""
-    _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 def _prctl(option: int, value: int) -> None:

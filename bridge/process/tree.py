@@ -6,6 +6,7 @@ ends the last of it with one signal to everything of that user.
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import time
@@ -13,9 +14,9 @@ import uuid
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 
-from bridge.process.prctl import adopt_orphans
-
+_PR_SET_CHILD_SUBREAPER = 36
 MARK = "THREADSMITH_CALL"
 _END_SECONDS = 2.0
 _READ_BYTES = 262_144
@@ -45,7 +46,7 @@ class ProcessTree:
     """
 
     def __init__(self) -> None:
-        adopt_orphans()
+        _adopt_orphans()
         self.mark = uuid.uuid4().hex
         self.pid: int | None = None
         self._before = {child.identity for child in _children(_table())}
@@ -133,6 +134,11 @@ def end_all_others() -> None:
     if os.getuid() in _owned:
         with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)  # to all that it may signal; never to this process
+
+
+@cache
+def _adopt_orphans() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _table() -> list[_Process]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from bridge.tools.background import READ_PROCESS, START_PROCESS, STOP_PROCESS
 from bridge.tools.base import Tool
-from bridge.tools.edit import EDIT_FILE
-from bridge.tools.files import LIST_DIRECTORY, READ_FILE, WRITE_FILE
+from bridge.tools.files import EDIT_FILE, LIST_DIRECTORY, READ_FILE, WRITE_FILE
 from bridge.tools.git import GIT_DIFF, GIT_LOG, GIT_STATUS
 from bridge.tools.interaction import ASK_USER_TOOL, UPDATE_PLAN_TOOL
 from bridge.tools.search import SEARCH_FILES

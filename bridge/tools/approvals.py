@@ -7,8 +7,10 @@ import hashlib
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from bridge.errors import ToolError
+from bridge.process.run import environment
 from bridge.protocol import ApprovalChoice, Approvals, QuestionAnswered, QuestionKind
 from bridge.text import shown
 from bridge.tools.base import Question, ToolContext
@@ -16,6 +18,11 @@ from bridge.tools.command_policy import checked
 
 # A person has to see all of what they allow.
 MAX_ASKED_CHARS = 1_500
+_OPERATORS = {
+    **dict.fromkeys("|&;\n", "Run one command at a time; there are no pipes or lists."),
+    **dict.fromkeys("<>", "The output comes back as it is; write files with write_file."),
+    **dict.fromkeys("()`$", "There is no shell: no variables, substitutions or subshells."),
+}
 
 
 def fingerprint(argv: Sequence[str], directory: str, lasting: str = "") -> str:
@@ -67,3 +74,70 @@ def _is_leave(answer: QuestionAnswered) -> bool:
         "A person refused this command. Do not try it in another form; go on without it, or say "
         "what it was needed for."
     )
+
+
+def prepared(
+    context: ToolContext, command: str | list[str], working_directory: str
+) -> tuple[list[str], Path, dict[str, str]]:
+    """What to run, where and with which environment. Raises ToolError for what is not allowed."""
+    root = context.workspace.root
+    asked = split(command)
+    argv = asked if context.permitted else checked(asked, context.command_allow, root)
+    with context.workspace.directory_of(working_directory) as (_, directory, name):
+        if name != ".":
+            raise ToolError(f"{shown(working_directory)} is not a directory.")
+    fixed = environment(context.home, first_on_path=_own_programs(root))
+    return argv, root / directory, {**context.variables, **fixed}
+
+
+def may_run(
+    context: ToolContext, command: str | list[str], working_directory: str, lasting: str = ""
+) -> bool:
+    """Whether a person has allowed this command, as `is_permitted` says it; raises the same."""
+    directory = context.workspace.relative(working_directory)
+    return is_permitted(context, split(command), directory, lasting)
+
+
+def written(command: str | list[str]) -> str:
+    """A command on one line."""
+    return shown(command if isinstance(command, str) else shlex.join(command))
+
+
+def _own_programs(root: Path) -> tuple[Path, ...]:
+    """A repository's own tools come first, as they do for its developers."""
+    return (root / ".venv" / "bin", root / "venv" / "bin", root / "node_modules" / ".bin")
+
+
+def split(command: str | list[str]) -> list[str]:
+    """Return a command as a list; raises ToolError for what only a shell would understand."""
+    try:
+        "".join(command).encode()
+    except UnicodeEncodeError as error:
+        raise ToolError("The command holds a lone surrogate; write it as plain text.") from error
+    if isinstance(command, list):
+        return command
+    _refuse_operators(command)
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise ToolError(f"The command cannot be read: {error}. Give it as a list.") from error
+
+
+def _refuse_operators(command: str) -> None:
+    """Whatever only a shell would understand, outside quotes."""
+    quote = ""
+    escaped = False
+    for character in command.strip():
+        if escaped:
+            escaped = False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in _OPERATORS:
+            raise ToolError(
+                f"{character!r} is not understood. {_OPERATORS[character]} To pass it to the "
+                "program as text, quote it or give the command as a list."
+            )

@@ -8,8 +8,8 @@ from bridge.errors import ToolError
 from bridge.process.background import MAX_LIFETIME_SECONDS, MAX_PROCESSES, Process, ProcessesError
 from bridge.process.run import StartError
 from bridge.text import printed
+from bridge.tools.approvals import may_run, prepared, written
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
-from bridge.tools.shell import may_run, prepared, written
 
 _FIRST_SECONDS = 1.0
 _MAX_WAIT_SECONDS = 60.0

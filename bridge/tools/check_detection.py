@@ -1,15 +1,19 @@
-"""Which commands check the work, as data, and what their own words say beyond doubt.
+"""Tells which commands check the work, by data, and reads the counts that their output states.
 
-What is not in the data is not called a check: a check that is missed is a smaller fault than one
-that never was.
+A command outside the data is not recorded as a check: a missed check does less harm than a false
+one.
 """
 
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.protocol import CheckKind
+from bridge.model.response import clean
+from bridge.process.run import CommandResult
+from bridge.protocol import MAX_COMMAND_CHARS, CheckKind, CheckRun
+from bridge.text import printed, shown
 
 _TESTS, _LINT, _TYPES, _BUILD = (
     CheckKind.TESTS,
@@ -72,6 +76,23 @@ class Counts:
 
     passed: int
     failed: int
+
+
+def check_of(argv: Sequence[str], directory: str, finished: CommandResult) -> CheckRun | None:
+    """The check that this command was; None when it is not known to be one."""
+    kind = kind_of(argv)
+    if kind is None:
+        return None
+    counts = counts_in(argv, printed(finished.stdout.text), finished.exit_code)
+    return CheckRun(
+        command=clean(shown(shlex.join(argv)))[:MAX_COMMAND_CHARS],
+        working_directory=clean(directory)[:1_000],
+        kind=kind,
+        exit_code=finished.exit_code,
+        duration_seconds=round(finished.duration_seconds, 3),
+        passed=counts.passed if counts else None,
+        failed=counts.failed if counts else None,
+    )
 
 
 def kind_of(argv: Sequence[str]) -> CheckKind | None:

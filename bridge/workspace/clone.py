@@ -338,7 +338,7 @@ async def _default_branch(request: WorkspaceRequest, checkout: Workspace) -> str
 
 async def find_commit(checkout: Workspace, name: str) -> str | None:
     """The full id of the commit that a name stands for; None when there is none."""
-    finished = await git(checkout, "rev-parse", "--quiet", "--verify", f"{name}^{{find_commit}}")
+    finished = await git(checkout, "rev-parse", "--quiet", "--verify", f"{name}^{{commit}}")
     return finished.stdout.text.strip() or None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bridge.http.operations import OPERATIONS
+from bridge.http.routes import ROUTES
 from tests.integration.bridge.conftest import TOKEN, Client, Provider, says
 
 TASK = {"task_id": "t1", "text": "do it", "model": "acme/model"}
@@ -17,7 +17,7 @@ SAVED = {"protocol": 1, "last_seq": 0, "messages": []}
 DEEP = "[" * 5_000 + "]" * 5_000
 JSON_ROUTES = [
     (item.method.upper(), item.path.format(id="m1"))
-    for item in OPERATIONS
+    for item in ROUTES
     if isinstance(item.request, type)
 ]
 
@@ -148,11 +148,11 @@ async def test_a_nul_in_a_text_is_text(client: Client, provider: Provider) -> No
     assert "a\0b" in provider.requests[0]["messages"][-1]["content"]
 
 
-@pytest.mark.parametrize("path", sorted({item.path for item in OPERATIONS}))
+@pytest.mark.parametrize("path", sorted({item.path for item in ROUTES}))
 async def test_every_other_method_is_refused_and_told_the_right_ones(
     client: Client, path: str
 ) -> None:
-    offered = {item.method.upper() for item in OPERATIONS if item.path == path}
+    offered = {item.method.upper() for item in ROUTES if item.path == path}
     others = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - offered
     for method in others:
         async with client.http.request(

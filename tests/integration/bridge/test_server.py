@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientSession, web
 
-from bridge.http.operations import OPERATIONS
+from bridge.http.routes import ROUTES
 from bridge.protocol import Outcome, TaskFinished, ToolFinished, parse_event
 from tests.integration.bridge.conftest import (
     DONE,
@@ -24,10 +24,10 @@ from tests.integration.bridge.conftest import (
     usage,
 )
 
-ROUTES = [
+GUARDED = [
     *(
         (item.method.upper(), item.path.format(id="m1", name="a.txt"))
-        for item in OPERATIONS
+        for item in ROUTES
         if item.needs_token
     ),
     ("GET", "/nothing/here"),
@@ -49,7 +49,7 @@ class Held:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), ROUTES, ids=[f"{method} {path}" for method, path in ROUTES]
+    ("method", "path"), GUARDED, ids=[f"{method} {path}" for method, path in GUARDED]
 )
 async def test_every_route_wants_the_token(client: Client, method: str, path: str) -> None:
     wrong = ["", "Bearer", "Bearer wrong", f"bearer {TOKEN}", f"Basic {TOKEN}", "Bearer \u00fc"]

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bridge.errors import WorkspaceError
 from bridge.protocol import MAX_PATCH_BYTES, ErrorCode, WorkspaceReady, WorkspaceRequest
 from bridge.workspace.clone import make_checkout
-from bridge.workspace.diff import patch, read_changes, read_diff
+from bridge.workspace.diff import read_changes, read_diff, read_patch
 from bridge.workspace.filesystem import Workspace
 
 CANARY = "canary-git-token"
@@ -289,7 +289,7 @@ async def test_a_missing_checkout_or_commit_is_an_error(remote: Path, workspace:
     await made(remote, workspace)
     for commit in ("0" * 40, "--output=x", "HEAD"):
         with pytest.raises(WorkspaceError):
-            await patch(workspace, commit)
+            await read_patch(workspace, commit)
 
 
 def work(root: Path) -> None:
@@ -374,7 +374,7 @@ async def test_a_patch_that_no_bridge_would_take_back_is_refused_in_words(
     ready = await made(remote, workspace)
     (workspace.root / "noise").write_bytes(os.urandom(MAX_PATCH_BYTES))
     with pytest.raises(WorkspaceError, match="larger than 20 MiB"):
-        await patch(workspace, ready.base_commit)
+        await read_patch(workspace, ready.base_commit)
 
 
 async def test_a_patch_applies_to_the_base_and_gives_the_same_tree(
@@ -382,7 +382,7 @@ async def test_a_patch_applies_to_the_base_and_gives_the_same_tree(
 ) -> None:
     ready = await made(remote, workspace)
     work(workspace.root)
-    text = await patch(workspace, ready.base_commit)
+    text = await read_patch(workspace, ready.base_commit)
     git(tmp_path, "clone", "-q", str(remote), "fresh")
     fresh = tmp_path / "fresh"
     git(fresh, "apply", "--index", stdin=text)
@@ -403,7 +403,7 @@ async def test_comparing_changes_neither_index_nor_objects(
     before = state()
     await read_changes(workspace, ready.base_commit)
     await read_diff(workspace, ready.base_commit, 10_000)
-    await patch(workspace, ready.base_commit)
+    await read_patch(workspace, ready.base_commit)
     assert state() == before
 
 
@@ -447,5 +447,5 @@ async def test_the_comparison_runs_no_program_of_the_repository(
     (root / "b.txt").write_text("changed\n")
     await read_changes(workspace, ready.base_commit)
     await read_diff(workspace, ready.base_commit, 10_000)
-    await patch(workspace, ready.base_commit)
+    await read_patch(workspace, ready.base_commit)
     assert not mark.exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import ToolError
+from bridge.workspace import filesystem
 from bridge.workspace.filesystem import Workspace
 
 SECRET = b"secret outside"

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from bridge.agent.session import Session
 from bridge.http.connections import ConnectionGuard
 from bridge.http.openapi import describe
-from bridge.http.operations import OPERATIONS
+from bridge.http.routes import ROUTES
 from bridge.http.server import STATUS_OF, create_app
 from bridge.protocol import KNOWN_EVENTS, ErrorCode
 
@@ -34,7 +34,7 @@ def test_every_route_of_the_server_is_described_and_no_other() -> None:
         for route in app.router.routes()
         if route.resource is not None
     }
-    assert served == {(item.method, item.path) for item in OPERATIONS}
+    assert served == {(item.method, item.path) for item in ROUTES}
 
 
 def test_every_reference_leads_somewhere_and_every_part_is_used() -> None:
@@ -55,7 +55,7 @@ def test_every_schema_is_one() -> None:
 
 
 def test_only_health_goes_without_the_token() -> None:
-    without = [item.path for item in OPERATIONS if not item.needs_token]
+    without = [item.path for item in ROUTES if not item.needs_token]
     assert without == ["/health"]
     for path, methods in describe()["paths"].items():
         for operation in methods.values():
@@ -66,7 +66,7 @@ def test_only_health_goes_without_the_token() -> None:
 def test_the_codes_are_the_closed_set() -> None:
     schemas = describe()["components"]["schemas"]
     assert schemas["ErrorCode"]["enum"] == [code.value for code in ErrorCode]
-    told = {code for item in OPERATIONS for code in item.errors}
+    told = {code for item in ROUTES for code in item.errors}
     own = {ErrorCode.INVALID_REQUEST}  # of every route that reads something
     assert set(STATUS_OF) == told | own
 
@@ -77,7 +77,7 @@ def test_every_event_is_described_by_its_type() -> None:
 
 
 def test_streams_are_event_streams() -> None:
-    streaming = [item for item in OPERATIONS if item.streams]
+    streaming = [item for item in ROUTES if item.streams]
     assert {item.path for item in streaming} == {
         *("/agent/execute", "/agent/chat", "/agent/events", "/agent/ws"),
     }

@@ -1,4 +1,4 @@
-"""Each route of the bridge in words: what it reads, what it answers, which errors of its own.
+"""Lists the routes of the bridge: what each reads and answers, and the errors of its own.
 
 tests/unit/bridge/http/test_openapi.py compares this with the routes that the server has.
 """
@@ -57,7 +57,7 @@ class Route:
     needs_token: bool = True
 
 
-OPERATIONS = (
+ROUTES = (
     Route(
         "get", "/health", "Whether the bridge answers; needs no token.", Health, needs_token=False
     ),
