@@ -45,7 +45,7 @@ class Dependencies:
     runtime: Runtime
     bridge: Bridge
     gateway: Gateway
-    voice: Presenter
+    presenter: Presenter
     bridge_token: Callable[[str], SecretStr]
     clock: Callable[[], float] = time.time
     variables: Callable[[Agent], Mapping[str, str]] = lambda _: {}

@@ -27,10 +27,10 @@ _WRITES = frozenset({AgentStatus.WORKING, AgentStatus.IDLE})
 class DiskWatch:
     """Of all agents whose containers may run."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
-        self._limit = world.settings.container_disk_bytes
+        self._limit = deps.settings.container_disk_bytes
         self._told: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -46,9 +46,9 @@ class DiskWatch:
 
     async def look(self) -> None:
         """Measure once, and do what is to be done; raises EngineError."""
-        alive = await self._world.store.agents(alive=True)
+        alive = await self._deps.store.agents(alive=True)
         agents = [agent for agent in alive if agent.status in _WRITES]
-        sizes = await self._world.runtime.disk_usage() if agents else {}
+        sizes = await self._deps.runtime.disk_usage() if agents else {}
         for agent in agents:
             await self._judge(agent, sizes.get(agent.id, 0))
         there = {agent.id for agent in alive}
@@ -81,7 +81,7 @@ class DiskWatch:
                 await self._fleet.put_to_sleep(agent)
         except BotError as error:
             logger.warning("%s is not interrupted, so it is stopped: %s", agent.id, error)
-            await self._world.runtime.stop(agent.id)
+            await self._deps.runtime.stop(agent.id)
         done = "Its task was interrupted" if working else "Its container was stopped"
         await self._say(
             agent,
@@ -91,17 +91,17 @@ class DiskWatch:
         )
 
     async def _interrupt(self, agent: Agent) -> None:
-        container = await self._world.runtime.find(agent.id)
+        container = await self._deps.runtime.find(agent.id)
         if container and container.endpoint:
-            address = self._world.address(agent.id, container.endpoint)
-            await self._world.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
+            address = self._deps.address(agent.id, container.endpoint)
+            await self._deps.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
 
     async def _say(self, agent: Agent, text: str) -> None:
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             current = await tx.agent(agent.id)
             if current is not None and current.alive:
                 key = f"disk:{current.last_seq}:{self._told[agent.id]}"
-                await tx.enqueue(agent.id, self._world.voice.trouble(current, key, text))
+                await tx.enqueue(agent.id, self._deps.presenter.trouble(current, key, text))
 
 
 def _gib(size: int) -> str:

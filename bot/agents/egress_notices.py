@@ -51,10 +51,10 @@ class EgressNotices:
     """Of all agents. `note` never waits; `run` does the rest."""
 
     def __init__(
-        self, store: Store, voice: Presenter, pause_seconds: float = GATHER_SECONDS
+        self, store: Store, presenter: Presenter, pause_seconds: float = GATHER_SECONDS
     ) -> None:
         self._store = store
-        self._voice = voice
+        self._presenter = presenter
         self._pause_seconds = pause_seconds
         self._waiting: dict[str, dict[tuple[str, int], Denial]] = {}
         self._tallies: LRUCache[str, _Tally] = LRUCache(MOST_TALLIES)
@@ -104,7 +104,7 @@ class EgressNotices:
             for tally, command in changed.values():
                 key = f"{current.task_id}:{tally.call_id}"
                 hosts = tuple(tally.hosts.values())
-                await tx.enqueue(agent_id, self._voice.denied(current, key, command, hosts))
+                await tx.enqueue(agent_id, self._presenter.denied(current, key, command, hosts))
 
     async def _newest_calls(self, agent: Agent) -> Sequence[ToolStarted]:
         """Return the calls that may have been refused just now."""

@@ -17,8 +17,8 @@ class Leftovers:
     So are those of a stopped one that a stop could not read.
     """
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
 
     async def remove(self) -> None:
@@ -27,19 +27,19 @@ class Leftovers:
         Raises EngineError when the engine does not answer.
         """
         # A row is stored before its container is made, so files are listed first.
-        files = await self._world.runtime.files()
-        alive = {agent.id for agent in await self._world.store.agents(alive=True)}
+        files = await self._deps.runtime.files()
+        alive = {agent.id for agent in await self._deps.store.agents(alive=True)}
         for agent_id, made_at in files.items():
             if agent_id not in alive and not self._fleet.held(agent_id):
                 with self._fleet.hold(agent_id):
                     await self._remove(agent_id, made_at)
                 # A "restart" that came meanwhile launched nothing.
-                agent = await self._world.store.agent(agent_id)
+                agent = await self._deps.store.agent(agent_id)
                 if agent and agent.alive:
                     self._fleet.wake(agent)
 
     async def _remove(self, agent_id: str, made_at: float) -> None:
-        agent = await self._world.store.agent(agent_id)
+        agent = await self._deps.store.agent(agent_id)
         if agent and (agent.alive or not self._of_no_use(agent)):
             return
         # Files without a row: the database may be an older copy than they are.
@@ -55,5 +55,5 @@ class Leftovers:
         return removed_at_its_end or self._is_old(agent.status_since)
 
     def _is_old(self, since: float) -> bool:
-        kept_for = self._world.settings.retention_days * DAY_SECONDS
-        return since < self._world.clock() - kept_for
+        kept_for = self._deps.settings.retention_days * DAY_SECONDS
+        return since < self._deps.clock() - kept_for

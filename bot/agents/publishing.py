@@ -61,13 +61,13 @@ class Publishing:
 
     def __init__(
         self,
-        world: Dependencies,
+        deps: Dependencies,
         pulls: PullRequestHost,
         write: WriteCompletion,
         results: Results,
         speakers: Callable[[str], Awaitable[Sequence[str]]],
     ) -> None:
-        self._world = world
+        self._deps = deps
         self._pulls = pulls
         self._write = write
         self._results = results
@@ -88,7 +88,7 @@ class Publishing:
 
     async def state(self, agent: Agent) -> PullRequest | None:
         """The pull request of this agent's branch; None when there is none, or nobody says."""
-        if not agent.repo.exists or not await self._world.gateway.may_push(agent.repo):
+        if not agent.repo.exists or not await self._deps.gateway.may_push(agent.repo):
             return None
         try:
             return await self._pulls.find(agent.repo, agent.target_branch)
@@ -98,7 +98,7 @@ class Publishing:
 
     async def evidence(self, agent: Agent) -> Evidence:
         """What was recorded in the newest task that changed or checked something."""
-        ends = await self._world.store.events(agent.id, kinds=(TaskFinished,))
+        ends = await self._deps.store.events(agent.id, kinds=(TaskFinished,))
         for event in reversed(ends):
             if isinstance(event, TaskFinished) and (
                 event.evidence.changed or event.evidence.checks
@@ -112,7 +112,7 @@ class Publishing:
 
     async def _open(self, agent: Agent, credits_: Credits) -> Published:
         repo, branch = agent.repo, agent.target_branch
-        base = agent.source_branch or await self._world.gateway.check_repository(repo, None)
+        base = agent.source_branch or await self._deps.gateway.check_repository(repo, None)
         branch_url = self._pulls.branch_url(repo, branch)
         try:
             found = await self._pulls.find(repo, branch)
@@ -132,30 +132,30 @@ class Publishing:
             patch = (await self._results.patch(agent)).patch
         except UserError:
             return ""
-        diff = await asyncio.to_thread(self._world.hide, patch.decode(errors="replace"))
+        diff = await asyncio.to_thread(self._deps.hide, patch.decode(errors="replace"))
         written = await self._write(agent, INSTRUCTIONS, question(agent, diff))
-        return self._world.hide(written)
+        return self._deps.hide(written)
 
     async def _push(self, agent: Agent) -> None:
-        settings = self._world.settings
+        settings = self._deps.settings
         if not agent.repo.exists:
             raise UserError(NO_REPOSITORY)
         if not settings.push_branches:
             raise UserError(SWITCHED_OFF)
-        if not await self._world.gateway.may_push(agent.repo):
+        if not await self._deps.gateway.may_push(agent.repo):
             raise UserError(NO_CREDENTIAL.format(repo=agent.repo))
-        current = await self._world.store.agent(agent.id) or agent
+        current = await self._deps.store.agent(agent.id) or agent
         if current.status in {AgentStatus.WORKING, AgentStatus.STARTING}:
             raise UserError(AT_WORK)
         address = await self._results.address(current)
         if address is None:
             await self._is_there(current)
             return
-        access = self._world.gateway.access(agent.id, agent.repo)
-        message = self._world.hide(agent.title)[:200].strip() or f"Changes of agent {agent.id}"
+        access = self._deps.gateway.access(agent.id, agent.repo)
+        message = self._deps.hide(agent.title)[:200].strip() or f"Changes of agent {agent.id}"
         request = PushRequest(clone_url=access.clone_url, commit_message=message)
         try:
-            pushed = await self._world.bridge.push_branch(address, request)
+            pushed = await self._deps.bridge.push_branch(address, request)
         except BotError as error:
             raise UserError(SILENT, str(error)) from error
         if pushed.refusal:
@@ -166,6 +166,6 @@ class Publishing:
     async def _is_there(self, agent: Agent) -> None:
         """Whether the branch is at the host from an earlier push; raises UserError."""
         try:
-            await self._world.gateway.check_repository(agent.repo, agent.target_branch)
+            await self._deps.gateway.check_repository(agent.repo, agent.target_branch)
         except RepositoryError as error:
             raise UserError(NOT_RUNNING, str(error)) from error

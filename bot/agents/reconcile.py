@@ -22,13 +22,13 @@ REOPEN_SECONDS = 5.0
 class Reconciler:
     """The interval is what can be relied on; the engine's word that something ended is a hint."""
 
-    def __init__(self, world: Dependencies, service: AgentService, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, service: AgentService, fleet: Fleet) -> None:
+        self._deps = deps
         self._service = service
         self._fleet = fleet
-        self._leftovers = Leftovers(world, fleet)
-        self._late = LateReading(world, fleet)
-        self._disk = DiskWatch(world, fleet)
+        self._leftovers = Leftovers(deps, fleet)
+        self._late = LateReading(deps, fleet)
+        self._disk = DiskWatch(deps, fleet)
         self._hint = asyncio.Event()
 
     def loops(self) -> Mapping[str, Loop]:
@@ -51,13 +51,13 @@ class Reconciler:
             except BotError as error:
                 logger.warning("cannot compare agents and containers: %s", error)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._world.settings.reconcile_seconds):
+                async with asyncio.timeout(self._deps.settings.reconcile_seconds):
                     await self._hint.wait()
 
     async def _listen(self) -> None:
         while True:
             try:
-                async with contextlib.aclosing(self._world.runtime.watch()) as ended:
+                async with contextlib.aclosing(self._deps.runtime.watch()) as ended:
                     async for agent_id in ended:
                         logger.debug("the engine says that the container of %s ended", agent_id)
                         self._hint.set()

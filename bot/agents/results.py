@@ -41,12 +41,12 @@ class Results:
     Raises UserError with a sentence for the person who asked.
     """
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def steps(self, agent: Agent, task_id: str) -> TaskSteps:
         """Everything that one task did so far."""
-        events = await self._world.store.events(agent.id, task_id)
+        events = await self._deps.store.events(agent.id, task_id)
         if not events:
             raise UserError(NO_STEPS)
         return steps_of(events)
@@ -62,13 +62,13 @@ class Results:
         address = await self.address(agent)
         if address is not None:
             try:
-                found = PatchVersion(await self._world.bridge.patch(address))
+                found = PatchVersion(await self._deps.bridge.patch(address))
             except AnswerTooLarge as error:
                 raise UserError(TOO_LARGE, str(error)) from error
             except BotError as error:
                 raise UserError(SILENT, str(error)) from error
         else:
-            saved = await self._world.store.saved_state(agent.id)
+            saved = await self._deps.store.saved_state(agent.id)
             found = PatchVersion(saved.patch, saved.at) if saved else PatchVersion(b"")
         if not found.patch:
             raise UserError(NOTHING_CHANGED)
@@ -84,11 +84,11 @@ class Results:
             patch = part
         if len(patch) > MAX_FILED_PATCH_BYTES:
             raise UserError(TOO_LARGE)
-        async with self._world.store.transaction() as tx:
-            await tx.enqueue(agent.id, self._world.voice.patch(agent, request, patch))
+        async with self._deps.store.transaction() as tx:
+            await tx.enqueue(agent.id, self._deps.presenter.patch(agent, request, patch))
 
     def _readable(self, patch: bytes) -> tuple[FileHunks, ...]:
-        hide = self._world.hide
+        hide = self._deps.hide
         return tuple(
             replace(file, path=hide(file.path), text=hide(file.text), note=hide(file.note))
             for file in files_of(patch)
@@ -99,9 +99,9 @@ class Results:
         if not agent.alive:
             return None
         try:
-            container = await self._world.runtime.find(agent.id)
+            container = await self._deps.runtime.find(agent.id)
         except BotError:
             return None
         if container is None or container.endpoint is None:
             return None
-        return self._world.address(agent.id, container.endpoint)
+        return self._deps.address(agent.id, container.endpoint)

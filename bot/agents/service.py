@@ -64,24 +64,24 @@ class ThreadMessage:
 class AgentService:
     """Maps each thread to an agent. Raises UserError for what the person should read."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
-        self._stopper = Stopper(world, fleet)
+        self._stopper = Stopper(deps, fleet)
         # Replies in one thread are stored in the order of their arrival.
         self.turns = Turns()
-        self._models = ModelControl(world, fleet)
-        self._quieting = VerbosityControl(world)
-        self.continuation = StepsControl(world, fleet)
-        self.allowance = BudgetControl(world, fleet)
-        self.questions = Questions(world, fleet)
-        self.control = TaskControl(world, fleet)
-        self._starter = Starter(world, fleet, self._stopper)
-        self.hide = world.hide
-        self.rulebook = ChannelSettings(world)
-        self.reading = HandledMessages(world)
-        self.revision = MessageEdits(world)
-        self.results = Results(world)
+        self._models = ModelControl(deps, fleet)
+        self._quieting = VerbosityControl(deps)
+        self.continuation = StepsControl(deps, fleet)
+        self.allowance = BudgetControl(deps, fleet)
+        self.questions = Questions(deps, fleet)
+        self.control = TaskControl(deps, fleet)
+        self._starter = Starter(deps, fleet, self._stopper)
+        self.hide = deps.hide
+        self.rulebook = ChannelSettings(deps)
+        self.reading = HandledMessages(deps)
+        self.revision = MessageEdits(deps)
+        self.results = Results(deps)
 
     async def start(
         self, command: StartAgent, origin: Origin, opening: Opening = NOTHING
@@ -121,14 +121,14 @@ class AgentService:
         return await self._models.choose(agent_id, model, user, key)
 
     async def _reply(self, reply: ThreadMessage) -> bool:
-        agent = await self._world.store.agent_of_thread(reply.thread)
+        agent = await self._deps.store.agent_of_thread(reply.thread)
         if agent is None:
             return False
         if not reply.text.strip():
             return True
-        reply = replace(reply, text=self._world.hide(reply.text))
+        reply = replace(reply, text=self._deps.hide(reply.text))
         task_id = f"{agent.id}-{reply.ts}"
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             claimed = await tx.claim_message(
                 agent.team, agent.channel, reply.ts, reply.client_msg_id
             )
@@ -139,12 +139,12 @@ class AgentService:
             restarts = not current.alive and is_restart(reply.text)
             if restarts:
                 current = await self._revive(tx, current)
-                post = self._world.voice.mark(current, reply.ts, "received")
+                post = self._deps.presenter.mark(current, reply.ts, "received")
             elif not current.alive:
                 text = why_not(current)
-                post = self._world.voice.trouble(current, f"late:{reply.ts}", text)
+                post = self._deps.presenter.trouble(current, f"late:{reply.ts}", text)
             elif len(reply.text) > MAX_TASK_CHARS:
-                post = self._world.voice.trouble(current, f"long:{reply.ts}", TOO_LONG)
+                post = self._deps.presenter.trouble(current, f"long:{reply.ts}", TOO_LONG)
             else:
                 await tx.add_message(
                     Message(
@@ -159,10 +159,10 @@ class AgentService:
                     )
                 )
                 fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
-                post = self._world.voice.mark(current, reply.ts, fate)
+                post = self._deps.presenter.mark(current, reply.ts, fate)
             await tx.enqueue(agent.id, post)
             if current.alive:
-                audit = Audit(self._world.clock(), reply.user, "agent.steer", agent.id, "allowed")
+                audit = Audit(self._deps.clock(), reply.user, "agent.steer", agent.id, "allowed")
                 await tx.add_audit(audit)
                 current = await self._fleet.places.ask(tx, current, task_id)
         self._fleet.wake(current)
@@ -173,9 +173,9 @@ class AgentService:
 
         What it was told after that was kept is handed over once more.
         """
-        saved = await self._world.store.saved_state(agent.id)
+        saved = await self._deps.store.saved_state(agent.id)
         await tx.hand_over_again(agent.id, saved.at if saved else 0.0)
-        starting = agent.with_status(AgentStatus.STARTING, self._world.clock())
+        starting = agent.with_status(AgentStatus.STARTING, self._deps.clock())
         # Without a container it is this restart that goes on, even in the bot's next process.
         starting = replace(starting, container_id=None, leftover=Leftover.NOTHING)
         await tx.save_agent(starting)
@@ -192,7 +192,7 @@ class AgentService:
         address = await self._address(agent)
         if address is None:
             raise UserError("The agent is still starting. Stop it, or wait a moment.")
-        await self._world.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
+        await self._deps.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
 
     async def stop(self, agent_id: str, actor: str) -> None:
         """Kill the running tool, save what changed, remove the container, tell the thread."""
@@ -214,58 +214,58 @@ class AgentService:
         await self._stopper.settle()
 
     async def _address(self, agent: Agent) -> BridgeAddress | None:
-        container = await self._world.runtime.find(agent.id)
+        container = await self._deps.runtime.find(agent.id)
         if container is None or container.endpoint is None:
             return None
-        return self._world.address(agent.id, container.endpoint)
+        return self._deps.address(agent.id, container.endpoint)
 
     async def find(self, agent_id: str) -> Agent:
         """The agent with this id; raises UserError when there is none."""
-        agent = await self._world.store.agent(agent_id)
+        agent = await self._deps.store.agent(agent_id)
         if agent is None:
             raise UserError(f"There is no agent {code(agent_id, 20)}. `/agent list` shows them.")
         return agent
 
     async def of_team(self, agent_id: str, team: str) -> Agent | None:
         """The agent with this id, if it is of this workspace."""
-        agent = await self._world.store.agent(agent_id)
+        agent = await self._deps.store.agent(agent_id)
         return agent if agent and agent.team == team else None
 
     async def started_by(self, team: str, user: str, limit: int) -> Sequence[Agent]:
         """A person's agents: those alive first, the newest first."""
-        return await self._world.store.agents_of(team, user, limit)
+        return await self._deps.store.agents_of(team, user, limit)
 
     async def of_thread(self, thread: ThreadRef) -> Agent | None:
         """The agent of this thread, alive or not."""
-        return await self._world.store.agent_of_thread(thread)
+        return await self._deps.store.agent_of_thread(thread)
 
     async def of_message(self, team: str, channel: str, ts: str) -> Agent | None:
         """The agent whose thread a message belongs to."""
-        return await self._world.store.agent_of_message(team, channel, ts)
+        return await self._deps.store.agent_of_message(team, channel, ts)
 
     async def running(self, channel: str | None = None) -> Sequence[Agent]:
         """The agents that are alive, newest first."""
-        return await self._world.store.agents(alive=True, channel=channel)
+        return await self._deps.store.agents(alive=True, channel=channel)
 
     @property
     def lists_repositories(self) -> bool:
         """Whether repositories can be searched for."""
-        return self._world.gateway.lists_repositories
+        return self._deps.gateway.lists_repositories
 
     async def repositories(self, team: str, channel: str) -> Sequence[str]:
         """What an agent may be started on in this channel, as far as the git host lists it."""
-        found = await self._world.gateway.repositories()
+        found = await self._deps.gateway.repositories()
         return await self.rulebook.allowed(found, team, channel)
 
     async def models(self) -> Sequence[ModelOffer]:
         """What the provider lists; raises UserError when it shows no list."""
-        return await self._world.gateway.models()
+        return await self._deps.gateway.models()
 
     async def diff(self, agent: Agent) -> Diff | None:
         """What changed so far; None when the bridge does not say."""
         try:
             address = await self._address(agent)
-            return await self._world.bridge.diff(address) if address else None
+            return await self._deps.bridge.diff(address) if address else None
         except BotError:
             return None
 

@@ -51,12 +51,12 @@ class Origin:
 class Starter:
     """What may run at once runs; the others wait for a place."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet, stopper: Stopper) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet, stopper: Stopper) -> None:
+        self._deps = deps
         self._fleet = fleet
         self._stopper = stopper
-        self._house = HouseRules.of(world.settings)
-        self._limits = AgentLimits.of(world.settings)
+        self._house = HouseRules.of(deps.settings)
+        self._limits = AgentLimits.of(deps.settings)
 
     async def start(
         self, command: StartAgent, origin: Origin, opening: Opening = NOTHING
@@ -65,13 +65,13 @@ class Starter:
 
         Raises UserError, and leaves nothing behind then.
         """
-        command = replace(command, task=self._world.hide(command.task))
+        command = replace(command, task=self._deps.hide(command.task))
         await self._check_place(command.repo, origin)
         known = await self._preferences(origin)
-        model = command.model or known.model or self._world.settings.agent_model
+        model = command.model or known.model or self._deps.settings.agent_model
         branch, _ = await asyncio.gather(
             self._branch(command),
-            self._world.gateway.check_model(model),
+            self._deps.gateway.check_model(model),
         )
         agent = replace(self._new_agent(command, origin, model, branch), verbosity=known.verbosity)
         with self._fleet.hold(agent.id):
@@ -84,17 +84,17 @@ class Starter:
         return started
 
     async def _preferences(self, origin: Origin) -> Preferences:
-        store = self._world.store
+        store = self._deps.store
         here = await store.channel_settings(origin.team, origin.channel)
         return Preferences.of(here, await store.channel_settings(origin.team, origin.user))
 
     async def _branch(self, command: StartAgent) -> str:
         if not command.repo.exists:
             return EMPTY_BRANCH
-        return await self._world.gateway.check_repository(command.repo, command.branch)
+        return await self._deps.gateway.check_repository(command.repo, command.branch)
 
     async def _check_place(self, repo: RepoRef, origin: Origin) -> None:
-        stored = await self._world.store.channel_settings(origin.team, origin.channel)
+        stored = await self._deps.store.channel_settings(origin.team, origin.channel)
         why_not = place_refusal(repo, origin.channel, self._house, ChannelRules.of(stored))
         if why_not:
             await self._record(origin.user, "agent.start", str(repo), f"refused: {why_not}")
@@ -104,7 +104,7 @@ class Starter:
         if not await self._store_start(agent, first, origin):
             return None
         try:
-            await self._world.outbox.sent(agent.id, "root", ROOT_SECONDS)
+            await self._deps.outbox.sent(agent.id, "root", ROOT_SECONDS)
         except ChannelUnavailable:
             await self._give_up(agent.id)
             raise
@@ -114,7 +114,7 @@ class Starter:
 
     async def _launch_if_placed(self, agent_id: str) -> None:
         # Somebody may have stopped it while its root message was on the way.
-        stored = await self._world.store.agent(agent_id)
+        stored = await self._deps.store.agent(agent_id)
         if stored and not self._stopper.stopping(agent_id):
             self._fleet.wake(stored)
 
@@ -130,18 +130,18 @@ class Starter:
             target_branch=branch_for(agent_id, title_of(command.task)),
             title=title_of(command.task),
             model=model,
-            max_steps=command.max_steps or self._world.settings.agent_max_steps,
+            max_steps=command.max_steps or self._deps.settings.agent_max_steps,
             budget_nano=command.budget_nano or self._default_budget(),
             started_by=origin.user,
             starter_name=origin.name,
-            created_at=self._world.clock(),
+            created_at=self._deps.clock(),
         )
 
     def _default_budget(self) -> int | None:
-        return nano_of(self._world.settings.budget_agent_usd) or None
+        return nano_of(self._deps.settings.budget_agent_usd) or None
 
     def _first(self, agent: Agent, command: StartAgent, opening: Opening) -> Message:
-        text = self._world.hide(opening.with_task(command.task))
+        text = self._deps.hide(opening.with_task(command.task))
         return Message(
             FIRST,
             agent.id,
@@ -153,18 +153,18 @@ class Starter:
         )
 
     async def _store_start(self, agent: Agent, first: Message, origin: Origin) -> bool:
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             if origin.claim and not await tx.claim_message(
                 origin.team, origin.channel, origin.claim, origin.client_msg_id
             ):
                 return False
-            now = self._world.clock()
+            now = self._deps.clock()
             load = await tx.load(agent.team, origin.user, agent.channel, now - HOUR_SECONDS)
             refused = start_refusal(self._limits, load, now)
             if not refused:
                 await tx.add_agent(agent)
                 await tx.add_message(first)
-                await tx.enqueue(agent.id, self._world.voice.root(agent))
+                await tx.enqueue(agent.id, self._deps.presenter.root(agent))
                 await self._fleet.places.ask(tx, agent, first.task_id)
             outcome = f"refused: {refused}" if refused else f"allowed: {agent.id}"
             await tx.add_audit(Audit(now, origin.user, "agent.start", str(agent.repo), outcome))
@@ -173,11 +173,11 @@ class Starter:
         return True
 
     async def _record(self, actor: str, action: str, subject: str, outcome: str) -> None:
-        async with self._world.store.transaction() as tx:
-            await tx.add_audit(Audit(self._world.clock(), actor, action, subject, outcome))
+        async with self._deps.store.transaction() as tx:
+            await tx.add_audit(Audit(self._deps.clock(), actor, action, subject, outcome))
 
     async def _give_up(self, agent_id: str) -> None:
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent:
-                await tx.save_agent(agent.with_status(AgentStatus.FAILED, self._world.clock()))
+                await tx.save_agent(agent.with_status(AgentStatus.FAILED, self._deps.clock()))

@@ -34,10 +34,10 @@ STOPPED_UNSTORED = (
 class Stopper:
     """Never waits behind a task; a second stop of the same agent does nothing."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
-        self._branch = BranchPusher(world)
+        self._branch = BranchPusher(deps)
         self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
         self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], SavedWork, ExitStack]] = {}
@@ -104,9 +104,9 @@ class Stopper:
         saved: SavedWork,
         state: SavedState | None,
     ) -> None:
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             current = await tx.agent(agent.id) or agent
-            stopped = current.with_status(AgentStatus.STOPPED, self._world.clock())
+            stopped = current.with_status(AgentStatus.STOPPED, self._deps.clock())
             await tx.save_agent(replace(stopped, leftover=saved.leftover))
             if state:
                 await tx.save_state(agent.id, state)
@@ -114,13 +114,13 @@ class Stopper:
                 await run.progress.close(tx, current)
             else:
                 await self._fleet.places.close(tx, current)
-            seconds = self._world.clock() - agent.created_at
+            seconds = self._deps.clock() - agent.created_at
             said = replace(saved, card=run.progress.card) if run else saved
-            await tx.enqueue(agent.id, self._world.voice.stopped(current, actor, seconds, said))
+            await tx.enqueue(agent.id, self._deps.presenter.stopped(current, actor, seconds, said))
             if saved.patch and saved.fits:
                 # Each stop has a file of its own: the agent may be restarted and stopped again.
                 key = f"stopped:{current.last_seq}"
-                await tx.enqueue(agent.id, self._world.voice.patch(current, key, saved.patch))
+                await tx.enqueue(agent.id, self._deps.presenter.patch(current, key, saved.patch))
 
     async def _halt(self, agent: Agent) -> tuple[SavedWork, SavedState | None]:
         """Stop the tools, then read what there is to save; silence is no reason to wait."""
@@ -133,14 +133,14 @@ class Stopper:
                 return await self._read(agent, address)
         except (BotError, TimeoutError) as error:
             logger.warning("stopping %s without its newest changes: %s", agent.id, error)
-        kept = await self._world.store.saved_state(agent.id)
+        kept = await self._deps.store.saved_state(agent.id)
         is_newest = not is_running and kept is not None and kept.last_seq >= agent.last_seq
         left = Leftover.NOTHING if is_newest or agent.base_commit is None else Leftover.PATCH
         return _with_kept(SavedWork(None, b"", leftover=left), kept), None
 
     async def _interrupt(self, address: BridgeAddress) -> None:
         """End the tools. A bridge that shows no sign of life meanwhile is not waited for."""
-        bridge = self._world.bridge
+        bridge = self._deps.bridge
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(bridge.interrupt(address, deadlines.INTERRUPT_WAIT_SECONDS))
@@ -158,14 +158,14 @@ class Stopper:
         )
         async with asyncio.TaskGroup() as group:
             pushing = group.create_task(self._push(agent, address))
-            reading = group.create_task(salvage(self._world, agent, address, patience))
+            reading = group.create_task(salvage(self._deps, agent, address, patience))
         read = reading.result()
         saved = replace(read.saved(), pushed=pushing.result())
         if agent.base_commit is None:
             saved = replace(saved, leftover=Leftover.NOTHING)
         if read.patch is None:
-            saved = _with_kept(saved, await self._world.store.saved_state(agent.id))
-        return saved, read.state(agent.last_seq, self._world.clock())
+            saved = _with_kept(saved, await self._deps.store.saved_state(agent.id))
+        return saved, read.state(agent.last_seq, self._deps.clock())
 
     async def _push(self, agent: Agent, address: BridgeAddress) -> bool:
         try:
@@ -175,10 +175,10 @@ class Stopper:
             return False
 
     async def _address(self, agent: Agent) -> BridgeAddress | None:
-        container = await self._world.runtime.find(agent.id)
+        container = await self._deps.runtime.find(agent.id)
         if container is None or container.endpoint is None:
             return None
-        return self._world.address(agent.id, container.endpoint)
+        return self._deps.address(agent.id, container.endpoint)
 
 
 def _with_kept(saved: SavedWork, kept: SavedState | None) -> SavedWork:

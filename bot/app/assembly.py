@@ -119,7 +119,7 @@ def _world(
         runtime=points.around("runtime", ground.runtime),
         bridge=points.around("bridge", HttpBridge(ground.session, hide=redact)),
         gateway=points.around("gateway", ground.gateway),
-        voice=ground.voice,
+        presenter=ground.voice,
         bridge_token=redact.hiding(ground.gateway.tokens.bridge_token),
         variables=ground.keyring.variables,
         hide=redact.known,

@@ -55,7 +55,7 @@ async def stop_offline(settings: Settings, instance: str, agent_id: str) -> None
             runtime=runtime,
             bridge=HttpBridge(session, hide=redact),
             gateway=gateway,
-            voice=SlackPresenter(
+            presenter=SlackPresenter(
                 settings.slack_stop_reaction, redact.holds, native=settings.slack_plan_blocks
             ),
             bridge_token=redact.hiding(gateway.tokens.bridge_token),

@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 class Authorization:
     """One decision for each wish. Raises NotAllowed with a sentence for the person."""
 
-    def __init__(self, world: Dependencies, people: Directory) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, people: Directory) -> None:
+        self._deps = deps
         self.people = people
-        self._house = HouseRules.of(world.settings)
+        self._house = HouseRules.of(deps.settings)
 
     async def check(
         self, action: Action, user: str, team: str, channel: str, *, agent: Agent | None = None
@@ -72,16 +72,16 @@ class Authorization:
     async def note(self, action: str, user: str, subject: str, why_not: str = "") -> None:
         """Record a decision; a database that takes nothing stops nobody."""
         outcome = f"refused: {why_not}" if why_not else "allowed"
-        entry = Audit(self._world.clock(), user, action, subject, outcome)
+        entry = Audit(self._deps.clock(), user, action, subject, outcome)
         try:
-            async with self._world.store.transaction() as tx:
+            async with self._deps.store.transaction() as tx:
                 await tx.add_audit(entry)
         except StoreUnavailable as error:
             logger.warning("not recorded: %s by %s: %s (%s)", action, user, outcome, error)
 
     async def _rules(self, action: Action, team: str, channel: str) -> ChannelRules:
         try:
-            return ChannelRules.of(await self._world.store.channel_settings(team, channel))
+            return ChannelRules.of(await self._deps.store.channel_settings(team, channel))
         except StoreUnavailable:
             if action is not Action.STOP:
                 raise

@@ -110,12 +110,12 @@ class Billing:
     def __init__(
         self,
         store: Store,
-        voice: Presenter,
+        presenter: Presenter,
         settings: Settings,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._voice = voice
+        self._presenter = presenter
         self._clock = clock
         self._agent_cap = nano_of(settings.budget_agent_usd)
         self._day_caps = {
@@ -155,7 +155,7 @@ class Billing:
         await tx.add_call(call)
         listed = wish.price is not None
         if caps and not listed:
-            post = self._voice.notice(agent, f"price:{call.model}", self._guess(call.model))
+            post = self._presenter.notice(agent, f"price:{call.model}", self._guess(call.model))
             await tx.enqueue(agent.id, post)  # once: the second time it is stored already
         return Reservation(call, wish.prompt_tokens, decision.max_tokens, price, listed)
 
@@ -193,7 +193,7 @@ class Billing:
         cap = self._caps(agent).get(BudgetScope.AGENT)
         if cap is not None and warns(agent.spent_nano, spent, cap):
             text = f"⏳ {dollars(spent)} of this agent's budget of {dollars(cap)} are used."
-            await tx.enqueue(agent.id, self._voice.notice(after, f"budget:{cap}", text))
+            await tx.enqueue(agent.id, self._presenter.notice(after, f"budget:{cap}", text))
 
     def _guess(self, model: str) -> str:
         try:

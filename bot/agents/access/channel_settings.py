@@ -38,9 +38,9 @@ class ChannelSettings:
     A person's own are stored as those of the place that their id names: no channel has such an id.
     """
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
-        self._house = HouseRules.of(world.settings)
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        self._house = HouseRules.of(deps.settings)
 
     async def set(self, rule: SetRule, actor: str, team: str, channel: str) -> None:
         """Store one setting of a channel; raises UserError for a value that cannot be used."""
@@ -65,14 +65,14 @@ class ChannelSettings:
         """Whether this person is seen for the first time; True once."""
         if "seen" in await self._stored(team, user):
             return False
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             await tx.set_channel(team, user, "seen", "yes")
         return True
 
     @property
     def default_model(self) -> str:
         """The model of whoever names none and has none set."""
-        return self._world.settings.agent_model
+        return self._deps.settings.agent_model
 
     async def mine(self, team: str, user: str) -> Preferences:
         """A person's own defaults."""
@@ -83,7 +83,7 @@ class ChannelSettings:
         mine = Preferences.of(await self._stored(team, user))
         lines = [
             f"• repository: {f'`{mine.repo}`' if mine.repo else 'none'}",
-            f"• model: `{mine.model or self._world.settings.agent_model}`",
+            f"• model: `{mine.model or self._deps.settings.agent_model}`",
         ]
         tail = "They count where a channel has none. `/agent me repo owner/name` changes one."
         return "\n".join(["*Your defaults*", *lines, tail])
@@ -92,7 +92,7 @@ class ChannelSettings:
         """The settings of a channel as mrkdwn."""
         stored = await self._stored(team, channel)
         rules, here = ChannelRules.of(stored), Preferences.of(stored)
-        model = here.model or self._world.settings.agent_model
+        model = here.model or self._deps.settings.agent_model
         lines = [
             f"• start: {_WHO['start'][rules.start]}",
             f"• steer: {_WHO['steer'][rules.steer]}",
@@ -128,17 +128,17 @@ class ChannelSettings:
             why_not = place_refusal(repo, here, self._house, ChannelRules.of(stored))
             if why_not:
                 raise NotAllowed(why_not)
-            await self._world.gateway.check_repository(repo, None)
+            await self._deps.gateway.check_repository(repo, None)
         elif name == "model" and value:
-            await self._world.gateway.check_model(value)
+            await self._deps.gateway.check_model(value)
 
     async def _stored(self, team: str, place: str) -> Mapping[str, str]:
-        return await self._world.store.channel_settings(team, place)
+        return await self._deps.store.channel_settings(team, place)
 
     async def _store(
         self, team: str, place: str, name: str, value: str, actor: str, action: str
     ) -> None:
-        now, subject = self._world.clock(), f"{place} {name}={value or 'default'}"
-        async with self._world.store.transaction() as tx:
+        now, subject = self._deps.clock(), f"{place} {name}={value or 'default'}"
+        async with self._deps.store.transaction() as tx:
             await tx.set_channel(team, place, name, value)
             await tx.add_audit(Audit(now, actor, action, subject, "done"))

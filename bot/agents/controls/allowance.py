@@ -15,8 +15,8 @@ GO_ON = "Go on where you stopped."
 class BudgetControl:
     """Turns a press of a button into a larger budget and a message of the person, once each."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
 
     async def add(self, agent_id: str, task_id: str, usd: int, user: str) -> None:
@@ -26,11 +26,11 @@ class BudgetControl:
         """
         # Short and of plain characters whatever stands in the button.
         name = hashlib.sha256(f"{task_id}+{usd}".encode()).hexdigest()[:16]
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 raise UserError(why_not(agent) if agent else "There is no such agent any more.")
-            house = nano_of(self._world.settings.budget_agent_usd)
+            house = nano_of(self._deps.settings.budget_agent_usd)
             budget = house if agent.budget_nano is None else agent.budget_nano
             if not budget:
                 raise UserError("This agent has no budget of its own.")
@@ -47,5 +47,5 @@ class BudgetControl:
             await tx.add_message(message)
             now = dollars(agent.budget_nano or 0)
             text = f"▶ <@{user}> adds ${usd}. The budget is {now} now."
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, pressed_id, text))
+            await tx.enqueue(agent.id, self._deps.presenter.notice(agent, pressed_id, text))
         self._fleet.wake(agent)

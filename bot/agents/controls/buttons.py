@@ -37,8 +37,8 @@ class TaskControl:
     """Pausing asks the bridge at once. What needs an awake container is stored and handed over,
     so that it wakes one that sleeps."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
 
     async def pause(self, agent_id: str, task_id: str | None = None) -> str:
@@ -46,7 +46,7 @@ class TaskControl:
 
         Raises UserError when it is not at work any more.
         """
-        agent = await self._world.store.agent(agent_id)
+        agent = await self._deps.store.agent(agent_id)
         if agent is None or not agent.alive:
             raise UserError(why_not(agent) if agent else "There is no such agent any more.")
         if agent.status is not AgentStatus.WORKING or task_id not in (None, agent.task_id):
@@ -55,14 +55,14 @@ class TaskControl:
         if address is None:
             raise UserError(_STARTING)
         try:
-            await self._world.bridge.pause(address, str(agent.task_id))
+            await self._deps.bridge.pause(address, str(agent.task_id))
         except BridgeRefused as error:
             raise UserError(_NOT_AT_WORK, str(error)) from error
         return PAUSES
 
     async def waits(self, agent: Agent) -> bool:
         """Whether its newest task is not over, and waits for a person."""
-        newest = await self._world.store.events(
+        newest = await self._deps.store.events(
             agent.id, agent.task_id, kinds=(*_WAITS, *_WAITS_NO_MORE), newest=1
         )
         return any(isinstance(event, _WAITS) for event in newest)
@@ -71,16 +71,16 @@ class TaskControl:
         """Raise UserError when this task has ended; one that only waits has not."""
         if agent.task_id not in (None, task_id):
             raise UserError(_OVER)
-        if await self._world.store.newest_event(agent.id, TaskFinished, task_id):
+        if await self._deps.store.newest_event(agent.id, TaskFinished, task_id):
             raise UserError(_OVER)
 
     async def resume(self, agent_id: str, task_id: str, user: str) -> None:
         """Let a paused task go on; pressing twice does so once. Raises UserError."""
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await self._alive(tx, agent_id)
             paused = 0
             pauses = (TaskPaused, TaskResumed, TaskFinished)
-            for event in await self._world.store.events(agent_id, task_id, kinds=pauses):
+            for event in await self._deps.store.events(agent_id, task_id, kinds=pauses):
                 match event:
                     case TaskPaused():
                         paused = event.seq
@@ -98,10 +98,10 @@ class TaskControl:
 
     async def undo(self, agent_id: str, task_id: str, user: str) -> None:
         """Put the files back to before the last task. Raises UserError when that cannot be."""
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await self._alive(tx, agent_id)
             ends = (TaskFinished, TaskUndone)
-            events = await self._world.store.events(agent_id, kinds=ends)
+            events = await self._deps.store.events(agent_id, kinds=ends)
             undone = {event.undone_task_id for event in events if isinstance(event, TaskUndone)}
             ended = [str(event.task_id) for event in events if isinstance(event, TaskFinished)]
             left = [one for one in ended if one not in undone]
@@ -114,7 +114,7 @@ class TaskControl:
             wish = str(agent.last_seq)  # one that was refused may be tried again
             if not await self._hand_over(tx, agent, MessageKind.UNDO, wish, task_id, user):
                 raise UserError("This task is being undone already.")
-            entry = Audit(self._world.clock(), user, "agent.undo", agent.id, task_id)
+            entry = Audit(self._deps.clock(), user, "agent.undo", agent.id, task_id)
             await tx.add_audit(entry)
             agent = await self._fleet.places.ask(tx, agent)
         self._fleet.wake(agent)
@@ -127,14 +127,14 @@ class TaskControl:
             if on
             else f"🔊 <@{user}> unmuted this thread: replies are for the agent again."
         )
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             name = _muted(agent)
             await tx.set_channel(agent.team, agent.channel, name, user if on else "")
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, f"mute:{key}", text))
+            await tx.enqueue(agent.id, self._deps.presenter.notice(agent, f"mute:{key}", text))
 
     async def is_muted(self, agent: Agent) -> bool:
         """Whether plain replies in the agent's thread are not for it."""
-        settings = await self._world.store.channel_settings(agent.team, agent.channel)
+        settings = await self._deps.store.channel_settings(agent.team, agent.channel)
         return _muted(agent) in settings
 
     async def _alive(self, tx: Transaction, agent_id: str) -> Agent:
@@ -154,10 +154,10 @@ class TaskControl:
         return True
 
     async def _address(self, agent: Agent) -> BridgeAddress | None:
-        container = await self._world.runtime.find(agent.id)
+        container = await self._deps.runtime.find(agent.id)
         if container is None or container.endpoint is None:
             return None
-        return self._world.address(agent.id, container.endpoint)
+        return self._deps.address(agent.id, container.endpoint)
 
 
 def _muted(agent: Agent) -> str:

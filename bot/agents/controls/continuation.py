@@ -14,8 +14,8 @@ GO_ON = "Go on where you stopped."
 class StepsControl:
     """Turns a press of the button into a message of the person, once for each task."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
 
     async def go_on(self, agent_id: str, task_id: str, user: str) -> None:
@@ -25,7 +25,7 @@ class StepsControl:
         """
         # Short and of plain characters whatever stands in the button.
         name = hashlib.sha256(task_id.encode()).hexdigest()[:16]
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 raise UserError(why_not(agent) if agent else "There is no such agent any more.")
@@ -37,5 +37,5 @@ class StepsControl:
             )
             await tx.add_message(message)
             text = f"▶ <@{user}> lets it continue."
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, pressed_id, text))
+            await tx.enqueue(agent.id, self._deps.presenter.notice(agent, pressed_id, text))
         self._fleet.wake(agent)

@@ -19,8 +19,8 @@ TOO_LONG = (
 class MessageEdits:
     """What waits is changed or leaves the queue; an edit after the fact is no instruction."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def revise(self, thread: ThreadRef, ts: str, text: str | None) -> bool:
         """Give a message that still waits another text, or withdraw it (None, or no words).
@@ -28,21 +28,21 @@ class MessageEdits:
         False when it is not ours, or a task has it already: then nothing changes. Raises
         UserError for a text that is too long.
         """
-        agent = await self._world.store.agent_of_thread(thread)
+        agent = await self._deps.store.agent_of_thread(thread)
         if agent is None:
             return False
         if text is not None and len(text) > MAX_TASK_CHARS:
             raise UserError(TOO_LONG)
-        text = self._world.hide(text) if text and text.strip() else None
-        async with self._world.store.transaction() as tx:
+        text = self._deps.hide(text) if text and text.strip() else None
+        async with self._deps.store.transaction() as tx:
             stored = await tx.revise_message(agent.id, ts, text)
         # One that is just being handed over may be on both sides.
         if not await self._at_bridge(agent, ts, text) and not stored:
             return False
         if text is None:
-            async with self._world.store.transaction() as tx:
+            async with self._deps.store.transaction() as tx:
                 for fate in WAITING_MARKS:
-                    mark = self._world.voice.mark(agent, ts, fate, present=False)
+                    mark = self._deps.presenter.mark(agent, ts, fate, present=False)
                     await tx.enqueue(agent.id, mark)
         return True
 
@@ -50,11 +50,11 @@ class MessageEdits:
         if not agent.alive:
             return False
         try:
-            container = await self._world.runtime.find(agent.id)
+            container = await self._deps.runtime.find(agent.id)
             if container is None or container.endpoint is None:
                 return False
-            address = self._world.address(agent.id, container.endpoint)
-            return await self._world.bridge.revise(address, ts, text)
+            address = self._deps.address(agent.id, container.endpoint)
+            return await self._deps.bridge.revise(address, ts, text)
         except BotError as error:
             logger.warning("message %s of %s was not revised: %s", ts, agent.id, error)
             return False

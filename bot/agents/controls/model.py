@@ -30,10 +30,10 @@ class ModelWish:
 class ModelControl:
     """Reads `model: NAME` at the beginning of a reply, and takes what a form chooses."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
-        self._reading = HandledMessages(world)
+        self._reading = HandledMessages(deps)
 
     async def read(self, thread: ThreadRef, text: str) -> ModelWish:
         """Read which model a reply asks for, and ask the provider about it; changes nothing."""
@@ -42,10 +42,10 @@ class ModelControl:
         except UserError:  # its text repeats what was typed, which belongs into no thread
             return ModelWish(text, refusal=NO_NAME)
         # One that has ended may live again by the time that the reply's turn comes.
-        if model is None or await self._world.store.agent_of_thread(thread) is None:
+        if model is None or await self._deps.store.agent_of_thread(thread) is None:
             return ModelWish(text)
         try:
-            await self._world.gateway.check_model(model)
+            await self._deps.gateway.check_model(model)
         except UserError as error:
             return ModelWish(text, model, rest, error.user_text)
         return ModelWish(text, model, rest)
@@ -62,7 +62,7 @@ class ModelControl:
             if wish.refusal:
                 return await self._refused(thread, ts, wish.refusal, client_msg_id)
             return wish.text
-        agent = await self._world.store.agent_of_thread(thread)
+        agent = await self._deps.store.agent_of_thread(thread)
         if agent is None or not agent.alive:
             return wish.text
         if await self._reading.done(agent, ts):
@@ -80,9 +80,9 @@ class ModelControl:
 
         Raises UserError when the agent has ended, or the model cannot be used.
         """
-        await self._world.gateway.check_model(model)
+        await self._deps.gateway.check_model(model)
         name = hashlib.sha256(key.encode()).hexdigest()[:16]
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 raise UserError(why_not(agent) if agent else "There is no such agent any more.")
@@ -104,28 +104,28 @@ class ModelControl:
                 )
                 await tx.add_message(message)
             said = f"{text} Chosen by <@{user}>."
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, f"model:{name}", said))
+            await tx.enqueue(agent.id, self._deps.presenter.notice(agent, f"model:{name}", said))
         self._fleet.wake(agent)
         return text
 
     async def _change(self, agent_id: str, model: str, ts: str) -> bool:
         """Store the model and say so; whether a task is at work."""
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None:
                 return False
             await tx.save_agent(replace(agent, model=model))
             text = f"Model: `{model}` from the next step on. The conversation goes on."
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, f"model:{ts}", text))
+            await tx.enqueue(agent.id, self._deps.presenter.notice(agent, f"model:{ts}", text))
         return _has_work(agent)
 
     async def _refused(
         self, thread: ThreadRef, ts: str, text: str, client_msg_id: str | None
     ) -> str:
-        agent = await self._world.store.agent_of_thread(thread)
+        agent = await self._deps.store.agent_of_thread(thread)
         if agent is not None:
-            async with self._world.store.transaction() as tx:
-                post = self._world.voice.trouble(agent, f"model:{ts}", text)
+            async with self._deps.store.transaction() as tx:
+                post = self._deps.presenter.trouble(agent, f"model:{ts}", text)
                 await tx.enqueue(agent.id, post)
             await self._reading.note(agent, ts, client_msg_id)
         return ""

@@ -45,8 +45,8 @@ _WORDS = {
 class Questions:
     """Turns a press of a button into an answer that is handed to the bridge, awake or not."""
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
 
     async def answer(
@@ -63,11 +63,11 @@ class Questions:
 
         Raises UserError when it is not open, or has been answered.
         """
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 raise UserError(why_not(agent) if agent else "There is no such agent any more.")
-            events = await self._world.store.events(agent_id, task_id, kinds=_TOLD)
+            events = await self._deps.store.events(agent_id, task_id, kinds=_TOLD)
             asked = _open(events, question_id)
             answer = _chosen(asked, choice) if asked.kind is kind else None
             if answer is None:
@@ -78,7 +78,7 @@ class Questions:
             await tx.add_message(
                 Message(answer_id, agent.id, user, answer, task_id, kind=MessageKind.ANSWER)
             )
-            await self._close(tx, agent, events, asked, Closed(user, answer, self._world.clock()))
+            await self._close(tx, agent, events, asked, Closed(user, answer, self._deps.clock()))
             agent = await self._fleet.places.ask(tx, agent)
         self._fleet.wake(agent)
 
@@ -92,7 +92,7 @@ class Questions:
     ) -> None:
         began = events[0].at
         card = TaskCard(str(asked.task_id), agent.task_number, started_at=began, now=began)
-        await tx.enqueue(agent.id, self._world.voice.question(agent, card, asked, closed))
+        await tx.enqueue(agent.id, self._deps.presenter.question(agent, card, asked, closed))
         if asked.kind is QuestionKind.APPROVAL:
             said = _WORDS[ApprovalChoice(closed.answer)]
             subject = f"{agent.id} {asked.fingerprint} {asked.text}"

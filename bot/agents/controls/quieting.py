@@ -19,18 +19,18 @@ _SAID = {
 class VerbosityControl:
     """Reads `verbosity: quiet|normal|verbose`, alone in a reply."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def take(
         self, thread: ThreadRef, user: str, ts: str, text: str, client_msg_id: str | None
     ) -> bool:
         """Whether the reply was such a wish; the same reply twice has one effect."""
         wanted = reply_verbosity(text)
-        agent = await self._world.store.agent_of_thread(thread) if wanted else None
+        agent = await self._deps.store.agent_of_thread(thread) if wanted else None
         if wanted is None or agent is None:
             return False
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             current = await tx.agent(agent.id)
             if current is None or not await tx.claim_message(
                 agent.team, agent.channel, ts, client_msg_id
@@ -38,8 +38,8 @@ class VerbosityControl:
                 return True
             await tx.note_read(agent.id, ts)
             await tx.save_agent(replace(current, verbosity=wanted))
-            entry = Audit(self._world.clock(), user, "agent.verbosity", agent.id, wanted.value)
+            entry = Audit(self._deps.clock(), user, "agent.verbosity", agent.id, wanted.value)
             await tx.add_audit(entry)
-            said = self._world.voice.notice(current, f"verbosity:{ts}", _SAID[wanted.value])
+            said = self._deps.presenter.notice(current, f"verbosity:{ts}", _SAID[wanted.value])
             await tx.enqueue(agent.id, said)
         return True

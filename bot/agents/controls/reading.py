@@ -12,16 +12,16 @@ logger = logging.getLogger(__name__)
 class HandledMessages:
     """For messages that do not become a stored message of the agent, such as "stop"."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def done(self, agent: Agent, ts: str) -> bool:
         """Whether this message has had its effect already."""
-        return await self._world.store.is_claimed(agent.team, agent.channel, ts)
+        return await self._deps.store.is_claimed(agent.team, agent.channel, ts)
 
     async def take(self, agent: Agent, ts: str, client_msg_id: str | None = None) -> bool:
         """Take a message that will have no effect; False when it was taken already."""
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             await tx.note_read(agent.id, ts)
             return await tx.claim_message(agent.team, agent.channel, ts, client_msg_id)
 
@@ -32,7 +32,7 @@ class HandledMessages:
         two runs it again, and an agent that is stopped cannot be stopped twice.
         """
         try:
-            async with self._world.store.transaction() as tx:
+            async with self._deps.store.transaction() as tx:
                 await tx.claim_message(agent.team, agent.channel, ts, client_msg_id)
                 await tx.note_read(agent.id, ts)
         except StoreUnavailable as error:

@@ -45,8 +45,8 @@ class NoAnswer(BotError):
 class Boot:
     """One agent's container. `fresh`: a person asked for a new one, the old one is lost."""
 
-    def __init__(self, world: Dependencies, progress: Progress, *, fresh: bool) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, progress: Progress, *, fresh: bool) -> None:
+        self._deps = deps
         self._progress = progress
         self._fresh = fresh
 
@@ -57,25 +57,25 @@ class Boot:
         Raises ContainerGone, NoAnswer, EngineError (no container could be started),
         BridgeRefused or BridgeUnreachable (it never came up).
         """
-        await self._world.gateway.open(agent.id, agent.repo)
+        await self._deps.gateway.open(agent.id, agent.repo)
         container = await self._container(agent, resume=resume)
         if self._is_misplaced(agent, container):
             logger.info("%s moves to the network that the settings say", agent.id)
             if agent.status is AgentStatus.WORKING:
                 self._progress.because("The container has another network now, and began anew.")
-            container = await self._world.runtime.start(spec_of(self._world, agent))
+            container = await self._deps.runtime.start(spec_of(self._deps, agent))
         if container.endpoint is None:
             raise ContainerEnded(agent.id, container.exit)
-        address = self._world.address(agent.id, container.endpoint)
+        address = self._deps.address(agent.id, container.endpoint)
         await self._answers(agent, address)
-        await hand_over_variables(self._world, agent, address)
+        await hand_over_variables(self._deps, agent, address)
         await self._furnish(agent, address)
         await self._note(agent, container)
         self._fresh = False
         return address
 
     async def _container(self, agent: Agent, *, resume: bool) -> Container:
-        runtime = self._world.runtime
+        runtime = self._deps.runtime
         found = await self._find(agent)
         if found is not None and found.running:
             return found
@@ -88,15 +88,15 @@ class Boot:
             except EngineError as error:
                 # A new container with the same files does as well, and knows today's addresses.
                 logger.warning("%s is not resumed: %s", agent.id, error)
-                return await runtime.start(spec_of(self._world, agent))
+                return await runtime.start(spec_of(self._deps, agent))
         if agent.base_commit is not None and not self._fresh:
             raise ContainerGone(f"no container of {agent.id}")
         await self._progress.phase("container")
-        return await runtime.start(spec_of(self._world, agent))
+        return await runtime.start(spec_of(self._deps, agent))
 
     def _is_misplaced(self, agent: Agent, container: Container) -> bool:
         """Whether it has a network where the settings say none by now, or the other way round."""
-        sealed = self._world.gateway.access(agent.id, agent.repo).folders is not None
+        sealed = self._deps.gateway.access(agent.id, agent.repo).folders is not None
         return container.endpoint is not None and sealed != (
             urlsplit(container.endpoint).scheme == "unix"
         )
@@ -105,14 +105,14 @@ class Boot:
         """Store whose container it is, once it is furnished: until then the boot starts over."""
         if agent.container_id == container.id:
             return
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             current = await tx.agent(agent.id)
             if current:
                 await tx.save_agent(current.with_container(container.id))
 
     async def _find(self, agent: Agent) -> Container | None:
         try:
-            return await self._world.runtime.find(agent.id)
+            return await self._deps.runtime.find(agent.id)
         except EngineError as error:
             # It may take long; nobody should have to guess what a start waits for.
             await self._progress.phase("engine")
@@ -120,8 +120,8 @@ class Boot:
 
     async def _answers(self, agent: Agent, address: BridgeAddress) -> None:
         try:
-            seconds = self._world.settings.boot_timeout_seconds
-            await self._world.bridge.wait_ready(address, seconds)
+            seconds = self._deps.settings.boot_timeout_seconds
+            await self._deps.bridge.wait_ready(address, seconds)
         except BridgeUnreachable as error:
             found = await self._find(agent)
             if found is not None and not found.running:
@@ -132,13 +132,13 @@ class Boot:
 
     async def _furnish(self, agent: Agent, address: BridgeAddress) -> None:
         """Make the workspace where there is none: by a clone, or from what the host has kept."""
-        bridge = self._world.bridge
+        bridge = self._deps.bridge
         status = await bridge.status(address)
         if status.status is not SessionStatus.EMPTY:
             return
         if agent.base_commit is not None and not self._fresh:
             raise ContainerGone(f"the workspace of {agent.id} is empty")
-        saved = await self._world.store.saved_state(agent.id)
+        saved = await self._deps.store.saved_state(agent.id)
         # Both may be given twice, as long as the clone has not begun: a crash may lie between them.
         if agent.base_commit is not None and status.last_seq <= agent.last_seq:
             conversation = _from_here(saved.conversation if saved else b"", agent.last_seq)
@@ -150,8 +150,8 @@ class Boot:
         await self._progress.phase("agent")
 
     def _workspace(self, agent: Agent) -> WorkspaceRequest:
-        settings = self._world.settings
-        access = self._world.gateway.access(agent.id, agent.repo)
+        settings = self._deps.settings
+        access = self._deps.gateway.access(agent.id, agent.repo)
         return WorkspaceRequest(
             repository=str(agent.repo),
             clone_url=access.clone_url if agent.repo.exists else None,

@@ -24,20 +24,20 @@ NOT_PUSHED = (
 class BranchPusher:
     """Pushes after a task and before the end. Never an error: the patch is kept in any case."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def push(
         self, agent: Agent, address: BridgeAddress, seconds: float = PUSH_SECONDS
     ) -> bool:
         """Whether the branch at the host now holds commits of the agent."""
-        if not agent.repo.exists or not await self._world.gateway.may_push(agent.repo):
+        if not agent.repo.exists or not await self._deps.gateway.may_push(agent.repo):
             return False
-        access = self._world.gateway.access(agent.id, agent.repo)
+        access = self._deps.gateway.access(agent.id, agent.repo)
         try:
             async with asyncio.timeout(seconds):
                 request = PushRequest(clone_url=access.clone_url)
-                pushed = await self._world.bridge.push_branch(address, request)
+                pushed = await self._deps.bridge.push_branch(address, request)
         except (BotError, TimeoutError) as error:
             # A container of an older image has no such route.
             logger.info("the branch of %s was not pushed: %s", agent.id, error)
@@ -49,5 +49,7 @@ class BranchPusher:
 
     async def _tell(self, agent: Agent) -> None:
         """Say it once in the life of an agent: most reasons stay."""
-        async with self._world.store.transaction() as tx:
-            await tx.enqueue(agent.id, self._world.voice.notice(agent, "push", f"⚠ {NOT_PUSHED}"))
+        async with self._deps.store.transaction() as tx:
+            await tx.enqueue(
+                agent.id, self._deps.presenter.notice(agent, "push", f"⚠ {NOT_PUSHED}")
+            )

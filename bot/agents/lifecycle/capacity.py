@@ -20,9 +20,9 @@ _SHOWN_MOVES = 10
 class Capacity:
     """The places among the agents that run, and the queue for them. Sleeping needs none."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
-        self._limits = AgentLimits.of(world.settings)
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+        self._limits = AgentLimits.of(deps.settings)
 
     async def ask(self, tx: Transaction, agent: Agent, task_id: str = "") -> Agent:
         """The agent with a place, or waiting for one, stored so; its thread shows the waiting.
@@ -37,7 +37,7 @@ class Capacity:
             asked = agent.admitted()
         else:
             last = others[-1].waiting_since + _TURN_SECONDS if others else 0.0
-            asked = agent.queued(max(self._world.clock(), last))
+            asked = agent.queued(max(self._deps.clock(), last))
         if asked != agent:
             await tx.save_agent(asked)
         if asked.waiting:
@@ -48,7 +48,7 @@ class Capacity:
     async def admit(self) -> Sequence[Agent]:
         """Give free places to those who wait longest; the next ones see how far they have come."""
         admitted: list[Agent] = []
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             placed = await tx.placed()
             waiting = await tx.waiting()
             for agent in waiting:
@@ -70,8 +70,8 @@ class Capacity:
         if _has_no_card(agent):
             await self._say(tx, agent, "⏹ *It waits no longer.*")
         elif task_id := await self._next_task(agent):
-            card = self._card(agent, task_id, 0).cut_short(self._world.clock())
-            await tx.enqueue(agent.id, self._world.voice.card(agent, card))
+            card = self._card(agent, task_id, 0).cut_short(self._deps.clock())
+            await tx.enqueue(agent.id, self._deps.presenter.card(agent, card))
 
     async def _show(self, tx: Transaction, agent: Agent, position: int, task_id: str) -> None:
         if _has_no_card(agent):
@@ -79,14 +79,14 @@ class Capacity:
             await self._say(tx, agent, text)
         elif task_id:
             card = self._card(agent, task_id, position)
-            await tx.enqueue(agent.id, self._world.voice.card(agent, card))
+            await tx.enqueue(agent.id, self._deps.presenter.card(agent, card))
 
     async def _say(self, tx: Transaction, agent: Agent, text: str) -> None:
-        post = self._world.voice.notice(agent, f"place:{agent.last_seq}", text)
+        post = self._deps.presenter.notice(agent, f"place:{agent.last_seq}", text)
         await tx.enqueue(agent.id, post)
 
     async def _next_task(self, agent: Agent) -> str:
-        waiting = await self._world.store.undelivered(agent.id)
+        waiting = await self._deps.store.undelivered(agent.id)
         return next((message.task_id for message in waiting if message.begins_task), "")
 
     def _card(self, agent: Agent, task_id: str, position: int) -> TaskCard:

@@ -9,9 +9,9 @@ from bot.domain.container import (
 from bridge.container import Variable
 
 
-def spec_of(world: Dependencies, agent: Agent, *, holds_tasks: bool = False) -> ContainerSpec:
+def spec_of(deps: Dependencies, agent: Agent, *, holds_tasks: bool = False) -> ContainerSpec:
     """Describe the container; with `holds_tasks` its bridge answers and begins no task."""
-    settings, access = world.settings, world.gateway.access(agent.id, agent.repo)
+    settings, access = deps.settings, deps.gateway.access(agent.id, agent.repo)
     token = access.token.get_secret_value()
     return ContainerSpec(
         agent_id=agent.id,
@@ -22,7 +22,7 @@ def spec_of(world: Dependencies, agent: Agent, *, holds_tasks: bool = False) -> 
         disk_bytes=settings.container_disk_bytes,
         environment={
             **(sealed_environment(access.folders) if access.folders else {}),
-            Variable.BRIDGE_TOKEN: world.bridge_token(agent.id).get_secret_value(),
+            Variable.BRIDGE_TOKEN: deps.bridge_token(agent.id).get_secret_value(),
             Variable.OPENROUTER_API_KEY: token,
             Variable.OPENROUTER_BASE_URL: access.model_base_url,
             Variable.GIT_TOKEN: token,

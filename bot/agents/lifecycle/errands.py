@@ -18,8 +18,8 @@ _GONE = (ErrorCode.NOT_FOUND, ErrorCode.WORKSPACE_MISSING)
 class ControlDelivery:
     """Each is done once and noted as delivered, also where the bridge knows nothing of it."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def run(self, agent: Agent, address: BridgeAddress, message: Message) -> None:
         """Do one; raises BridgeUnreachable, or BridgeRefused for what nobody expects."""
@@ -34,16 +34,16 @@ class ControlDelivery:
                 raise ValueError(f"{message.id} is no errand")
             case _:
                 assert_never(message.kind)
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             await tx.message_delivered(agent.id, message.id)
             current = await tx.agent(agent.id)
             if said and current:
-                post = self._world.voice.notice(current, message.id, said)
+                post = self._deps.presenter.notice(current, message.id, said)
                 await tx.enqueue(agent.id, post)
 
     async def _answer(self, agent: Agent, address: BridgeAddress, message: Message) -> str:
         try:
-            await self._world.bridge.answer(address, message.name, message.text, message.user)
+            await self._deps.bridge.answer(address, message.name, message.text, message.user)
         except BridgeRefused as error:
             if error.error.code not in _GONE:
                 raise
@@ -52,7 +52,7 @@ class ControlDelivery:
 
     async def _answer_anew(self, agent: Agent, address: BridgeAddress, message: Message) -> str:
         """A container that never asked: the answer goes there as a message of the person."""
-        events = await self._world.store.events(agent.id, message.task_id, kinds=(QuestionAsked,))
+        events = await self._deps.store.events(agent.id, message.task_id, kinds=(QuestionAsked,))
         asked = next(
             (
                 event
@@ -72,12 +72,12 @@ class ControlDelivery:
             max_steps=agent.max_steps,
             author=message.user,
         )
-        await self._world.bridge.chat(address, request)
+        await self._deps.bridge.chat(address, request)
         return ""
 
     async def _resume(self, address: BridgeAddress, message: Message) -> str:
         try:
-            await self._world.bridge.resume(address, message.task_id)
+            await self._deps.bridge.resume(address, message.task_id)
         except BridgeRefused as error:
             if error.error.code not in _GONE:
                 raise
@@ -86,7 +86,7 @@ class ControlDelivery:
 
     async def _undo(self, address: BridgeAddress, message: Message) -> str:
         try:
-            files = await self._world.bridge.undo(address, message.task_id)
+            files = await self._deps.bridge.undo(address, message.task_id)
         except BridgeRefused as error:
             return f"The task was not undone: {line(error.error.message, 300)}"
         noun = "file is" if files == 1 else "files are"

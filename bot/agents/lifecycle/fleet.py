@@ -25,12 +25,12 @@ SLEEP_AFTER_WHEN_FULL_SECONDS = 60.0
 class Fleet:
     """One run per agent that is awake. `reconcile` brings rows and containers together."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
         self._supervisor = Supervisor(self._crashed)
         self._runs: dict[str, AgentRun] = {}
         self._held: Counter[str] = Counter()
-        self.places = Capacity(world)
+        self.places = Capacity(deps)
         self.somebody_left = asyncio.Event()
         self.something_unread = asyncio.Event()
 
@@ -51,7 +51,7 @@ class Fleet:
 
     def launch(self, agent: Agent) -> None:
         """Drive an agent from now on."""
-        run = AgentRun(self._world, agent)
+        run = AgentRun(self._deps, agent)
         self._supervisor.spawn(agent.id, run.run())
         self._runs[agent.id] = run
 
@@ -96,9 +96,9 @@ class Fleet:
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Close the gateway to this agent and remove its container."""
-        await self._world.gateway.close(agent_id)
+        await self._deps.gateway.close(agent_id)
         try:
-            await self._world.runtime.remove(agent_id, keep_files=keep_files)
+            await self._deps.runtime.remove(agent_id, keep_files=keep_files)
         except BotError as error:
             # `reconcile` removes it as soon as the engine answers again.
             logger.warning("the container of %s is still there: %s", agent_id, error)
@@ -110,8 +110,8 @@ class Fleet:
         is changed.
         """
         # A row is stored before its container is made, so containers are listed first.
-        containers = await self._world.runtime.list()
-        alive = {agent.id: agent for agent in await self._world.store.agents(alive=True)}
+        containers = await self._deps.runtime.list()
+        alive = {agent.id: agent for agent in await self._deps.store.agents(alive=True)}
         for container in containers:
             if container.agent_id not in alive and container.agent_id not in self._held:
                 logger.info("removing the container of %s, which is over", container.agent_id)
@@ -122,7 +122,7 @@ class Fleet:
                 continue
             # One whose container was taken away in its sleep has to be told of.
             asleep = agent.status is AgentStatus.SLEEPING and agent.id in there
-            if not asleep or await self._world.store.undelivered(agent.id):
+            if not asleep or await self._deps.store.undelivered(agent.id):
                 logger.info("going on with %s (%s)", agent.id, agent.status)
                 await self._go_on(agent)
         if any(agent.waiting for agent in alive.values()):
@@ -130,11 +130,11 @@ class Fleet:
 
     async def rest(self) -> None:
         """Put agents to sleep that have been idle for long; a reply wakes them."""
-        agents = await self._world.store.agents(alive=True)
-        seconds = self._world.settings.sleep_after_seconds
+        agents = await self._deps.store.agents(alive=True)
+        seconds = self._deps.settings.sleep_after_seconds
         if any(agent.waiting for agent in agents):
             seconds = min(seconds, SLEEP_AFTER_WHEN_FULL_SECONDS)
-        limit = self._world.clock() - seconds
+        limit = self._deps.clock() - seconds
         for agent in agents:
             idle = agent.status is AgentStatus.IDLE and agent.status_since < limit
             if idle and agent.id not in self._held:
@@ -145,31 +145,31 @@ class Fleet:
         with self.hold(agent.id):
             await self._put_to_sleep(agent)
         # A reply that came meanwhile found nobody to wake.
-        if await self._world.store.undelivered(agent.id):
-            stored = await self._world.store.agent(agent.id)
+        if await self._deps.store.undelivered(agent.id):
+            stored = await self._deps.store.agent(agent.id)
             if stored:
                 await self._go_on(stored)
 
     async def _put_to_sleep(self, agent: Agent) -> None:
-        if await self._world.store.undelivered(agent.id):
+        if await self._deps.store.undelivered(agent.id):
             return
         logger.info("%s goes to sleep", agent.id)
         await self.cancel(agent.id)
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             current = await tx.agent(agent.id)
             if current is None or current.status is not AgentStatus.IDLE:
                 return
-            await tx.save_agent(current.with_status(AgentStatus.SLEEPING, self._world.clock()))
+            await tx.save_agent(current.with_status(AgentStatus.SLEEPING, self._deps.clock()))
         try:
-            await self._world.runtime.stop(agent.id)
+            await self._deps.runtime.stop(agent.id)
         except BotError as error:
             logger.warning("the container of %s does not sleep: %s", agent.id, error)
 
     async def _go_on(self, agent: Agent) -> None:
         """Drive an agent that should run, once it has a place."""
         if not agent.placed:
-            waiting = await self._world.store.undelivered(agent.id)
-            async with self._world.store.transaction() as tx:
+            waiting = await self._deps.store.undelivered(agent.id)
+            async with self._deps.store.transaction() as tx:
                 current = await tx.agent(agent.id)
                 if current is None or not current.alive:
                     return
@@ -189,29 +189,29 @@ class Fleet:
             return  # It works on in its container; `reconcile` follows it again.
         lost = isinstance(error, ContainerGone)
         said = await self._what_to_say(agent_id, error)
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
                 return
             status = AgentStatus.LOST if lost else AgentStatus.FAILED
-            await tx.save_agent(agent.with_status(status, self._world.clock()))
+            await tx.save_agent(agent.with_status(status, self._deps.clock()))
             if run:
                 await run.progress.close(tx, agent)
             key = f"ended:{agent.last_seq}:{int(agent.status_since)}"
-            await tx.enqueue(agent_id, self._world.voice.trouble(agent, key, said))
+            await tx.enqueue(agent_id, self._deps.presenter.trouble(agent, key, said))
         # An agent that never had a workspace has nothing to keep.
         await self.remove(agent_id, keep_files=agent.base_commit is not None)
 
     async def _what_to_say(self, agent_id: str, error: Exception) -> str:
-        agent = await self._world.store.agent(agent_id)
+        agent = await self._deps.store.agent(agent_id)
         if agent is None:
             return str(error)
         if not isinstance(error, ContainerGone):
             return explain(agent, error)
-        changed = await self._world.store.newest_event(agent_id, FilesChanged)
-        saved = await self._world.store.saved_state(agent_id)
+        changed = await self._deps.store.newest_event(agent_id, FilesChanged)
+        saved = await self._deps.store.saved_state(agent_id)
         try:
-            has_files = await self._world.runtime.has_files(agent_id)
+            has_files = await self._deps.runtime.has_files(agent_id)
         except UserError:
             has_files = False
         return gone(has_files=has_files, lost=lost_files(changed, saved))

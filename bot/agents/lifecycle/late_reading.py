@@ -51,8 +51,8 @@ class LateReading:
     One agent at a time: these containers have no place among those that run.
     """
 
-    def __init__(self, world: Dependencies, fleet: Fleet) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
+        self._deps = deps
         self._fleet = fleet
         self._attempts: dict[str, _Attempts] = {}
 
@@ -65,22 +65,22 @@ class LateReading:
             except BotError as error:
                 logger.warning("what stopped agents left is not read: %s", error)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._world.settings.reconcile_seconds):
+                async with asyncio.timeout(self._deps.settings.reconcile_seconds):
                     await self._fleet.something_unread.wait()
 
     async def read(self) -> None:
         """Read what is due, once; may be called at any time."""
-        agents = await self._world.store.unread()
+        agents = await self._deps.store.unread()
         left = {agent.id for agent in agents}
         self._attempts = {one: tried for one, tried in self._attempts.items() if one in left}
         for agent in agents:
             tried = self._attempts.get(agent.id, _Attempts())
-            if self._fleet.held(agent.id) or self._world.clock() < tried.again_at:
+            if self._fleet.held(agent.id) or self._deps.clock() < tried.again_at:
                 continue
             with self._fleet.hold(agent.id):
                 await self._attempt(agent, tried)
             # A "restart" that came meanwhile launched nothing.
-            stored = await self._world.store.agent(agent.id)
+            stored = await self._deps.store.agent(agent.id)
             if stored and stored.alive:
                 self._fleet.wake(stored)
 
@@ -93,37 +93,37 @@ class LateReading:
             counts = isinstance(error, BridgeUnreachable | BridgeRefused)
             read = Salvaged()
         if read.leftover in {Leftover.PATCH, Leftover.CONVERSATION}:
-            tried = tried.after_failure(self._world.clock(), counts=counts)
+            tried = tried.after_failure(self._deps.clock(), counts=counts)
             self._attempts[agent.id] = tried
         is_read = await self._store(agent, read, gives_up=tried.failed >= MOST_ATTEMPTS)
         await self._fleet.remove(agent.id, keep_files=not is_read)
 
     async def _salvage(self, agent: Agent) -> Salvaged:
-        if not await self._world.runtime.has_files(agent.id):
+        if not await self._deps.runtime.has_files(agent.id):
             logger.warning("the files of %s are gone", agent.id)
             return await self._as_kept(agent)
         # One that is still there is of the stop, and may be at work.
-        await self._world.runtime.remove(agent.id, keep_files=True)
+        await self._deps.runtime.remove(agent.id, keep_files=True)
         address = await self._boot(agent)
-        status = await self._world.bridge.status(address)
+        status = await self._deps.bridge.status(address)
         if status.status is SessionStatus.EMPTY:
             return await self._as_kept(agent)
-        return await salvage(self._world, agent, address, _PATIENCE)
+        return await salvage(self._deps, agent, address, _PATIENCE)
 
     async def _boot(self, agent: Agent) -> BridgeAddress:
-        await self._world.gateway.open(agent.id, agent.repo)
-        spec = spec_of(self._world, agent, holds_tasks=True)
-        container = await self._world.runtime.start(spec)
+        await self._deps.gateway.open(agent.id, agent.repo)
+        spec = spec_of(self._deps, agent, holds_tasks=True)
+        container = await self._deps.runtime.start(spec)
         if container.endpoint is None:
             raise BridgeUnreachable(f"the container of {agent.id} ended at once")
-        address = self._world.address(agent.id, container.endpoint)
-        seconds = self._world.settings.boot_timeout_seconds
-        await self._world.bridge.wait_ready(address, seconds)
+        address = self._deps.address(agent.id, container.endpoint)
+        seconds = self._deps.settings.boot_timeout_seconds
+        await self._deps.bridge.wait_ready(address, seconds)
         return address
 
     async def _as_kept(self, agent: Agent) -> Salvaged:
         """Take what the host has for all there is: nothing else is left."""
-        kept = await self._world.store.saved_state(agent.id)
+        kept = await self._deps.store.saved_state(agent.id)
         return Salvaged(None, kept.patch if kept else b"", kept.conversation if kept else b"")
 
     async def _store(self, agent: Agent, read: Salvaged, *, gives_up: bool) -> bool:
@@ -131,11 +131,11 @@ class LateReading:
         left = read.leftover
         if gives_up and left is not Leftover.NOTHING:
             left = Leftover.FILES
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             current = await tx.agent(agent.id)
             if current is None or current.alive or current.leftover is Leftover.NOTHING:
                 return False
-            state = read.state(current.last_seq, self._world.clock())
+            state = read.state(current.last_seq, self._deps.clock())
             if state:
                 await tx.save_state(agent.id, state)
             if left in {Leftover.NOTHING, Leftover.FILES}:
@@ -149,7 +149,7 @@ class LateReading:
             if saved.leftover is Leftover.NOTHING:
                 return
             saved = SavedWork(None, b"", leftover=saved.leftover)
-        await tx.enqueue(agent.id, self._world.voice.salvaged(agent, saved))
+        await tx.enqueue(agent.id, self._deps.presenter.salvaged(agent, saved))
         if saved.patch and saved.fits:
             key = f"salvaged:{agent.last_seq}"
-            await tx.enqueue(agent.id, self._world.voice.patch(agent, key, saved.patch))
+            await tx.enqueue(agent.id, self._deps.presenter.patch(agent, key, saved.patch))

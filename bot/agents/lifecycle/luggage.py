@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 class AttachmentDelivery:
     """A file that cannot be had keeps no message back: the model and the thread are told."""
 
-    def __init__(self, world: Dependencies) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
 
     async def with_files(self, agent: Agent, address: BridgeAddress, message: Message) -> Message:
         """The message as the model reads it, its files in the workspace. Safe to do twice.
@@ -46,11 +46,11 @@ class AttachmentDelivery:
         return replace(message, text=with_files(message.text, lying, names, MAX_TASK_CHARS))
 
     async def _hand_over(self, address: BridgeAddress, file: Attachment) -> str:
-        if self._world.fetch_file is None:
+        if self._deps.fetch_file is None:
             raise FileUnavailable("Files are not fetched here.")
-        data = await self._world.fetch_file(file.id, MAX_ATTACHMENT_BYTES)
+        data = await self._deps.fetch_file(file.id, MAX_ATTACHMENT_BYTES)
         try:
-            return await self._world.bridge.attach(address, file.name, data)
+            return await self._deps.bridge.attach(address, file.name, data)
         except BridgeRefused as error:
             # An older image has no place for files; a full disk takes none.
             raise FileUnavailable(
@@ -63,6 +63,6 @@ class AttachmentDelivery:
     ) -> None:
         said = " ".join(f"{code(file.name)}: {why}" for file, why in missing)
         text = f"⚠ The agent works without what was attached. {said}"
-        async with self._world.store.transaction() as tx:
-            post = self._world.voice.notice(agent, f"files:{message.id}", text)
+        async with self._deps.store.transaction() as tx:
+            post = self._deps.presenter.notice(agent, f"files:{message.id}", text)
             await tx.enqueue(agent.id, post)

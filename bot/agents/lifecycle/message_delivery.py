@@ -30,12 +30,12 @@ RETRY_SECONDS = 1.0
 class MessageDelivery:
     """Delivers what is stored and not yet delivered; a bridge takes the same message once."""
 
-    def __init__(self, world: Dependencies, agent_id: str) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, agent_id: str) -> None:
+        self._deps = deps
         self._agent_id = agent_id
-        self._errands = ControlDelivery(world)
+        self._errands = ControlDelivery(deps)
         self._new_message = asyncio.Event()
-        self._luggage = AttachmentDelivery(world)
+        self._luggage = AttachmentDelivery(deps)
 
     def wake(self) -> None:
         """There is a message to hand over."""
@@ -58,7 +58,7 @@ class MessageDelivery:
                 await self._new_message.wait()
 
     async def _waiting(self) -> Sequence[Message]:
-        waiting = await self._world.store.undelivered(self._agent_id)
+        waiting = await self._deps.store.undelivered(self._agent_id)
         return sorted(waiting, key=lambda message: not _is_urgent(message))
 
     async def _hand_over(
@@ -92,11 +92,11 @@ class MessageDelivery:
 
     async def _current(self, message: Message) -> Message | None:
         """The message as it is now: the person may have edited it, or deleted it (None)."""
-        waiting = await self._world.store.undelivered(self._agent_id)
+        waiting = await self._deps.store.undelivered(self._agent_id)
         return next((one for one in waiting if one.id == message.id), None)
 
     async def _send(self, address: BridgeAddress, message: Message) -> None:
-        agent = await self._world.store.agent(self._agent_id)
+        agent = await self._deps.store.agent(self._agent_id)
         if agent is None:
             return
         if not message.begins_task:
@@ -107,7 +107,7 @@ class MessageDelivery:
         if message.files:
             message = await self._luggage.with_files(agent, address, message)
         if message.kind is MessageKind.START:
-            await self._world.bridge.execute(
+            await self._deps.bridge.execute(
                 address,
                 ExecuteRequest(
                     task_id=message.task_id,
@@ -119,7 +119,7 @@ class MessageDelivery:
                 ),
             )
         else:
-            await self._world.bridge.chat(
+            await self._deps.bridge.chat(
                 address,
                 ChatRequest(
                     message_id=message.id,
@@ -137,32 +137,32 @@ class MessageDelivery:
     async def _delivered(self, address: BridgeAddress, sent: Message) -> None:
         """Note that the bridge has it; what the person changed while it was on its way follows."""
         while True:
-            async with self._world.store.transaction() as tx:
+            async with self._deps.store.transaction() as tx:
                 current = await self._current(sent)
                 if current is not None and current.text == sent.text:
                     await tx.message_delivered(self._agent_id, sent.id)
                     return
             text = None if current is None else current.text
             with suppress(BridgeRefused):  # an older bridge, or it is too late
-                await self._world.bridge.revise(address, sent.id, text)
+                await self._deps.bridge.revise(address, sent.id, text)
             if current is None:
                 return
             sent = current
 
     async def _approvals(self, agent: Agent) -> dict[str, Any]:
         """What is said only where a channel wants it: an older bridge does not know the word."""
-        settings = await self._world.store.channel_settings(agent.team, agent.channel)
+        settings = await self._deps.store.channel_settings(agent.team, agent.channel)
         asks = ChannelRules.of(settings).approvals is Approvals.ASK
         return {"approvals": Approvals.ASK} if asks else {}
 
     async def _report_refusal(self, message: Message, error: BridgeRefused) -> None:
         logger.error("message %s was refused: %s", message.id, error)
         text = f"The agent could not take this message: {line(error.error.message, 300)}"
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             await tx.message_delivered(self._agent_id, message.id)
             if agent:
-                post = self._world.voice.trouble(agent, f"refused:{message.id}", text)
+                post = self._deps.presenter.trouble(agent, f"refused:{message.id}", text)
                 await tx.enqueue(agent.id, post)
 
 

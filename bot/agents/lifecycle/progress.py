@@ -42,10 +42,10 @@ _SHOWN = (
 class Progress:
     """The live card of one agent's newest task, and the posts that its events cause."""
 
-    def __init__(self, world: Dependencies, agent: Agent) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, agent: Agent) -> None:
+        self._deps = deps
         self._agent_id = agent.id
-        now = world.clock()
+        now = deps.clock()
         number = max(agent.task_number, 1)
         self.card = TaskCard(agent.task_id or agent.first_task_id, number, started_at=now, now=now)
         self._stored_card = self.card
@@ -62,7 +62,7 @@ class Progress:
         """Draw the card of the task at work again from its stored events."""
         if agent.task_id is None:
             return
-        events = await self._world.store.events(agent.id, agent.task_id)
+        events = await self._deps.store.events(agent.id, agent.task_id)
         if events:
             self.card = replace(self.card, started_at=events[0].at, now=events[0].at)
         for event in events:
@@ -80,7 +80,7 @@ class Progress:
 
     def begin(self, agent: Agent, task_id: str) -> None:
         """Draw what comes now on the card of the next task."""
-        now = self._world.clock()
+        now = self._deps.clock()
         self.card = TaskCard(task_id, agent.task_number + 1, started_at=now, now=now)
         self._tools_before = 0
 
@@ -90,8 +90,8 @@ class Progress:
             return
         if any(phase.name == name and phase.seconds is None for phase in self.card.phases):
             return
-        self.card = self.card.begin_phase(name, self._world.clock())
-        async with self._world.store.transaction() as tx:
+        self.card = self.card.begin_phase(name, self._deps.clock())
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent and agent.alive:
                 for post in self._card(agent):
@@ -101,7 +101,7 @@ class Progress:
         """Store one event, the agent after it, and its posts, in one transaction."""
         if not event.seq:
             return
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent is None or event.seq <= agent.last_seq:
                 return
@@ -116,7 +116,7 @@ class Progress:
     async def close(self, tx: Transaction, agent: Agent) -> None:
         """Within a transaction: leave no card behind that says it is still at work."""
         if self.card.outcome is None:
-            self.card = self.card.cut_short(self._world.clock())
+            self.card = self.card.cut_short(self._deps.clock())
         for post in self._unanswered(agent):
             await tx.enqueue(agent.id, post)
         # An event whose transaction was cut off has changed the card here and not there.
@@ -139,11 +139,11 @@ class Progress:
             self._asked = self.card.question
 
     def _posts(self, agent: Agent, event: AgentEvent) -> Sequence[Post]:  # noqa: PLR0911  (one arm an event)
-        voice = self._world.voice
+        presenter = self._deps.presenter
         match event:
             case QuestionAsked():
                 self._asked = event
-                return (*self._card(agent), voice.question(agent, self.card, event))
+                return (*self._card(agent), presenter.question(agent, self.card, event))
             case QuestionAnswered():
                 return (*self._card(agent), *self._answered(agent, event))
             case TaskFinished() if self._asked is not None:
@@ -156,10 +156,10 @@ class Progress:
                 if self._because and event.outcome is Outcome.FAILED:
                     text = f'{self._because} Its files are as they were; reply "go on" to go on.'
                     self._because = ""
-                    return (*card, voice.trouble(agent, f"revived:{event.seq}", text))
-                return (*card, *voice.answer(agent, self.card))
+                    return (*card, presenter.trouble(agent, f"revived:{event.seq}", text))
+                return (*card, *presenter.answer(agent, self.card))
             case ModelChanged(error=error) if error is not None:
-                return (*self._card(agent), voice.fallback(agent, event))
+                return (*self._card(agent), presenter.fallback(agent, event))
             case _ if isinstance(event, _SHOWN):
                 return (*self._step_before(agent), *self._card(agent))
             case _:
@@ -171,14 +171,14 @@ class Progress:
             return ()
         by_message = event.message_id is not None
         closed = Closed(event.author, event.answer, event.at, by_message)
-        return (self._world.voice.question(agent, self.card, asked, closed),)
+        return (self._deps.presenter.question(agent, self.card, asked, closed),)
 
     def _unanswered(self, agent: Agent) -> Sequence[Post]:
         """The question that nobody answers any more, without its buttons."""
         asked, self._asked = self._asked, None
         if asked is None:
             return ()
-        return (self._world.voice.question(agent, self.card, asked, Closed()),)
+        return (self._deps.presenter.question(agent, self.card, asked, Closed()),)
 
     def _card(self, agent: Agent) -> Sequence[Post]:
         """The live card, where the thread shows one; one that is shown is not left at work."""
@@ -186,7 +186,7 @@ class Progress:
         if agent.verbosity is Verbosity.QUIET and not ends_shown:
             return ()
         self._shown_card = self.card.task_id
-        return (self._world.voice.card(agent, self.card),)
+        return (self._deps.presenter.card(agent, self.card),)
 
     def _step_before(self, agent: Agent) -> Sequence[Post]:
         """What the step that has just ended did, where the thread shows each one."""
@@ -194,7 +194,7 @@ class Progress:
         if step is None or agent.verbosity is not Verbosity.VERBOSE:
             return ()
         number, lines = step
-        return (self._world.voice.step(agent, self.card, number, lines),) if lines else ()
+        return (self._deps.presenter.step(agent, self.card, number, lines),) if lines else ()
 
     async def _used(self, tx: Transaction, agent: Agent, event: AgentEvent) -> Sequence[Post]:
         """The mark of the message that the agent has taken up, where it stands in the thread."""
@@ -203,4 +203,4 @@ class Progress:
         message = await tx.message(agent.id, event.message_id)
         if message is None or not message.is_posted:
             return ()
-        return (self._world.voice.mark(agent, message.id, "used"),)
+        return (self._deps.presenter.mark(agent, message.id, "used"),)

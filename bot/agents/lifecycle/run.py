@@ -30,8 +30,8 @@ CRASH_LOOP_SECONDS = 60.0
 class AgentRun:
     """Drives one agent. Everything it does can be done again after a restart of the bot."""
 
-    def __init__(self, world: Dependencies, agent: Agent) -> None:
-        self._world = world
+    def __init__(self, deps: Dependencies, agent: Agent) -> None:
+        self._deps = deps
         self._agent_id = agent.id
         self._asleep = agent.status is AgentStatus.SLEEPING
         # A person asked for a new container in place of one that is lost.
@@ -40,10 +40,10 @@ class AgentRun:
             and agent.base_commit is not None
             and agent.container_id is None
         )
-        self.progress = Progress(world, agent)
-        self._boot = Boot(world, self.progress, fresh=self._fresh)
-        self._branch = BranchPusher(world)
-        self._courier = MessageDelivery(world, agent.id)
+        self.progress = Progress(deps, agent)
+        self._boot = Boot(deps, self.progress, fresh=self._fresh)
+        self._branch = BranchPusher(deps)
+        self._courier = MessageDelivery(deps, agent.id)
 
     def wake(self) -> None:
         """There is a message to hand over."""
@@ -88,24 +88,24 @@ class AgentRun:
         """Show the boot on the card of the task that comes next, if one waits."""
         if self.progress.card.waits:
             return  # what comes now is for the task that waits
-        waiting = await self._world.store.undelivered(agent.id)
+        waiting = await self._deps.store.undelivered(agent.id)
         following = next((message for message in waiting if message.begins_task), None)
         if following:
             self.progress.begin(agent, following.task_id)
 
     async def _came_up(self) -> None:
         """The container is there: an agent that slept is idle, a fresh one says so."""
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent is None:
                 return
             booting = agent.status is AgentStatus.STARTING and agent.base_commit is not None
             if agent.status is AgentStatus.SLEEPING or booting:
-                await tx.save_agent(agent.with_status(AgentStatus.IDLE, self._world.clock()))
+                await tx.save_agent(agent.with_status(AgentStatus.IDLE, self._deps.clock()))
             if self._fresh and booting:
                 text = "▶ *Restarted.* Files and conversation are back; reply to go on."
                 key = f"restarted:{agent.last_seq}"
-                await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
+                await tx.enqueue(agent.id, self._deps.presenter.notice(agent, key, text))
         self._asleep = self._fresh = False
 
     async def _revive(self, ended: ContainerEnded) -> bool:
@@ -114,11 +114,11 @@ class AgentRun:
         One at work is started again, once a minute at most; an idle one sleeps until a reply.
         Raises the same error when it ends too often.
         """
-        now = self._world.clock()
-        waiting = await self._world.store.undelivered(self._agent_id)
+        now = self._deps.clock()
+        waiting = await self._deps.store.undelivered(self._agent_id)
         told = await self._was_cut_short(now)
         logger.warning("%s", ended)
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent is None or not agent.alive:
                 return False
@@ -129,7 +129,7 @@ class AgentRun:
                     return False
                 text = f"💤 {how_it_ended(ended.how)} while it was idle. A reply wakes it."
                 key = f"asleep:{agent.last_seq}"
-                await tx.enqueue(agent.id, self._world.voice.notice(agent, key, text))
+                await tx.enqueue(agent.id, self._deps.presenter.notice(agent, key, text))
                 return False
             if now - agent.revived_at < CRASH_LOOP_SECONDS:
                 raise ended
@@ -139,7 +139,7 @@ class AgentRun:
 
     async def _was_cut_short(self, now: float) -> bool:
         """Whether its task ended just before with it: then the thread knows already."""
-        end = await self._world.store.newest_event(self._agent_id, TaskFinished)
+        end = await self._deps.store.newest_event(self._agent_id, TaskFinished)
         if end is None or end.outcome is not Outcome.FAILED:
             return False
         return now - end.at < CRASH_LOOP_SECONDS
@@ -148,7 +148,7 @@ class AgentRun:
         while True:
             try:
                 after = (await self._stored()).last_seq
-                async with aclosing(self._world.bridge.events(address, after)) as events:
+                async with aclosing(self._deps.bridge.events(address, after)) as events:
                     async for event in events:
                         await self.progress.take(event)
                         if isinstance(event, TaskFinished | QuestionAsked | TaskPaused):
@@ -166,14 +166,14 @@ class AgentRun:
     async def _keep_state(self, address: BridgeAddress) -> None:
         """Keep on the host what a fresh container would need."""
         # What is handed over from now on may be missing in it, and is handed over again then.
-        now = self._world.clock()
+        now = self._deps.clock()
         try:
-            conversation = await self._world.bridge.export(address)
-            patch = await self._world.bridge.patch(address)
+            conversation = await self._deps.bridge.export(address)
+            patch = await self._deps.bridge.patch(address)
         except BotError as error:
             logger.warning("the state of %s was not kept: %s", self._agent_id, error)
             return
-        async with self._world.store.transaction() as tx:
+        async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent:
                 state = SavedState(conversation, patch, agent.last_seq, now)
@@ -189,7 +189,7 @@ class AgentRun:
         container that was started again has another port, and its old one may be another's.
         """
         try:
-            container = await self._world.runtime.find(self._agent_id)
+            container = await self._deps.runtime.find(self._agent_id)
         except EngineError as error:
             logger.warning("the engine did not answer about %s: %s", self._agent_id, error)
             return False
@@ -202,7 +202,7 @@ class AgentRun:
         return True
 
     async def _stored(self) -> Agent:
-        agent = await self._world.store.agent(self._agent_id)
+        agent = await self._deps.store.agent(self._agent_id)
         if agent is None:
             raise LookupError(f"agent {self._agent_id} is not stored")
         return agent

@@ -77,16 +77,16 @@ def fits_thread(patch: bytes) -> bool:
 
 
 async def salvage(
-    world: Dependencies, agent: Agent, address: BridgeAddress, patience: Patience
+    deps: Dependencies, agent: Agent, address: BridgeAddress, patience: Patience
 ) -> Salvaged:
     """Read diff, patch and conversation, as far as each comes in its time."""
     async with asyncio.TaskGroup() as group:
         diff = group.create_task(
-            _in_time(world.bridge.diff(address), patience.diff_seconds, agent, "diff")
+            _in_time(deps.bridge.diff(address), patience.diff_seconds, agent, "diff")
         )
-        patch = group.create_task(_patch(world, agent, address, patience.patch_seconds))
+        patch = group.create_task(_patch(deps, agent, address, patience.patch_seconds))
         conversation = group.create_task(
-            _in_time(world.bridge.export(address), patience.export_seconds, agent, "conversation")
+            _in_time(deps.bridge.export(address), patience.export_seconds, agent, "conversation")
         )
     read, too_large = patch.result()
     listed = diff.result()
@@ -96,11 +96,11 @@ async def salvage(
 
 
 async def _patch(
-    world: Dependencies, agent: Agent, address: BridgeAddress, seconds: float
+    deps: Dependencies, agent: Agent, address: BridgeAddress, seconds: float
 ) -> tuple[bytes | None, bool]:
     """Read the patch; True beside it when it is larger than the host takes."""
     try:
-        return await _in_time(world.bridge.patch(address), seconds, agent, "patch"), False
+        return await _in_time(deps.bridge.patch(address), seconds, agent, "patch"), False
     except AnswerTooLarge as error:
         logger.warning("the patch of %s is not taken: %s", agent.id, error)
         return None, True

@@ -16,12 +16,12 @@ from bridge.protocol import ErrorCode
 logger = logging.getLogger(__name__)
 
 
-async def hand_over_variables(world: Dependencies, agent: Agent, address: BridgeAddress) -> None:
+async def hand_over_variables(deps: Dependencies, agent: Agent, address: BridgeAddress) -> None:
     """Give the bridge all variables that it takes; it forgets them when its container stops.
 
     Raises BridgeUnreachable.
     """
-    stored = world.variables(agent)
+    stored = deps.variables(agent)
     reserved = sorted(name for name in stored if is_reserved_variable(name))
     variables = {name: value for name, value in stored.items() if name not in reserved}
     if reserved:
@@ -30,8 +30,8 @@ async def hand_over_variables(world: Dependencies, agent: Agent, address: Bridge
             f"The tools of this agent do not get {_names(reserved)}: reserved for the sandbox. "
             "Store the value under another name with `/agent secrets`."
         )
-        await _tell(world, agent, "variables:reserved", text)
-    refused = await _refused_names(world, address, variables)
+        await _tell(deps, agent, "variables:reserved", text)
+    refused = await _refused_names(deps, address, variables)
     if refused:
         logger.warning("%s does not get %d variables", agent.id, len(refused))
         text = (
@@ -39,14 +39,14 @@ async def hand_over_variables(world: Dependencies, agent: Agent, address: Bridge
             f"whose container is of another version: {_names(refused)}. The agent works without "
             "them. `make image` builds an image that takes them."
         )
-        await _tell(world, agent, f"variables:{agent.last_seq}", text)
+        await _tell(deps, agent, f"variables:{agent.last_seq}", text)
 
 
 async def _refused_names(
-    world: Dependencies, address: BridgeAddress, variables: Mapping[str, str]
+    deps: Dependencies, address: BridgeAddress, variables: Mapping[str, str]
 ) -> Sequence[str]:
     """Hand the variables over; the names of those that the bridge does not take, even alone."""
-    bridge = world.bridge
+    bridge = deps.bridge
     try:
         await bridge.set_environment(address, variables)
         return ()
@@ -69,9 +69,9 @@ async def _refused_names(
     return tuple(name for name in variables if name not in taken)
 
 
-async def _tell(world: Dependencies, agent: Agent, key: str, text: str) -> None:
-    async with world.store.transaction() as tx:
-        await tx.enqueue(agent.id, world.voice.trouble(agent, key, text))
+async def _tell(deps: Dependencies, agent: Agent, key: str, text: str) -> None:
+    async with deps.store.transaction() as tx:
+        await tx.enqueue(agent.id, deps.presenter.trouble(agent, key, text))
 
 
 def _names(names: Iterable[str]) -> str:

@@ -74,7 +74,7 @@ class PublishHandlers:
 
     async def _say(self, agent: Agent, key: str, text: str) -> None:
         async with self._dependencies.store.transaction() as tx:
-            await tx.enqueue(agent.id, self._dependencies.voice.notice(agent, key, text))
+            await tx.enqueue(agent.id, self._dependencies.presenter.notice(agent, key, text))
 
     async def _agent(self, click: Click) -> Agent:
         agent = await self._dependencies.store.agent(click.agent_id)

@@ -70,7 +70,7 @@ async def test_more_budget_is_leave_for_the_next_call(harness: AppHarness) -> No
     agent = await used(harness)
     accountant = Billing(
         harness.store,
-        harness.dependencies.voice,
+        harness.dependencies.presenter,
         harness.dependencies.settings,
         clock=harness.clock,
     )

@@ -22,7 +22,7 @@ def denial(host: str, at: float = 20.0, reason: DenialReason = NOT_LISTED) -> De
 
 @pytest.fixture
 async def denials(harness: AppHarness) -> AsyncIterator[EgressNotices]:
-    made = EgressNotices(harness.store, harness.dependencies.voice, pause_seconds=0)
+    made = EgressNotices(harness.store, harness.dependencies.presenter, pause_seconds=0)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(made.run())
         yield made
@@ -111,7 +111,7 @@ async def test_what_was_told_of_agents_long_ago_is_not_remembered(
     harness: AppHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.agents.egress_notices.MOST_TALLIES", 1)
-    denials = EgressNotices(harness.store, harness.dependencies.voice, pause_seconds=0)
+    denials = EgressNotices(harness.store, harness.dependencies.presenter, pause_seconds=0)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(denials.run())
         for number in range(3):
@@ -135,7 +135,7 @@ async def test_what_no_command_did_is_told_too_and_of_strangers_nothing(
 async def test_a_bug_at_one_agent_leaves_what_others_were_refused_to_the_next_run(
     harness: AppHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denials = EgressNotices(harness.store, harness.dependencies.voice, pause_seconds=0)
+    denials = EgressNotices(harness.store, harness.dependencies.presenter, pause_seconds=0)
     bad, good = await harness.working(), await harness.working("trigger-2")
     await run_command(harness, good, "c1", "pip install evil", at=10.0)
     say = denials._say

@@ -61,7 +61,7 @@ async def test_the_home_tab_tells_of_a_late_click_by_a_direct_message(office: Of
 
 def listening(scene: Scene) -> None:
     client = scene.outbox._delivery._client
-    note = Undeliverable(scene.harness.store, scene.harness.dependencies.voice, client).note
+    note = Undeliverable(scene.harness.store, scene.harness.dependencies.presenter, client).note
     scene.outbox._on_dead = note
 
 
@@ -115,7 +115,7 @@ async def test_a_thread_that_was_told_of_long_ago_may_be_told_of_again(
 ) -> None:
     monkeypatch.setattr("bot.slack.outbox.undeliverable.MOST_TOLD", 1)
     client = scene.outbox._delivery._client
-    undelivered = Undeliverable(scene.harness.store, scene.harness.dependencies.voice, client)
+    undelivered = Undeliverable(scene.harness.store, scene.harness.dependencies.presenter, client)
     first = await scene.agent("quiet")
     second = replace(first, id="p7qdxy", thread_ts="2.1")
     async with scene.harness.store.transaction() as tx:
