@@ -14,6 +14,9 @@ BotError                    anything of ours; `str(error)` goes to the log
     BridgeUnreachable       the bridge did not answer; says nothing about whether it is alive
         AnswerTooLarge      its answer is larger than the bot takes; asking again does not help
     BridgeRefused           the bridge answered with an error of the contract
+    ContainerGone           the container of an agent is not there any more
+    ContainerEnded          it is there and does not run, though nobody stopped it
+    NoAnswer                the engine or the bridge is silent: ask again
 """
 
 from bridge.protocol import WireError
@@ -86,3 +89,23 @@ class BridgeRefused(BotError):
         super().__init__(f"{status} {error.code}: {error.message}")
         self.status = status
         self.error = error
+
+
+class ContainerGone(BotError):
+    """The container of an agent is not there any more, or has lost its workspace."""
+
+
+class ContainerEnded(BotError):
+    """The container of an agent is there and does not run, though nobody stopped it.
+
+    `exit_code` is None when it was never started; `out_of_memory`: a process of it ran out of it.
+    """
+
+    def __init__(self, agent_id: str, exit_code: int | None, *, out_of_memory: bool) -> None:
+        super().__init__(f"the container of {agent_id} ended: exit {exit_code}, {out_of_memory=}")
+        self.exit_code = exit_code
+        self.out_of_memory = out_of_memory
+
+
+class NoAnswer(BotError):
+    """The engine or the bridge is silent, which says nothing about the agent: ask again."""

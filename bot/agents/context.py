@@ -1,4 +1,4 @@
-"""What every part of the product is given: the ports, the limits, the clock."""
+"""Holds what every part of the product depends on: the ports, the settings, the clock."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,11 +32,11 @@ FetchFile = Callable[[str, int], Awaitable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The outside, as ports. `bridge_token` gives the token that one agent's bridge wants.
+    """The outside, as ports. `bridge_token` gives the token that one agent's bridge accepts.
 
     `variables` are what an agent's tools find in their environment; `hide` takes known secrets out
-    of what people wrote; `examine` looks how the deployment is. Without `fetch_file`, what people
-    attach is named and not handed over.
+    of a text; `examine` runs the checks of the deployment. Without `fetch_file`, attached files are
+    named and not delivered.
     """
 
     settings: Settings
@@ -54,5 +54,15 @@ class Dependencies:
     examine: Examination = nothing
 
     def address(self, agent_id: str, endpoint: str) -> BridgeAddress:
-        """Where the agent's bridge answers, with its token."""
+        """Returns the address of the agent's bridge at this endpoint."""
         return BridgeAddress(endpoint, self.bridge_token(agent_id))
+
+    async def bridge_of(self, agent_id: str) -> BridgeAddress | None:
+        """Returns the address of the agent's bridge; None when its container does not run.
+
+        Raises EngineError when the engine does not answer.
+        """
+        container = await self.runtime.find(agent_id)
+        if container is None or container.endpoint is None:
+            return None
+        return self.address(agent_id, container.endpoint)

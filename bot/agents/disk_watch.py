@@ -1,7 +1,6 @@
 """Keeps the files of each agent below the disk's limit: warns, then ends what writes.
 
-An engine that bounds volumes needs none of this; most do not. The engine measures, because what
-runs in a container may say what it likes.
+Most engines do not bound volumes. The engine measures, because a container is not to be trusted.
 """
 
 import asyncio
@@ -19,59 +18,59 @@ PAUSE_SECONDS = 5.0
 # To measure is to walk through all files: it may take this part of the time, and no more.
 _SHARE = 0.1
 _WARN_AT = 0.8
-# One that was told may tidy up, as long as its files do not grow by more than this meanwhile.
+# A warned agent may tidy up, as long as its files do not grow by more than this meanwhile.
 _GROWN = 1.05
 _WRITES = frozenset({AgentStatus.WORKING, AgentStatus.IDLE})
 
 
 class DiskWatch:
-    """Of all agents whose containers may run."""
+    """Measures the files of all agents whose containers may run."""
 
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
         self._limit = deps.settings.container_disk_bytes
-        self._told: dict[str, int] = {}
+        self._warned: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Look again and again, until cancelled; without a limit there is nothing to do."""
+        """Measures again and again, until cancelled; without a limit there is nothing to do."""
         loop = asyncio.get_running_loop()
         while self._limit:
             began = loop.time()
             try:
-                await self.look()
+                await self.measure()
             except BotError as error:
                 logger.warning("the agents' files are not measured: %s", error)
             await asyncio.sleep(max(PAUSE_SECONDS, (loop.time() - began) / _SHARE))
 
-    async def look(self) -> None:
-        """Measure once, and do what is to be done; raises EngineError."""
+    async def measure(self) -> None:
+        """Measures once, then warns or interrupts; raises EngineError."""
         alive = await self._deps.store.agents(alive=True)
         agents = [agent for agent in alive if agent.status in _WRITES]
         sizes = await self._deps.runtime.disk_usage() if agents else {}
         for agent in agents:
             await self._judge(agent, sizes.get(agent.id, 0))
         there = {agent.id for agent in alive}
-        self._told = {one: size for one, size in self._told.items() if one in there}
+        self._warned = {key: size for key, size in self._warned.items() if key in there}
 
     async def _judge(self, agent: Agent, size: int) -> None:
-        told = self._told.get(agent.id, 0)
+        warned_at = self._warned.get(agent.id, 0)
         if size < self._limit * _WARN_AT:
-            self._told.pop(agent.id, None)
+            self._warned.pop(agent.id, None)
         elif size < self._limit:
-            if not told:
-                self._told[agent.id] = size
-                await self._say(
+            if not warned_at:
+                self._warned[agent.id] = size
+                await self._warn(
                     agent,
                     f"The files of this agent take {_gib(size)} of {_gib(self._limit)}. Beyond "
                     "that it is interrupted; tell it to delete what it does not need.",
                 )
-        elif told < self._limit or size > told * _GROWN:
-            self._told[agent.id] = size
+        elif warned_at < self._limit or size > warned_at * _GROWN:
+            self._warned[agent.id] = size
             await self._end_what_writes(agent, size)
 
     async def _end_what_writes(self, agent: Agent, size: int) -> None:
-        """End the tool and its task; of an agent without a task, everything in its container."""
+        """Ends the tool and its task; of an agent without a task, stops its container."""
         working = agent.status is AgentStatus.WORKING
         logger.warning("the files of %s take %d bytes", agent.id, size)
         try:
@@ -83,7 +82,7 @@ class DiskWatch:
             logger.warning("%s is not interrupted, so it is stopped: %s", agent.id, error)
             await self._deps.runtime.stop(agent.id)
         done = "Its task was interrupted" if working else "Its container was stopped"
-        await self._say(
+        await self._warn(
             agent,
             f"The files of this agent take {_gib(size)} of {_gib(self._limit)}. {done}. Reply to "
             "go on, and tell it to delete what it does not need; an admin may raise "
@@ -91,16 +90,15 @@ class DiskWatch:
         )
 
     async def _interrupt(self, agent: Agent) -> None:
-        container = await self._deps.runtime.find(agent.id)
-        if container and container.endpoint:
-            address = self._deps.address(agent.id, container.endpoint)
+        address = await self._deps.bridge_of(agent.id)
+        if address:
             await self._deps.bridge.interrupt(address, INTERRUPT_WAIT_SECONDS)
 
-    async def _say(self, agent: Agent, text: str) -> None:
+    async def _warn(self, agent: Agent, text: str) -> None:
         async with self._deps.store.transaction() as tx:
             current = await tx.agent(agent.id)
             if current is not None and current.alive:
-                key = f"disk:{current.last_seq}:{self._told[agent.id]}"
+                key = f"disk:{current.last_seq}:{self._warned[agent.id]}"
                 await tx.enqueue(agent.id, self._deps.presenter.trouble(current, key, text))
 
 

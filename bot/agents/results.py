@@ -1,15 +1,15 @@
-"""What an agent has made, for people to look at: its steps, its changes, its patch."""
+"""Reads the results of an agent for people: its steps, its changes, its patch."""
 
 import asyncio
 from dataclasses import dataclass, replace
 
 from bot.agents.context import Dependencies
-from bot.agents.lifecycle.salvage import MAX_FILED_PATCH_BYTES
 from bot.domain.agent import Agent
 from bot.domain.container import (
     BridgeAddress,
 )
 from bot.domain.patch_view import FileHunks, files_of, part_of
+from bot.domain.saved_state import fits_thread
 from bot.domain.steps import TaskSteps, steps_of
 from bot.errors import AnswerTooLarge, BotError, UserError
 
@@ -29,14 +29,14 @@ class PatchVersion:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The changed files; `at` as in Kept."""
+    """The changed files; `at` as in PatchVersion."""
 
     files: tuple[FileHunks, ...]
     at: float = 0.0
 
 
 class Results:
-    """Works while the agent does, and from what the host kept when the container does not answer.
+    """Reads from the container while it runs, and from the host's copy when it does not.
 
     Raises UserError with a sentence for the person who asked.
     """
@@ -45,44 +45,44 @@ class Results:
         self._deps = deps
 
     async def steps(self, agent: Agent, task_id: str) -> TaskSteps:
-        """Everything that one task did so far."""
+        """Returns everything that one task did so far."""
         events = await self._deps.store.events(agent.id, task_id)
         if not events:
             raise UserError(NO_STEPS)
         return steps_of(events)
 
     async def changes(self, agent: Agent) -> Changes:
-        """What is changed against the source branch; known secrets are taken out."""
-        kept = await self.patch(agent)
+        """Returns the changes against the source branch; known secrets are taken out."""
+        version = await self.patch(agent)
         # A patch may have 20 MB; the others go on meanwhile.
-        return Changes(await asyncio.to_thread(self._readable, kept.patch), kept.at)
+        return Changes(await asyncio.to_thread(self._readable, version.patch), version.at)
 
     async def patch(self, agent: Agent) -> PatchVersion:
-        """The changes as `git apply` takes them; never empty."""
+        """Returns the changes as `git apply` takes them; never empty."""
         address = await self.address(agent)
         if address is not None:
             try:
-                found = PatchVersion(await self._deps.bridge.patch(address))
+                version = PatchVersion(await self._deps.bridge.patch(address))
             except AnswerTooLarge as error:
                 raise UserError(TOO_LARGE, str(error)) from error
             except BotError as error:
                 raise UserError(SILENT, str(error)) from error
         else:
             saved = await self._deps.store.saved_state(agent.id)
-            found = PatchVersion(saved.patch, saved.at) if saved else PatchVersion(b"")
-        if not found.patch:
+            version = PatchVersion(saved.patch, saved.at) if saved else PatchVersion(b"")
+        if not version.patch:
             raise UserError(NOTHING_CHANGED)
-        return found
+        return version
 
     async def file_patch(self, agent: Agent, request: str, key: str = "") -> None:
-        """Put the changes, or those of one file, into the thread; `request` names this wish."""
+        """Puts the changes, or those of one file, into the thread; `request` names this request."""
         patch = (await self.patch(agent)).patch
         if key:
             part = await asyncio.to_thread(part_of, patch, key)
             if part is None:
                 raise UserError("That file is not changed any more.")
             patch = part
-        if len(patch) > MAX_FILED_PATCH_BYTES:
+        if not fits_thread(patch):
             raise UserError(TOO_LARGE)
         async with self._deps.store.transaction() as tx:
             await tx.enqueue(agent.id, self._deps.presenter.patch(agent, request, patch))
@@ -95,13 +95,10 @@ class Results:
         )
 
     async def address(self, agent: Agent) -> BridgeAddress | None:
-        """Where its bridge answers; None when no container of it runs, or the engine is silent."""
+        """Returns its bridge's address; None when it does not run, or the engine is silent."""
         if not agent.alive:
             return None
         try:
-            container = await self._deps.runtime.find(agent.id)
+            return await self._deps.bridge_of(agent.id)
         except BotError:
             return None
-        if container is None or container.endpoint is None:
-            return None
-        return self._deps.address(agent.id, container.endpoint)

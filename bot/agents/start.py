@@ -1,12 +1,12 @@
-"""Starts agents: what is asked for is checked, stored, posted, and then driven."""
+"""Starts agents: checks the command, stores the agent, posts its root message, launches it."""
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.fleet import Fleet
-from bot.agents.stop import Stopper
 from bot.domain.agent import Agent, AgentStatus, RepoRef, branch_for, new_agent_id
 from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE
 from bot.domain.budget import nano_of
@@ -32,10 +32,10 @@ EMPTY_BRANCH = "main"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a command came from.
+    """The place and the person that a command came from.
 
-    `claim` tells this one input from all others, so that it has one effect however often it is
-    handed over: a message's ts, or what identifies a command or a form. `thread_ts` is the thread
+    `claim` tells this input from all others, so that it has one effect however often it
+    arrives: a message's ts, or what identifies a command or a form. `thread_ts` is the thread
     that the agent lives in; None where the agent opens one. `name` is what Slack calls the user.
     """
 
@@ -49,37 +49,44 @@ class Origin:
 
 
 class Starter:
-    """What may run at once runs; the others wait for a place."""
+    """Starts an agent at once where it has a place; the others wait for one.
 
-    def __init__(self, deps: Dependencies, fleet: Fleet, stopper: Stopper) -> None:
+    `is_stopping` tells whether an agent is being stopped just now.
+    """
+
+    def __init__(
+        self, deps: Dependencies, fleet: Fleet, is_stopping: Callable[[str], bool]
+    ) -> None:
         self._deps = deps
         self._fleet = fleet
-        self._stopper = stopper
+        self._is_stopping = is_stopping
         self._house = HouseRules.of(deps.settings)
         self._limits = AgentLimits.of(deps.settings)
 
     async def start(
         self, command: StartAgent, origin: Origin, opening: Opening = NOTHING
     ) -> Agent | None:
-        """Start an agent; None when this very message has started one already.
+        """Starts an agent; None when this very message has started one already.
 
         Raises UserError, and leaves nothing behind then.
         """
         command = replace(command, task=self._deps.hide(command.task))
         await self._check_place(command.repo, origin)
-        known = await self._preferences(origin)
-        model = command.model or known.model or self._deps.settings.agent_model
+        preferences = await self._preferences(origin)
+        model = command.model or preferences.model or self._deps.settings.agent_model
         branch, _ = await asyncio.gather(
             self._branch(command),
             self._deps.gateway.check_model(model),
         )
-        agent = replace(self._new_agent(command, origin, model, branch), verbosity=known.verbosity)
+        agent = replace(
+            self._new_agent(command, origin, model, branch), verbosity=preferences.verbosity
+        )
         with self._fleet.hold(agent.id):
             started = await self._open_and_launch(
                 agent, self._first(agent, command, opening), origin
             )
         if started:
-            # It may have got its place while it was held.
+            # It may have got its place while nothing else could launch it.
             await self._launch_if_placed(agent.id)
         return started
 
@@ -113,9 +120,9 @@ class Starter:
         return agent
 
     async def _launch_if_placed(self, agent_id: str) -> None:
-        # Somebody may have stopped it while its root message was on the way.
+        # A person may have stopped it while its root message was on the way.
         stored = await self._deps.store.agent(agent_id)
-        if stored and not self._stopper.stopping(agent_id):
+        if stored and not self._is_stopping(agent_id):
             self._fleet.wake(stored)
 
     def _new_agent(self, command: StartAgent, origin: Origin, model: str, branch: str) -> Agent:
@@ -165,7 +172,7 @@ class Starter:
                 await tx.add_agent(agent)
                 await tx.add_message(first)
                 await tx.enqueue(agent.id, self._deps.presenter.root(agent))
-                await self._fleet.places.ask(tx, agent, first.task_id)
+                await self._fleet.capacity.claim_place(tx, agent, first.task_id)
             outcome = f"refused: {refused}" if refused else f"allowed: {agent.id}"
             await tx.add_audit(Audit(now, origin.user, "agent.start", str(agent.repo), outcome))
         if refused:

@@ -12,7 +12,10 @@ from bot.agents.context import Dependencies
 from bot.agents.lifecycle.branch import BranchPusher
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.lifecycle.run import AgentRun
-from bot.agents.lifecycle.salvage import Patience, fits_thread, salvage
+from bot.agents.lifecycle.salvage import (
+    Patience,
+    salvage,
+)
 from bot.domain.agent import Agent, AgentStatus, Leftover
 from bot.domain.container import (
     BridgeAddress,
@@ -20,6 +23,7 @@ from bot.domain.container import (
 from bot.domain.saved_state import (
     SavedState,
     SavedWork,
+    fits_thread,
 )
 from bot.errors import BotError, StoreUnavailable, UserError
 
@@ -32,7 +36,7 @@ STOPPED_UNSTORED = (
 
 
 class Stopper:
-    """Never waits behind a task; a second stop of the same agent does nothing."""
+    """Stops agents. A stop waits behind no task; a second stop of the same agent does nothing."""
 
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
@@ -42,19 +46,19 @@ class Stopper:
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
         self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], SavedWork, ExitStack]] = {}
 
-    def stopping(self, agent_id: str) -> bool:
-        """Whether this agent is being stopped just now."""
+    def is_stopping(self, agent_id: str) -> bool:
+        """Checks whether this agent is being stopped just now."""
         return agent_id in self._stopping or agent_id in self._unstored
 
     async def stop(self, agent: Agent, actor: str) -> None:
-        """Stop this agent; `actor` is the user who asked for it, "" for no user.
+        """Stops this agent; `actor` is the user who asked for it, "" for no user.
 
         Raises UserError when it is stopped and the database could not take it down.
         """
         if under_way := self._stopping.get(agent.id):
-            # Its word may be noted as obeyed only when it is: the process may die before that.
+            # A stop message is stored as handled only after the stop: the process may die before.
             await under_way.wait()
-        if self.stopping(agent.id) or under_way:
+        if self.is_stopping(agent.id) or under_way:
             return
         ended = self._stopping[agent.id] = asyncio.Event()
         try:
@@ -67,7 +71,7 @@ class Stopper:
     async def _stop(self, agent: Agent, actor: str) -> None:
         run = self._fleet.run_of(agent.id)
         if run:
-            run.progress.silence()
+            run.progress.hide_interruption()
         saved, state = await self._halt(agent)
         await self._fleet.cancel(agent.id)
         store = functools.partial(self._store, agent, actor, run, saved, state)
@@ -83,13 +87,13 @@ class Stopper:
         await self._remove(agent.id, saved)
 
     async def _remove(self, agent_id: str, saved: SavedWork) -> None:
-        """Remove the container, and its files unless something in them is still to be read."""
+        """Removes the container, and its files unless something in them is still to be read."""
         await self._fleet.remove(agent_id, keep_files=saved.leftover is not Leftover.NOTHING)
         if saved.leftover is not Leftover.NOTHING:
-            self._fleet.something_unread.set()
+            self._fleet.files_unread.set()
 
-    async def settle(self) -> None:
-        """Store the stops that could not be stored when they were done; raises StoreUnavailable."""
+    async def store_late_stops(self) -> None:
+        """Stores the stops that the database refused before; raises StoreUnavailable."""
         for agent_id, (store, saved, held) in list(self._unstored.items()):
             await store()
             del self._unstored[agent_id]
@@ -111,22 +115,22 @@ class Stopper:
             if state:
                 await tx.save_state(agent.id, state)
             if run:
-                await run.progress.close(tx, current)
+                await run.progress.close_card(tx, current)
             else:
-                await self._fleet.places.close(tx, current)
+                await self._fleet.capacity.clear_notice(tx, current)
             seconds = self._deps.clock() - agent.created_at
-            said = replace(saved, card=run.progress.card) if run else saved
-            await tx.enqueue(agent.id, self._deps.presenter.stopped(current, actor, seconds, said))
+            shown = replace(saved, card=run.progress.card) if run else saved
+            await tx.enqueue(agent.id, self._deps.presenter.stopped(current, actor, seconds, shown))
             if saved.patch and saved.fits:
                 # Each stop has a file of its own: the agent may be restarted and stopped again.
                 key = f"stopped:{current.last_seq}"
                 await tx.enqueue(agent.id, self._deps.presenter.patch(current, key, saved.patch))
 
     async def _halt(self, agent: Agent) -> tuple[SavedWork, SavedState | None]:
-        """Stop the tools, then read what there is to save; silence is no reason to wait."""
+        """Stops the tools, then reads the work to save; it does not wait for a silent bridge."""
         is_running = True
         try:
-            address = await self._address(agent)
+            address = await self._deps.bridge_of(agent.id)
             is_running = address is not None
             if address is not None:
                 await self._interrupt(address)
@@ -139,7 +143,7 @@ class Stopper:
         return _with_kept(SavedWork(None, b"", leftover=left), kept), None
 
     async def _interrupt(self, address: BridgeAddress) -> None:
-        """End the tools. A bridge that shows no sign of life meanwhile is not waited for."""
+        """Ends the tools; gives up on a bridge that shows no sign of life meanwhile."""
         bridge = self._deps.bridge
         try:
             async with asyncio.TaskGroup() as group:
@@ -171,17 +175,11 @@ class Stopper:
         try:
             return await self._branch.push(agent, address, deadlines.STOP_PUSH_SECONDS)
         except StoreUnavailable as error:
-            logger.warning("the push of %s is not told: %s", agent.id, error)
+            logger.warning("the push of %s is not reported: %s", agent.id, error)
             return False
-
-    async def _address(self, agent: Agent) -> BridgeAddress | None:
-        container = await self._deps.runtime.find(agent.id)
-        if container is None or container.endpoint is None:
-            return None
-        return self._deps.address(agent.id, container.endpoint)
 
 
 def _with_kept(saved: SavedWork, kept: SavedState | None) -> SavedWork:
-    """Put the patch of the end of the last task in place of the newest one."""
+    """Puts the patch of the end of the last task in place of the newest one."""
     patch = kept.patch if kept else b""
     return replace(saved, patch=patch, newest=False, fits=fits_thread(patch))

@@ -63,7 +63,7 @@ async def assembled(settings: Settings, redact: Redactor) -> AsyncIterator[Appli
         doctor = HealthChecks(settings, ground.session, ground.runtime, loops=loops.failing)
         world = _world(ground, slack, outbox, doctor)
         fleet = Fleet(world)
-        ground.store.on_left = fleet.somebody_left.set
+        ground.store.on_left = fleet.place_freed.set
         service = AgentService(world, fleet)
         gate = Authorization(world, SlackPeople(slack, identity.team))
 

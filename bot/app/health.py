@@ -9,7 +9,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.agents.health_checks import Check, examine
-from bot.agents.lifecycle.background_loops import FailingLoop, found_in
+from bot.agents.lifecycle.background_loops import FailingLoop, loops_finding
 from bot.app import control_socket
 from bot.config import Settings
 from bot.domain.agent import RepoRef
@@ -90,8 +90,8 @@ class HealthChecks:
 
     async def _loops(self) -> Finding:
         if self.loops is not None:
-            return found_in(self.loops())
-        return found_in(await control_socket.failing_loops(self.settings.data_dir.resolve()))
+            return loops_finding(self.loops())
+        return loops_finding(await control_socket.failing_loops(self.settings.data_dir.resolve()))
 
     async def _channels(self, named: Sequence[str]) -> Finding:
         bot = self._slack(self.settings.slack_bot_token)

@@ -6,6 +6,9 @@ from bot.domain.agent import Leftover
 from bot.domain.task_card import TaskCard
 from bridge.protocol import Diff
 
+# Of a patch in the thread; what the host keeps may be a little larger.
+MAX_FILED_PATCH_BYTES = 20_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
@@ -37,3 +40,8 @@ class SavedWork:
     newest: bool = False
     leftover: Leftover = Leftover.NOTHING
     fits: bool = True
+
+
+def fits_thread(patch: bytes) -> bool:
+    """Checks whether a patch is small enough to be a file in the thread."""
+    return len(patch) <= MAX_FILED_PATCH_BYTES

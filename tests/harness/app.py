@@ -113,7 +113,7 @@ class AppHarness:
         """Start the bot's process."""
         self.fleet = Fleet(self.dependencies)
         self.service = AgentService(self.dependencies, self.fleet)
-        self.store.on_left = self.fleet.somebody_left.set
+        self.store.on_left = self.fleet.place_freed.set
 
     async def restart(self) -> None:
         """End the bot's process in an orderly way and start the next one."""

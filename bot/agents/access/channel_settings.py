@@ -112,7 +112,9 @@ class ChannelSettings:
                 lines.append(f"• repositories allowed {whose}: {shown}")
         return "\n".join(["*Rules of this channel*", *lines])
 
-    async def allowed(self, names: Sequence[str], team: str, channel: str) -> Sequence[str]:
+    async def allowed_repositories(
+        self, names: Sequence[str], team: str, channel: str
+    ) -> Sequence[str]:
         """Those of the repositories on which an agent may be started in this channel."""
         rules = ChannelRules.of(await self._stored(team, channel))
         return [

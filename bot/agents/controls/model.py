@@ -1,29 +1,33 @@
-"""Changes the model in the middle of a thread, by a reply or a form; the conversation goes on."""
+"""Changes the model or the verbosity in the middle of a thread; the conversation goes on."""
 
-import hashlib
 from dataclasses import dataclass, replace
 
 from bot.agents.context import Dependencies
-from bot.agents.controls.reading import HandledMessages
-from bot.agents.lifecycle.failures import why_not
+from bot.agents.controls.message_edits import HandledMessages
+from bot.agents.controls.press import press_button, short_name
 from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
-from bot.domain.message import Message, MessageKind, message_id
+from bot.domain.message import MessageKind
+from bot.domain.policy import Audit
 from bot.domain.replies import reply_model
+from bot.domain.verbosity import reply_verbosity
 from bot.errors import UserError
 
-# What a task at work is told when the person says nothing beyond the model's name.
+# The message to a task at work when the person writes nothing beyond the model's name.
 GO_ON = "(I changed the model. Go on with the task where you are.)"
 NO_NAME = "That is no model's name. For example `model: anthropic/claude-3.5-sonnet`."
 
 
 @dataclass(frozen=True, slots=True)
-class ModelWish:
-    """A reply with the model that it asks for, if any, and why that one cannot be used."""
+class ModelReply:
+    """A reply with the model that it asks for, if any, and why that model cannot be used.
+
+    `message` is the text after the model's name.
+    """
 
     text: str
     model: str | None = None
-    rest: str = ""
+    message: str = ""
     refusal: str = ""
 
 
@@ -33,83 +37,71 @@ class ModelControl:
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
-        self._reading = HandledMessages(deps)
+        self._handled = HandledMessages(deps)
 
-    async def read(self, thread: ThreadRef, text: str) -> ModelWish:
-        """Read which model a reply asks for, and ask the provider about it; changes nothing."""
+    async def read_model(self, thread: ThreadRef, text: str) -> ModelReply:
+        """Reads which model a reply asks for, and asks the provider about it; changes nothing."""
         try:
-            model, rest = reply_model(text)
+            model, message = reply_model(text)
         except UserError:  # its text repeats what was typed, which belongs into no thread
-            return ModelWish(text, refusal=NO_NAME)
+            return ModelReply(text, refusal=NO_NAME)
         # One that has ended may live again by the time that the reply's turn comes.
         if model is None or await self._deps.store.agent_of_thread(thread) is None:
-            return ModelWish(text)
+            return ModelReply(text)
         try:
             await self._deps.gateway.check_model(model)
         except UserError as error:
-            return ModelWish(text, model, rest, error.user_text)
-        return ModelWish(text, model, rest)
+            return ModelReply(text, model, message, error.user_text)
+        return ModelReply(text, model, message)
 
-    async def rest_of(
-        self, wish: ModelWish, thread: ThreadRef, ts: str, client_msg_id: str | None = None
+    async def apply_reply(
+        self, reply: ModelReply, thread: ThreadRef, ts: str, client_msg_id: str | None = None
     ) -> str:
-        """Change the model, if the reply asks for one, and return what the agent has to read.
+        """Changes the model, if the reply asks for one; returns the text for the agent.
 
-        The same reply twice changes nothing the second time. A model that cannot be used is said
-        in the thread, and nothing is left then.
+        The same reply twice changes nothing the second time. A model that cannot be used is
+        reported in the thread, and no text is left then.
         """
-        if wish.model is None:
-            if wish.refusal:
-                return await self._refused(thread, ts, wish.refusal, client_msg_id)
-            return wish.text
+        if reply.model is None:
+            if reply.refusal:
+                return await self._refused(thread, ts, reply.refusal, client_msg_id)
+            return reply.text
         agent = await self._deps.store.agent_of_thread(thread)
         if agent is None or not agent.alive:
-            return wish.text
-        if await self._reading.done(agent, ts):
+            return reply.text
+        if await self._handled.is_handled(agent, ts):
             return ""
-        if wish.refusal:
-            return await self._refused(thread, ts, wish.refusal, client_msg_id)
-        working = await self._change(agent.id, wish.model, ts)
-        if wish.rest or working:
-            return wish.rest or GO_ON
-        await self._reading.note(agent, ts, client_msg_id)
+        if reply.refusal:
+            return await self._refused(thread, ts, reply.refusal, client_msg_id)
+        working = await self._change(agent.id, reply.model, ts)
+        if reply.message or working:
+            return reply.message or GO_ON
+        await self._handled.store_handled(agent, ts, client_msg_id)
         return ""
 
-    async def choose(self, agent_id: str, model: str, user: str, key: str) -> str:
-        """Change the model as a form asks, once for each `key`; the sentence that says so.
+    async def choose_model(self, agent_id: str, model: str, user: str, key: str) -> str:
+        """Changes the model as a form asks, once for each `key`; returns the sentence that says so.
 
         Raises UserError when the agent has ended, or the model cannot be used.
         """
         await self._deps.gateway.check_model(model)
-        name = hashlib.sha256(key.encode()).hexdigest()[:16]
-        async with self._deps.store.transaction() as tx:
-            agent = await tx.agent(agent_id)
-            if agent is None or not agent.alive:
-                raise UserError(why_not(agent) if agent else "There is no such agent any more.")
-            pressed_id = message_id(MessageKind.PRESSED, name)
-            text = f"Model: `{model}` from the next step on. The conversation goes on."
-            if not await tx.claim_message(agent.team, agent.channel, f"{agent.id}:{pressed_id}"):
+        name = short_name(key)
+        text = f"Model: `{model}` from the next step on. The conversation goes on."
+        async with press_button(self._deps, self._fleet.wake, agent_id) as press:
+            pressed_id = await press.claim(MessageKind.PRESSED, name)
+            if not pressed_id:
                 return text
-            if model == agent.model:
+            if model == press.agent.model:
                 return f"`{model}` is the model already."
-            await tx.save_agent(replace(agent, model=model))
-            if _has_work(agent):
-                message = Message(
-                    pressed_id,
-                    agent.id,
-                    user,
-                    GO_ON,
-                    f"{agent.id}-{name}",
-                    kind=MessageKind.PRESSED,
-                )
-                await tx.add_message(message)
-            said = f"{text} Chosen by <@{user}>."
-            await tx.enqueue(agent.id, self._deps.presenter.notice(agent, f"model:{name}", said))
-        self._fleet.wake(agent)
+            if _has_work(press.agent):
+                await press.store_message(pressed_id, user, GO_ON)
+            press.agent = replace(press.agent, model=model)
+            await press.tx.save_agent(press.agent)
+            await press.post_notice(f"model:{name}", f"{text} Chosen by <@{user}>.")
         return text
 
     async def _change(self, agent_id: str, model: str, ts: str) -> bool:
-        """Store the model and say so; whether a task is at work."""
+        """Stores the model and tells the thread; returns whether a task is at work."""
         async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None:
@@ -127,8 +119,48 @@ class ModelControl:
             async with self._deps.store.transaction() as tx:
                 post = self._deps.presenter.trouble(agent, f"model:{ts}", text)
                 await tx.enqueue(agent.id, post)
-            await self._reading.note(agent, ts, client_msg_id)
+            await self._handled.store_handled(agent, ts, client_msg_id)
         return ""
+
+
+_VERBOSITY_TEXTS = {
+    "quiet": "Quiet from now on: the answers alone. A card that is shown ends with its task.",
+    "normal": "From now on: a live card for each task, and its answer.",
+    "verbose": "From now on: a live card, and a message for each step.",
+}
+
+
+class VerbosityControl:
+    """Reads `verbosity: quiet|normal|verbose`, alone in a reply."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+
+    async def apply_reply(
+        self, thread: ThreadRef, user: str, ts: str, text: str, client_msg_id: str | None
+    ) -> bool:
+        """Sets the verbosity that a reply asks for; False when it asks for none.
+
+        The same reply twice has one effect.
+        """
+        verbosity = reply_verbosity(text)
+        agent = await self._deps.store.agent_of_thread(thread) if verbosity else None
+        if verbosity is None or agent is None:
+            return False
+        async with self._deps.store.transaction() as tx:
+            current = await tx.agent(agent.id)
+            if current is None or not await tx.claim_message(
+                agent.team, agent.channel, ts, client_msg_id
+            ):
+                return True
+            await tx.note_read(agent.id, ts)
+            await tx.save_agent(replace(current, verbosity=verbosity))
+            entry = Audit(self._deps.clock(), user, "agent.verbosity", agent.id, verbosity.value)
+            await tx.add_audit(entry)
+            notice = _VERBOSITY_TEXTS[verbosity.value]
+            post = self._deps.presenter.notice(current, f"verbosity:{ts}", notice)
+            await tx.enqueue(agent.id, post)
+        return True
 
 
 def _has_work(agent: Agent) -> bool:

@@ -1,4 +1,4 @@
-"""Lets what arrives under one key take effect in the order of its arrival; other keys go on."""
+"""Orders messages of one thread by their arrival; other threads go on meanwhile."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ _Line = deque[asyncio.Event]
 
 
 class Turn:
-    """A place in a line. What asks a network is done before `come`, so that none of it adds up."""
+    """A place in a line. Network requests go before `wait`, so that their delays do not add up."""
 
     def __init__(self, line: _Line) -> None:
         self._line = line
@@ -17,12 +17,12 @@ class Turn:
         line.append(self._mine)
         line[0].set()
 
-    async def come(self) -> None:
-        """Return once everything that arrived earlier has left the line."""
+    async def wait(self) -> None:
+        """Returns once everything that arrived earlier has left the line."""
         await self._mine.wait()
 
-    def leave(self) -> None:
-        """Let the next one come; whoever left already leaves again without effect."""
+    def end(self) -> None:
+        """Leaves the line, so that the next one goes; a second time has no effect."""
         if self._mine in self._line:
             self._line.remove(self._mine)
         if self._line:
@@ -30,20 +30,20 @@ class Turn:
 
 
 class Turns:
-    """One line for each key. A lock would be held while somebody asks the network; this is not."""
+    """Keeps one line for each key. Unlike a lock it is not held while a request is under way."""
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, _Line] = {}
 
     @contextmanager
-    def taken(self, key: Hashable) -> Iterator[Turn]:
-        """Stand in line for the length of a block, from now on."""
+    def take_turn(self, key: Hashable) -> Iterator[Turn]:
+        """Stands in line for the length of a block."""
         line = self._lines.setdefault(key, deque())
         turn = Turn(line)
         try:
             yield turn
         finally:
-            turn.leave()
+            turn.end()
             # Another line may have begun under this key since this one was empty.
             if not line and self._lines.get(key) is line:
                 del self._lines[key]

@@ -32,7 +32,7 @@ class FailingLoop:
 
 @dataclass(slots=True)
 class _Record:
-    """How one loop fares; `began` is None while it waits for its next start."""
+    """Counts the failures of one loop; `began` is None while it waits for its next start."""
 
     failures: int = 0
     error: str = ""
@@ -53,16 +53,16 @@ class LoopSupervisor:
         self._supervisor = Supervisor(_ignore, kind="loop")
 
     def start(self, name: str, loop: Loop) -> None:
-        """Run `loop` from now on, and call it again whenever it fails."""
+        """Runs `loop` from now on, and calls it again whenever it fails."""
         record = self._records[name] = _Record()
         self._supervisor.spawn(name, self._keep_running(name, loop, record))
 
     async def cancel(self, *names: str) -> None:
-        """End these loops (none given: all) at once, and wait until they have ended."""
+        """Ends these loops (none given: all) at once, and waits until they have ended."""
         await self._supervisor.cancel(*names)
 
     def failing(self) -> Sequence[FailingLoop]:
-        """The loops that failed too often in a row and have not run well since."""
+        """Returns the loops that failed too often in a row and have not run well since."""
         return [
             FailingLoop(name, record.failures, record.error)
             for name, record in self._records.items()
@@ -92,8 +92,8 @@ class LoopSupervisor:
             await self._wait(seconds)
 
 
-def found_in(failing: Sequence[FailingLoop] | None) -> Finding:
-    """What the doctor says about the loops of a bot; None: there is no bot to ask."""
+def loops_finding(failing: Sequence[FailingLoop] | None) -> Finding:
+    """Returns the finding about the loops of a bot; None: there is no bot to ask."""
     if failing is None:
         return fine("no running bot here to ask")
     if not failing:
@@ -109,7 +109,7 @@ def found_in(failing: Sequence[FailingLoop] | None) -> Finding:
 
 
 async def _ignore(_name: str, _error: Exception) -> None:
-    """The failure is logged already, and nothing but a mistake in this file leads here."""
+    """Does nothing: the failure is logged already."""
 
 
 def _wait_seconds(failures: int) -> float:

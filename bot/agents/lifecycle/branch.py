@@ -22,7 +22,7 @@ NOT_PUSHED = (
 
 
 class BranchPusher:
-    """Pushes after a task and before the end. Never an error: the patch is kept in any case."""
+    """Pushes after a task and before the end; a failure is no error, since the patch is kept."""
 
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
@@ -30,7 +30,7 @@ class BranchPusher:
     async def push(
         self, agent: Agent, address: BridgeAddress, seconds: float = PUSH_SECONDS
     ) -> bool:
-        """Whether the branch at the host now holds commits of the agent."""
+        """Pushes; returns whether the branch at the host now holds commits of the agent."""
         if not agent.repo.exists or not await self._deps.gateway.may_push(agent.repo):
             return False
         access = self._deps.gateway.access(agent.id, agent.repo)
@@ -44,11 +44,11 @@ class BranchPusher:
             return False
         if pushed.refusal:
             logger.warning("the branch of %s was not pushed: %s", agent.id, pushed.refusal)
-            await self._tell(agent)
+            await self._report_refusal(agent)
         return pushed.commit is not None
 
-    async def _tell(self, agent: Agent) -> None:
-        """Say it once in the life of an agent: most reasons stay."""
+    async def _report_refusal(self, agent: Agent) -> None:
+        """Says it once in the life of an agent: most reasons stay."""
         async with self._deps.store.transaction() as tx:
             await tx.enqueue(
                 agent.id, self._deps.presenter.notice(agent, "push", f"⚠ {NOT_PUSHED}")

@@ -1,4 +1,4 @@
-"""Who may run now and who waits; each decision is part of the write transaction that stores it."""
+"""Decides which agents run and which wait, within the write transaction that stores it."""
 
 from collections.abc import Sequence
 
@@ -18,14 +18,17 @@ _SHOWN_MOVES = 10
 
 
 class Capacity:
-    """The places among the agents that run, and the queue for them. Sleeping needs none."""
+    """Gives out the places among the agents that run, and keeps the queue for them.
+
+    An agent that sleeps needs no place.
+    """
 
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
         self._limits = AgentLimits.of(deps.settings)
 
-    async def ask(self, tx: Transaction, agent: Agent, task_id: str = "") -> Agent:
-        """The agent with a place, or waiting for one, stored so; its thread shows the waiting.
+    async def claim_place(self, tx: Transaction, agent: Agent, task_id: str = "") -> Agent:
+        """Gives the agent a place or puts it into the queue; its thread shows that it waits.
 
         `task_id` names the task that the person waits for, where there is one.
         """
@@ -45,8 +48,8 @@ class Capacity:
             await self._show(tx, asked, len(before) + 1, task_id)
         return asked
 
-    async def admit(self) -> Sequence[Agent]:
-        """Give free places to those who wait longest; the next ones see how far they have come."""
+    async def admit_waiting(self) -> Sequence[Agent]:
+        """Gives free places to those who wait longest, and shows the others their new position."""
         admitted: list[Agent] = []
         async with self._deps.store.transaction() as tx:
             placed = await tx.placed()
@@ -56,32 +59,32 @@ class Capacity:
                     break
                 admitted.append(agent.admitted())
                 await tx.save_agent(admitted[-1])
-                if _has_no_card(agent):
-                    await self._say(tx, agent, "▶ *It has a place now.*")
+                if _shows_no_card(agent):
+                    await self._post_notice(tx, agent, "▶ *It has a place now.*")
             still = waiting[len(admitted) :][:_SHOWN_MOVES]
             for position, agent in enumerate(still, 1):
                 await self._show(tx, agent, position, await self._next_task(agent))
         return admitted
 
-    async def close(self, tx: Transaction, agent: Agent) -> None:
-        """Within the transaction that ends an agent: its thread shows no waiting any more."""
+    async def clear_notice(self, tx: Transaction, agent: Agent) -> None:
+        """Takes the waiting out of the thread, within the transaction that ends the agent."""
         if not agent.waiting:
             return
-        if _has_no_card(agent):
-            await self._say(tx, agent, "⏹ *It waits no longer.*")
+        if _shows_no_card(agent):
+            await self._post_notice(tx, agent, "⏹ *It waits no longer.*")
         elif task_id := await self._next_task(agent):
             card = self._card(agent, task_id, 0).cut_short(self._deps.clock())
             await tx.enqueue(agent.id, self._deps.presenter.card(agent, card))
 
     async def _show(self, tx: Transaction, agent: Agent, position: int, task_id: str) -> None:
-        if _has_no_card(agent):
+        if _shows_no_card(agent):
             text = f"⏳ *Waiting for a free place*: {ordinal(position)} in the queue."
-            await self._say(tx, agent, text)
+            await self._post_notice(tx, agent, text)
         elif task_id:
             card = self._card(agent, task_id, position)
             await tx.enqueue(agent.id, self._deps.presenter.card(agent, card))
 
-    async def _say(self, tx: Transaction, agent: Agent, text: str) -> None:
+    async def _post_notice(self, tx: Transaction, agent: Agent, text: str) -> None:
         post = self._deps.presenter.notice(agent, f"place:{agent.last_seq}", text)
         await tx.enqueue(agent.id, post)
 
@@ -95,11 +98,11 @@ class Capacity:
         return TaskCard(task_id, number, started_at=since, now=since, queued=position)
 
 
-def _has_no_card(agent: Agent) -> bool:
-    """Whether a message of its own tells of the waiting."""
-    return _comes_back(agent) or agent.verbosity is Verbosity.QUIET
+def _shows_no_card(agent: Agent) -> bool:
+    """Checks whether a message of its own shows the waiting, since no card does."""
+    return _is_restarting(agent) or agent.verbosity is Verbosity.QUIET
 
 
-def _comes_back(agent: Agent) -> bool:
-    """Whether a person wants it back after its end: there may be no task whose card could tell."""
+def _is_restarting(agent: Agent) -> bool:
+    """Checks whether a person restarts it: there may be no task whose card could show it."""
     return agent.status is AgentStatus.STARTING and agent.base_commit is not None

@@ -1,17 +1,13 @@
-"""What to tell people about an agent that ended: plain words and the next step."""
+"""Explains to people why an agent ended, with the next step."""
 
 from collections.abc import Sequence
 
-from bot.agents.lifecycle.boot import ContainerEnded, ContainerGone
 from bot.domain.agent import Agent, AgentStatus
-from bot.domain.container import (
-    Exit,
-)
 from bot.domain.quoting import code, line
 from bot.domain.saved_state import (
     SavedState,
 )
-from bot.errors import BridgeRefused, UserError
+from bot.errors import BridgeRefused, ContainerEnded, ContainerGone, UserError
 from bridge.protocol import ErrorCode, FilesChanged
 
 AGAIN = 'Reply "restart" to go on from what was saved.'
@@ -29,7 +25,7 @@ _CLONE_ERRORS = frozenset(
 
 
 def why_not(agent: Agent) -> str:
-    """Why an agent that is over takes nothing more, and how to go on."""
+    """Says why an agent that is over takes nothing more, and how to go on."""
     match agent.status:
         case AgentStatus.STOPPED:
             return f"This agent was stopped. {AGAIN}"
@@ -39,27 +35,35 @@ def why_not(agent: Agent) -> str:
             return f"This agent has ended. {AGAIN}"
 
 
-def how_it_ended(how: Exit | None) -> str:
-    """How a container ended that nobody had stopped."""
-    if how is None:
+def require_alive(agent: Agent | None) -> Agent:
+    """Returns the agent when it is alive; raises UserError with the next step when it is not."""
+    if agent is None:
+        raise UserError("There is no such agent any more.")
+    if not agent.alive:
+        raise UserError(why_not(agent))
+    return agent
+
+
+def how_it_ended(ended: ContainerEnded) -> str:
+    """Says how a container ended that nobody had stopped."""
+    if ended.exit_code is None:
         return "The container was not started"
-    if how.out_of_memory and how.code == _KILLED:
-        return "The container ran out of memory"
-    if how.code == _KILLED:
-        return "The container was killed"
-    return f"The container ended (exit {how.code})"
+    if ended.exit_code == _KILLED:
+        how = "ran out of memory" if ended.out_of_memory else "was killed"
+        return f"The container {how}"
+    return f"The container ended (exit {ended.exit_code})"
 
 
 def lost_files(changed: FilesChanged | None, saved: SavedState | None) -> tuple[str, ...]:
-    """Return the files of the newest change, where it came after the state that the host kept."""
+    """Returns the files of the newest change, when it came after the state that the host kept."""
     since = saved.last_seq if saved else 0
     if changed is None or changed.seq <= since:
         return ()
     return tuple(change.path for change in changed.files)
 
 
-def gone(*, has_files: bool, lost: Sequence[str]) -> str:
-    """A container that is not there any more: what is lost with it, and what is not."""
+def explain_loss(*, has_files: bool, lost: Sequence[str]) -> str:
+    """Says that a container is gone, which files are lost with it, and how to go on."""
     if has_files:
         return f"The container of this agent is gone, its files are still there. {AGAIN}"
     if not lost:
@@ -73,17 +77,17 @@ def gone(*, has_files: bool, lost: Sequence[str]) -> str:
 
 
 def explain(agent: Agent, error: Exception) -> str:
-    """Why the run of an agent ended by this error."""
+    """Says why the run of an agent ended by this error."""
     match error:
         case UserError(user_text=text):
             return f"{text} {AGAIN}"
         case BridgeRefused() if error.error.code in _CLONE_ERRORS:
             why = line(error.error.message, 300)
             return f"Could not clone `{agent.repo}`: {why} Nothing was changed."
-        case ContainerEnded(how=how):
-            return f"{how_it_ended(how)} twice within a minute, so it stays down. {AGAIN}"
+        case ContainerEnded():
+            return f"{how_it_ended(error)} twice within a minute, so it stays down. {AGAIN}"
         case ContainerGone():
-            return gone(has_files=False, lost=())
+            return explain_loss(has_files=False, lost=())
         case _:
             return (
                 f"Something went wrong inside Threadsmith; the log has it under `{agent.id}`. "

@@ -1,4 +1,4 @@
-"""The agents that this process drives: launching, waking, resting, and what a failure means."""
+"""Drives the agents of this process: launches and wakes them, puts them to sleep, ends them."""
 
 import asyncio
 import logging
@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bot.agents.context import Dependencies
-from bot.agents.lifecycle.boot import ContainerGone
 from bot.agents.lifecycle.capacity import Capacity
-from bot.agents.lifecycle.failures import explain, gone, lost_files
+from bot.agents.lifecycle.failures import explain, explain_loss, lost_files
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.lifecycle.supervisor import Supervisor
 from bot.domain.agent import Agent, AgentStatus
-from bot.errors import BotError, StoreUnavailable, UserError
+from bot.errors import (
+    BotError,
+    ContainerGone,
+    StoreUnavailable,
+    UserError,
+)
 from bridge.protocol import FilesChanged
 
 logger = logging.getLogger(__name__)
@@ -23,20 +27,20 @@ SLEEP_AFTER_WHEN_FULL_SECONDS = 60.0
 
 
 class Fleet:
-    """One run per agent that is awake. `reconcile` brings rows and containers together."""
+    """Keeps one run per agent that is awake. `reconcile` brings rows and containers together."""
 
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
         self._supervisor = Supervisor(self._crashed)
         self._runs: dict[str, AgentRun] = {}
         self._held: Counter[str] = Counter()
-        self.places = Capacity(deps)
-        self.somebody_left = asyncio.Event()
-        self.something_unread = asyncio.Event()
+        self.capacity = Capacity(deps)
+        self.place_freed = asyncio.Event()
+        self.files_unread = asyncio.Event()
 
     @contextmanager
     def hold(self, agent_id: str) -> Iterator[None]:
-        """While one agent is being started or stopped, nothing else launches or removes it."""
+        """Keeps everything else from launching or removing an agent that is started or stopped."""
         self._held[agent_id] += 1
         try:
             yield
@@ -46,21 +50,21 @@ class Fleet:
                 del self._held[agent_id]
 
     def held(self, agent_id: str) -> bool:
-        """Whether it is just being started, stopped or removed."""
+        """Checks whether it is just being started, stopped or removed."""
         return agent_id in self._held
 
     def launch(self, agent: Agent) -> None:
-        """Drive an agent from now on."""
+        """Drives an agent from now on."""
         run = AgentRun(self._deps, agent)
         self._supervisor.spawn(agent.id, run.run())
         self._runs[agent.id] = run
 
     def run_of(self, agent_id: str) -> AgentRun | None:
-        """The run of this agent, if this process drives it."""
+        """Returns the run of this agent, if this process drives it."""
         return self._runs.get(agent_id) if self._supervisor.running(agent_id) else None
 
     def wake(self, agent: Agent) -> None:
-        """There is a message for this agent; one that sleeps is woken, if it has a place.
+        """Wakes an agent for a new message, if it has a place.
 
         One that is just being ended is left to `reconcile`: its old container goes first.
         """
@@ -70,16 +74,16 @@ class Fleet:
             self.launch(agent)
 
     async def admit(self) -> None:
-        """Launch those who wait for a place, as far as places are free."""
-        for agent in await self.places.admit():
+        """Launches those who wait for a place, as far as places are free."""
+        for agent in await self.capacity.admit_waiting():
             logger.info("%s has a place now", agent.id)
             self.wake(agent)
 
     async def admit_for_ever(self) -> None:
-        """Admit whenever `somebody_left` a place, until cancelled."""
+        """Admits whenever `place_freed` is set, until cancelled."""
         while True:
-            await self.somebody_left.wait()
-            self.somebody_left.clear()
+            await self.place_freed.wait()
+            self.place_freed.clear()
             try:
                 await self.admit()
             except BotError as error:
@@ -90,12 +94,12 @@ class Fleet:
         return agent_id in self._held or self._supervisor.running(agent_id)
 
     async def cancel(self, agent_id: str) -> None:
-        """Drive it no more; its container is left as it is."""
+        """Ends its run; its container is left as it is."""
         await self._supervisor.cancel(agent_id)
         self._runs.pop(agent_id, None)
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
-        """Close the gateway to this agent and remove its container."""
+        """Closes the gateway to this agent and removes its container."""
         await self._deps.gateway.close(agent_id)
         try:
             await self._deps.runtime.remove(agent_id, keep_files=keep_files)
@@ -104,7 +108,7 @@ class Fleet:
             logger.warning("the container of %s is still there: %s", agent_id, error)
 
     async def reconcile(self) -> None:
-        """Go on with what should run, remove what should not; may be called at any time.
+        """Drives what should run, removes what should not; may be called at any time.
 
         Raises EngineError when the engine does not answer: then nothing is known, and nothing
         is changed.
@@ -120,16 +124,16 @@ class Fleet:
         for agent in alive.values():
             if self._busy(agent.id):
                 continue
-            # One whose container was taken away in its sleep has to be told of.
+            # One whose container was removed in its sleep has to say so in its thread.
             asleep = agent.status is AgentStatus.SLEEPING and agent.id in there
             if not asleep or await self._deps.store.undelivered(agent.id):
                 logger.info("going on with %s (%s)", agent.id, agent.status)
-                await self._go_on(agent)
+                await self._drive(agent)
         if any(agent.waiting for agent in alive.values()):
             await self.admit()
 
-    async def rest(self) -> None:
-        """Put agents to sleep that have been idle for long; a reply wakes them."""
+    async def sleep_idle_agents(self) -> None:
+        """Puts agents to sleep that have been idle for long; a reply wakes them."""
         agents = await self._deps.store.agents(alive=True)
         seconds = self._deps.settings.sleep_after_seconds
         if any(agent.waiting for agent in agents):
@@ -141,14 +145,14 @@ class Fleet:
                 await self.put_to_sleep(agent)
 
     async def put_to_sleep(self, agent: Agent) -> None:
-        """Stop the container of an idle agent; one that has something to do stays awake."""
+        """Stops the container of an idle agent; one that has something to do stays awake."""
         with self.hold(agent.id):
             await self._put_to_sleep(agent)
         # A reply that came meanwhile found nobody to wake.
         if await self._deps.store.undelivered(agent.id):
             stored = await self._deps.store.agent(agent.id)
             if stored:
-                await self._go_on(stored)
+                await self._drive(stored)
 
     async def _put_to_sleep(self, agent: Agent) -> None:
         if await self._deps.store.undelivered(agent.id):
@@ -165,30 +169,30 @@ class Fleet:
         except BotError as error:
             logger.warning("the container of %s does not sleep: %s", agent.id, error)
 
-    async def _go_on(self, agent: Agent) -> None:
-        """Drive an agent that should run, once it has a place."""
+    async def _drive(self, agent: Agent) -> None:
+        """Launches or wakes an agent that should run, once it has a place."""
         if not agent.placed:
             waiting = await self._deps.store.undelivered(agent.id)
             async with self._deps.store.transaction() as tx:
                 current = await tx.agent(agent.id)
                 if current is None or not current.alive:
                     return
-                task_id = next((one.task_id for one in waiting if one.begins_task), "")
-                agent = await self.places.ask(tx, current, task_id)
+                task_id = next((message.task_id for message in waiting if message.begins_task), "")
+                agent = await self.capacity.claim_place(tx, current, task_id)
         self.wake(agent)
 
     async def close(self) -> None:
-        """Let go of the agents; their containers work on."""
+        """Ends all runs; their containers work on."""
         await self._supervisor.close()
         self._runs.clear()
 
     async def _crashed(self, agent_id: str, error: Exception) -> None:
-        """A run ended by an error: say so in its thread, and leave no container behind."""
+        """Reports in the thread that a run ended by an error, and removes its container."""
         run = self._runs.pop(agent_id, None)
         if isinstance(error, StoreUnavailable):
             return  # It works on in its container; `reconcile` follows it again.
         lost = isinstance(error, ContainerGone)
-        said = await self._what_to_say(agent_id, error)
+        reason = await self._explain_end(agent_id, error)
         async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
@@ -196,13 +200,13 @@ class Fleet:
             status = AgentStatus.LOST if lost else AgentStatus.FAILED
             await tx.save_agent(agent.with_status(status, self._deps.clock()))
             if run:
-                await run.progress.close(tx, agent)
+                await run.progress.close_card(tx, agent)
             key = f"ended:{agent.last_seq}:{int(agent.status_since)}"
-            await tx.enqueue(agent_id, self._deps.presenter.trouble(agent, key, said))
+            await tx.enqueue(agent_id, self._deps.presenter.trouble(agent, key, reason))
         # An agent that never had a workspace has nothing to keep.
         await self.remove(agent_id, keep_files=agent.base_commit is not None)
 
-    async def _what_to_say(self, agent_id: str, error: Exception) -> str:
+    async def _explain_end(self, agent_id: str, error: Exception) -> str:
         agent = await self._deps.store.agent(agent_id)
         if agent is None:
             return str(error)
@@ -214,4 +218,4 @@ class Fleet:
             has_files = await self._deps.runtime.has_files(agent_id)
         except UserError:
             has_files = False
-        return gone(has_files=has_files, lost=lost_files(changed, saved))
+        return explain_loss(has_files=has_files, lost=lost_files(changed, saved))

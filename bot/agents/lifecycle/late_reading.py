@@ -1,4 +1,4 @@
-"""Reads what a stop could not read in time, from the files that were kept for it."""
+"""Reads the work that a stop could not read in time, from the files that were kept for it."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 
 from bot.agents.context import Dependencies
 from bot.agents.deadlines import READ_WAIT_SECONDS
-from bot.agents.lifecycle.container_spec import spec_of
+from bot.agents.lifecycle.boot import (
+    spec_of,
+)
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.lifecycle.salvage import Patience, Salvaged, salvage
 from bot.agents.ports.store import (
@@ -34,13 +36,13 @@ _PATIENCE = Patience(READ_WAIT_SECONDS, READ_WAIT_SECONDS, READ_WAIT_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class _Attempts:
-    """How often the files of one agent were read in vain, and when they are read again."""
+    """Counts the failed readings of one agent's files, and sets when they are read again."""
 
     failed: int = 0
     again_at: float = 0.0
 
     def after_failure(self, now: float, *, counts: bool) -> "_Attempts":
-        """Wait twice as long as the last time; an engine that is away proves nothing."""
+        """Waits twice as long as the last time; an engine that is away does not count."""
         pause = min(FIRST_PAUSE_SECONDS * 2**self.failed, LONGEST_PAUSE_SECONDS)
         return _Attempts(self.failed + counts, now + pause)
 
@@ -57,22 +59,22 @@ class LateReading:
         self._attempts: dict[str, _Attempts] = {}
 
     async def run(self) -> None:
-        """Read again and again, until cancelled."""
+        """Reads again and again, until cancelled."""
         while True:
-            self._fleet.something_unread.clear()
+            self._fleet.files_unread.clear()
             try:
                 await self.read()
             except BotError as error:
                 logger.warning("what stopped agents left is not read: %s", error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._deps.settings.reconcile_seconds):
-                    await self._fleet.something_unread.wait()
+                    await self._fleet.files_unread.wait()
 
     async def read(self) -> None:
-        """Read what is due, once; may be called at any time."""
+        """Reads the files that are due, once; may be called at any time."""
         agents = await self._deps.store.unread()
         left = {agent.id for agent in agents}
-        self._attempts = {one: tried for one, tried in self._attempts.items() if one in left}
+        self._attempts = {key: tried for key, tried in self._attempts.items() if key in left}
         for agent in agents:
             tried = self._attempts.get(agent.id, _Attempts())
             if self._fleet.held(agent.id) or self._deps.clock() < tried.again_at:
@@ -122,12 +124,12 @@ class LateReading:
         return address
 
     async def _as_kept(self, agent: Agent) -> Salvaged:
-        """Take what the host has for all there is: nothing else is left."""
+        """Returns the state that the host keeps, since no files are left."""
         kept = await self._deps.store.saved_state(agent.id)
         return Salvaged(None, kept.patch if kept else b"", kept.conversation if kept else b"")
 
     async def _store(self, agent: Agent, read: Salvaged, *, gives_up: bool) -> bool:
-        """Store and show what was read; True when nothing else is in the files."""
+        """Stores and shows the result; returns True when nothing else is in the files."""
         left = read.leftover
         if gives_up and left is not Leftover.NOTHING:
             left = Leftover.FILES

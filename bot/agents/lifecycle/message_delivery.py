@@ -1,30 +1,39 @@
-"""Hands an agent's messages over to its bridge: each once, in the order of arrival.
+"""Delivers an agent's messages to its bridge: each once, in the order of arrival, with their files.
 
-What people control a task by goes before what they say, since a full queue must not keep it.
+Answers, resumes and undos go before what people say, since a full queue must not hold them up.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import replace
+from typing import Any, assert_never
 
 from bot.agents.context import Dependencies
-from bot.agents.lifecycle.errands import ControlDelivery
-from bot.agents.lifecycle.luggage import AttachmentDelivery
 from bot.domain.agent import Agent
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.attachment import Attachment, with_files
+from bot.domain.container import BridgeAddress
 from bot.domain.message import Message, MessageKind
 from bot.domain.policy import ChannelRules
-from bot.domain.quoting import line
-from bot.errors import BridgeRefused, BridgeUnreachable
-from bridge.protocol import Approvals, ChatMode, ChatRequest, ErrorCode, ExecuteRequest
+from bot.domain.quoting import code, line
+from bot.errors import BridgeRefused, BridgeUnreachable, FileUnavailable
+from bridge.protocol import (
+    MAX_ATTACHMENT_BYTES,
+    MAX_TASK_CHARS,
+    Approvals,
+    ChatMode,
+    ChatRequest,
+    ErrorCode,
+    ExecuteRequest,
+    QuestionAsked,
+    QuestionKind,
+)
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+_GONE = (ErrorCode.NOT_FOUND, ErrorCode.WORKSPACE_MISSING)
 
 
 class MessageDelivery:
@@ -33,26 +42,26 @@ class MessageDelivery:
     def __init__(self, deps: Dependencies, agent_id: str) -> None:
         self._deps = deps
         self._agent_id = agent_id
-        self._errands = ControlDelivery(deps)
+        self._controls = ControlDelivery(deps)
         self._new_message = asyncio.Event()
-        self._luggage = AttachmentDelivery(deps)
+        self._attachments = AttachmentDelivery(deps)
 
     def wake(self) -> None:
-        """There is a message to hand over."""
+        """Starts the delivery of a new message."""
         self._new_message.set()
 
     async def deliver(
         self, address: BridgeAddress, is_there: Callable[[], Awaitable[bool]]
     ) -> None:
-        """Deliver until cancelled.
+        """Delivers until cancelled.
 
-        `is_there`: whether it is the agent's container that answers at this address; raises when
-        waiting has no sense.
+        `is_there` checks whether the agent's container answers at this address; it raises when
+        waiting is of no use.
         """
         while True:
             self._new_message.clear()
             for message in await self._waiting():
-                if not await self._hand_over(address, message, is_there):
+                if not await self._deliver_message(address, message, is_there):
                     break
             else:
                 await self._new_message.wait()
@@ -61,13 +70,13 @@ class MessageDelivery:
         waiting = await self._deps.store.undelivered(self._agent_id)
         return sorted(waiting, key=lambda message: not _is_urgent(message))
 
-    async def _hand_over(
+    async def _deliver_message(
         self,
         address: BridgeAddress,
         message: Message,
         is_there: Callable[[], Awaitable[bool]],
     ) -> bool:
-        """Hand one over; False: it waits, and what has come meanwhile may go before it."""
+        """Delivers one message; False: it waits, and a message that has come since may go first."""
         while (current := await self._current(message)) is not None:
             try:
                 await self._send(address, current)
@@ -76,7 +85,7 @@ class MessageDelivery:
                 await is_there()
             except BridgeRefused as error:
                 is_full = error.error.code == ErrorCode.QUEUE_FULL
-                # The port of a container that ended may be another's by now: no word of ours.
+                # The port of a container that ended may be another agent's by now.
                 if not is_full and await is_there():
                     await self._report_refusal(message, error)
                     return True
@@ -91,21 +100,21 @@ class MessageDelivery:
         return True
 
     async def _current(self, message: Message) -> Message | None:
-        """The message as it is now: the person may have edited it, or deleted it (None)."""
+        """Returns the message as it is now: the person may have edited or deleted it (None)."""
         waiting = await self._deps.store.undelivered(self._agent_id)
-        return next((one for one in waiting if one.id == message.id), None)
+        return next((other for other in waiting if other.id == message.id), None)
 
     async def _send(self, address: BridgeAddress, message: Message) -> None:
         agent = await self._deps.store.agent(self._agent_id)
         if agent is None:
             return
         if not message.begins_task:
-            await self._errands.run(agent, address, message)
+            await self._controls.deliver(agent, address, message)
             return
         stored = message
-        asked = await self._approvals(agent)
+        approvals = await self._approvals_field(agent)
         if message.files:
-            message = await self._luggage.with_files(agent, address, message)
+            message = await self._attachments.deliver(agent, address, message)
         if message.kind is MessageKind.START:
             await self._deps.bridge.execute(
                 address,
@@ -115,7 +124,7 @@ class MessageDelivery:
                     model=agent.model,
                     max_steps=agent.max_steps,
                     author=message.user,
-                    **asked,
+                    **approvals,
                 ),
             )
         else:
@@ -129,13 +138,13 @@ class MessageDelivery:
                     model=agent.model,
                     max_steps=agent.max_steps,
                     author=message.user,
-                    **asked,
+                    **approvals,
                 ),
             )
-        await self._delivered(address, stored)
+        await self._store_delivered(address, stored)
 
-    async def _delivered(self, address: BridgeAddress, sent: Message) -> None:
-        """Note that the bridge has it; what the person changed while it was on its way follows."""
+    async def _store_delivered(self, address: BridgeAddress, sent: Message) -> None:
+        """Stores that the bridge has it, then sends what the person changed in the meantime."""
         while True:
             async with self._deps.store.transaction() as tx:
                 current = await self._current(sent)
@@ -149,8 +158,8 @@ class MessageDelivery:
                 return
             sent = current
 
-    async def _approvals(self, agent: Agent) -> dict[str, Any]:
-        """What is said only where a channel wants it: an older bridge does not know the word."""
+    async def _approvals_field(self, agent: Agent) -> dict[str, Any]:
+        """Returns the field only where a channel asks for it: an older bridge does not know it."""
         settings = await self._deps.store.channel_settings(agent.team, agent.channel)
         asks = ChannelRules.of(settings).approvals is Approvals.ASK
         return {"approvals": Approvals.ASK} if asks else {}
@@ -164,6 +173,137 @@ class MessageDelivery:
             if agent:
                 post = self._deps.presenter.trouble(agent, f"refused:{message.id}", text)
                 await tx.enqueue(agent.id, post)
+
+
+class ControlDelivery:
+    """Delivers answers, resumes and undos once each, even when the bridge knows no such task."""
+
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+
+    async def deliver(self, agent: Agent, address: BridgeAddress, message: Message) -> None:
+        """Delivers one; raises BridgeUnreachable, or BridgeRefused for an unexpected refusal."""
+        match message.kind:
+            case MessageKind.ANSWER:
+                outcome = await self._answer(agent, address, message)
+            case MessageKind.RESUME:
+                outcome = await self._resume(address, message)
+            case MessageKind.UNDO:
+                outcome = await self._undo(address, message)
+            case MessageKind.START | MessageKind.REPLY | MessageKind.PRESSED:
+                raise ValueError(f"{message.id} begins a task")
+            case _:
+                assert_never(message.kind)
+        async with self._deps.store.transaction() as tx:
+            await tx.message_delivered(agent.id, message.id)
+            current = await tx.agent(agent.id)
+            if outcome and current:
+                post = self._deps.presenter.notice(current, message.id, outcome)
+                await tx.enqueue(agent.id, post)
+
+    async def _answer(self, agent: Agent, address: BridgeAddress, message: Message) -> str:
+        try:
+            await self._deps.bridge.answer(address, message.name, message.text, message.user)
+        except BridgeRefused as error:
+            if error.error.code not in _GONE:
+                raise
+            return await self._answer_anew(agent, address, message)
+        return ""
+
+    async def _answer_anew(self, agent: Agent, address: BridgeAddress, message: Message) -> str:
+        """Sends the answer as a message of the person, to a container that never asked."""
+        events = await self._deps.store.events(agent.id, message.task_id, kinds=(QuestionAsked,))
+        asked = next(
+            (
+                event
+                for event in events
+                if isinstance(event, QuestionAsked) and event.question_id == message.name
+            ),
+            None,
+        )
+        if asked is None or asked.kind is QuestionKind.APPROVAL:
+            return "🔐 The command does not wait any more, so nothing was run."
+        text = f"You asked: {asked.text}\nMy answer: {message.text}"
+        request = ChatRequest(
+            message_id=message.id,
+            task_id=f"{agent.id}-{message.name}",
+            text=text,
+            model=agent.model,
+            max_steps=agent.max_steps,
+            author=message.user,
+        )
+        await self._deps.bridge.chat(address, request)
+        return ""
+
+    async def _resume(self, address: BridgeAddress, message: Message) -> str:
+        try:
+            await self._deps.bridge.resume(address, message.task_id)
+        except BridgeRefused as error:
+            if error.error.code not in _GONE:
+                raise
+            return "The paused task is not there any more. Reply to give the agent a new one."
+        return ""
+
+    async def _undo(self, address: BridgeAddress, message: Message) -> str:
+        try:
+            files = await self._deps.bridge.undo(address, message.task_id)
+        except BridgeRefused as error:
+            return f"The task was not undone: {line(error.error.message, 300)}"
+        noun = "file is" if files == 1 else "files are"
+        return (
+            f"↩ *<@{message.user}> undid the last task*: {files} {noun} as before it. The "
+            "conversation knows; reply to go on."
+        )
+
+
+class AttachmentDelivery:
+    """Puts the files of a message into the workspace, before the message itself.
+
+    A failed download does not delay the message: the model and the thread are told of it.
+    """
+
+    def __init__(self, deps: Dependencies) -> None:
+        self._deps = deps
+
+    async def deliver(self, agent: Agent, address: BridgeAddress, message: Message) -> Message:
+        """Delivers the files; returns the message as the model reads it. Safe to do twice.
+
+        Raises BridgeUnreachable.
+        """
+        paths: list[str] = []
+        missing: list[tuple[Attachment, str]] = []
+        for file in message.files:
+            try:
+                paths.append(await self._attach(address, file))
+            except FileUnavailable as error:
+                logger.warning("file %s of %s: %s", file.id, agent.id, error)
+                missing.append((file, error.user_text))
+        if missing:
+            await self._report_missing(agent, message, missing)
+        names = [file.name for file, _ in missing]
+        return replace(message, text=with_files(message.text, paths, names, MAX_TASK_CHARS))
+
+    async def _attach(self, address: BridgeAddress, file: Attachment) -> str:
+        if self._deps.fetch_file is None:
+            raise FileUnavailable("Files are not fetched here.")
+        data = await self._deps.fetch_file(file.id, MAX_ATTACHMENT_BYTES)
+        try:
+            return await self._deps.bridge.attach(address, file.name, data)
+        except BridgeRefused as error:
+            # An older image has no place for files; a full disk takes none.
+            raise FileUnavailable(
+                "The container did not take it. `make image` builds one that takes files.",
+                str(error),
+            ) from error
+
+    async def _report_missing(
+        self, agent: Agent, message: Message, missing: Sequence[tuple[Attachment, str]]
+    ) -> None:
+        reasons = " ".join(f"{code(file.name)}: {why}" for file, why in missing)
+        text = f"⚠ The agent works without what was attached. {reasons}"
+        async with self._deps.store.transaction() as tx:
+            post = self._deps.presenter.notice(agent, f"files:{message.id}", text)
+            await tx.enqueue(agent.id, post)
 
 
 def _is_urgent(message: Message) -> bool:

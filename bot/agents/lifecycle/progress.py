@@ -40,7 +40,7 @@ _SHOWN = (
 
 
 class Progress:
-    """The live card of one agent's newest task, and the posts that its events cause."""
+    """Keeps the live card of one agent's newest task, and makes the posts that its events cause."""
 
     def __init__(self, deps: Dependencies, agent: Agent) -> None:
         self._deps = deps
@@ -50,7 +50,7 @@ class Progress:
         self.card = TaskCard(agent.task_id or agent.first_task_id, number, started_at=now, now=now)
         self._stored_card = self.card
         self._silenced = False
-        self._because = ""
+        self._failure_reason = ""
         self._asked: QuestionAsked | None = None  # and not answered
         # Of the step that ended with the newest event: its number, and its tool calls.
         self._ended_step: tuple[int, Sequence[ToolLine]] | None = None
@@ -59,33 +59,33 @@ class Progress:
         self._shown_card = "" if agent.verbosity is Verbosity.QUIET else self.card.task_id
 
     async def restore(self, agent: Agent) -> None:
-        """Draw the card of the task at work again from its stored events."""
+        """Draws the card of the task at work again from its stored events."""
         if agent.task_id is None:
             return
         events = await self._deps.store.events(agent.id, agent.task_id)
         if events:
             self.card = replace(self.card, started_at=events[0].at, now=events[0].at)
         for event in events:
-            self._fold(agent, event)
+            self._apply(agent, event)
         self._ended_step = None
         self._stored_card = self.card
 
-    def silence(self) -> None:
-        """Say nothing about an interruption: the one who stops says it all in one message."""
+    def hide_interruption(self) -> None:
+        """Leaves out the post of an interruption, since the message of the stop says it all."""
         self._silenced = True
 
-    def because(self, text: str) -> None:
-        """Why the task at work is about to fail: said in place of what the bridge knows."""
-        self._because = text
+    def explain_failure(self, text: str) -> None:
+        """Sets the reason why the task at work is about to fail, which the bridge does not know."""
+        self._failure_reason = text
 
-    def begin(self, agent: Agent, task_id: str) -> None:
-        """Draw what comes now on the card of the next task."""
+    def begin_task(self, agent: Agent, task_id: str) -> None:
+        """Begins the card of the next task."""
         now = self._deps.clock()
         self.card = TaskCard(task_id, agent.task_number + 1, started_at=now, now=now)
         self._tools_before = 0
 
-    async def phase(self, name: str) -> None:
-        """Show that a phase of the boot begins; a task that is at work or over shows none."""
+    async def show_phase(self, name: str) -> None:
+        """Shows that a phase of the boot begins; a task that is at work or over shows none."""
         if self.card.running or self.card.outcome is not None:
             return
         if any(phase.name == name and phase.seconds is None for phase in self.card.phases):
@@ -97,8 +97,8 @@ class Progress:
                 for post in self._card(agent):
                     await tx.enqueue(agent.id, post)
 
-    async def take(self, event: AgentEvent) -> None:
-        """Store one event, the agent after it, and its posts, in one transaction."""
+    async def take_event(self, event: AgentEvent) -> None:
+        """Stores one event, the agent after it, and its posts, in one transaction."""
         if not event.seq:
             return
         async with self._deps.store.transaction() as tx:
@@ -106,15 +106,15 @@ class Progress:
             if agent is None or event.seq <= agent.last_seq:
                 return
             after = agent.apply(event)
-            self._fold(after, event)
+            self._apply(after, event)
             await tx.add_events(agent.id, [event])
             await tx.save_agent(after)
-            for post in (*self._posts(after, event), *await self._used(tx, after, event)):
+            for post in (*self._posts(after, event), *await self._taken_mark(tx, after, event)):
                 await tx.enqueue(agent.id, post)
         self._stored_card = self.card
 
-    async def close(self, tx: Transaction, agent: Agent) -> None:
-        """Within a transaction: leave no card behind that says it is still at work."""
+    async def close_card(self, tx: Transaction, agent: Agent) -> None:
+        """Ends the card, within a transaction, so that no card says that it is still at work."""
         if self.card.outcome is None:
             self.card = self.card.cut_short(self._deps.clock())
         for post in self._unanswered(agent):
@@ -124,7 +124,7 @@ class Progress:
             for post in self._card(agent):
                 await tx.enqueue(agent.id, post)
 
-    def _fold(self, agent: Agent, event: AgentEvent) -> None:
+    def _apply(self, agent: Agent, event: AgentEvent) -> None:
         if isinstance(event, TaskStarted) and event.task_id not in {None, self.card.task_id}:
             self.card = TaskCard(
                 str(event.task_id), agent.task_number, started_at=event.at, now=event.at
@@ -150,18 +150,18 @@ class Progress:
                 unanswered = self._unanswered(agent)
                 return (*unanswered, *self._posts(agent, event))
             case TaskFinished():
-                card = (*self._step_before(agent), *self._card(agent))
+                card = (*self._ended_step_post(agent), *self._card(agent))
                 if self._silenced and event.outcome is Outcome.INTERRUPTED:
                     return card
-                if self._because and event.outcome is Outcome.FAILED:
-                    text = f'{self._because} Its files are as they were; reply "go on" to go on.'
-                    self._because = ""
+                if self._failure_reason and event.outcome is Outcome.FAILED:
+                    reason, self._failure_reason = self._failure_reason, ""
+                    text = f'{reason} Its files are as they were; reply "go on" to go on.'
                     return (*card, presenter.trouble(agent, f"revived:{event.seq}", text))
                 return (*card, *presenter.answer(agent, self.card))
             case ModelChanged(error=error) if error is not None:
                 return (*self._card(agent), presenter.fallback(agent, event))
             case _ if isinstance(event, _SHOWN):
-                return (*self._step_before(agent), *self._card(agent))
+                return (*self._ended_step_post(agent), *self._card(agent))
             case _:
                 return ()
 
@@ -174,30 +174,30 @@ class Progress:
         return (self._deps.presenter.question(agent, self.card, asked, closed),)
 
     def _unanswered(self, agent: Agent) -> Sequence[Post]:
-        """The question that nobody answers any more, without its buttons."""
+        """Returns the open question without its buttons, since nobody can answer it any more."""
         asked, self._asked = self._asked, None
         if asked is None:
             return ()
         return (self._deps.presenter.question(agent, self.card, asked, Closed()),)
 
     def _card(self, agent: Agent) -> Sequence[Post]:
-        """The live card, where the thread shows one; one that is shown is not left at work."""
+        """Returns the live card, where the thread shows one; a shown card is always ended."""
         ends_shown = self._shown_card == self.card.task_id and self.card.outcome is not None
         if agent.verbosity is Verbosity.QUIET and not ends_shown:
             return ()
         self._shown_card = self.card.task_id
         return (self._deps.presenter.card(agent, self.card),)
 
-    def _step_before(self, agent: Agent) -> Sequence[Post]:
-        """What the step that has just ended did, where the thread shows each one."""
+    def _ended_step_post(self, agent: Agent) -> Sequence[Post]:
+        """Returns the post of the step that has just ended, where the thread shows each one."""
         step, self._ended_step = self._ended_step, None
         if step is None or agent.verbosity is not Verbosity.VERBOSE:
             return ()
         number, lines = step
         return (self._deps.presenter.step(agent, self.card, number, lines),) if lines else ()
 
-    async def _used(self, tx: Transaction, agent: Agent, event: AgentEvent) -> Sequence[Post]:
-        """The mark of the message that the agent has taken up, where it stands in the thread."""
+    async def _taken_mark(self, tx: Transaction, agent: Agent, event: AgentEvent) -> Sequence[Post]:
+        """Returns the mark of the message that a task has taken, where it is in the thread."""
         if not isinstance(event, MessageTakenUp | TaskStarted) or not event.message_id:
             return ()
         message = await tx.message(agent.id, event.message_id)

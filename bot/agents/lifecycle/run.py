@@ -1,4 +1,4 @@
-"""The life of one agent while the bot runs: boot, follow its events, hand over its messages."""
+"""Drives one agent while the bot runs: boots it, follows its events, delivers its messages."""
 
 import asyncio
 import functools
@@ -6,7 +6,10 @@ import logging
 from contextlib import aclosing
 
 from bot.agents.context import Dependencies
-from bot.agents.lifecycle.boot import Boot, ContainerEnded, ContainerGone, NoAnswer
+from bot.agents.lifecycle.boot import (
+    Boot,
+    ended,
+)
 from bot.agents.lifecycle.branch import BranchPusher
 from bot.agents.lifecycle.failures import how_it_ended
 from bot.agents.lifecycle.message_delivery import RETRY_SECONDS, MessageDelivery
@@ -18,7 +21,15 @@ from bot.domain.container import (
 from bot.domain.saved_state import (
     SavedState,
 )
-from bot.errors import BotError, BridgeRefused, BridgeUnreachable, EngineError
+from bot.errors import (
+    BotError,
+    BridgeRefused,
+    BridgeUnreachable,
+    ContainerEnded,
+    ContainerGone,
+    EngineError,
+    NoAnswer,
+)
 from bridge.protocol import Outcome, QuestionAsked, TaskFinished, TaskPaused
 
 logger = logging.getLogger(__name__)
@@ -28,7 +39,7 @@ CRASH_LOOP_SECONDS = 60.0
 
 
 class AgentRun:
-    """Drives one agent. Everything it does can be done again after a restart of the bot."""
+    """Everything that a run does can be done again after a restart of the bot."""
 
     def __init__(self, deps: Dependencies, agent: Agent) -> None:
         self._deps = deps
@@ -41,16 +52,18 @@ class AgentRun:
             and agent.container_id is None
         )
         self.progress = Progress(deps, agent)
-        self._boot = Boot(deps, self.progress, fresh=self._fresh)
+        self._boot = Boot(
+            deps, self.progress.show_phase, self.progress.explain_failure, fresh=self._fresh
+        )
         self._branch = BranchPusher(deps)
-        self._courier = MessageDelivery(deps, agent.id)
+        self._delivery = MessageDelivery(deps, agent.id)
 
     def wake(self) -> None:
-        """There is a message to hand over."""
-        self._courier.wake()
+        """Starts the delivery of a new message."""
+        self._delivery.wake()
 
     async def run(self) -> None:
-        """Drive the agent until cancelled, or until it sleeps.
+        """Drives the agent until cancelled, or until it sleeps.
 
         Raises ContainerGone, ContainerEnded, EngineError, BridgeRefused or BridgeUnreachable.
         """
@@ -73,28 +86,28 @@ class AgentRun:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _live(self, *, resume: bool) -> None:
-        address = await self._boot.address(await self._stored(), resume=resume)
-        await self._came_up()
+        address = await self._boot.boot(await self._stored(), resume=resume)
+        await self._store_awake()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(address))
-                check = functools.partial(self._is_at, address)
-                group.create_task(self._courier.deliver(address, check))
+                check = functools.partial(self._check_address, address)
+                group.create_task(self._delivery.deliver(address, check))
         except ExceptionGroup as group_error:
-            # Both halves watch the same bridge: the first reason is the reason.
+            # Both tasks watch the same bridge: the first error is the cause.
             raise group_error.exceptions[0] from group_error
 
     async def _announce_next(self, agent: Agent) -> None:
-        """Show the boot on the card of the task that comes next, if one waits."""
+        """Shows the boot on the card of the task that comes next, if one waits."""
         if self.progress.card.waits:
             return  # what comes now is for the task that waits
         waiting = await self._deps.store.undelivered(agent.id)
         following = next((message for message in waiting if message.begins_task), None)
         if following:
-            self.progress.begin(agent, following.task_id)
+            self.progress.begin_task(agent, following.task_id)
 
-    async def _came_up(self) -> None:
-        """The container is there: an agent that slept is idle, a fresh one says so."""
+    async def _store_awake(self) -> None:
+        """Stores that the container is up: an agent that slept is idle, a fresh one says so."""
         async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
             if agent is None:
@@ -109,14 +122,14 @@ class AgentRun:
         self._asleep = self._fresh = False
 
     async def _revive(self, ended: ContainerEnded) -> bool:
-        """What to do about a container that ended by itself; False: it may stay as it is.
+        """Decides whether a container that ended by itself is started again; False: it stays down.
 
         One at work is started again, once a minute at most; an idle one sleeps until a reply.
         Raises the same error when it ends too often.
         """
         now = self._deps.clock()
         waiting = await self._deps.store.undelivered(self._agent_id)
-        told = await self._was_cut_short(now)
+        is_reported = await self._was_cut_short(now)
         logger.warning("%s", ended)
         async with self._deps.store.transaction() as tx:
             agent = await tx.agent(self._agent_id)
@@ -125,20 +138,20 @@ class AgentRun:
             resting = agent.status in {AgentStatus.IDLE, AgentStatus.SLEEPING}
             if resting and not waiting:
                 await tx.save_agent(agent.with_status(AgentStatus.SLEEPING, now))
-                if told:
+                if is_reported:
                     return False
-                text = f"💤 {how_it_ended(ended.how)} while it was idle. A reply wakes it."
+                text = f"💤 {how_it_ended(ended)} while it was idle. A reply wakes it."
                 key = f"asleep:{agent.last_seq}"
                 await tx.enqueue(agent.id, self._deps.presenter.notice(agent, key, text))
                 return False
             if now - agent.revived_at < CRASH_LOOP_SECONDS:
                 raise ended
             await tx.save_agent(agent.revived(now))
-        self.progress.because(f"{how_it_ended(ended.how)} and was started again.")
+        self.progress.explain_failure(f"{how_it_ended(ended)} and was started again.")
         return True
 
     async def _was_cut_short(self, now: float) -> bool:
-        """Whether its task ended just before with it: then the thread knows already."""
+        """Checks whether its task failed with it just before: then the thread says so already."""
         end = await self._deps.store.newest_event(self._agent_id, TaskFinished)
         if end is None or end.outcome is not Outcome.FAILED:
             return False
@@ -150,21 +163,21 @@ class AgentRun:
                 after = (await self._stored()).last_seq
                 async with aclosing(self._deps.bridge.events(address, after)) as events:
                     async for event in events:
-                        await self.progress.take(event)
+                        await self.progress.take_event(event)
                         if isinstance(event, TaskFinished | QuestionAsked | TaskPaused):
                             await self._keep_state(address)
             except BridgeUnreachable as error:
                 logger.warning("the event stream of %s is gone: %s", self._agent_id, error)
-                await self._is_at(address)
+                await self._check_address(address)
             except BridgeRefused as error:
                 logger.warning("the event stream of %s is refused: %s", self._agent_id, error)
-                if await self._is_at(address):
+                if await self._check_address(address):
                     # Its log ends before ours: these are not the files that we knew.
                     raise ContainerGone(f"the log of {self._agent_id} is another one") from error
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _keep_state(self, address: BridgeAddress) -> None:
-        """Keep on the host what a fresh container would need."""
+        """Keeps on the host what a fresh container would need."""
         # What is handed over from now on may be missing in it, and is handed over again then.
         now = self._deps.clock()
         try:
@@ -182,8 +195,8 @@ class AgentRun:
         if agent:
             await self._branch.push(agent, address)
 
-    async def _is_at(self, address: BridgeAddress) -> bool:
-        """Whether its container runs and answers there; False: the engine does not say.
+    async def _check_address(self, address: BridgeAddress) -> bool:
+        """Checks that its container runs and answers there; False: the engine does not say.
 
         Raises ContainerGone, ContainerEnded, or NoAnswer when it has to be asked elsewhere: a
         container that was started again has another port, and its old one may be another's.
@@ -196,7 +209,7 @@ class AgentRun:
         if container is None:
             raise ContainerGone(f"the container of {self._agent_id} is gone")
         if not container.running:
-            raise ContainerEnded(self._agent_id, container.exit)
+            raise ended(container)
         if container.endpoint != address.endpoint:
             raise NoAnswer(f"the container of {self._agent_id} is at {container.endpoint} now")
         return True

@@ -1,4 +1,4 @@
-"""Reads what an agent leaves behind, each part by itself: one that fails costs no other."""
+"""Reads the work of an agent before it ends, part by part: one that fails costs no other."""
 
 import asyncio
 import logging
@@ -14,21 +14,19 @@ from bot.domain.container import (
 from bot.domain.saved_state import (
     SavedState,
     SavedWork,
+    fits_thread,
 )
 from bot.errors import AnswerTooLarge, BotError
 from bridge.protocol import Diff
 
 logger = logging.getLogger(__name__)
 
-# Of a patch in the thread; what the host keeps may be a little larger.
-MAX_FILED_PATCH_BYTES = 20_000_000
-
 _Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long each part may take; they are read side by side."""
+    """Limits how long each part may take; they are read side by side."""
 
     diff_seconds: float
     patch_seconds: float
@@ -37,7 +35,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What was read of an agent; None is a part that was not."""
+    """Holds the parts that were read; None is a part that was not."""
 
     diff: Diff | None = None
     patch: bytes | None = None
@@ -46,7 +44,7 @@ class Salvaged:
 
     @property
     def leftover(self) -> Leftover:
-        """Name what only the agent's files hold."""
+        """Names what only the agent's files hold."""
         if self.too_large:
             return Leftover.FILES
         if self.patch is None:
@@ -54,7 +52,7 @@ class Salvaged:
         return Leftover.CONVERSATION if self.conversation is None else Leftover.NOTHING
 
     def saved(self) -> SavedWork:
-        """Tell what the thread should hear of it."""
+        """Returns what the thread shows of it."""
         patch = self.patch or b""
         return SavedWork(
             self.diff,
@@ -65,28 +63,25 @@ class Salvaged:
         )
 
     def state(self, last_seq: int, at: float) -> SavedState | None:
-        """Make what a fresh container would need, when all of it was read."""
+        """Returns what a fresh container would need, when all of it was read."""
         if self.patch is None or self.conversation is None:
             return None
         return SavedState(self.conversation, self.patch, last_seq, at)
 
 
-def fits_thread(patch: bytes) -> bool:
-    """Tell whether a patch is small enough to be a file in the thread."""
-    return len(patch) <= MAX_FILED_PATCH_BYTES
-
-
 async def salvage(
     deps: Dependencies, agent: Agent, address: BridgeAddress, patience: Patience
 ) -> Salvaged:
-    """Read diff, patch and conversation, as far as each comes in its time."""
+    """Reads diff, patch and conversation, as far as each comes in its time."""
     async with asyncio.TaskGroup() as group:
         diff = group.create_task(
-            _in_time(deps.bridge.diff(address), patience.diff_seconds, agent, "diff")
+            _read_in_time(deps.bridge.diff(address), patience.diff_seconds, agent, "diff")
         )
         patch = group.create_task(_patch(deps, agent, address, patience.patch_seconds))
         conversation = group.create_task(
-            _in_time(deps.bridge.export(address), patience.export_seconds, agent, "conversation")
+            _read_in_time(
+                deps.bridge.export(address), patience.export_seconds, agent, "conversation"
+            )
         )
     read, too_large = patch.result()
     listed = diff.result()
@@ -98,15 +93,15 @@ async def salvage(
 async def _patch(
     deps: Dependencies, agent: Agent, address: BridgeAddress, seconds: float
 ) -> tuple[bytes | None, bool]:
-    """Read the patch; True beside it when it is larger than the host takes."""
+    """Reads the patch; returns True beside it when it is larger than the host takes."""
     try:
-        return await _in_time(deps.bridge.patch(address), seconds, agent, "patch"), False
+        return await _read_in_time(deps.bridge.patch(address), seconds, agent, "patch"), False
     except AnswerTooLarge as error:
         logger.warning("the patch of %s is not taken: %s", agent.id, error)
         return None, True
 
 
-async def _in_time(
+async def _read_in_time(
     reading: Awaitable[_Part], seconds: float, agent: Agent, what: str
 ) -> _Part | None:
     try:

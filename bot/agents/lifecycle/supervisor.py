@@ -22,7 +22,7 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def spawn(self, key: str, coroutine: Coroutine[None, None, None]) -> None:
-        """Run the coroutine under this key; raises RuntimeError when one runs already."""
+        """Runs the coroutine under this key; raises RuntimeError when one runs already."""
         if self.running(key):
             coroutine.close()
             raise RuntimeError(f"{key} is running already")
@@ -33,11 +33,11 @@ class Supervisor:
         task.add_done_callback(lambda _: coroutine.close())
 
     def running(self, key: str) -> bool:
-        """Whether a task runs under this key."""
+        """Checks whether a task runs under this key."""
         return key in self._tasks
 
     async def cancel(self, *keys: str) -> None:
-        """Cancel the tasks of these keys (none given: all) and wait until they have ended.
+        """Cancels the tasks of these keys (none given: all) and waits until they have ended.
 
         No task is a success.
         """
@@ -50,7 +50,7 @@ class Supervisor:
         await asyncio.wait(tasks)
 
     async def close(self) -> None:
-        """Cancel all tasks and wait until they have ended."""
+        """Cancels all tasks and waits until they have ended."""
         await self.cancel()
 
     def _forget(self, key: str, task: asyncio.Task[None]) -> None:

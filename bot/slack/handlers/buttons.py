@@ -95,7 +95,7 @@ class ButtonHandlers:
         """Run what a button asks for when the person may; other handlers' buttons use it too."""
 
         async def check_and_run() -> None:
-            agent = await self._service.find(click.agent_id)
+            agent = await self._service.find_agent(click.agent_id)
             await self._authorization.check(
                 action, click.user, agent.team, agent.channel, agent=agent
             )
@@ -117,20 +117,20 @@ class ButtonHandlers:
         tell = self._replies.to(click.user, click.channel, click.thread_ts)
 
         async def pause() -> None:
-            await tell(await self._service.control.pause(click.agent_id, click.task_id))
+            await tell(await self._service.buttons.pause_task(click.agent_id, click.task_id))
 
         await self.run_allowed(click, Action.INTERRUPT, pause)
 
     async def resume_task(self, click: Click) -> None:
         """Let a paused task go on."""
-        resume = self._service.control.resume
+        resume = self._service.buttons.resume_task
         await self.run_allowed(
             click, Action.STEER, lambda: resume(click.agent_id, click.task_id, click.user)
         )
 
     async def undo_task(self, click: Click) -> None:
         """Put the files back to before the last task."""
-        undo = self._service.control.undo
+        undo = self._service.buttons.undo_task
         await self.run_allowed(
             click, Action.STEER, lambda: undo(click.agent_id, click.task_id, click.user)
         )
@@ -138,7 +138,7 @@ class ButtonHandlers:
     async def answer_question(self, click: Click, kind: QuestionKind) -> None:
         """Answer a question, or an approval; the button's value names both."""
         question_id, _, choice = click.choice.partition(":")
-        answer = self._service.questions.answer
+        answer = self._service.questions.answer_question
         action = Action.APPROVE if kind is QuestionKind.APPROVAL else Action.STEER
         await self.run_allowed(
             click,
@@ -152,21 +152,21 @@ class ButtonHandlers:
         """Put the changes of an agent into its thread."""
 
         async def file() -> None:
-            agent = await self._service.find(click.agent_id)
+            agent = await self._service.find_agent(click.agent_id)
             await self._service.results.file_patch(agent, click.trigger_id)
 
         await self.run_allowed(click, Action.READ, file)
 
     async def continue_task(self, click: Click) -> None:
         """Give a task that has used up its steps as many again."""
-        go_on = self._service.continuation.go_on
+        go_on = self._service.buttons.add_steps
         await self.run_allowed(
             click, Action.STEER, lambda: go_on(click.agent_id, click.task_id, click.user)
         )
 
     async def add_budget(self, click: Click, usd: int) -> None:
         """Add to the budget of an agent; who may start agents here may spend on them."""
-        add = self._service.allowance.add
+        add = self._service.buttons.add_budget
         await self.run_allowed(
             click, Action.START, lambda: add(click.agent_id, click.task_id, usd, click.user)
         )
@@ -185,7 +185,7 @@ class ButtonHandlers:
 
     async def stop_allowed(self, agent_id: str, user: str) -> None:
         """Stop an agent when the person may; raises UserError."""
-        agent = await self._service.find(agent_id)
+        agent = await self._service.find_agent(agent_id)
         await self._authorization.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
         try:
             await self._service.stop(agent_id, user)
@@ -197,10 +197,14 @@ class ButtonHandlers:
         self, intent: Intent, team: str, channel: str, ts: str, user: str
     ) -> None:
         """Stop, interrupt or pause the agent whose thread has this message; none is no error."""
-        agent = await self._service.of_message(team, channel, ts)
+        agent = await self._service.store.agent_of_message(team, channel, ts)
         if agent is None:
             root = await self._root_of_message(channel, ts)
-            agent = await self._service.of_thread(ThreadRef(team, channel, root)) if root else None
+            agent = (
+                await self._service.store.agent_of_thread(ThreadRef(team, channel, root))
+                if root
+                else None
+            )
         if agent is None or not agent.alive:
             return
         if intent is Intent.STOP:
@@ -217,7 +221,7 @@ class ButtonHandlers:
             Action.INTERRUPT, user, agent.team, agent.channel, agent=agent
         )
         if intent is Intent.PAUSE:
-            await tell(await self._service.control.pause(agent.id))
+            await tell(await self._service.buttons.pause_task(agent.id))
         else:
             await self._service.interrupt(agent.id, agent.task_id)
 

@@ -106,13 +106,13 @@ class CommandHandlers:
             case SetRule():
                 if command.name:
                     await self._authorization.check(Action.ADMINISTER, user, team, channel)
-                    await self._service.rulebook.set(command, user, team, channel)
-                await tell(await self._service.rulebook.text(team, channel))
+                    await self._service.channel_settings.set(command, user, team, channel)
+                await tell(await self._service.channel_settings.text(team, channel))
             case SetMine():
                 await self._authorization.require(Action.READ, user, team, channel)
                 if command.name:
-                    await self._service.rulebook.set_mine(command, user, team)
-                await tell(await self._service.rulebook.text_of_mine(team, user))
+                    await self._service.channel_settings.set_mine(command, user, team)
+                await tell(await self._service.channel_settings.text_of_mine(team, user))
             case ListAgents():
                 await self._look.list_agents(origin, tell)
             case ListModels(search=search):

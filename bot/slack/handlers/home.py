@@ -93,7 +93,7 @@ class HomeHandlers:
 
     async def open_defaults(self, trigger_id: str, team: str, user: str) -> None:
         """Show the form for a person's own defaults."""
-        mine = await self._service.rulebook.mine(team, user)
+        mine = await self._service.channel_settings.mine(team, user)
         try:
             await self._client.views_open(trigger_id=trigger_id, view=defaults_form(mine))
         except SlackApiError as error:
@@ -107,14 +107,14 @@ class HomeHandlers:
         await self._authorization.require(Action.READ, user, team, user)
         for name, value in typed.items():
             try:
-                await self._service.rulebook.set_mine(SetMine(name, value), user, team)
+                await self._service.channel_settings.set_mine(SetMine(name, value), user, team)
             except UserError as error:
                 errors[name] = below_field(error)
         return errors
 
     async def stop_agent(self, agent_id: str, team: str, user: str) -> None:
         """Stop an agent by the button of the tab."""
-        agent = await self._service.of_team(agent_id, team)
+        agent = await self._service.agent_of_team(agent_id, team)
         if agent is not None:
             await self._buttons.stop(agent.id, user, agent.channel, agent.thread_ts)
 
@@ -136,9 +136,9 @@ class HomeHandlers:
         _, why_not = await self._authorization.judge(Action.READ, user, team, user)
         if why_not:
             return closed_view(why_not)
-        agents = await self._service.started_by(team, user, _MOST_AGENTS)
-        mine = await self._service.rulebook.mine(team, user)
-        model = self._service.rulebook.default_model
+        agents = await self._service.store.agents_of(team, user, _MOST_AGENTS)
+        mine = await self._service.channel_settings.mine(team, user)
+        model = self._service.channel_settings.default_model
         return home_view(agents, mine, model, self._workspace_url)
 
     def _remember_view(self, team: str, user: str, view: str) -> None:

@@ -33,12 +33,12 @@ class LookHandlers:
     async def list_agents(self, origin: Origin, tell: Tell) -> None:
         """Tell which agents run in the channel."""
         await self._authorization.require(Action.READ, origin.user, origin.team, origin.channel)
-        agents = await self._service.running(origin.channel)
+        agents = await self._service.store.agents(alive=True, channel=origin.channel)
         await tell(list_text(agents, self._workspace_url))
 
     async def list_models(self, search: str, tell: Tell) -> None:
         """Tell the models that can be used, with price and context."""
-        await tell(offers_text(await self._service.models(), search))
+        await tell(offers_text(await self._service.gateway.models(), search))
 
     async def show_status(self, agent_id: str | None, origin: Origin, tell: Tell) -> None:
         """Tell what an agent does and has changed, and the state of its pull request."""
@@ -58,13 +58,13 @@ class LookHandlers:
     async def agent_named(self, agent_id: str | None, origin: Origin) -> Agent:
         """Return the agent with this id, or the only one of the channel; of this workspace."""
         if agent_id is not None:
-            agent = await self._service.find(agent_id)
+            agent = await self._service.find_agent(agent_id)
             if agent.team != origin.team:
                 raise UserError(
                     f"There is no agent {code(agent_id, 20)}. `/agent list` shows them."
                 )
             return agent
-        agents = await self._service.running(origin.channel)
+        agents = await self._service.store.agents(alive=True, channel=origin.channel)
         if len(agents) == 1:
             return agents[0]
         if not agents:

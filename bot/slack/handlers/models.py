@@ -80,7 +80,7 @@ class ModelHandlers:
         except UserError:
             return []
         try:
-            offers = await self._service.models()
+            offers = await self._service.gateway.models()
         except UserError as error:  # a name can be typed even so
             logger.info("the menu of models has no list: %s", error)
             offers = []
@@ -107,7 +107,7 @@ class ModelHandlers:
         self, location: ModalLocation | None, model: str, user: str, view_id: str
     ) -> View:
         agent = await self._agent_to_steer(location, user)
-        text = await self._service.choose_model(agent.id, model, user, view_id)
+        text = await self._service.model_control.choose_model(agent.id, model, user, view_id)
         await self._authorization.note(Action.STEER, user, agent.id)
         return sentence(TITLE, text)
 

@@ -116,6 +116,6 @@ def register_handlers(  # noqa: PLR0913  (each handler needs something of its ow
     threads.register(app, inbox, thread_handlers)
 
     sessions = SessionStatusUpdater(
-        client, service.control.waits, enabled=settings.slack_agent_sessions
+        client, service.buttons.waits_for_person, enabled=settings.slack_agent_sessions
     )
     return Handlers(thread_handlers, button_handlers, home_handlers, sessions)

@@ -74,7 +74,7 @@ class AgentModals:
 
     async def agent_of(self, location: ModalLocation, action: Action, user: str) -> Agent:
         """Return the agent of a modal; raises UserError when the person may not do this."""
-        agent = await self._service.find(location.agent_id)
+        agent = await self._service.find_agent(location.agent_id)
         await self._authorization.require(action, user, agent.team, agent.channel, agent=agent)
         return agent
 

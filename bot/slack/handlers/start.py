@@ -75,11 +75,11 @@ class StartHandlers:
         _, why_not = await self._authorization.judge(
             Action.READ, origin.user, origin.team, origin.channel
         )
-        if not why_not and await self._service.rulebook.is_new(origin.user, origin.team):
+        if not why_not and await self._service.channel_settings.is_new(origin.user, origin.team):
             await tell(WELCOME)
 
     async def _preferences(self, origin: Origin) -> Preferences:
-        settings = self._service.rulebook
+        settings = self._service.channel_settings
         return await settings.preferences(origin.team, origin.channel, origin.user)
 
     async def start(
@@ -123,7 +123,7 @@ class StartHandlers:
             task,
             str(known.repo or ""),
             known.model or "",
-            listed=self._service.lists_repositories,
+            listed=self._service.gateway.lists_repositories,
         )
         await self._client.views_open(trigger_id=trigger_id, view=start_form(place, draft))
 
@@ -147,7 +147,7 @@ class StartHandlers:
         team, user = body["team"]["id"], body["user"]["id"]
         thread_ts = str(message.get("thread_ts") or message["ts"])
         with log_scope(channel=channel, user=user):
-            agent = await self._service.of_thread(ThreadRef(team, channel, thread_ts))
+            agent = await self._service.store.agent_of_thread(ThreadRef(team, channel, thread_ts))
             if agent is not None:
                 await tell(_LIVES_HERE if agent.alive else _LIVED_HERE)
                 return

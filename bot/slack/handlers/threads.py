@@ -77,7 +77,7 @@ class ThreadHandlers:
         thread = ThreadRef(edited.team, edited.channel, edited.thread_ts)
         tell = self._replies.to(edited.user, edited.channel, edited.thread_ts)
         with log_scope(channel=edited.channel, message=edited.ts):
-            change = self._service.revision.revise(thread, edited.ts, text)
+            change = self._service.message_edits.revise_message(thread, edited.ts, text)
             await self._replies.guarded(tell, change)
 
     def _is_for_bot(self, message: IncomingMessage, *, mention_event: bool) -> bool:
@@ -112,19 +112,21 @@ class ThreadHandlers:
             # What stops or interrupts waits for no message before it.
             return await self._route(thread_message, reply, unaddressed=unaddressed)
         # Messages of a thread keep the order of their arrival.
-        with self._service.turns.taken(thread) as turn:
+        with self._service.turns.take_turn(thread) as turn:
             return await self._route(thread_message, reply, turn, unaddressed=unaddressed)
 
     async def _route(
         self, message: ThreadMessage, reply: Reply, turn: Turn | None = None, *, unaddressed: bool
     ) -> bool:
-        agent = await self._service.of_thread(message.thread)
+        agent = await self._service.store.agent_of_thread(message.thread)
         if agent is None:
             return False
         if reply.intent is Intent.ASIDE or (
-            unaddressed and await self._service.control.is_muted(agent)
+            unaddressed and await self._service.buttons.is_muted(agent)
         ):
-            await self._service.reading.take(agent, message.ts, message.client_msg_id)
+            await self._service.handled_messages.ignore_message(
+                agent, message.ts, message.client_msg_id
+            )
             return True
         tell = self._replies.to(message.user, agent.channel, message.thread.thread_ts)
         action = _ACTIONS.get(reply.intent, Action.STEER)
@@ -132,7 +134,7 @@ class ThreadHandlers:
             why_not = await self._why_not(agent, message.user, action, reply.mode)
             if why_not:
                 if turn is not None:  # nobody has to wait until the refusal is told
-                    turn.leave()
+                    turn.end()
                 await self._refuse(action, agent, message, why_not, tell)
             else:
                 await self._carry_out(agent, message, reply, tell, turn)
@@ -151,22 +153,22 @@ class ThreadHandlers:
     async def _carry_out(
         self, agent: Agent, message: ThreadMessage, reply: Reply, tell: Tell, turn: Turn | None
     ) -> None:
-        control = self._service.control
+        control = self._service.buttons
         match reply.intent:
             case Intent.STOP:
-                await self._replies.guarded(tell, self._service.stop_by_word(agent, message))
+                await self._replies.guarded(tell, self._service.stop_by_message(agent, message))
                 await self._authorization.note(Action.STOP, message.user, agent.id)
             case Intent.PAUSE:
 
                 async def pause() -> None:
-                    await tell(await control.pause(agent.id))
+                    await tell(await control.pause_task(agent.id))
 
                 await self._run_once(agent, message, tell, Action.INTERRUPT, pause)
             case Intent.MUTE | Intent.UNMUTE:
                 on = reply.intent is Intent.MUTE
 
                 async def mute() -> None:
-                    await control.mute(agent, message.user, message.ts, on=on)
+                    await control.mute_thread(agent, message.user, message.ts, on=on)
 
                 await self._run_once(agent, message, tell, Action.STEER, mute)
             case _ if reply.mode is ChatMode.INTERRUPT and not reply.text:
@@ -187,18 +189,20 @@ class ThreadHandlers:
         run: Callable[[], Awaitable[None]],
     ) -> None:
         """Do what a word asks for; noted afterwards, since doing it twice does no harm."""
-        reading = self._service.reading
-        if await reading.done(agent, message.ts):
+        reading = self._service.handled_messages
+        if await reading.is_handled(agent, message.ts):
             return
         await self._replies.guarded(tell, run())
         await self._authorization.note(action, message.user, agent.id)
-        await reading.note(agent, message.ts, message.client_msg_id)
+        await reading.store_handled(agent, message.ts, message.client_msg_id)
 
     async def _refuse(
         self, action: Action, agent: Agent, message: ThreadMessage, why_not: str, tell: Tell
     ) -> None:
         """Say once why a message has no effect, however often it is delivered."""
-        if await self._service.reading.take(agent, message.ts, message.client_msg_id):
+        if await self._service.handled_messages.ignore_message(
+            agent, message.ts, message.client_msg_id
+        ):
             await self._authorization.note(action, message.user, agent.id, why_not)
             await tell(why_not)
 

@@ -27,7 +27,7 @@ async def used(harness: AppHarness) -> Agent:
 async def test_a_press_adds_and_the_agent_goes_on_once(harness: AppHarness) -> None:
     agent = await used(harness)
     for _ in range(2):
-        await harness.service.allowance.add(agent.id, agent.first_task_id, 5, "UBEN")
+        await harness.service.buttons.add_budget(agent.id, agent.first_task_id, 5, "UBEN")
     after = await harness.reaches(agent.id, AgentStatus.WORKING)
     assert after.budget_nano == 7 * NANO
     [request] = harness.bridge.bodies("chat")
@@ -45,7 +45,7 @@ async def test_a_press_adds_and_the_agent_goes_on_once(harness: AppHarness) -> N
 async def test_the_other_button_of_the_same_notice_adds_as_well(harness: AppHarness) -> None:
     agent = await used(harness)
     for usd in (1, 5):
-        await harness.service.allowance.add(agent.id, agent.first_task_id, usd, "UBEN")
+        await harness.service.buttons.add_budget(agent.id, agent.first_task_id, usd, "UBEN")
     stored = await harness.store.agent(agent.id)
     assert stored
     assert stored.budget_nano == 8 * NANO
@@ -54,16 +54,16 @@ async def test_the_other_button_of_the_same_notice_adds_as_well(harness: AppHarn
 async def test_what_cannot_be_added_to_is_said(harness: AppHarness) -> None:
     agent = await harness.idle()
     with pytest.raises(UserError, match="no budget of its own"):
-        await harness.service.allowance.add(agent.id, "t", 1, "UBEN")
+        await harness.service.buttons.add_budget(agent.id, "t", 1, "UBEN")
     async with harness.store.transaction() as tx:
         await tx.save_agent(agent.with_budget(MAX_BUDGET_NANO))
     with pytest.raises(UserError, match="at the most"):
-        await harness.service.allowance.add(agent.id, "t", 1, "UBEN")
+        await harness.service.buttons.add_budget(agent.id, "t", 1, "UBEN")
     with pytest.raises(UserError, match="no such agent"):
-        await harness.service.allowance.add("nobody", "t", 1, "UBEN")
+        await harness.service.buttons.add_budget("nobody", "t", 1, "UBEN")
     await harness.service.stop(agent.id, "UANA")
     with pytest.raises(UserError, match="stopped"):
-        await harness.service.allowance.add(agent.id, "t", 1, "UBEN")
+        await harness.service.buttons.add_budget(agent.id, "t", 1, "UBEN")
 
 
 async def test_more_budget_is_leave_for_the_next_call(harness: AppHarness) -> None:
@@ -79,7 +79,7 @@ async def test_more_budget_is_leave_for_the_next_call(harness: AppHarness) -> No
     await accountant.settle(leave, CallResult(usage=UsageTotals(cost_nano=2 * NANO)))
     with pytest.raises(BudgetUsed):
         await accountant.begin(agent.id, wish)
-    await harness.service.allowance.add(agent.id, agent.first_task_id, 1, "UBEN")
+    await harness.service.buttons.add_budget(agent.id, agent.first_task_id, 1, "UBEN")
     await accountant.begin(agent.id, wish)
     with pytest.raises(BudgetUsed):
         await accountant.begin(agent.id, wish)

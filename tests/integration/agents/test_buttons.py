@@ -27,7 +27,7 @@ RED = Check(
 
 async def paused(harness: AppHarness) -> Agent:
     agent = await harness.working()
-    said = await harness.service.control.pause(agent.id, agent.first_task_id)
+    said = await harness.service.buttons.pause_task(agent.id, agent.first_task_id)
     assert "pauses before its next step" in said
     return await harness.reaches(agent.id, AgentStatus.IDLE)
 
@@ -58,7 +58,7 @@ async def test_a_paused_task_says_so_and_goes_on_once(harness: AppHarness) -> No
     assert "Paused" in card.text
     assert buttons(card) == ["Resume", "Interrupt", "Stop", "Details"]
     presses = [
-        harness.service.control.resume(agent.id, agent.first_task_id, "UANA") for _ in range(3)
+        harness.service.buttons.resume_task(agent.id, agent.first_task_id, "UANA") for _ in range(3)
     ]
     await asyncio.gather(*presses, return_exceptions=True)
     await harness.reaches(agent.id, AgentStatus.WORKING)
@@ -66,31 +66,31 @@ async def test_a_paused_task_says_so_and_goes_on_once(harness: AppHarness) -> No
     card = (await harness.shown(agent.id))[f"card:{agent.first_task_id}"]
     assert buttons(card) == ["Pause", "Interrupt", "Stop", "Details"]
     with pytest.raises(UserError, match="goes on already"):
-        await harness.service.control.resume(agent.id, agent.first_task_id, "UANA")
+        await harness.service.buttons.resume_task(agent.id, agent.first_task_id, "UANA")
 
 
 async def test_a_pause_outlasts_sleep_and_a_restart_of_the_bot(harness: AppHarness) -> None:
     agent = await paused(harness)
     harness.clock.now = agent.status_since + harness.dependencies.settings.sleep_after_seconds + 1
-    await harness.fleet.rest()
+    await harness.fleet.sleep_idle_agents()
     await harness.reaches(agent.id, AgentStatus.SLEEPING)
     await harness.restart()
-    await harness.service.control.resume(agent.id, agent.first_task_id, "UANA")
+    await harness.service.buttons.resume_task(agent.id, agent.first_task_id, "UANA")
     await harness.reaches(agent.id, AgentStatus.WORKING)
 
 
 async def test_only_the_task_at_work_pauses(harness: AppHarness) -> None:
     agent = await harness.working()
     with pytest.raises(UserError, match="No task is at work"):
-        await harness.service.control.pause(agent.id, "another")
+        await harness.service.buttons.pause_task(agent.id, "another")
     harness.bridge.finish(agent.id, "Done.")
     await harness.reaches(agent.id, AgentStatus.IDLE)
     with pytest.raises(UserError, match="No task is at work"):
-        await harness.service.control.pause(agent.id, agent.first_task_id)
+        await harness.service.buttons.pause_task(agent.id, agent.first_task_id)
     with pytest.raises(UserError, match="has ended"):
-        await harness.service.control.resume(agent.id, agent.first_task_id, "UANA")
+        await harness.service.buttons.resume_task(agent.id, agent.first_task_id, "UANA")
     with pytest.raises(UserError):
-        await harness.service.control.pause("nobody")
+        await harness.service.buttons.pause_task("nobody")
 
 
 async def test_a_task_that_changed_files_can_be_undone_once(harness: AppHarness) -> None:
@@ -98,9 +98,9 @@ async def test_a_task_that_changed_files_can_be_undone_once(harness: AppHarness)
     answer = (await harness.shown(agent.id))[f"answer:{agent.first_task_id}:0"]
     assert "Undo" in buttons(answer)
     assert "`pytest -q` exit 1, 6.2 s — *before the last edit*" in words(answer)
-    await harness.service.control.undo(agent.id, agent.first_task_id, "UBEN")
+    await harness.service.buttons.undo_task(agent.id, agent.first_task_id, "UBEN")
     with pytest.raises(UserError, match="undone already"):
-        await harness.service.control.undo(agent.id, agent.first_task_id, "UBEN")
+        await harness.service.buttons.undo_task(agent.id, agent.first_task_id, "UBEN")
 
     async def told() -> bool:
         shown = await harness.shown(agent.id)
@@ -114,7 +114,7 @@ async def test_only_the_last_task_can_be_undone_and_none_at_work(harness: AppHar
     agent = await changed(harness)
     await harness.reply(agent, "5.1")
     working = await harness.reaches(agent.id, AgentStatus.WORKING)
-    undo = harness.service.control.undo
+    undo = harness.service.buttons.undo_task
     with pytest.raises(UserError, match="at work"):
         await undo(agent.id, agent.first_task_id, "UBEN")
     harness.bridge.finish(agent.id, "Done.")

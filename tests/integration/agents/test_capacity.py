@@ -69,7 +69,7 @@ async def test_the_second_and_third_wait_and_move_up(one_place: AppHarness) -> N
     harness.bridge.finish(second.id, "Done.")
     await harness.reaches(second.id, AgentStatus.IDLE)
     harness.clock.now += 61
-    await harness.fleet.rest()
+    await harness.fleet.sleep_idle_agents()
     await harness.reaches(second.id, AgentStatus.SLEEPING)
     await harness.reaches(third.id, AgentStatus.WORKING)
 
@@ -113,7 +113,7 @@ async def test_a_reply_wakes_a_sleeper_only_when_there_is_a_place(one_place: App
     await harness.reaches(sleeper.id, AgentStatus.IDLE)
     busy = await start(harness, 2)
     harness.clock.now += 61
-    await harness.fleet.rest()
+    await harness.fleet.sleep_idle_agents()
     await harness.reaches(busy.id, AgentStatus.WORKING)
     await harness.reply(sleeper, "7.1", "go on")
     assert "1st in the queue" in await card(harness, sleeper, f"{sleeper.id}-7.1")
@@ -151,7 +151,7 @@ async def test_a_quiet_thread_tells_of_the_waiting_in_one_message_and_shows_no_c
     one_place: AppHarness,
 ) -> None:
     harness = one_place
-    await harness.service.rulebook.set(SetRule("verbosity", "quiet"), "UANA", "T1", "C1")
+    await harness.service.channel_settings.set(SetRule("verbosity", "quiet"), "UANA", "T1", "C1")
     busy = await start(harness, 1)
     await harness.reaches(busy.id, AgentStatus.WORKING)
     second = await start(harness, 2)

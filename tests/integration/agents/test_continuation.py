@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from bot.agents.controls.continuation import GO_ON
+from bot.agents.controls.press import GO_ON
 from bot.domain.agent import AgentStatus
 from bot.errors import UserError
 from tests.harness.app import AppHarness
@@ -13,7 +13,7 @@ async def test_continue_starts_one_task_more_however_often_it_is_pressed(
 ) -> None:
     agent = await harness.idle()
     presses = (
-        harness.service.continuation.go_on(agent.id, agent.first_task_id, "UBEN") for _ in range(5)
+        harness.service.buttons.add_steps(agent.id, agent.first_task_id, "UBEN") for _ in range(5)
     )
     await asyncio.gather(*presses)
     await harness.asked("chat")
@@ -28,11 +28,11 @@ async def test_continue_starts_one_task_more_however_often_it_is_pressed(
 
 async def test_each_task_can_be_continued(harness: AppHarness) -> None:
     agent = await harness.idle()
-    await harness.service.continuation.go_on(agent.id, agent.first_task_id, "UBEN")
+    await harness.service.buttons.add_steps(agent.id, agent.first_task_id, "UBEN")
     working = await harness.reaches(agent.id, AgentStatus.WORKING)
     harness.bridge.finish(agent.id, "Not finished.")
     await harness.reaches(agent.id, AgentStatus.IDLE)
-    await harness.service.continuation.go_on(agent.id, str(working.task_id), "UBEN")
+    await harness.service.buttons.add_steps(agent.id, str(working.task_id), "UBEN")
     await harness.asked("chat", 2)
     first, second = harness.bridge.bodies("chat")
     assert first.task_id != second.task_id
@@ -41,11 +41,11 @@ async def test_each_task_can_be_continued(harness: AppHarness) -> None:
 @pytest.mark.parametrize("agent_id", ["nobody", ""])
 async def test_an_agent_that_is_not_there_says_so(harness: AppHarness, agent_id: str) -> None:
     with pytest.raises(UserError):
-        await harness.service.continuation.go_on(agent_id, "x" * 500, "UBEN")
+        await harness.service.buttons.add_steps(agent_id, "x" * 500, "UBEN")
 
 
 async def test_an_agent_that_was_stopped_says_so(harness: AppHarness) -> None:
     agent = await harness.idle()
     await harness.service.stop(agent.id, "UANA")
     with pytest.raises(UserError):
-        await harness.service.continuation.go_on(agent.id, agent.first_task_id, "UBEN")
+        await harness.service.buttons.add_steps(agent.id, agent.first_task_id, "UBEN")

@@ -37,7 +37,7 @@ async def run_command(
     progress = Progress(harness.dependencies, stored)
     await progress.restore(stored)
     seq = stored.last_seq + 1
-    await progress.take(
+    await progress.take_event(
         ToolStarted(
             seq=seq,
             at=at,

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.agents.leftovers import DAY_SECONDS, Leftovers
 from bot.agents.lifecycle.background_loops import LoopSupervisor
 from bot.agents.lifecycle.late_reading import FIRST_PAUSE_SECONDS, MOST_ATTEMPTS, LateReading
-from bot.agents.reconcile import Reconciler
+from bot.agents.reconcile import DAY_SECONDS, Leftovers, Reconciler
 from bot.cli.agents import _agents
 from bot.domain.agent import Agent, AgentStatus, Leftover
 from bot.errors import AnswerTooLarge
@@ -84,10 +83,10 @@ async def test_a_patch_that_comes_late_is_told_of_and_its_files_are_kept(
     assert agent.id not in harness.runtime.containers
     await harness.restart()
     await harness.fleet.reconcile()
-    await Leftovers(harness.dependencies, harness.fleet).remove()
+    await Leftovers(harness.dependencies, harness.fleet).remove_files()
     assert agent.id in harness.runtime.kept
     harness.clock.now += harness.dependencies.settings.retention_days * DAY_SECONDS + 1
-    await Leftovers(harness.dependencies, harness.fleet).remove()
+    await Leftovers(harness.dependencies, harness.fleet).remove_files()
     assert not harness.runtime.kept
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.agents.leftovers import DAY_SECONDS, Leftovers
+from bot.agents.reconcile import DAY_SECONDS, Leftovers
 from bot.domain.agent import Agent, AgentStatus
 from bot.errors import EngineError
 from tests.harness.app import AppHarness, spec
@@ -24,7 +24,7 @@ async def ended(harness: AppHarness, status: AgentStatus, **fields: object) -> A
 
 
 async def tidy(harness: AppHarness) -> None:
-    await Leftovers(harness.dependencies, harness.fleet).remove()
+    await Leftovers(harness.dependencies, harness.fleet).remove_files()
 
 
 async def test_what_a_stop_promised_to_remove_is_removed_after_a_death_of_the_bot(

@@ -11,8 +11,9 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import insert
 
 from bot.agents.egress_notices import EgressNotices
-from bot.agents.lifecycle.boot import ContainerGone
-from bot.agents.lifecycle.errands import ControlDelivery
+from bot.agents.lifecycle.message_delivery import (
+    ControlDelivery,
+)
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.publishing import Publishing
 from bot.domain.agent import Agent, AgentStatus
@@ -21,7 +22,10 @@ from bot.domain.container import (
 )
 from bot.domain.egress import Denial, DenialReason
 from bot.domain.message import Message, MessageKind
-from bot.errors import UserError
+from bot.errors import (
+    ContainerGone,
+    UserError,
+)
 from bot.store import tables
 from bridge.protocol import (
     AgentEvent,
@@ -123,26 +127,26 @@ async def end(harness: AppHarness, agent: Agent) -> None:
 
 
 async def test_whether_a_task_waits_goes_on_or_is_over(harness: AppHarness, agent: Agent) -> None:
-    control = harness.service.control
-    assert await control.waits(agent)
+    control = harness.service.buttons
+    assert await control.waits_for_person(agent)
     await control.check_open(agent, TASK)
     with pytest.raises(UserError, match="goes on already"):
-        await control.resume(agent.id, TASK, "UANA")
+        await control.resume_task(agent.id, TASK, "UANA")
     with pytest.raises(UserError, match="Only the last one"):
-        await control.undo(agent.id, TASK, "UANA")
+        await control.undo_task(agent.id, TASK, "UANA")
     await end(harness, agent)
-    assert not await control.waits(agent)
+    assert not await control.waits_for_person(agent)
     with pytest.raises(UserError, match="has ended"):
         await control.check_open(agent, TASK)
 
 
 async def test_an_answer_of_a_person(harness: AppHarness, agent: Agent) -> None:
     with pytest.raises(UserError, match="no answer"):
-        await harness.service.questions.answer(agent.id, TASK, "q1", "7", "UANA")
+        await harness.service.questions.answer_question(agent.id, TASK, "q1", "7", "UANA")
     harness.bridge.refusals["answer"] = WireError(code=ErrorCode.NOT_FOUND, message="gone")
     address = BridgeAddress(f"http://{agent.id}.invalid", SecretStr("canary"))
     message = Message("answer:q1", agent.id, "UANA", "a", TASK, kind=MessageKind.ANSWER)
-    await ControlDelivery(harness.dependencies).run(agent, address, message)
+    await ControlDelivery(harness.dependencies).deliver(agent, address, message)
     [request] = harness.bridge.bodies("chat")
     assert "Which?" in request.text
 
@@ -157,7 +161,7 @@ async def test_a_refused_host_is_told_with_its_command(harness: AppHarness, agen
 
 async def test_how_an_agent_ended_and_what_it_proved(harness: AppHarness, agent: Agent) -> None:
     await harness.runtime.remove(agent.id)
-    assert "a.py" in await harness.fleet._what_to_say(agent.id, ContainerGone("gone"))
+    assert "a.py" in await harness.fleet._explain_end(agent.id, ContainerGone("gone"))
     run = AgentRun(harness.dependencies, agent)
     assert not await run._was_cut_short(6.0)
     await end(harness, agent)

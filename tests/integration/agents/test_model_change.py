@@ -82,7 +82,9 @@ async def test_a_check_of_a_model_that_hangs_holds_up_no_other_thread(harness: A
     harness.gateway.model_gate = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         group.create_task(harness.reply(agent, "5.1", "model: acme/other"))
-        group.create_task(harness.service.choose_model(agent.id, "acme/third", "UBEN", "form"))
+        group.create_task(
+            harness.service.model_control.choose_model(agent.id, "acme/third", "UBEN", "form")
+        )
         await harness.changes.until(
             lambda: {"acme/other", "acme/third"} <= set(harness.gateway.checked)
         )

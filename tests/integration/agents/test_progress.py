@@ -45,7 +45,7 @@ async def test_what_happens_shows_on_the_card(
     agent = await harness.working()
     progress = Progress(harness.dependencies, agent)
     await progress.restore(agent)
-    await progress.take(event.model_copy(update={"seq": agent.last_seq + 1}))
+    await progress.take_event(event.model_copy(update={"seq": agent.last_seq + 1}))
     assert said in str((await harness.shown(agent.id))[f"card:{agent.id}-1"].payload)
 
 
@@ -66,7 +66,7 @@ async def test_what_is_only_passing_by_posts_nothing(
     before = await harness.shown(agent.id)
     seq = 0 if isinstance(event, TextDelta | ToolOutput) else agent.last_seq + 1
     progress = Progress(harness.dependencies, agent)
-    await progress.take(event.model_copy(update={"seq": seq}))
+    await progress.take_event(event.model_copy(update={"seq": seq}))
     assert await harness.shown(agent.id) == before
     stored = await harness.store.events(agent.id)
     assert (stored[-1].seq == seq) is (seq > 0)
@@ -78,7 +78,7 @@ async def test_an_event_twice_or_late_is_stored_and_shown_once(harness: AppHarne
     before = await harness.shown(agent.id)
     events = await harness.store.events(agent.id)
     for event in (*events, *reversed(events)):
-        await progress.take(event)
+        await progress.take_event(event)
     assert await harness.shown(agent.id) == before
     assert await harness.store.events(agent.id) == events
 
@@ -122,7 +122,7 @@ async def test_a_silenced_interruption_has_no_answer_of_its_own(harness: AppHarn
     agent = await harness.working()
     run = harness.fleet.run_of(agent.id)
     assert run
-    run.progress.silence()
+    run.progress.hide_interruption()
     harness.bridge.finish(agent.id, outcome=Outcome.INTERRUPTED)
     await harness.reaches(agent.id, AgentStatus.IDLE)
     assert f"answer:{agent.id}-1:0" not in await harness.shown(agent.id)
@@ -134,7 +134,7 @@ async def test_a_task_that_ended_before_the_stop_reached_it_is_still_answered(
     agent = await harness.working()
     run = harness.fleet.run_of(agent.id)
     assert run
-    run.progress.silence()
+    run.progress.hide_interruption()
     harness.bridge.finish(agent.id, "Done.", Outcome.COMPLETED)
     await harness.reaches(agent.id, AgentStatus.IDLE)
     assert (await harness.shown(agent.id))[f"answer:{agent.id}-1:0"].text == "Done."
@@ -164,7 +164,7 @@ async def test_an_event_that_was_not_stored_leaves_no_card_behind_that_works(
         steps=1,
         duration_seconds=1,
     )
-    progress._fold(agent, ended)  # as a transaction that is cut off leaves it
+    progress._apply(agent, ended)  # as a transaction that is cut off leaves it
     async with harness.store.transaction() as tx:
-        await progress.close(tx, agent)
+        await progress.close_card(tx, agent)
     assert "interrupted" in (await harness.shown(agent.id))[f"card:{agent.id}-1"].text

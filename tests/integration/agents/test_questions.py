@@ -55,7 +55,7 @@ def words(post: Shown) -> str:
 async def answer(
     harness: AppHarness, agent: Agent, choice: str, user: str = "UANA", **how: Any
 ) -> None:
-    give = harness.service.questions.answer
+    give = harness.service.questions.answer_question
     await give(agent.id, agent.first_task_id, Q, choice, user, **how)
 
 
@@ -97,7 +97,7 @@ async def test_many_clicks_are_one_answer(harness: AppHarness, *, restart: bool)
 async def test_an_answer_wakes_an_agent_that_sleeps(harness: AppHarness) -> None:
     agent = await asks(harness)
     harness.clock.now += harness.dependencies.settings.sleep_after_seconds + 1
-    await harness.fleet.rest()
+    await harness.fleet.sleep_idle_agents()
     await harness.reaches(agent.id, AgentStatus.SLEEPING)
     await answer(harness, agent, "0")
     await harness.reaches(agent.id, AgentStatus.WORKING)
@@ -171,7 +171,7 @@ async def test_an_unknown_agent_or_question_is_a_sentence(harness: AppHarness) -
     agent = await asks(harness)
     for agent_id, question_id in (("nobody", Q), (agent.id, "other")):
         with pytest.raises(UserError):
-            await harness.service.questions.answer(
+            await harness.service.questions.answer_question(
                 agent_id, agent.first_task_id, question_id, "0", "UANA"
             )
 

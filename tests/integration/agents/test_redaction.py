@@ -54,5 +54,5 @@ async def test_an_edit_of_a_message_is_stored_without_secrets(harness: AppHarnes
     assert stored
     assert stored.thread
     await harness.asked("chat")
-    await harness.service.revision.revise(stored.thread, "5.1", f"use {KNOWN_SECRET}")
+    await harness.service.message_edits.revise_message(stored.thread, "5.1", f"use {KNOWN_SECRET}")
     assert ("revise", agent.id, ("5.1", "use [redacted]")) in harness.bridge.asked

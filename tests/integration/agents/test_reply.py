@@ -83,7 +83,7 @@ async def test_what_is_taken_back_or_edited_on_its_way_reaches_no_task(harness: 
     assert stored
     assert stored.thread_ts
     thread = ThreadRef("T1", "C1", stored.thread_ts)
-    revise = harness.service.revision.revise
+    revise = harness.service.message_edits.revise_message
     assert await revise(thread, "5.1", "and the readme")
     assert await revise(thread, "5.2", None)
     already = len(harness.bridge.bodies("revise"))

@@ -15,7 +15,7 @@ async def asleep(harness: AppHarness) -> Agent:
     agent = await harness.idle()
     # The events carry the time at which the agent became idle.
     harness.clock.now = agent.status_since + harness.dependencies.settings.sleep_after_seconds + 1
-    await harness.fleet.rest()
+    await harness.fleet.sleep_idle_agents()
     return await harness.reaches(agent.id, AgentStatus.SLEEPING)
 
 
@@ -35,7 +35,7 @@ async def test_one_that_is_idle_for_long_sleeps_with_its_container_stopped(
     before = await harness.shown(agent.id)
     for _ in range(2):
         await harness.fleet.reconcile()
-        await harness.fleet.rest()
+        await harness.fleet.sleep_idle_agents()
     assert harness.fleet.run_of(agent.id) is None
     assert await harness.shown(agent.id) == before
 
@@ -43,11 +43,11 @@ async def test_one_that_is_idle_for_long_sleeps_with_its_container_stopped(
 async def test_one_that_works_or_has_just_ended_its_task_stays_awake(harness: AppHarness) -> None:
     one, two = await harness.working("trigger-1"), await harness.idle("trigger-2")
     harness.clock.now = two.status_since + harness.dependencies.settings.sleep_after_seconds
-    await harness.fleet.rest()
+    await harness.fleet.sleep_idle_agents()
     assert harness.runtime.containers[one.id].running
     assert harness.runtime.containers[two.id].running
     harness.clock.now += 1
-    await harness.fleet.rest()
+    await harness.fleet.sleep_idle_agents()
     assert harness.runtime.containers[one.id].running
     assert not harness.runtime.containers[two.id].running
 

@@ -85,7 +85,7 @@ async def test_where_nothing_changed_there_is_no_patch(harness: AppHarness) -> N
 async def test_a_patch_too_large_to_file_is_kept_and_told_of(
     harness: AppHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.agents.lifecycle.salvage.MAX_FILED_PATCH_BYTES", len(PATCH) - 1)
+    monkeypatch.setattr("bot.domain.saved_state.MAX_FILED_PATCH_BYTES", len(PATCH) - 1)
     agent = await harness.working()
     harness.bridge.saved, harness.bridge.patch_bytes = CHANGED, PATCH
     await harness.service.stop(agent.id, "UBEN")
@@ -144,7 +144,7 @@ async def test_stopping_before_the_root_message_is_there_starts_nothing(
     _use(harness, Slow(harness.store))
     starting = asyncio.create_task(harness.service.start(COMMAND, ORIGIN))
     await asked.wait()
-    (agent,) = await harness.service.running()
+    (agent,) = await harness.service.store.agents(alive=True)
     await harness.service.stop(agent.id, "UBEN")
     go_on.set()
     assert await starting

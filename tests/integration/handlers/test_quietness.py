@@ -45,7 +45,7 @@ class Scene:
         """An agent of @ana in #general that rests after its first task."""
         if verbosity != "normal":
             rule = SetRule("verbosity", verbosity)
-            await self.harness.service.rulebook.set(rule, "U00000ANA", TEAM_ID, GENERAL)
+            await self.harness.service.channel_settings.set(rule, "U00000ANA", TEAM_ID, GENERAL)
         origin = Origin(TEAM_ID, GENERAL, "U00000ANA", "trigger-1", thread_ts, name="Ana")
         agent = await self.harness.service.start(COMMAND, origin)
         assert agent

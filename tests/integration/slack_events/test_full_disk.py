@@ -103,7 +103,7 @@ async def test_a_stop_kills_and_removes_and_is_told_later(line: Line) -> None:
     await line.harness.fleet.reconcile()
     assert agent.id not in line.harness.runtime.containers
     await empty(line)
-    await line.harness.service.settle()
+    await line.harness.service.stopper.store_late_stops()
     await line.harness.reaches(agent.id, AgentStatus.STOPPED)
     shown = await line.harness.shown(agent.id)
     assert any(key.startswith("stopped:") for key in shown)

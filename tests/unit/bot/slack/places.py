@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from bot.agents.lifecycle.failures import explain, gone
+from bot.agents.lifecycle.failures import explain, explain_loss
 from bot.agents.publishing import REFUSED, Published
 from bot.domain.agent import Agent, AgentStatus, RepoRef, checked_branch
 from bot.domain.budget import checked_budget
@@ -72,9 +72,9 @@ def texts(words: Words) -> Mapping[str, str]:
         "doctor": report_text(examined),
         "usage": usage_text(sums, wish, heading(wish, "UANA", "C1"), "2026-03-01", 1),
         "clone_failed": VOICE.trouble(agent, "1", explain(agent, refused)).payload["text"],
-        "lost": VOICE.trouble(agent, "1", gone(has_files=False, lost=[words.path] * 20)).payload[
-            "text"
-        ],
+        "lost": VOICE.trouble(
+            agent, "1", explain_loss(has_files=False, lost=[words.path] * 20)
+        ).payload["text"],
     }
     return {**said, **_errors(words)}
 

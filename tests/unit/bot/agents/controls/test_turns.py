@@ -5,20 +5,24 @@ from bot.agents.controls.turns import Turns
 
 async def test_turns_come_in_the_order_in_which_they_were_taken() -> None:
     turns, done = Turns(), list[str]()
-    with turns.taken("a") as first, turns.taken("a") as second, turns.taken("b") as other:
+    with (
+        turns.take_turn("a") as first,
+        turns.take_turn("a") as second,
+        turns.take_turn("b") as other,
+    ):
 
         async def late() -> None:
-            await second.come()
+            await second.wait()
             done.append("second")
 
         async with asyncio.TaskGroup() as group:
             group.create_task(late())
-            await other.come()
+            await other.wait()
             done.append("other")
-            await first.come()
+            await first.wait()
             done.append("first")
-            first.leave()
-            first.leave()
+            first.end()
+            first.end()
     assert done == ["other", "first", "second"]
     assert not turns._lines
 
@@ -27,12 +31,12 @@ async def test_who_gives_up_while_waiting_lets_the_others_pass_in_order() -> Non
     turns, done = Turns(), list[int]()
 
     async def waits(number: int) -> None:
-        with turns.taken("a") as turn:
-            await turn.come()
+        with turns.take_turn("a") as turn:
+            await turn.wait()
             done.append(number)
 
-    with turns.taken("a") as first:
-        await first.come()
+    with turns.take_turn("a") as first:
+        await first.wait()
         tasks = [asyncio.create_task(waits(number)) for number in range(3)]
         given_up = asyncio.create_task(waits(9))
         last = asyncio.create_task(waits(3))

@@ -9,7 +9,7 @@ from bot.agents.lifecycle.background_loops import (
     REPORTED_FAILURES,
     FailingLoop,
     LoopSupervisor,
-    found_in,
+    loops_finding,
 )
 from bot.domain.health import Verdict
 
@@ -89,11 +89,11 @@ async def test_ten_failures_in_a_row_are_named_by_the_doctor_until_it_runs_well(
     await nine.runs.wait()
     await ten.runs.wait()
     assert loops.failing() == [FailingLoop("ten", 10, "ValueError")]
-    finding = found_in(loops.failing())
+    finding = loops_finding(loops.failing())
     assert finding.verdict is Verdict.FAIL
     assert "ten (10 failures in a row, ValueError)" in finding.found
     clock.now += RAN_WELL_SECONDS
-    assert found_in(loops.failing()).verdict is Verdict.OK
+    assert loops_finding(loops.failing()).verdict is Verdict.OK
     await loops.cancel()
 
 
