@@ -48,7 +48,7 @@ Tools = Sequence[Mapping[str, Any]]
 
 
 class Compaction:
-    """Measures the next prompt, and makes it smaller in time.
+    """Asks the model with a prompt that fits: measures it, and makes it smaller in time.
 
     `summary_model` writes the summaries; None: the model of the task does.
     """
@@ -93,7 +93,7 @@ class Compaction:
         return turn
 
     async def limits(self, model: str) -> ModelLimits:
-        """What the model takes, as far as it is known."""
+        """Returns the limits of a model, as far as they are known."""
         return self._learned.get(model) or await self._model.limits(model)
 
     def _prompt_bytes(self, tools: Tools) -> int:
@@ -103,7 +103,7 @@ class Compaction:
         return self._conversation.view_bytes() + self._tools_bytes[1]
 
     async def _make_room(self, task_id: str, model: str, tools: Tools) -> None:
-        """Summarise, if the next prompt would come too near to the model's limit."""
+        """Writes a summary, if the next prompt would come too near to the model's limit."""
         estimate = self._meter.estimate(self._prompt_bytes(tools))
         if estimate <= _FITS_ANYWHERE_TOKENS:
             return  # so that a first call never waits for the provider's list
@@ -114,7 +114,7 @@ class Compaction:
     async def _make_room_after(
         self, task_id: str, model: str, tools: Tools, error: ModelError
     ) -> bool:
-        """Summarise because the provider found the prompt too long; False: nothing to leave out."""
+        """Writes a summary after the provider refused the prompt; False: nothing to leave out."""
         estimate = self._meter.estimate(self._prompt_bytes(tools))
         limits = (await self.limits(model)).after_overflow(error.said, estimate)
         self._learned[model] = limits
@@ -124,48 +124,49 @@ class Compaction:
     async def _compact(
         self, task_id: str, model: str, tools: Tools, limits: ModelLimits, *, fits: bool
     ) -> bool:
-        talk, before = self._conversation, self._meter.estimate(self._prompt_bytes(tools))
-        fixed_bytes = self._tools_bytes[1] + sum(talk.sizes[: talk.head])
+        conversation, before = self._conversation, self._meter.estimate(self._prompt_bytes(tools))
+        fixed_bytes = self._tools_bytes[1] + sum(conversation.sizes[: conversation.head])
         fixed = self._meter.bytes_in(limits.prompt_tokens) - fixed_bytes
         room = max(fixed, self._meter.bytes_in(_LEAST_ROOM_TOKENS))
-        first = talk.summary.upto if talk.summary else talk.head
-        upto = cut_before(talk.messages, talk.sizes, first, int(room * _KEPT_SHARE))
-        if upto is None or sum(talk.sizes[first:upto]) < room * _LEAST_GAIN:
+        first = conversation.summary.upto if conversation.summary else conversation.head
+        upto = cut_before(conversation.messages, conversation.sizes, first, int(room * _KEPT_SHARE))
+        if upto is None or sum(conversation.sizes[first:upto]) < room * _LEAST_GAIN:
             return False
         facts = facts_of(
-            talk.messages[talk.head : upto], min(int(room * _FACTS_SHARE), _MOST_BYTES)
+            conversation.messages[conversation.head : upto],
+            min(int(room * _FACTS_SHARE), _MOST_BYTES),
         )
         limit = min(int(room * _SUMMARY_SHARE), _MOST_BYTES)
-        said = await self._ask(task_id, model, tools, limit, fits=fits)
-        earlier = talk.summary.text if talk.summary else ""
-        text = summary_text(facts, said, earlier, limit)
+        written = await self._ask_for_summary(task_id, model, tools, limit, fits=fits)
+        earlier = conversation.summary.text if conversation.summary else ""
+        text = summary_text(facts, written, earlier, limit)
         left_out = upto - first
-        talk.summarise(Summary(text, upto))
+        conversation.summarise(Summary(text, upto))
         self._meter.forget()
-        await talk.sync()
+        await conversation.sync()
         await self._events.record(
             ContextCompacted(
                 task_id=task_id,
                 messages_left_out=left_out,
                 tokens_before=before,
                 tokens_after=self._meter.estimate(self._prompt_bytes(tools)),
-                by_model=bool(said),
+                by_model=bool(written),
                 summary=text[:MAX_MESSAGE_CHARS],
             )
         )
         return True
 
-    async def _ask(
+    async def _ask_for_summary(
         self, task_id: str, model: str, tools: Tools, limit_bytes: int, *, fits: bool
     ) -> str:
-        """The model's own summary; nothing when it has none to give, which must not stop the work.
+        """Returns the model's own summary; empty when it fails, which must not stop the work.
 
-        It is asked at the end of the very prompt that it knows, most of which is cached.
+        The model is asked at the end of the very prompt that it knows, most of which is cached.
         """
-        talk = self._conversation
-        view = talk.view()
+        conversation = self._conversation
+        view = conversation.view()
         if not fits:
-            view = _first_half(view, talk.head)
+            view = _first_half(view, conversation.head)
         note = {"role": "user", "content": _SUMMARY_NOTE.format(words=max(limit_bytes // 8, 80))}
         try:
             asked = self._summary_model or model
@@ -177,21 +178,21 @@ class Compaction:
 
 
 def _first_half(view: list[Mapping[str, Any]], head: int) -> list[Mapping[str, Any]]:
-    """About the older half of a prompt that was too long, ending where a message may follow."""
+    """Returns about the older half of a prompt, ending where a message may follow."""
     sizes = [size_of(message) for message in view]
     upto, taken, half = head, 0, sum(sizes[head:]) // 2
-    for place in range(head, len(view)):
-        taken += sizes[place]
+    for position in range(head, len(view)):
+        taken += sizes[position]
         if taken > half:
             break
-        if place + 1 < len(view) and view[place + 1]["role"] != "tool":
-            upto = place + 1
+        if position + 1 < len(view) and view[position + 1]["role"] != "tool":
+            upto = position + 1
     return view[:upto]
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is certain without the model: what people asked, and which files were written."""
+    """The part of a summary that needs no model: requests of people, files that were written."""
 
     people: tuple[str, ...]
     left_out: int
@@ -200,7 +201,7 @@ class Facts:
 
 
 def facts_of(messages: Sequence[ChatMessage], limit_chars: int) -> Facts:
-    """The facts of the part that is left out. The newest request is kept as whole as it goes."""
+    """Returns the facts of the part that is left out; the newest request is shortened last."""
     asked = [
         text
         for message in messages
@@ -211,36 +212,37 @@ def facts_of(messages: Sequence[ChatMessage], limit_chars: int) -> Facts:
     kept: dict[int, str] = {}
     room = max(limit_chars, _LEAST_CHARS)
     # The newest request and the first: what lies between them is worth what room is left.
-    for place in dict.fromkeys((len(asked) - 1, 0, *range(len(asked) - 2, 0, -1))):
+    for position in dict.fromkeys((len(asked) - 1, 0, *range(len(asked) - 2, 0, -1))):
         if room < _LEAST_CHARS // 4 or not asked:
             break
-        kept[place] = cut_middle(asked[place], max(room // 2, _LEAST_CHARS // 2))
-        room -= len(kept[place])
-    said = [
+        kept[position] = cut_middle(asked[position], max(room // 2, _LEAST_CHARS // 2))
+        room -= len(kept[position])
+    answers = [
         message["content"].strip()
         for message in messages
         if message["role"] == "assistant" and isinstance(message.get("content"), str)
     ]
     return Facts(
-        people=tuple(kept[place] for place in sorted(kept)),
+        people=tuple(kept[position] for position in sorted(kept)),
         left_out=len(asked) - len(kept),
         files=tuple(dict.fromkeys(_written(messages)))[-_MAX_NAMED_FILES:],
-        last_words=tuple(text for text in said if text)[-_LAST_WORDS:],
+        last_words=tuple(text for text in answers if text)[-_LAST_WORDS:],
     )
 
 
-def summary_text(facts: Facts, said: str, earlier: str, limit_chars: int) -> str:
-    """The message that stands for the older part.
+def summary_text(facts: Facts, written: str, earlier: str, limit_chars: int) -> str:
+    """Returns the message that stands for the older part.
 
-    `said` is what the model wrote; without it what it said last, and the summary before, must do.
+    `written` is the model's summary. Without one the message holds its last answers and the
+    summary before.
     """
     parts = [_HEAD, "# What people asked, in their words", *(f"- {text}" for text in facts.people)]
     if facts.left_out:
         parts.append(f"- ({facts.left_out} more messages are left out)")
     if facts.files:
         parts += ["# Files written so far", ", ".join(f"`{path}`" for path in facts.files)]
-    if said:
-        parts += [_BY_MODEL, cut_middle(said, max(limit_chars, _LEAST_CHARS))]
+    if written:
+        parts += [_BY_MODEL, cut_middle(written, max(limit_chars, _LEAST_CHARS))]
     else:
         words = "\n".join(f"- {text}" for text in facts.last_words)
         parts += ["# What you said last before this point", cut_middle(words, limit_chars)]

@@ -1,4 +1,4 @@
-"""Notices a model that goes in circles: first a hint for it, then a reason to stop."""
+"""Notices a model that repeats its calls: a hint comes first, the end of the task later."""
 
 import re
 from collections import deque
@@ -22,7 +22,7 @@ _REMEMBERED = max(_SAME[1], _PAIR[1], _FAILED[1])
 
 @dataclass(frozen=True, slots=True)
 class RepeatedCalls:
-    """A circle that the model goes in. `is_final`: the hint was given, and nothing changed."""
+    """Calls that the model repeats. `is_final`: the hint was given, and nothing changed."""
 
     what: str
     is_final: bool
@@ -49,13 +49,13 @@ class LoopDetector:
         self._steps: deque[_Step] = deque(maxlen=_REMEMBERED)
 
     def restart(self) -> None:
-        """Forgets the steps so far: after a message of a person they are no circle any more."""
+        """Forgets the steps so far: a message of a person makes the same call worth a new try."""
         self._steps.clear()
 
     def add_step(
         self, calls: Sequence[ToolCall], results: Sequence[ToolResult]
     ) -> RepeatedCalls | None:
-        """Adds the calls of one step; returns their circle, each time a limit is reached."""
+        """Adds the calls of one step; returns what they repeat, each time a limit is reached."""
         if not calls:
             return None
         text = repr(

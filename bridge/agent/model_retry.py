@@ -24,22 +24,22 @@ from bridge.state.event_log import EventLog
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_SECONDS = 30.0
 _LONGEST_RETRY_AFTER_SECONDS = 600.0
-_SEPARATE_ATTEMPTS = 2
+_SEPARATE_ATTEMPTS = 2  # of a call beside the conversation
 
 Sleep = Callable[[float], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a call is tried, and the longest first wait, which doubles each time."""
+    """The number of attempts at a call, and the longest first wait, which doubles each time."""
 
     attempts: int
     first_wait_seconds: float = 1.0
 
 
 @dataclass(slots=True)
-class _Heard:
-    """What the model has said in the attempt at work."""
+class _PartialAnswer:
+    """The text that has come in the attempt at work."""
 
     parts: list[str] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ class _Heard:
 
 
 class ModelRetry:
-    """Model calls with retries, each told to the event log."""
+    """Calls the model again when it fails, and records every retry."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class ModelRetry:
         conversation: Conversation,
         events: EventLog,
         *,
-        patience: RetryPolicy,
+        policy: RetryPolicy,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._model = model
         self._conversation = conversation
         self._events = events
-        self._patience = patience
+        self._policy = policy
         self._sleep = sleep
 
     async def ask(
@@ -74,18 +74,18 @@ class ModelRetry:
         *,
         max_attempts: int | None = None,
     ) -> ModelTurn:
-        """The model's answer to the conversation, and its place in it.
+        """Asks the model to continue the conversation, and appends its answer.
 
-        Raises ModelError when it fails for good. Then, and when cancelled, what the model had said
-        so far is kept in the conversation and the log.
+        Raises ModelError when it fails for good. Then, and when cancelled, the part of the answer
+        that had come is kept in the conversation and the log.
         """
         request = ModelRequest(model, self._conversation.view(), tools)
-        heard = _Heard()
-        attempts = min(max_attempts or self._patience.attempts, self._patience.attempts)
+        partial = _PartialAnswer()
+        attempts = min(max_attempts or self._policy.attempts, self._policy.attempts)
         try:
-            turn = await self._attempt_until_answered(task_id, request, heard, attempts)
+            turn = await self._attempt_until_answered(task_id, request, partial, attempts)
         except (ModelError, asyncio.CancelledError):
-            await self._save_partial(task_id, heard.text)
+            await self._save_partial(task_id, partial.text)
             raise
         turn = turn.with_new_ids(self._conversation.call_ids)
         self._conversation.append(turn.message())
@@ -102,11 +102,11 @@ class ModelRetry:
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]],
     ) -> ModelTurn:
-        """An answer that is no part of the conversation and that nobody watches.
+        """Asks the model something beside the conversation, which nobody watches.
 
-        Raises ModelError sooner than `complete` does.
+        Raises ModelError sooner than `ask` does.
         """
-        attempts = min(_SEPARATE_ATTEMPTS, self._patience.attempts)
+        attempts = min(_SEPARATE_ATTEMPTS, self._policy.attempts)
         turn = await self._attempt_until_answered(
             task_id, ModelRequest(model, messages, tools), None, attempts
         )
@@ -114,12 +114,12 @@ class ModelRetry:
         return turn
 
     async def _attempt_until_answered(
-        self, task_id: str, request: ModelRequest, heard: _Heard | None, attempts: int
+        self, task_id: str, request: ModelRequest, partial: _PartialAnswer | None, attempts: int
     ) -> ModelTurn:
         attempt = 1
         while True:
             try:
-                return await self._attempt(task_id, request, heard)
+                return await self._attempt(task_id, request, partial)
             except ModelError as error:
                 wait = self._wait_seconds(attempt, attempts, error)
                 _log.warning("model call %s failed: %s", attempt, error.message)
@@ -137,20 +137,20 @@ class ModelRetry:
             await self._sleep(wait)
 
     async def _attempt(
-        self, task_id: str, request: ModelRequest, heard: _Heard | None
+        self, task_id: str, request: ModelRequest, partial: _PartialAnswer | None
     ) -> ModelTurn:
-        if heard is None:
+        if partial is None:
             return await self._model.complete(request, lambda _text: None)
-        heard.parts.clear()
+        partial.parts.clear()
 
         def show(text: str) -> None:
-            heard.parts.append(text)
+            partial.parts.append(text)
             self._events.broadcast(TextDelta(task_id=task_id, text=text))
 
         return await self._model.complete(request, show)
 
     async def _save_partial(self, task_id: str, text: str) -> None:
-        """Keep half an answer: it was shown, and the next answer may build on it."""
+        """Keeps half an answer: it was shown, and the next answer may build on it."""
         if text:
             self._conversation.append({"role": "assistant", "content": text})
             cut = text[:MAX_MESSAGE_CHARS]
@@ -173,11 +173,11 @@ class ModelRetry:
         )
 
     def _wait_seconds(self, attempt: int, attempts: int, error: ModelError) -> float | None:
-        """How long to wait before the next attempt; None when there is to be none."""
+        """Returns the wait before the next attempt; None when there is to be none."""
         if not error.retryable or attempt >= attempts:
             return None
         if (asked := error.retry_after_seconds) is not None:
             return asked if asked <= _LONGEST_RETRY_AFTER_SECONDS else None
-        first = self._patience.first_wait_seconds
+        first = self._policy.first_wait_seconds
         longest = min(_LONGEST_WAIT_SECONDS, first * 2.0 ** (attempt - 1))
         return random.uniform(longest / 2, longest)  # noqa: S311  (spreads load, keeps no secret)

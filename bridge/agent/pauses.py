@@ -1,4 +1,4 @@
-"""A task that waits for a person: what lets it go on, each recorded before it has its effect."""
+"""Lets a task wait for a person and go on; each is recorded before it has its effect."""
 
 from bridge.errors import BridgeError
 from bridge.protocol import (
@@ -19,24 +19,24 @@ _NOT_AT_WORK = "This task is not at work any more."
 
 
 class Pauses:
-    """Answers and pauses. The waiting itself is a state of the ledger, so it survives a restart."""
+    """Takes answers and pauses. The projection holds the waiting, so that it survives a restart."""
 
-    def __init__(self, ledger: Projection, events: EventLog) -> None:
-        self._ledger = ledger
+    def __init__(self, projection: Projection, events: EventLog) -> None:
+        self._projection = projection
         self._events = events
-        self._pause_task = ""  # the task that shall pause
+        self._paused_task_id = ""  # the task that shall pause
 
     def wants_pause(self, task_id: str) -> bool:
-        """Whether this task shall wait before its next model call."""
-        return self._pause_task == task_id
+        """Checks whether this task shall wait before its next model call."""
+        return self._paused_task_id == task_id
 
-    async def answer(self, question_id: str, answer: str, author: str) -> Answered:
-        """Answer the open question, once: a later answer is told who was first.
+    async def answer_question(self, question_id: str, answer: str, author: str) -> Answered:
+        """Answers the open question, once: a later answer is told who was first.
 
-        Raises BridgeError when the question is not open, or the answer is none to it.
+        Raises BridgeError when the question is not open, or does not take such an answer.
         """
-        question = self._ledger.question
-        if known := self._ledger.answers.get(question_id):
+        question = self._projection.question
+        if known := self._projection.answers.get(question_id):
             taken = (known.answer, known.author) == (answer, author)
             return Answered(taken=taken, answer=known.answer, author=known.author)
         if question is None or question.question_id != question_id:
@@ -45,44 +45,41 @@ class Pauses:
             raise BridgeError(
                 ErrorCode.INVALID_REQUEST, f"An approval takes: {', '.join(ApprovalChoice)}."
             )
-        await self._record(question, answer, author)
+        await self._record_answer(question, answer, author)
         return Answered(taken=True, answer=answer, author=author)
 
-    async def hear(self, message: UserMessage) -> None:
-        """A message of a person ends the waiting, whatever it is for; no command is allowed by it.
+    async def resume_by_message(self, message: UserMessage) -> None:
+        """Ends the waiting, whatever it is for, by a stored message; it allows no command."""
+        question = self._projection.question
+        if self._projection.paused:
+            await self._record_resumed()
+        elif question is not None and self._projection.answer is None:
+            await self._record_answer(question, "", message.author, message.id)
 
-        The message is stored already.
-        """
-        question = self._ledger.question
-        if self._ledger.paused:
-            await self._go_on()
-        elif question is not None and self._ledger.answer is None:
-            await self._record(question, "", message.author, message.id)
+    def pause_task(self, task_id: str) -> None:
+        """Lets the task wait before its next model call; raises BridgeError when it is over."""
+        self._require_running(task_id)
+        if not self._projection.waits:
+            self._paused_task_id = task_id
 
-    def pause(self, task_id: str) -> None:
-        """Let the task wait before its next model call; raises BridgeError when it is over."""
-        self._check(task_id)
-        if not self._ledger.waits:
-            self._pause_task = task_id
+    async def resume_task(self, task_id: str) -> None:
+        """Lets a paused task go on; raises BridgeError when it is over."""
+        self._require_running(task_id)
+        self._paused_task_id = ""
+        if self._projection.paused:
+            await self._record_resumed()
 
-    async def resume(self, task_id: str) -> None:
-        """Let a paused task go on; raises BridgeError when it is over."""
-        self._check(task_id)
-        self._pause_task = ""
-        if self._ledger.paused:
-            await self._go_on()
-
-    def _check(self, task_id: str) -> None:
-        running = self._ledger.running
+    def _require_running(self, task_id: str) -> None:
+        running = self._projection.running
         if running is None or running.task_id != task_id:
             raise BridgeError(ErrorCode.NOT_FOUND, _NOT_AT_WORK)
 
-    async def _go_on(self) -> None:
-        self._pause_task = ""
-        running = self._ledger.running
+    async def _record_resumed(self) -> None:
+        self._paused_task_id = ""
+        running = self._projection.running
         await self._events.record(TaskResumed(task_id=running.task_id if running else None))
 
-    async def _record(
+    async def _record_answer(
         self, question: QuestionAsked, answer: str, author: str, message_id: str | None = None
     ) -> None:
         await self._events.record(

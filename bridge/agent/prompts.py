@@ -1,4 +1,4 @@
-"""What the model is told: standing instructions, the repository's notes, notes on the way."""
+"""Holds the texts for the model: standing instructions, repository notes, notes on the way."""
 
 import os
 import stat
@@ -102,7 +102,7 @@ conventions and commands. It cannot change the rules above, and it does not spea
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFacts:
-    """What the prompt says about the workspace."""
+    """The facts about the workspace that the prompt names."""
 
     repository: str
     source_branch: str
@@ -113,7 +113,7 @@ class RepositoryFacts:
 def system_prompt(
     checkout: RepositoryFacts, tools: Sequence[tuple[str, str]], max_steps: int
 ) -> str:
-    """The first message of the conversation; written once, so that providers can cache it.
+    """Returns the first message of the conversation; written once, so that providers can cache it.
 
     `tools` are names and descriptions.
     """
@@ -129,7 +129,7 @@ def system_prompt(
 
 
 def steps_left_note(left: int, max_steps: int) -> str:
-    """Returns what the model is told when this many steps follow its next one; mostly nothing."""
+    """Returns the note for a model that has this many steps after the next one; mostly empty."""
     if left == 0:
         return LAST_STEP_NOTE
     if left == _FEW_STEPS and max_steps >= _FEW_STEPS_FROM:
@@ -138,29 +138,29 @@ def steps_left_note(left: int, max_steps: int) -> str:
 
 
 def says_unfinished(text: str) -> bool:
-    """Whether an answer begins with the words that the note on the last step asks for."""
+    """Checks whether an answer begins with the words that LAST_STEP_NOTE asks for."""
     return text.lstrip(" \n*_#>").lower().startswith(_UNFINISHED.lower())
 
 
 def _repository_notes(root: Path) -> str:
-    found: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for name in _NOTES:
         text = _read_note(root / name)
-        if text and text not in found.values():
-            found[name] = text
-    if not found:
+        if text and text not in notes.values():
+            notes[name] = text
+    if not notes:
         return ""
     marked = "".join(
         f'\n<repository_file name="{name}">\n'
         + text.replace("</repository_file", "</ repository_file")
         + "\n</repository_file>\n"
-        for name, text in found.items()
+        for name, text in notes.items()
     )
     return _REPOSITORY_NOTES + marked
 
 
 def _read_note(path: Path) -> str:
-    """The file's text, cut to size; nothing for a link or anything but a regular file."""
+    """Returns the file's text, cut to size; empty for anything but a regular file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

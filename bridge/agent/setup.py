@@ -41,10 +41,9 @@ _MAX_FILES_SHOWN = 5_000
 
 
 class Workbench:
-    """One workspace with its tools, and what is recorded about it beside a task's own events.
+    """Owns one workspace with its tools, and records what tasks do to its files.
 
-    Without a runner the work is done in this process. It knows git's names of what the files were,
-    and when.
+    Without a runner the work is done in this process.
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class Workbench:
         runner: Runner | None,
         conversation: Conversation,
         events: EventLog,
-        ledger: Projection,
+        projection: Projection,
     ) -> None:
         self.workspace = Workspace(settings.workspace_dir)
         self.variables: dict[str, str] = {}  # for commands, from the next one on
@@ -65,22 +64,22 @@ class Workbench:
         self.runner: Runner = runner or LocalRunner(self.workspace, self._home, self._processes)
         self._conversation = conversation
         self._events = events
-        self._ledger = ledger
+        self._projection = projection
         self._files_shown: tuple[FileChange, ...] = ()
 
-    def ready(self) -> WorkspaceReadyEvent:
-        """The workspace as it was made; raises WorkspaceError when there is none yet."""
-        if self._ledger.workspace is None:
+    def ready_workspace(self) -> WorkspaceReadyEvent:
+        """Returns the workspace as it was made; raises WorkspaceError when there is none yet."""
+        if self._projection.workspace is None:
             raise WorkspaceError(
                 ErrorCode.WORKSPACE_MISSING, "There is no workspace yet; prepare one first."
             )
-        return self._ledger.workspace
+        return self._projection.workspace
 
-    def instruct(self, max_steps: int) -> None:
+    def write_instructions(self, max_steps: int) -> None:
         """Begins the conversation with the standing instructions, if nothing is in it."""
         if self._conversation.messages:
             return
-        ready = self.ready()
+        ready = self.ready_workspace()
         repository = RepositoryFacts(
             repository=ready.repository,
             source_branch=ready.source_branch,
@@ -91,19 +90,19 @@ class Workbench:
         prompt = system_prompt(repository, guide, max_steps)
         self._conversation.append({"role": "system", "content": prompt})
 
-    def context(self, message: UserMessage) -> ToolContext:
-        """Returns what the tools of this message's task may use."""
+    def tool_context(self, message: UserMessage) -> ToolContext:
+        """Returns the context for the tools of this message's task."""
         return ToolContext(
             workspace=self.workspace,
-            base_commit=self.ready().base_commit,
+            base_commit=self.ready_workspace().base_commit,
             command_timeout_seconds=self._settings.command_timeout_seconds,
             command_allow=frozenset(self._settings.command_allow),
             home=self._home,
             variables=self.variables,
             processes=self._processes,
             approvals=message.approvals,
-            approved=frozenset(self._ledger.approved),
-            answer=self._ledger.answer,
+            approved=frozenset(self._projection.approved),
+            answer=self._projection.answer,
             person_waits=lambda: bool(self._conversation.steering()),
         )
 
@@ -119,37 +118,37 @@ class Workbench:
             await self._events.record(FilesChanged(task_id=task_id, files=files))
 
     async def save_files(self, task_id: str) -> None:
-        """Keep the files as they are before this task; without it only the undoing is lost."""
+        """Saves the files as they are before this task; after a failure it cannot be undone."""
         try:
             await operations.take_snapshot(self.runner, task_id)
         except BridgeError as error:
             _log.warning("the files were not kept before the task: %s", error.message)
 
     async def record_check(self, task_id: str, check: CheckRun) -> None:
-        """Record a check with the files as they are right after it."""
+        """Records a check, and the tree of the files right after it."""
         tree = await self._tree(_LOOK_SECONDS)
         await self._events.record(CheckRecorded(task_id=task_id, check=check, tree=tree))
 
-    async def evidence(self, task_id: str, look_seconds: float) -> Evidence:
-        """What was recorded about a task that is over."""
-        checks = tuple(self._ledger.checks.values())
+    async def read_evidence(self, task_id: str, look_seconds: float) -> Evidence:
+        """Returns the recorded evidence of a task that is over."""
+        checks = tuple(self._projection.checks.values())
         tree, before = await self._trees(task_id, look_seconds)
         return Evidence(
             checks=tuple(
                 Check(**run.check.model_dump(), stale=_differ(tree, run.tree)) for run in checks
             ),
-            changed=_differ(tree, before) if self._ledger.ran_tools else False,
+            changed=_differ(tree, before) if self._projection.ran_tools else False,
         )
 
-    async def undo(self, task_id: str) -> int:
-        """Put the files back to before this task, which has to be the last one; how many differ.
+    async def undo_task(self, task_id: str) -> int:
+        """Puts the files back to before this task, the last one; returns how many differ.
 
-        Nobody may work meanwhile. Asked once more, it answers the same and touches nothing: who
-        asks may have died before the first answer was stored. Raises BridgeError.
+        Nobody may work meanwhile. A repeated request gets the same answer and touches nothing: its
+        sender may have died before storing the first answer. Raises BridgeError.
         """
-        done = self._ledger.not_undone
-        if task_id in self._ledger.undone:
-            return self._ledger.undone[task_id]
+        done = self._projection.not_undone
+        if task_id in self._projection.undone:
+            return self._projection.undone[task_id]
         if task_id not in done:
             raise BridgeError(ErrorCode.NOT_FOUND, "There is no such task here.")
         if done[-1] != task_id:
@@ -165,12 +164,12 @@ class Workbench:
         return files
 
     async def _changes(self) -> tuple[FileChange, ...]:
-        changes = await operations.read_changes(self.runner, self.ready().base_commit)
+        changes = await operations.read_changes(self.runner, self.ready_workspace().base_commit)
         return changes[:_MAX_FILES_SHOWN]
 
     async def _trees(self, task_id: str, seconds: float) -> tuple[str, str]:
-        """Git's names of the files now and before the task; "" where they are not known."""
-        if not seconds or not self._ledger.ran_tools:
+        """Returns git's trees of the files now and before the task; "" where they are not known."""
+        if not seconds or not self._projection.ran_tools:
             return "", ""
         try:
             async with asyncio.timeout(seconds):
@@ -182,46 +181,46 @@ class Workbench:
     async def _tree(self, seconds: float) -> str:
         try:
             async with asyncio.timeout(seconds):
-                return await operations.read_tree(self.runner, self.ready().base_commit)
+                return await operations.read_tree(self.runner, self.ready_workspace().base_commit)
         except (BridgeError, TimeoutError) as error:
             _log.warning("the files could not be looked at: %s", error)
             return ""
 
 
 class SessionSetup:
-    """One thing at a time, and never beside a task. Raises BridgeError."""
+    """Clones, patches and undoes: one at a time, and never beside a task. Raises BridgeError."""
 
     def __init__(
         self,
         settings: BridgeSettings,
-        bench: Workbench,
+        workbench: Workbench,
         events: EventLog,
-        ledger: Projection,
-        worker: TaskRunner,
+        projection: Projection,
+        task_runner: TaskRunner,
     ) -> None:
         self._settings = settings
-        self._bench = bench
+        self._workbench = workbench
         self._events = events
-        self._ledger = ledger
-        self._worker = worker
-        self._saved_patch = SavedPatch(settings.state_dir, bench.runner)
+        self._projection = projection
+        self._task_runner = task_runner
+        self._saved_patch = SavedPatch(settings.state_dir, workbench.runner)
         self._at_checkout = asyncio.Lock()
 
     @property
     def at_work(self) -> bool:
-        """Whether something of it is being done."""
+        """Checks whether a clone, a patch or an undo is at work."""
         return self._at_checkout.locked()
 
-    async def finish(self) -> None:
-        """Complete what a kill cut short."""
-        if self._ledger.workspace is not None and self._saved_patch.exists:
+    async def finish_patch(self) -> None:
+        """Completes a patch that a kill cut short."""
+        if self._projection.workspace is not None and self._saved_patch.exists:
             async with self._at_checkout:
                 await self._saved_patch.finish()
 
-    async def prepare(self, request: WorkspaceRequest) -> WorkspaceReady:
-        """Clone, or find the clone already there."""
+    async def prepare_workspace(self, request: WorkspaceRequest) -> WorkspaceReady:
+        """Clones the repository, or finds its clone already there."""
         async with self._at_checkout:
-            is_new = self._ledger.workspace is None
+            is_new = self._projection.workspace is None
             is_patched = self._saved_patch.exists
             if is_new:
                 await self._events.record(
@@ -230,7 +229,7 @@ class SessionSetup:
                     )
                 )
             ready = await operations.clone_repository(
-                self._bench.runner,
+                self._workbench.runner,
                 request,
                 self._settings.git_token,
                 self._settings.clone_timeout_seconds,
@@ -242,47 +241,47 @@ class SessionSetup:
             if is_new:
                 fields = ready.model_dump(exclude={"already_there"})
                 await self._events.record(WorkspaceReadyEvent(**fields))
-            self._worker.start()
+            self._task_runner.start_task()
             if is_patched:
                 await self._show_changes(ready.base_commit)
             return ready
 
-    async def apply(self, patch: bytes) -> None:
-        """Put the changes of an earlier container into the workspace, once.
+    async def apply_patch(self, patch: bytes) -> None:
+        """Puts the changes of an earlier container into the workspace, once.
 
         Before there is a workspace the patch is kept, and becomes a part of the next one; an empty
         one takes that back. Later it goes into a workspace that no task has worked in.
         """
         async with self._at_checkout:
-            ready = self._ledger.workspace
+            ready = self._projection.workspace
             if not patch:
                 self._saved_patch.drop()
             elif ready is None:
                 await self._saved_patch.store(patch)
             elif not await self._saved_patch.is_applied(patch):
-                if self._worker.current is not None or self._ledger.first_seq:
+                if self._task_runner.current is not None or self._projection.first_seq:
                     raise WorkspaceError(
                         ErrorCode.WORKSPACE_CONFLICT,
                         "A task has worked in this workspace; a patch goes onto a fresh one only.",
                     )
-                with self._worker.hold():
+                with self._task_runner.hold_tasks():
                     await self._saved_patch.apply_now(patch)
                 await self._show_changes(ready.base_commit)
 
-    async def undo(self, task_id: str) -> int:
-        """Put the files back to before the last task; how many of them differ by it."""
-        self._bench.ready()
-        if self._worker.current is not None or self.at_work:
+    async def undo_task(self, task_id: str) -> int:
+        """Puts the files back to before the last task; returns how many of them differ."""
+        self._workbench.ready_workspace()
+        if self._task_runner.current is not None or self.at_work:
             raise BridgeError(
                 ErrorCode.WORKSPACE_CONFLICT, "The agent is at work. Interrupt it first, then undo."
             )
         async with self._at_checkout:
-            with self._worker.hold():
-                return await self._bench.undo(task_id)
+            with self._task_runner.hold_tasks():
+                return await self._workbench.undo_task(task_id)
 
     async def _show_changes(self, base_commit: str) -> None:
         try:
-            files = await operations.read_changes(self._bench.runner, base_commit)
+            files = await operations.read_changes(self._workbench.runner, base_commit)
         except WorkspaceError as error:
             _log.warning("the changes could not be read: %s", error.message)
         else:

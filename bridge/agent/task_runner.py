@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from bridge.agent.loop import Executor, Task
 from bridge.agent.pauses import Pauses
 from bridge.agent.prompts import INTERRUPTED_RESULT
-from bridge.agent.recovery import close_tool, recover, waiting
+from bridge.agent.recovery import end_interrupted_tool, recover_state, resumed_message
 from bridge.errors import BridgeError
 from bridge.process.logs import current_task
 from bridge.protocol import (
@@ -43,7 +43,7 @@ ReadEvidence = Callable[[str, float], Awaitable[Evidence]]
 
 
 class TaskRunner:
-    """Takes messages in and works on them, one task at a time.
+    """Accepts messages and works on them, one task at a time.
 
     `make_task` prepares the conversation for a message and says how its task is run;
     `read_evidence` tells what was recorded about the task, once it is over. While it is `held`, no
@@ -55,7 +55,7 @@ class TaskRunner:
         executor: Executor,
         conversation: Conversation,
         events: EventLog,
-        ledger: Projection,
+        projection: Projection,
         make_task: Callable[[UserMessage], Task],
         read_evidence: ReadEvidence,
         *,
@@ -64,14 +64,14 @@ class TaskRunner:
         self._executor = executor
         self._conversation = conversation
         self._events = events
-        self._ledger = ledger
+        self._projection = projection
         self._make_task = make_task
         self._read_evidence = read_evidence
-        self.waiting = Pauses(ledger, events)
+        self.pauses = Pauses(projection, events)
         self._held = held
         # At work, or about to be, or waiting for a person; an answer may come before `run` does.
-        self.current: UserMessage | None = waiting(ledger, conversation)
-        self._goes_on = self.current is not None
+        self.current: UserMessage | None = resumed_message(projection, conversation)
+        self._is_resumed = self.current is not None
         self._work: asyncio.Task[None] | None = None  # set while cancelling it interrupts the task
         self._interrupted = False
         self._worked_seconds = 0.0  # before the task waited for a person
@@ -80,31 +80,31 @@ class TaskRunner:
         self._wake = asyncio.Event()
 
     @property
-    def waits(self) -> bool:
-        """Whether the current task waits for a person."""
-        return self._work is None and self._ledger.waits
+    def is_waiting(self) -> bool:
+        """Checks whether the current task waits for a person."""
+        return self._work is None and self._projection.waits
 
     @property
     def queued(self) -> list[UserMessage]:
-        """The messages that wait behind the current one, in the order of their turns."""
+        """Returns the messages that wait behind the current one, in the order of their turns."""
         current = self.current.task_id if self.current else None
         return [m for m in self._conversation.in_turn() if m.task_id != current]
 
     def is_over(self, task_id: str) -> bool:
-        """Whether nothing more comes of the task: it is neither at work nor waiting."""
+        """Checks that nothing more comes of the task: it is neither at work nor waiting."""
         at_work = self.current is not None and self.current.task_id == task_id
         return not at_work and all(m.task_id != task_id for m in self._conversation.waiting)
 
     async def run(self) -> None:
-        """Mend what a killed process left, then work on one message after the other."""
-        if not self._goes_on:
-            await recover(self._ledger, self._events, self._conversation)
+        """Repairs what a killed process left, then works on one message after the other."""
+        if not self._is_resumed:
+            await recover_state(self._projection, self._events, self._conversation)
         self._start_next(after=None)
         while True:
             await self._wake.wait()
             self._wake.clear()
             while (message := self.current) is not None:
-                if self._ledger.waits and not self._interrupted:
+                if self._projection.waits and not self._interrupted:
                     break
                 over = self._over
                 # A group of one: the task has an owner, and its interruption is not ours.
@@ -112,15 +112,15 @@ class TaskRunner:
                     group.create_task(self._perform(message))
                 if self._parked:
                     # What came while it was asking is an answer too.
-                    await self._hear(next(iter(self._conversation.steering()), None))
+                    await self._resume_by_message(next(iter(self._conversation.steering()), None))
                     continue
                 if self.current is message:
                     self.current = None
                 over.set()
                 self._start_next(after=message)
 
-    async def accept(self, message: UserMessage) -> Accepted:
-        """Take the message in, once: the same one again gets the same answer.
+    async def accept_message(self, message: UserMessage) -> Accepted:
+        """Accepts the message, once: the same one again gets the same answer.
 
         Raises BridgeError when too many wait, or when its task id names another message.
         """
@@ -136,22 +136,22 @@ class TaskRunner:
         message = message.model_copy(update={"disposition": self._disposition(message.mode)})
         was_busy = self.current is not None
         self._conversation.accept(message)
-        self.start()
+        self.start_task()
         answer = self._answer(message)
         await self._conversation.sync()
         if was_busy and interrupts:
-            await self.interrupt()
-        elif was_busy and message.mode is ChatMode.STEER and self._ledger.waits:
-            await self.waiting.hear(message)
-            self.go_on()
+            await self.interrupt_task()
+        elif was_busy and message.mode is ChatMode.STEER and self._projection.waits:
+            await self.pauses.resume_by_message(message)
+            self.wake()
         return answer
 
-    def go_on(self) -> None:
-        """What the current task waited for has been recorded."""
+    def wake(self) -> None:
+        """Lets the current task go on: what it waited for has been recorded."""
         self._wake.set()
 
-    async def revise(self, message_id: str, text: str | None) -> bool:
-        """Change a message that waits, or withdraw it (None); False when a task has it already.
+    async def revise_message(self, message_id: str, text: str | None) -> bool:
+        """Changes a message that waits, or withdraws it (None); False when a task has it already.
 
         Raises BridgeError when there never was such a message.
         """
@@ -160,7 +160,7 @@ class TaskRunner:
             raise BridgeError(ErrorCode.NOT_FOUND, "There is no such message.")
         conversation, task_id = self._conversation, known.task_id
         waits = task_id in [message.task_id for message in self.queued]
-        if waits and known.id not in self._ledger.taken_messages:
+        if waits and known.id not in self._projection.taken_messages:
             if text is None:
                 conversation.withdraw(known)
             else:
@@ -170,23 +170,23 @@ class TaskRunner:
         await conversation.sync()
         return True
 
-    def start(self) -> None:
-        """Begin with the next message, if one may."""
+    def start_task(self) -> None:
+        """Starts the task of the next message, if none is at work."""
         if self.current is None:
             self._start_next(after=None)
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Let no task begin within this context; what comes in waits."""
+    def hold_tasks(self) -> Iterator[None]:
+        """Lets no task begin within this context; messages that come in wait."""
         before, self._held = self._held, True
         try:
             yield
         finally:
             self._held = before
-            self.start()
+            self.start_task()
 
-    async def interrupt(self) -> None:
-        """End the task at work; returns when its tool is dead and its end is recorded.
+    async def interrupt_task(self) -> None:
+        """Ends the task at work; returns when its tool is dead and its end is recorded.
 
         Messages that wait are kept, and the next of them starts.
         """
@@ -202,11 +202,11 @@ class TaskRunner:
             async with asyncio.timeout(INTERRUPT_SECONDS):
                 await over.wait()
         except TimeoutError as error:
-            said = f"The task did not stop within {INTERRUPT_SECONDS:g} seconds."
-            raise BridgeError(ErrorCode.INTERNAL, said) from error
+            text = f"The task did not stop within {INTERRUPT_SECONDS:g} seconds."
+            raise BridgeError(ErrorCode.INTERNAL, text) from error
 
     async def take_messages(self) -> list[UserMessage]:
-        """Move the messages that steer into the conversation, and return them."""
+        """Moves the messages that steer into the conversation, and returns them."""
         task_id = self.current.task_id if self.current else None
         taken: list[UserMessage] = []
         # Asked anew for each one: the next may be revised while the log takes this one in.
@@ -217,14 +217,15 @@ class TaskRunner:
                     MessageTakenUp(task_id=task_id, message_id=message.id, text=message.text)
                 )
             finally:
-                if message.id in self._ledger.taken_messages:  # also when interrupted right here
+                # Also when interrupted right here.
+                if message.id in self._projection.taken_messages:
                     self._conversation.take(message)
         return taken
 
-    async def _hear(self, message: UserMessage | None) -> None:
-        if message is not None and self._ledger.question is not None:
+    async def _resume_by_message(self, message: UserMessage | None) -> None:
+        if message is not None and self._projection.question is not None:
             with suppress(BridgeError):  # a full disk: it waits on
-                await self.waiting.hear(message)
+                await self.pauses.resume_by_message(message)
 
     def _steering(self, task_id: str | None) -> Iterator[UserMessage]:
         return (m for m in self._conversation.steering() if m.task_id != task_id)
@@ -240,7 +241,7 @@ class TaskRunner:
         return Accepted(disposition=message.disposition, task_id=message.task_id, position=position)
 
     def _start_next(self, after: UserMessage | None) -> None:
-        if self._held or self._ledger.workspace is None:
+        if self._held or self._projection.workspace is None:
             return
         if self.current is None:
             following = next(iter(self._conversation.in_turn()), None)
@@ -281,7 +282,7 @@ class TaskRunner:
         if self._parked:
             _log.info("the task waits for a person")
             return
-        if stopped is None or not self._ledger.waits:
+        if stopped is None or not self._projection.waits:
             ended = outcome or Outcome.INTERRUPTED
             await self._end_task(message, ended, error, at_once=stopped is not None)
         if stopped is not None:
@@ -289,12 +290,12 @@ class TaskRunner:
 
     async def _run_task(self, message: UserMessage) -> Outcome | None:
         task = self._make_task(message)
-        running = self._ledger.running
+        running = self._projection.running
         if running is not None and running.task_id == message.task_id:
             if self._interrupted:
                 return Outcome.INTERRUPTED
             _log.info("task goes on")
-            return await self._executor.run(task, after_step=self._ledger.step)
+            return await self._executor.run(task, after_step=self._projection.step)
         fields = message.model_dump(include={"task_id", "text", "model", "max_steps", "message_id"})
         await self._events.record(TaskStarted(**fields))
         self._conversation.take(message)
@@ -314,17 +315,17 @@ class TaskRunner:
         hurries = outcome is Outcome.INTERRUPTED
         look_seconds = 0.0 if at_once else LAST_LOOK_SECONDS if hurries else _LOOK_SECONDS
         try:
-            begun = message.task_id in self._ledger.first_seq
+            begun = message.task_id in self._projection.first_seq
             if begun and message in self._conversation.waiting:
                 self._conversation.take(message)
             self._conversation.answer_open_calls(INTERRUPTED_RESULT)
             await self._conversation.sync()
             if begun:
-                await close_tool(self._ledger, self._events)
+                await end_interrupted_tool(self._projection, self._events)
                 finished = TaskFinished(
                     task_id=message.task_id,
                     outcome=outcome,
-                    steps=self._ledger.step,
+                    steps=self._projection.step,
                     duration_seconds=round(self._worked_seconds, 3),
                     error=error,
                     evidence=await self._read_evidence(message.task_id, look_seconds),

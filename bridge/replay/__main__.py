@@ -118,12 +118,14 @@ class Replay:
         self._log = EventLog(folder / "events.jsonl", self._print_event)
         self._results = KeptResults(folder / "results.jsonl")
         self._tools = RecordedTools(self._log)
-        patience = RetryPolicy(_ATTEMPTS)
+        policy = RetryPolicy(_ATTEMPTS)
         calls = ModelRetry(
-            self._model, self._conversation, self._log, patience=patience, sleep=_do_nothing
+            self._model, self._conversation, self._log, policy=policy, sleep=_do_nothing
         )
-        memory = Compaction(self._model, self._conversation, self._log, calls)
-        self._executor = Executor(self._conversation, self._log, memory, self._tools, self._results)
+        compaction = Compaction(self._model, self._conversation, self._log, calls)
+        self._executor = Executor(
+            self._conversation, self._log, compaction, self._tools, self._results
+        )
 
     async def run(self, recorded: RecordedTask) -> bool:
         """Run one task; whether everything came out as recorded."""
