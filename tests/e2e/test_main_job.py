@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Deployment, docker
+from tests.harness.git import run_git
 
 pytestmark = [
     pytest.mark.docker,
@@ -20,11 +21,6 @@ def filed_patch(deployment: Deployment, thread: str) -> bytes | None:
     files = [f for f in deployment.playground.slack.state.files.values() if f.shares]
     mine = [f for f in files if any(thread in share for share in f.shares)]
     return mine[-1].content if mine else None
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_it(
@@ -64,12 +60,12 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     # The changes so far, as a file that git accepts on the source branch.
     await ana.click("agent_patch", "general", answer["ts"])
     patch = await deployment.playground.feed.until(lambda: filed_patch(deployment, thread))
-    git(
-        "clone", "--quiet", str(deployment.playground.git.root / "demo/todo.git"), "c", cwd=tmp_path
+    run_git(
+        tmp_path, "clone", "--quiet", str(deployment.playground.git.root / "demo/todo.git"), "c"
     )
     (tmp_path / "a.patch").write_bytes(patch)
-    git("apply", "../a.patch", cwd=tmp_path / "c")
-    assert git("diff", "--numstat", cwd=tmp_path / "c") == "1\t1\ttodo/items.py\n"
+    run_git(tmp_path / "c", "apply", "../a.patch")
+    assert run_git(tmp_path / "c", "diff", "--numstat") == "1\t1\ttodo/items.py\n"
 
     # A reply, with no mention, is the next task of the same container and conversation.
     reply = await ana.say("what did you change?", "general", thread)

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from bridge.http.sockets import listening_socket
 from bridge.model.client import OpenAIChatModel
 from bridge.protocol import AgentEvent, parse_event
 from bridge.tools import default_tools
+from tests.harness.git import make_repository
 
 TOKEN = "canary-bridge-token"
 KEY = "canary-model-key"
@@ -124,13 +124,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture(scope="session")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("remote")
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-C", str(root)]
-    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
-    (root / "README.md").write_text("# Demo\n\nhello\n")
-    subprocess.run([*git, "add", "."], check=True)
-    subprocess.run([*git, "commit", "--quiet", "-m", "first"], check=True)
-    return root
+    return make_repository(tmp_path_factory.mktemp("remote"), {"README.md": "# Demo\n\nhello\n"})
 
 
 @pytest.fixture

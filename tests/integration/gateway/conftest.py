@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from bot.config import Settings
 from bot.gateway.server import HostGateway
 from bot.store.agents import SqlStore
+from tests.harness.git import make_repository, run_git
 from tests.integration.gateway.bench import API, PRICED, GatewayBench
 
 __all__ = ["API"]
@@ -51,26 +52,6 @@ async def serving() -> AsyncIterator[Serving]:
     await made.stop()
 
 
-def git(*arguments: str, cwd: Path) -> str:
-    """Run git without the machine's own configuration."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(cwd),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@localhost",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@localhost",
-    }
-    done = subprocess.run(
-        ["git", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise subprocess.CalledProcessError(done.returncode, arguments, done.stdout, done.stderr)
-    return done.stdout.strip()
-
-
 @dataclass
 class GitServer:
     """`git http-backend` behind a token, as a plain git host serves it."""
@@ -87,16 +68,13 @@ class GitServer:
         bare = self.root / name
         bare.parent.mkdir(parents=True, exist_ok=True)
         first = branches[0] if branches else "main"
-        git("init", "--bare", "-b", first, str(bare), cwd=self.root)
+        run_git(self.root, "init", "--bare", "-b", first, str(bare))
         if branches:
             work = self.root / "work" / name
             work.mkdir(parents=True)
-            git("init", "-b", first, cwd=work)
-            (work / "README").write_text("hello\n" * 5_000)
-            git("add", ".", cwd=work)
-            git("commit", "-m", "first", cwd=work)
+            make_repository(work, {"README": "hello\n" * 5_000}, first)
             for branch in branches:
-                git("push", str(bare), f"HEAD:refs/heads/{branch}", cwd=work)
+                run_git(work, "push", str(bare), f"HEAD:refs/heads/{branch}")
         return bare
 
     async def handle(self, request: web.Request) -> web.StreamResponse:

@@ -13,7 +13,8 @@ from bot.domain.agent import RepoRef
 from bot.errors import ModelUnusable, RepositoryError
 from bot.gateway.model.catalogue import CACHE_SECONDS, Catalogue
 from bot.gateway.server import HostGateway
-from tests.integration.gateway.conftest import API, GIT_TOKEN, MODEL_KEY, GitServer, Provider, git
+from tests.harness.git import run_git
+from tests.integration.gateway.conftest import API, GIT_TOKEN, MODEL_KEY, GitServer, Provider
 
 
 @pytest.mark.parametrize("protocol", ["version=2", "version=1", ""])
@@ -65,7 +66,7 @@ async def test_a_head_that_points_nowhere_asks_for_a_branch(
 ) -> None:
     git_server.protocol = protocol
     bare = git_server.repository("acme/api.git", "main")
-    git("symbolic-ref", "HEAD", "refs/heads/gone", cwd=bare)
+    run_git(bare, "symbolic-ref", "HEAD", "refs/heads/gone")
     with pytest.raises(RepositoryError, match="acme/api@main"):
         await gateway.check_repository(API, None)
 

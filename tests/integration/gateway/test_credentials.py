@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from bot.domain.agent import RepoRef
 from bot.domain.secrets import ModelKey, SecretScope
 from bot.gateway.server import HostGateway
+from tests.harness.git import run_git
 from tests.integration.gateway.bench import GatewayBench
 from tests.integration.gateway.conftest import (
     API,
@@ -18,7 +19,6 @@ from tests.integration.gateway.conftest import (
     MODEL_KEY,
     GitServer,
     Provider,
-    git,
 )
 from tests.integration.gateway.test_git_proxy import url_with_token
 from tests.integration.gateway.test_model_proxy import bearer, chat_url, echo
@@ -72,7 +72,7 @@ async def test_a_stored_git_token_opens_its_repository_for_the_check_and_for_the
     gateway.credentials = Stored(tokens={API: SecretStr("canary-of-api")})
     assert await gateway.check_repository(API, None) == "main"
     target = tmp_path / "clone"
-    await asyncio.to_thread(git, "clone", url_with_token(gateway), str(target), cwd=tmp_path)
+    await asyncio.to_thread(run_git, tmp_path, "clone", url_with_token(gateway), str(target))
     config = (target / ".git" / "config").read_text()
     assert "canary-of-api" not in config
     assert GIT_TOKEN not in config

@@ -10,7 +10,8 @@ import pytest
 
 from bot.gateway.git.pkt_line import ls_refs_request, read_ls_refs
 from bot.gateway.server import HostGateway
-from tests.integration.gateway.conftest import API, GIT_TOKEN, GitServer, git
+from tests.harness.git import run_git
+from tests.integration.gateway.conftest import API, GIT_TOKEN, GitServer
 
 
 def url_with_token(gateway: HostGateway, agent_id: str = "k3f9ab") -> str:
@@ -20,7 +21,7 @@ def url_with_token(gateway: HostGateway, agent_id: str = "k3f9ab") -> str:
 
 
 async def clone(url: str, target: Path, *options: str) -> str:
-    return await asyncio.to_thread(git, *options, "clone", url, str(target), cwd=target.parent)
+    return await asyncio.to_thread(run_git, target.parent, *options, "clone", url, str(target))
 
 
 @pytest.mark.parametrize("version", ["0", "1", "2"])
@@ -31,7 +32,7 @@ async def test_a_clone_through_the_gateway(
     target = tmp_path / "clone"
     await clone(url_with_token(gateway), target, "-c", f"protocol.version={version}")
     assert (target / "README").read_text().startswith("hello")
-    assert git("branch", "-r", cwd=target).splitlines()[-1].strip() == "origin/release"
+    assert run_git(target, "branch", "-r").splitlines()[-1].strip() == "origin/release"
     assert GIT_TOKEN not in (target / ".git" / "config").read_text()
     if version == "2":
         assert {r.headers.get("Git-Protocol") for r in git_server.requests} == {"version=2"}
@@ -96,9 +97,9 @@ async def test_pushing_is_refused_with_a_reason(
     git_server.repository("acme/api.git", "main")
     target = tmp_path / "clone"
     await clone(url_with_token(gateway), target)
-    git("commit", "--allow-empty", "-m", "mine", cwd=target)
+    run_git(target, "commit", "--allow-empty", "-m", "mine")
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        await asyncio.to_thread(git, "push", "origin", "HEAD:refs/heads/x", cwd=target)
+        await asyncio.to_thread(run_git, target, "push", "origin", "HEAD:refs/heads/x")
     assert "403" in caught.value.stderr
     assert not any("receive-pack" in request.path_qs for request in git_server.requests)
 

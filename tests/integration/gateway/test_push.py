@@ -13,8 +13,9 @@ import pytest
 from bot.domain.agent import AgentStatus
 from bot.gateway.git.pkt_line import pkt_line
 from bot.gateway.server import HostGateway
+from tests.harness.git import run_git
 from tests.integration.gateway.bench import GatewayBench
-from tests.integration.gateway.conftest import API, GIT_TOKEN, GitServer, git
+from tests.integration.gateway.conftest import API, GIT_TOKEN, GitServer
 
 BRANCH = "agent/k3f9ab"
 ZERO = "0" * 40
@@ -32,7 +33,7 @@ class PushingClone:
     async def push(self, *arguments: str) -> str:
         """What git says; raises CalledProcessError when it is refused."""
         command = ("push", "--porcelain", "origin", *arguments)
-        return await asyncio.to_thread(git, *command, cwd=self.clone)
+        return await asyncio.to_thread(run_git, self.clone, *command)
 
     async def refused(self, *arguments: str) -> str:
         with pytest.raises(subprocess.CalledProcessError) as caught:
@@ -40,11 +41,11 @@ class PushingClone:
         return str(caught.value.output) + str(caught.value.stderr)
 
     def refs(self) -> dict[str, str]:
-        out = git("for-each-ref", "--format=%(refname) %(objectname)", cwd=self.bare)
+        out = run_git(self.bare, "for-each-ref", "--format=%(refname) %(objectname)")
         return dict(line.split(" ") for line in out.splitlines())
 
     def head(self) -> str:
-        return git("rev-parse", "HEAD", cwd=self.clone)
+        return run_git(self.clone, "rev-parse", "HEAD")
 
     @property
     def pushed(self) -> int:
@@ -67,8 +68,8 @@ async def pushing(bench: GatewayBench, git_server: GitServer, tmp_path: Path) ->
     assert bench.gateway
     clone = tmp_path / "clone"
     command = ("clone", "-q", with_token(bench.gateway), str(clone))
-    await asyncio.to_thread(git, *command, cwd=tmp_path)
-    git("commit", "-q", "--allow-empty", "-m", "mine", cwd=clone)
+    await asyncio.to_thread(run_git, tmp_path, *command)
+    run_git(clone, "commit", "-q", "--allow-empty", "-m", "mine")
     return PushingClone(bench, git_server, bare, clone)
 
 
@@ -76,11 +77,11 @@ async def pushing(bench: GatewayBench, git_server: GitServer, tmp_path: Path) ->
 async def test_the_own_branch_is_pushed_again_and_again(
     pushing: PushingClone, version: str
 ) -> None:
-    git("config", "protocol.version", version, cwd=pushing.clone)
+    run_git(pushing.clone, "config", "protocol.version", version)
     for _ in range(2):
         await pushing.push(f"HEAD:refs/heads/{BRANCH}")
         assert pushing.refs()[f"refs/heads/{BRANCH}"] == pushing.head()
-        git("commit", "-q", "--allow-empty", "-m", "more", cwd=pushing.clone)
+        run_git(pushing.clone, "commit", "-q", "--allow-empty", "-m", "more")
     assert pushing.pushed == 2
     for path in (pushing.clone / ".git").rglob("*"):
         assert not path.is_file() or GIT_TOKEN.encode() not in path.read_bytes()
@@ -88,8 +89,8 @@ async def test_the_own_branch_is_pushed_again_and_again(
 
 async def test_a_push_of_many_megabytes_passes_in_pieces(pushing: PushingClone) -> None:
     (pushing.clone / "blob").write_bytes(os.urandom(5_000_000))
-    git("add", ".", cwd=pushing.clone)
-    git("commit", "-q", "-m", "big", cwd=pushing.clone)
+    run_git(pushing.clone, "add", ".")
+    run_git(pushing.clone, "commit", "-q", "-m", "big")
     await pushing.push(f"HEAD:refs/heads/{BRANCH}")
     assert pushing.refs()[f"refs/heads/{BRANCH}"] == pushing.head()
 
@@ -131,7 +132,7 @@ async def test_a_branch_that_has_moved_is_not_overwritten(pushing: PushingClone)
     await pushing.push(f"HEAD:refs/heads/{BRANCH}")
     first = pushing.head()
     # Somebody else moves it between this push's question and its answer: said by an old id.
-    git("update-ref", f"refs/heads/{BRANCH}", "refs/heads/main", cwd=pushing.bare)
+    run_git(pushing.bare, "update-ref", f"refs/heads/{BRANCH}", "refs/heads/main")
     before = pushing.refs()
     line = f"{first} {pushing.head()} refs/heads/{BRANCH}\0report-status\n"
     status, body = await post(pushing, pkt_line(line) + b"0000PACK\0\0\0\2\0\0\0\0")
@@ -157,23 +158,23 @@ async def post(
 async def test_a_push_that_is_too_large_never_reaches_the_host(pushing: PushingClone) -> None:
     await pushing.bench.set(push_limit_bytes=1_000_000)
     await pushing.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
-    git("remote", "set-url", "origin", with_token(pushing.bench.gateway), cwd=pushing.clone)  # type: ignore[arg-type]
+    run_git(pushing.clone, "remote", "set-url", "origin", with_token(pushing.bench.gateway))  # type: ignore[arg-type]
     (pushing.clone / "blob").write_bytes(os.urandom(1_500_000))
-    git("add", ".", cwd=pushing.clone)
-    git("commit", "-q", "-m", "big", cwd=pushing.clone)
+    run_git(pushing.clone, "add", ".")
+    run_git(pushing.clone, "commit", "-q", "-m", "big")
     said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert "larger than 0.95 MiB" in said
     assert pushing.pushed == 0
     (pushing.clone / "blob").write_bytes(os.urandom(6_000_000))
-    git("commit", "-q", "-a", "-m", "bigger", cwd=pushing.clone)
+    run_git(pushing.clone, "commit", "-q", "-a", "-m", "bigger")
     await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert pushing.pushed == 0
     assert f"refs/heads/{BRANCH}" not in pushing.refs()
 
 
 async def test_another_repository_is_refused(pushing: PushingClone) -> None:
-    url = git("remote", "get-url", "origin", cwd=pushing.clone).replace("acme/api", "acme/web")
-    git("remote", "set-url", "origin", url, cwd=pushing.clone)
+    url = run_git(pushing.clone, "remote", "get-url", "origin").replace("acme/api", "acme/web")
+    run_git(pushing.clone, "remote", "set-url", "origin", url)
     assert "403" in await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert (await post(pushing, b"0000", "acme/web"))[0] == 403
     assert pushing.pushed == 0
@@ -181,11 +182,11 @@ async def test_another_repository_is_refused(pushing: PushingClone) -> None:
 
 async def test_a_foreign_and_a_dead_token_push_nothing(pushing: PushingClone) -> None:
     assert pushing.bench.gateway
-    url = git("remote", "get-url", "origin", cwd=pushing.clone)
+    url = run_git(pushing.clone, "remote", "get-url", "origin")
     wrong = url.replace("x-access-token:", "x-access-token:x")
-    git("remote", "set-url", "origin", wrong, cwd=pushing.clone)
+    run_git(pushing.clone, "remote", "set-url", "origin", wrong)
     await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
-    git("remote", "set-url", "origin", url, cwd=pushing.clone)
+    run_git(pushing.clone, "remote", "set-url", "origin", url)
     await pushing.bench.gateway.close("k3f9ab")
     await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert pushing.pushed == 0
@@ -203,7 +204,7 @@ async def test_an_agent_that_has_ended_pushes_nothing(pushing: PushingClone) -> 
 async def test_pushing_can_be_switched_off(pushing: PushingClone) -> None:
     await pushing.bench.set(push_branches=False)
     await pushing.bench.gateway.open("k3f9ab", API)  # type: ignore[union-attr]
-    git("remote", "set-url", "origin", with_token(pushing.bench.gateway), cwd=pushing.clone)  # type: ignore[arg-type]
+    run_git(pushing.clone, "remote", "set-url", "origin", with_token(pushing.bench.gateway))  # type: ignore[arg-type]
     assert "403" in await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert pushing.pushed == 0
 
@@ -268,7 +269,7 @@ async def test_a_host_that_takes_no_push_is_named_and_the_token_is_not(
     pushing: PushingClone, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    git("config", "http.receivepack", "false", cwd=pushing.bare)
+    run_git(pushing.bare, "config", "http.receivepack", "false")
     said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
     assert GIT_TOKEN not in said + caplog.text
 

@@ -4,7 +4,6 @@ import asyncio
 import copy
 import json
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from bridge.protocol import (
     parse_event,
 )
 from bridge.tools import default_tools
+from tests.harness.git import make_repository
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,11 @@ class HangingStep:
 
 @pytest.fixture(scope="session")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("remote")
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-C", str(root)]
-    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
-    (root / "README.md").write_text("# Demo\n\nhello\n")
-    (root / "AGENTS.md").write_text("Run `make check` before you finish.\n")
-    subprocess.run([*git, "add", "."], check=True)
-    subprocess.run([*git, "commit", "--quiet", "-m", "first"], check=True)
-    return root
+    files = {
+        "README.md": "# Demo\n\nhello\n",
+        "AGENTS.md": "Run `make check` before you finish.\n",
+    }
+    return make_repository(tmp_path_factory.mktemp("remote"), files)
 
 
 @pytest.fixture(scope="session")

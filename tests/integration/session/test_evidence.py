@@ -1,6 +1,5 @@
 """What the bridge records about a task, and a task that is undone."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from bridge.protocol import (
     TaskRequest,
     TaskUndone,
 )
+from tests.harness.git import run_git
 from tests.integration.session.conftest import (
     HangingStep,
     OpenSession,
@@ -38,11 +38,6 @@ async def evidence(running: RunningSession, task_id: str = "t1") -> Evidence:
     last = (await running.finished(task_id))[-1]
     assert isinstance(last, TaskFinished)
     return last.evidence
-
-
-def git(workspace: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(workspace), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def files(workspace: Path) -> dict[str, bytes]:
@@ -129,15 +124,15 @@ async def test_an_undone_task_leaves_the_files_as_they_were(
         (workspace / ".gitattributes").write_text("*.bin filter=evil\n")
         (workspace / "raw.bin").write_bytes(b"a\r\n\x00\n")
         for part in ("clean", "smudge"):
-            git(workspace, "config", f"filter.evil.{part}", "tr a b")
-        before, status = files(workspace), git(workspace, "status", "--short")
+            run_git(workspace, "config", f"filter.evil.{part}", "tr a b")
+        before, status = files(workspace), run_git(workspace, "status", "--short")
         await running.session.chat(message(1))
         await running.finished("r1")
         assert files(workspace) != before
         undone = await running.session.undo(TaskRequest(task_id="r1"))
         assert undone.files == 4
         assert files(workspace) == before
-        assert git(workspace, "status", "--short") == status
+        assert run_git(workspace, "status", "--short") == status
         assert await running.session.undo(TaskRequest(task_id="r1")) == undone
         assert files(workspace) == before
         with pytest.raises(BridgeError) as caught:
@@ -168,16 +163,16 @@ async def test_what_was_committed_is_taken_back_by_a_commit(
     async with open_session(*steps) as running:
         await running.session.execute(task())
         await running.finished("t1")
-        committed = git(workspace, "rev-parse", "agent/demo").strip()
+        committed = run_git(workspace, "rev-parse", "agent/demo")
         await running.session.undo(TaskRequest(task_id="t1"))
         diff = await running.session.diff()
         events = await running.events(
             lambda event: isinstance(event, FilesChanged) and event.files == ()
         )
     assert not (workspace / "new.txt").exists()
-    assert git(workspace, "symbolic-ref", "--short", "HEAD").strip() == "agent/demo"
-    assert git(workspace, "status", "--short") == ""
-    assert git(workspace, "rev-parse", "HEAD^").strip() == committed
+    assert run_git(workspace, "symbolic-ref", "--short", "HEAD") == "agent/demo"
+    assert run_git(workspace, "status", "--short") == ""
+    assert run_git(workspace, "rev-parse", "HEAD^") == committed
     assert diff.files == ()
     assert events
 

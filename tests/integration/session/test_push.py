@@ -1,25 +1,20 @@
 """The agent's commits, pushed past the settings of its checkout."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from bridge.protocol import PushRequest
+from tests.harness.git import run_git
 from tests.integration.session.conftest import OpenSession
 
 BRANCH = "refs/heads/agent/demo"
 
 
-def git(*arguments: str, cwd: Path) -> str:
-    command = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", *arguments]
-    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout
-
-
 @pytest.fixture
 def bare(remote: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "bare.git"
-    git("clone", "--quiet", "--bare", str(remote), str(folder), cwd=tmp_path)
+    run_git(tmp_path, "clone", "--quiet", "--bare", str(remote), str(folder))
     return folder
 
 
@@ -29,9 +24,9 @@ def wish(bare: Path) -> PushRequest:
 
 def commit(workspace: Path, text: str = "new\n") -> str:
     (workspace / "new.txt").write_text(text)
-    git("add", ".", cwd=workspace)
-    git("commit", "--quiet", "-m", "mine", cwd=workspace)
-    return git("rev-parse", "HEAD", cwd=workspace).strip()
+    run_git(workspace, "add", ".")
+    run_git(workspace, "commit", "--quiet", "-m", "mine")
+    return run_git(workspace, "rev-parse", "HEAD")
 
 
 async def test_what_is_committed_is_pushed_and_what_is_not_stays(
@@ -46,7 +41,7 @@ async def test_what_is_committed_is_pushed_and_what_is_not_stays(
             head = commit(workspace, text)
             pushed = await running.session.push(wish(bare))
             assert (pushed.commit, pushed.refusal) == (head, "")
-            assert git("rev-parse", BRANCH, cwd=bare).strip() == head
+            assert run_git(bare, "rev-parse", BRANCH) == head
         again = await running.session.push(wish(bare))
         assert again.commit == head
 
@@ -65,14 +60,14 @@ async def test_what_is_not_committed_becomes_a_commit_when_there_is_a_message_fo
         hook.chmod(0o755)
         pushed = await running.session.push(asked)
         assert pushed.refusal == ""
-        assert git("log", "--format=%B", "-1", BRANCH, cwd=bare).strip() == asked.commit_message
-        assert git("show", f"{BRANCH}:loose.txt", cwd=bare) == "new"
+        assert run_git(bare, "log", "--format=%B", "-1", BRANCH) == asked.commit_message
+        assert run_git(bare, "show", f"{BRANCH}:loose.txt") == "new"
         assert (await running.session.push(asked)).commit == pushed.commit
         (workspace / "loose.txt").write_text("newer")
         (workspace / ".git" / "index.lock").touch()
         refused = await running.session.push(asked)
         assert "index.lock" in refused.refusal
-        assert git("rev-parse", BRANCH, cwd=bare).strip() == pushed.commit
+        assert run_git(bare, "rev-parse", BRANCH) == pushed.commit
 
 
 async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
@@ -81,7 +76,7 @@ async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
     async with open_session() as running:
         workspace, elsewhere = tmp_path / "workspace", tmp_path / "elsewhere.git"
         head = commit(workspace)
-        git("init", "--quiet", "--bare", str(elsewhere), cwd=tmp_path)
+        run_git(tmp_path, "init", "--quiet", "--bare", str(elsewhere))
         canary = tmp_path / "canary"
         for key, value in (
             (f"url.file://{elsewhere}.insteadOf", f"file://{bare}"),
@@ -94,16 +89,16 @@ async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
             ("gpg.program", str(workspace / "hooks" / "pre-push")),
             ("push.followTags", "true"),
         ):
-            git("config", key, value, cwd=workspace)
+            run_git(workspace, "config", key, value)
         hook = workspace / "hooks" / "pre-push"
         hook.parent.mkdir()
         hook.write_text(f"#!/bin/sh\ntouch {canary}\n")
         hook.chmod(0o755)
-        git("tag", "v1", cwd=workspace)
+        run_git(workspace, "tag", "v1")
         pushed = await running.session.push(wish(bare))
         assert (pushed.commit, pushed.refusal) == (head, "")
-        assert git("for-each-ref", cwd=elsewhere) == ""
-        assert "refs/tags" not in git("for-each-ref", cwd=bare)
+        assert run_git(elsewhere, "for-each-ref") == ""
+        assert "refs/tags" not in run_git(bare, "for-each-ref")
         assert not canary.exists()
 
 
@@ -112,14 +107,14 @@ async def test_a_branch_that_others_have_moved_is_not_overwritten(
 ) -> None:
     async with open_session() as running:
         other = tmp_path / "other"
-        git("clone", "--quiet", str(bare), str(other), cwd=tmp_path)
+        run_git(tmp_path, "clone", "--quiet", str(bare), str(other))
         theirs = commit(other, "theirs")
-        git("push", "--quiet", "origin", f"HEAD:{BRANCH}", cwd=other)
+        run_git(other, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
         commit(tmp_path / "workspace")
         pushed = await running.session.push(wish(bare))
         assert pushed.commit is None
         assert "rejected" in pushed.refusal
-        assert git("rev-parse", BRANCH, cwd=bare).strip() == theirs
+        assert run_git(bare, "rev-parse", BRANCH) == theirs
 
 
 async def test_a_remote_that_is_away_is_a_refusal(

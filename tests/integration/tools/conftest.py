@@ -1,5 +1,5 @@
+import functools
 import json
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 from bridge.tools import default_tools
 from bridge.tools.base import ToolContext, ToolResult
 from bridge.workspace.filesystem import Workspace
+from tests.harness.git import make_repository, run_git
 
 Call = Callable[..., Awaitable[ToolResult]]
 
@@ -21,24 +22,14 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def git(root: Path) -> Callable[..., str]:
-    def run(*arguments: str) -> str:
-        who = ("-c", "user.name=a", "-c", "user.email=a@localhost")
-        done = subprocess.run(
-            ["git", *who, *arguments], cwd=root, capture_output=True, check=True, text=True
-        )
-        return done.stdout.strip()
-
-    return run
+    return functools.partial(run_git, root)
 
 
 @pytest.fixture
 def repository(root: Path, git: Callable[..., str]) -> str:
     """A checkout with one commit, whose name is given."""
-    git("init", "-q", "-b", "main")
-    (root / "app.py").write_text("def f():\n    return 1\n")
-    (root / "README.md").write_text("# App\n")
-    git("add", ".")
-    git("commit", "-q", "-m", "one")
+    files = {"app.py": "def f():\n    return 1\n", "README.md": "# App\n"}
+    make_repository(root, files, message="one")
     return git("rev-parse", "HEAD")
 
 

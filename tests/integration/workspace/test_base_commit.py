@@ -9,18 +9,19 @@ from bridge.errors import WorkspaceError
 from bridge.protocol import ErrorCode
 from bridge.workspace.diff import read_changes
 from bridge.workspace.filesystem import Workspace
-from tests.integration.workspace.test_checkout import git, made
+from tests.harness.git import run_git
+from tests.integration.workspace.test_checkout import made
 
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Path:
     root = tmp_path / "remote"
     root.mkdir()
-    git(root, "init", "-q", "-b", "main")
+    run_git(root, "init", "-q", "-b", "main")
     for name in ("one", "two", "three"):
         (root / name).write_text(f"{name}\n")
-        git(root, "add", ".")
-        git(root, "commit", "-q", "-m", name)
+        run_git(root, "add", ".")
+        run_git(root, "commit", "-q", "-m", name)
     return root
 
 
@@ -32,12 +33,12 @@ def workspace(tmp_path: Path) -> Workspace:
 async def test_the_target_branch_begins_at_the_base_commit(
     remote: Path, workspace: Workspace
 ) -> None:
-    base = git(remote, "rev-parse", "main~1")
-    git(remote, "branch", "agent/one")
+    base = run_git(remote, "rev-parse", "main~1")
+    run_git(remote, "branch", "agent/one")
     ready = await made(remote, workspace, base_commit=base)
     root = workspace.root
     assert (ready.base_commit, ready.source_branch) == (base, "main")
-    assert git(root, "rev-parse", "HEAD", "agent/one").split() == [base, base]
+    assert run_git(root, "rev-parse", "HEAD", "agent/one").split() == [base, base]
     assert not (root / "three").exists()
     assert await read_changes(workspace, base) == ()
 
@@ -45,9 +46,9 @@ async def test_the_target_branch_begins_at_the_base_commit(
 async def test_the_base_stays_through_merges_and_is_found_again(
     remote: Path, workspace: Workspace
 ) -> None:
-    base = git(remote, "rev-parse", "main~2")
+    base = run_git(remote, "rev-parse", "main~2")
     await made(remote, workspace, base_commit=base)
-    git(workspace.root, "merge", "-q", "--ff-only", "origin/main")
+    run_git(workspace.root, "merge", "-q", "--ff-only", "origin/main")
     for wanted in (base, None):
         again = await made(remote, workspace, base_commit=wanted)
         assert (again.base_commit, again.already_there) == (base, True)
@@ -56,25 +57,25 @@ async def test_the_base_stays_through_merges_and_is_found_again(
 async def test_a_base_that_the_branch_was_rewritten_without_is_fetched(
     remote: Path, workspace: Workspace
 ) -> None:
-    base = git(remote, "rev-parse", "main")
-    git(remote, "reset", "-q", "--hard", "main~2")
-    git(remote, "commit", "-q", "--allow-empty", "-m", "other")
+    base = run_git(remote, "rev-parse", "main")
+    run_git(remote, "reset", "-q", "--hard", "main~2")
+    run_git(remote, "commit", "-q", "--allow-empty", "-m", "other")
     ready = await made(remote, workspace, base_commit=base)
     assert ready.base_commit == base
     assert (workspace.root / "three").exists()
-    assert git(workspace.root, "rev-parse", "--is-shallow-repository") == "false"
+    assert run_git(workspace.root, "rev-parse", "--is-shallow-repository") == "false"
 
 
 async def test_a_shallow_remote_serves_what_it_has(
     remote: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
     shallow = tmp_path / "shallow"
-    git(tmp_path, "clone", "-q", "--depth=2", f"file://{remote}", str(shallow))
-    base = git(remote, "rev-parse", "main~1")
+    run_git(tmp_path, "clone", "-q", "--depth=2", f"file://{remote}", str(shallow))
+    base = run_git(remote, "rev-parse", "main~1")
     assert (await made(shallow, workspace, base_commit=base)).base_commit == base
     shutil.rmtree(workspace.root)
     with pytest.raises(WorkspaceError) as caught:
-        await made(shallow, workspace, base_commit=git(remote, "rev-parse", "main~2"))
+        await made(shallow, workspace, base_commit=run_git(remote, "rev-parse", "main~2"))
     assert caught.value.code is ErrorCode.CLONE_FAILED
 
 

@@ -17,42 +17,22 @@ from bridge.protocol import MAX_PATCH_BYTES, ErrorCode, WorkspaceReady, Workspac
 from bridge.workspace.clone import make_checkout
 from bridge.workspace.diff import read_changes, read_diff, read_patch
 from bridge.workspace.filesystem import Workspace
+from tests.harness.git import make_repository, run_git
 
 CANARY = "canary-git-token"
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@localhost",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@localhost",
-}
-
-
-def git(directory: Path, *arguments: str, stdin: bytes = b"") -> str:
-    done = subprocess.run(
-        ["git", *arguments],
-        cwd=directory,
-        env=ENVIRONMENT,
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode(errors="replace").strip()
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("template")
-    git(directory, "init", "-q", "-b", "main")
-    (directory / "a.txt").write_text("".join(f"line {i}\n" for i in range(20)))
-    (directory / "b.txt").write_text("b\n")
-    (directory / "bin").write_bytes(bytes(range(256)))
-    (directory / ".gitignore").write_text("ignored\n")
-    git(directory, "add", ".")
-    git(directory, "commit", "-q", "-m", "one")
-    git(directory, "branch", "other")
+    files: dict[str, str | bytes] = {
+        "a.txt": "".join(f"line {i}\n" for i in range(20)),
+        "b.txt": "b\n",
+        "bin": bytes(range(256)),
+        ".gitignore": "ignored\n",
+    }
+    make_repository(directory, files)
+    run_git(directory, "branch", "other")
     return directory
 
 
@@ -97,37 +77,37 @@ async def test_a_clone_creates_the_target_branch_at_the_default_branch(
     ready = await made(remote, workspace)
     root = workspace.root
     assert (ready.source_branch, ready.target_branch) == ("main", "agent/one")
-    assert ready.base_commit == git(remote, "rev-parse", "main")
+    assert ready.base_commit == run_git(remote, "rev-parse", "main")
     assert not ready.already_there
-    assert git(root, "branch", "--show-current") == "agent/one"
-    assert git(root, "status", "--porcelain") == ""
-    assert git(root, "config", "user.name") == "Ana"
+    assert run_git(root, "branch", "--show-current") == "agent/one"
+    assert run_git(root, "status", "--porcelain") == ""
+    assert run_git(root, "config", "user.name") == "Ana"
     assert {path.name for path in root.iterdir()} == {".git", ".gitignore", "a.txt", "b.txt", "bin"}
 
 
 async def test_a_named_source_branch_is_taken(remote: Path, workspace: Workspace) -> None:
-    git(remote, "checkout", "-q", "other")
+    run_git(remote, "checkout", "-q", "other")
     (remote / "only-here").write_text("x")
-    git(remote, "add", ".")
-    git(remote, "commit", "-q", "-m", "two")
-    git(remote, "checkout", "-q", "main")
+    run_git(remote, "add", ".")
+    run_git(remote, "commit", "-q", "-m", "two")
+    run_git(remote, "checkout", "-q", "main")
     ready = await made(remote, workspace, source_branch="other")
-    assert ready.base_commit == git(remote, "rev-parse", "other")
+    assert ready.base_commit == run_git(remote, "rev-parse", "other")
     assert (workspace.root / "only-here").exists()
 
 
 async def test_a_target_branch_on_the_remote_is_continued(
     remote: Path, workspace: Workspace
 ) -> None:
-    base = git(remote, "rev-parse", "main")
-    git(remote, "checkout", "-q", "-b", "agent/one")
+    base = run_git(remote, "rev-parse", "main")
+    run_git(remote, "checkout", "-q", "-b", "agent/one")
     (remote / "work").write_text("x")
-    git(remote, "add", ".")
-    git(remote, "commit", "-q", "-m", "work")
-    git(remote, "checkout", "-q", "main")
+    run_git(remote, "add", ".")
+    run_git(remote, "commit", "-q", "-m", "work")
+    run_git(remote, "checkout", "-q", "main")
     (remote / "later").write_text("x")
-    git(remote, "add", ".")
-    git(remote, "commit", "-q", "-m", "later")
+    run_git(remote, "add", ".")
+    run_git(remote, "commit", "-q", "-m", "later")
     ready = await made(remote, workspace)
     assert ready.base_commit == base
     assert (workspace.root / "work").exists()
@@ -139,8 +119,8 @@ async def test_the_same_clone_twice_finds_it_there_with_its_work(
 ) -> None:
     first = await made(remote, workspace)
     (workspace.root / "work").write_text("x")
-    git(workspace.root, "add", ".")
-    git(workspace.root, "commit", "-q", "-m", "work")
+    run_git(workspace.root, "add", ".")
+    run_git(workspace.root, "commit", "-q", "-m", "work")
     second = await made(remote, workspace)
     assert second.already_there
     assert second.base_commit == first.base_commit
@@ -170,7 +150,7 @@ async def test_a_half_finished_clone_is_done_again(remote: Path, workspace: Work
     (workspace.root / "a.txt").write_text("half")
     await made(remote, workspace)
     assert (workspace.root / "a.txt").read_text().startswith("line 0")
-    assert git(workspace.root, "status", "--porcelain") == ""
+    assert run_git(workspace.root, "status", "--porcelain") == ""
 
 
 async def test_a_clone_stopped_half_way_can_be_made_again(
@@ -198,7 +178,7 @@ async def test_failures_have_their_codes_and_leave_nothing(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    git(empty, "init", "-q")
+    run_git(empty, "init", "-q")
     cases: list[tuple[Path, dict[str, str | None], ErrorCode]] = [
         (tmp_path / "none", {}, ErrorCode.REPOSITORY_NOT_FOUND),
         (remote, {"source_branch": "none"}, ErrorCode.BRANCH_NOT_FOUND),
@@ -295,11 +275,11 @@ async def test_a_missing_checkout_or_commit_is_an_error(remote: Path, workspace:
 def work(root: Path) -> None:
     """One of every kind of change: committed, staged, unstaged and untracked."""
     (root / "a.txt").rename(root / "moved.txt")
-    git(root, "add", ".")
-    git(root, "commit", "-q", "-m", "move")
+    run_git(root, "add", ".")
+    run_git(root, "commit", "-q", "-m", "move")
     (root / "b.txt").unlink()
     (root / "staged").write_text("1\n2\n")
-    git(root, "add", "staged")
+    run_git(root, "add", "staged")
     (root / "bin").write_bytes(bytes(range(255, -1, -1)))
     (root / "new dir").mkdir()
     (root / "new dir/ü\n.txt").write_text("new\n")
@@ -383,11 +363,11 @@ async def test_a_patch_applies_to_the_base_and_gives_the_same_tree(
     ready = await made(remote, workspace)
     work(workspace.root)
     text = await read_patch(workspace, ready.base_commit)
-    git(tmp_path, "clone", "-q", str(remote), "fresh")
+    run_git(tmp_path, "clone", "-q", str(remote), "fresh")
     fresh = tmp_path / "fresh"
-    git(fresh, "apply", "--index", stdin=text)
-    git(workspace.root, "add", "--all")
-    assert git(fresh, "write-tree") == git(workspace.root, "write-tree")
+    run_git(fresh, "apply", "--index", stdin=text)
+    run_git(workspace.root, "add", "--all")
+    assert run_git(fresh, "write-tree") == run_git(workspace.root, "write-tree")
 
 
 async def test_comparing_changes_neither_index_nor_objects(
@@ -425,7 +405,7 @@ async def test_a_nested_repository_does_not_spoil_the_comparison(
 ) -> None:
     ready = await made(remote, workspace)
     (workspace.root / "nested").mkdir()
-    git(workspace.root / "nested", "init", "-q")
+    run_git(workspace.root / "nested", "init", "-q")
     (workspace.root / "z.txt").write_text("x\n")
     assert [c.path for c in await read_changes(workspace, ready.base_commit)] == ["z.txt"]
 
@@ -442,7 +422,7 @@ async def test_the_comparison_runs_no_program_of_the_repository(
     for hook in ("post-index-change", "pre-commit"):
         (root / ".git/hooks" / hook).symlink_to(script)
     for key in ("core.fsmonitor", "diff.external", "diff.x.textconv", "diff.x.command"):
-        git(root, "config", key, str(script))
+        run_git(root, "config", key, str(script))
     (root / ".gitattributes").write_text("* diff=x\n")
     (root / "b.txt").write_text("changed\n")
     await read_changes(workspace, ready.base_commit)

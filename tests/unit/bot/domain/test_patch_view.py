@@ -1,36 +1,29 @@
 """Patches as git writes them, read back as files with hunks."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
 from bot.domain.patch_view import MAX_HUNKS_CHARS, files_of, part_of
-
-
-def git(folder: Path, *arguments: str) -> bytes:
-    ours = ("-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "init.defaultBranch=m")
-    return subprocess.run(
-        ["git", *ours, *arguments], cwd=folder, capture_output=True, check=True
-    ).stdout
+from tests.harness.git import make_repository, run_git, run_git_bytes
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    git(tmp_path, "init", "--quiet")
-    (tmp_path / "kept.py").write_text("".join(f"line {n}\n" for n in range(40)))
-    (tmp_path / "gone.py").write_text("one\ntwo\n")
-    (tmp_path / "old name.py").write_text("".join(f"row {n}\n" for n in range(40)))
-    (tmp_path / "tool.sh").write_text("true\n")
-    git(tmp_path, "add", "--all")
-    git(tmp_path, "commit", "--quiet", "-m", "first")
-    return tmp_path
+    files = {
+        "kept.py": "".join(f"line {n}\n" for n in range(40)),
+        "gone.py": "one\ntwo\n",
+        "old name.py": "".join(f"row {n}\n" for n in range(40)),
+        "tool.sh": "true\n",
+    }
+    return make_repository(tmp_path, files)
 
 
 def patch(folder: Path) -> bytes:
-    git(folder, "add", "--all")
-    return git(folder, "diff", "--cached", "--binary", "--full-index", "--find-renames", "HEAD")
+    run_git(folder, "add", "--all")
+    options = ("--cached", "--binary", "--full-index", "--find-renames")
+    return run_git_bytes(folder, "diff", *options, "HEAD")
 
 
 def test_every_kind_of_change_is_named(folder: Path) -> None:
@@ -58,10 +51,10 @@ def test_the_part_of_one_file_applies_alone(folder: Path) -> None:
     (folder / "kept.py").write_text("other\n")
     (folder / "picture.png").write_bytes(bytes(range(256)))
     made = patch(folder)
-    git(folder, "reset", "--hard", "--quiet")
+    run_git(folder, "reset", "--hard", "--quiet")
     [picture] = [file for file in files_of(made) if file.path == "picture.png"]
     (folder / "part.patch").write_bytes(part_of(made, picture.key) or b"")
-    git(folder, "apply", "part.patch")
+    run_git(folder, "apply", "part.patch")
     assert (folder / "picture.png").read_bytes() == bytes(range(256))
     assert (folder / "kept.py").read_text().startswith("line 0\n")
 
