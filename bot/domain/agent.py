@@ -4,38 +4,21 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Self, assert_never
+from typing import Self
 
 from bot.domain.quoting import code
-from bot.domain.secrets import SecretScope
 from bot.domain.verbosity import Verbosity
 from bot.errors import InvalidCommand
 from bridge.protocol import (
     AgentEvent,
-    CheckRecorded,
-    ContextCompacted,
-    FilesChanged,
-    MessageTakenUp,
-    MessageWritten,
-    ModelChanged,
-    ModelRetried,
-    PlanUpdated,
     QuestionAnswered,
     QuestionAsked,
-    ReasoningWritten,
     StepStarted,
     TaskFinished,
     TaskPaused,
     TaskResumed,
     TaskStarted,
-    TaskUndone,
-    TextDelta,
-    ToolFinished,
-    ToolOutput,
-    ToolStarted,
-    UnknownEvent,
     UsageRecorded,
-    WorkspaceCloning,
     WorkspaceReadyEvent,
 )
 
@@ -59,6 +42,15 @@ class AgentStatus(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
     LOST = "lost"
+
+
+class SecretScope(StrEnum):
+    """Where a value applies, the widest first: the narrower one wins."""
+
+    DEPLOYMENT = "deployment"
+    REPOSITORY = "repository"
+    CHANNEL = "channel"
+    USER = "user"
 
 
 class Leftover(StrEnum):
@@ -272,32 +264,13 @@ class Agent:
                 return replace(self, cost_usd=(self.cost_usd or 0.0) + event.cost_usd)
             case TaskFinished() | QuestionAsked() | TaskPaused():
                 # One that waits for a person may sleep meanwhile.
-                return self._told(AgentStatus.IDLE, event.at)
+                return self._in_status(AgentStatus.IDLE, event.at)
             case QuestionAnswered() | TaskResumed():
-                return self._told(AgentStatus.WORKING, event.at)
-            case (
-                WorkspaceCloning()
-                | MessageTakenUp()
-                | TextDelta()
-                | ReasoningWritten()
-                | MessageWritten()
-                | ToolStarted()
-                | ToolOutput()
-                | ToolFinished()
-                | FilesChanged()
-                | ModelRetried()
-                | ModelChanged()
-                | ContextCompacted()
-                | PlanUpdated()
-                | CheckRecorded()
-                | TaskUndone()
-                | UnknownEvent()
-            ):
-                return self
+                return self._in_status(AgentStatus.WORKING, event.at)
             case _:
-                assert_never(event)
+                return self
 
-    def _told(self, status: AgentStatus, at: float) -> "Agent":
+    def _in_status(self, status: AgentStatus, at: float) -> "Agent":
         return replace(self, status=status if self.alive else self.status, status_since=at)
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
+from bot.domain.agent import SecretScope
 from bot.errors import InvalidCommand
 from bridge.container import is_reserved_variable
 
@@ -22,15 +23,6 @@ class SecretKind(StrEnum):
     MODEL_KEY = "model_key"
     GIT_TOKEN = "git_token"  # noqa: S105  (the name of a kind)
     VARIABLE = "variable"
-
-
-class SecretScope(StrEnum):
-    """Where a value applies, the widest first: the narrower one wins."""
-
-    DEPLOYMENT = "deployment"
-    REPOSITORY = "repository"
-    CHANNEL = "channel"
-    USER = "user"
 
 
 KINDS_OF_SCOPE: dict[SecretScope, frozenset[SecretKind]] = {

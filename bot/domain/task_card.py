@@ -1,16 +1,13 @@
 """The live card of one task as data: a fold over the events, and nothing about how it looks."""
 
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from bridge.protocol import (
     AgentEvent,
-    CheckRecorded,
     ContextCompacted,
     Evidence,
     FileChange,
     FilesChanged,
-    MessageTakenUp,
     MessageWritten,
     ModelChanged,
     ModelRetried,
@@ -19,22 +16,15 @@ from bridge.protocol import (
     PlanUpdated,
     QuestionAnswered,
     QuestionAsked,
-    ReasoningWritten,
     StepStarted,
     TaskFinished,
     TaskPaused,
     TaskResumed,
     TaskStarted,
-    TaskUndone,
-    TextDelta,
     ToolFinished,
-    ToolOutput,
     ToolStarted,
-    UnknownEvent,
     UsageRecorded,
     WireError,
-    WorkspaceCloning,
-    WorkspaceReadyEvent,
 )
 
 SHOWN_TOOLS = 40
@@ -111,7 +101,7 @@ class TaskCard:
         """The card of a task that ends without a word of the bridge."""
         ended = self.end_phase(now)
         return replace(
-            ended._gone_on(now),  # noqa: SLF001  (one of its own)
+            ended._end_wait(now),  # noqa: SLF001  (one of its own)
             outcome=self.outcome or Outcome.INTERRUPTED,
             running=False,
             waiting="",
@@ -137,7 +127,7 @@ class TaskCard:
         """The card after this event."""
         return self._after(event).at(event.at)
 
-    def _after(self, event: AgentEvent) -> "TaskCard":  # noqa: C901, PLR0911, PLR0912  (one arm an event)
+    def _after(self, event: AgentEvent) -> "TaskCard":  # noqa: C901, PLR0911, PLR0912  (a match over a closed union)
         match event:
             case TaskStarted():
                 return replace(
@@ -161,42 +151,6 @@ class TaskCard:
                 return replace(self, files=event.files)
             case UsageRecorded():
                 return self._with_usage(event)
-            case ModelRetried() | ModelChanged() | ContextCompacted():
-                return self._with_news_of_the_model(event)
-            case MessageWritten():
-                return replace(self, answer=event.text) if event.final else self
-            case PlanUpdated():
-                return replace(self, plan=event.items)
-            case QuestionAsked() | QuestionAnswered() | TaskPaused() | TaskResumed():
-                return self._with_wait(event)
-            case TaskFinished():
-                return replace(
-                    self._gone_on(event.at),
-                    outcome=event.outcome,
-                    error=event.error,
-                    running=False,
-                    waiting="",
-                    evidence=event.evidence,
-                )
-            case (
-                WorkspaceCloning()
-                | WorkspaceReadyEvent()
-                | MessageTakenUp()
-                | TextDelta()
-                | ReasoningWritten()
-                | ToolOutput()
-                | CheckRecorded()
-                | TaskUndone()
-                | UnknownEvent()
-            ):
-                return self
-            case _:
-                assert_never(event)
-
-    def _with_news_of_the_model(
-        self, event: ModelRetried | ModelChanged | ContextCompacted
-    ) -> "TaskCard":
-        match event:
             case ModelRetried():
                 wait = f"{event.error.message} Trying again in {event.wait_seconds:.0f} s "
                 return replace(self, waiting=f"{wait}({event.attempt} of {event.max_attempts}).")
@@ -204,24 +158,30 @@ class TaskCard:
                 return replace(self, model=event.model, waiting="")
             case ContextCompacted():
                 return replace(self, waiting="")
-            case _:
-                assert_never(event)
-
-    def _with_wait(
-        self, event: QuestionAsked | QuestionAnswered | TaskPaused | TaskResumed
-    ) -> "TaskCard":
-        match event:
+            case MessageWritten():
+                return replace(self, answer=event.text) if event.final else self
+            case PlanUpdated():
+                return replace(self, plan=event.items)
             case QuestionAsked():
                 return replace(self, question=event, waiting_since=event.at)
             case TaskPaused():
                 return replace(self, paused=True, waiting_since=event.at)
             case QuestionAnswered() | TaskResumed():
-                return self._gone_on(event.at)
+                return self._end_wait(event.at)
+            case TaskFinished():
+                return replace(
+                    self._end_wait(event.at),
+                    outcome=event.outcome,
+                    error=event.error,
+                    running=False,
+                    waiting="",
+                    evidence=event.evidence,
+                )
             case _:
-                assert_never(event)
+                return self
 
-    def _gone_on(self, now: float) -> "TaskCard":
-        """The card of a task that waits for nobody any more."""
+    def _end_wait(self, now: float) -> "TaskCard":
+        """Returns the card of a task that waits for nobody any more."""
         if not self.waiting_since:
             return self
         waited = self.waited + max(0.0, now - self.waiting_since)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.domain.secrets import SecretScope
+from bot.domain.agent import (
+    SecretScope,
+)
 
 
 class CostSource(StrEnum):

@@ -13,13 +13,18 @@ from bot.agents.ports.people import (
     Credentials,
 )
 from bot.config import Settings
-from bot.domain.agent import RepoRef
+from bot.domain.agent import (
+    RepoRef,
+    SecretScope,
+)
 from bot.domain.container import (
     Access,
 )
 from bot.domain.egress import Denial
 from bot.domain.model_offer import ModelOffer
-from bot.domain.secrets import ModelKey, SecretScope
+from bot.domain.secrets import (
+    ModelKey,
+)
 from bot.errors import ConfigurationError
 from bot.gateway.auth import Agents, GatewayAuth, Tokens, load_tokens
 from bot.gateway.egress.allow_list import AddressList, AllowList

@@ -6,11 +6,17 @@ from typing import Any
 
 from sqlalchemy import Case, Column, Row, case
 
-from bot.domain.agent import ALIVE, Agent, AgentStatus, Leftover, RepoRef
+from bot.domain.agent import (
+    ALIVE,
+    Agent,
+    AgentStatus,
+    Leftover,
+    RepoRef,
+    SecretScope,
+)
 from bot.domain.attachment import Attachment
 from bot.domain.message import Message, MessageKind
 from bot.domain.policy import Audit
-from bot.domain.secrets import SecretScope
 from bot.domain.verbosity import Verbosity
 from bridge.protocol import ChatMode
 

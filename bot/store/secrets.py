@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
+from bot.domain.agent import (
+    SecretScope,
+)
 from bot.domain.policy import (
     Audit,
 )
-from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
+from bot.domain.secrets import (
+    SecretEntry,
+    SecretKind,
+    SecretRef,
+)
 from bot.store import tables
 from bot.store.engine import Engines, StoreConnection
 from bot.store.rows import audit_values

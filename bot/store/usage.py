@@ -5,7 +5,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select, update
 
-from bot.domain.secrets import SecretScope
+from bot.domain.agent import (
+    SecretScope,
+)
 from bot.domain.usage import CostSource, LedgerLine, Sum
 from bot.store import tables
 from bot.store.engine import Engines

@@ -16,7 +16,10 @@ from bot.agents.ports.store import (
     Transaction,
 )
 from bot.config import Settings
-from bot.domain.agent import Agent
+from bot.domain.agent import (
+    Agent,
+    SecretScope,
+)
 from bot.domain.budget import (
     FREE,
     BudgetRefused,
@@ -28,7 +31,6 @@ from bot.domain.budget import (
     nano_of,
     warns,
 )
-from bot.domain.secrets import SecretScope
 from bot.domain.settings_command import checked_model
 from bot.domain.usage import CostSource, ModelCall, Settled, UsageTotals
 from bot.errors import InvalidCommand, StoreUnavailable, UserError

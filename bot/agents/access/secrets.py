@@ -10,7 +10,11 @@ from bot.agents.ports.store import (
     SecretRows,
     Store,
 )
-from bot.domain.agent import Agent, RepoRef
+from bot.domain.agent import (
+    Agent,
+    RepoRef,
+    SecretScope,
+)
 from bot.domain.policy import (
     Audit,
 )
@@ -20,7 +24,6 @@ from bot.domain.secrets import (
     SecretEntry,
     SecretKind,
     SecretRef,
-    SecretScope,
     checked_value,
     narrowest,
 )

@@ -10,8 +10,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.access.authorization import Authorization
 from bot.agents.access.secrets import Secrets
+from bot.domain.agent import (
+    SecretScope,
+)
 from bot.domain.policy import Action
-from bot.domain.secrets import SecretEntry, SecretRef, SecretScope
+from bot.domain.secrets import (
+    SecretEntry,
+    SecretRef,
+)
 from bot.errors import UserError
 from bot.slack.inbox import Inbox
 from bot.slack.views.secrets import (

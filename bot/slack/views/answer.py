@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import assert_never
 
-from bot.domain.agent import Agent
+from bot.domain.agent import (
+    Agent,
+    SecretScope,
+)
 from bot.domain.budget import NANO
 from bot.domain.quoting import code, cut, escaped, line
-from bot.domain.secrets import SecretScope
 from bot.domain.task_card import TaskCard
 from bot.slack.views.blocks import Block, actions, button, context, markdown, section
 from bot.slack.views.evidence import evidence_line

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.agent import RepoRef
+from bot.domain.agent import (
+    RepoRef,
+    SecretScope,
+)
 from bot.domain.quoting import code
 from bot.domain.secrets import (
     KINDS_OF_SCOPE,
@@ -13,7 +16,6 @@ from bot.domain.secrets import (
     SecretEntry,
     SecretKind,
     SecretRef,
-    SecretScope,
     checked_variable,
 )
 from bot.errors import InvalidCommand

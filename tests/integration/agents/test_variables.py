@@ -1,6 +1,13 @@
 """An agent's tools get every variable that can be handed over; the thread names the others."""
 
-from bot.domain.secrets import MAX_VARIABLES_OF_A_PLACE, SecretKind, SecretRef, SecretScope
+from bot.domain.agent import (
+    SecretScope,
+)
+from bot.domain.secrets import (
+    MAX_VARIABLES_OF_A_PLACE,
+    SecretKind,
+    SecretRef,
+)
 from bridge.protocol import MAX_VARIABLES, WireError
 from tests.harness.app import AppHarness
 

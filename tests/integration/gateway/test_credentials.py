@@ -8,8 +8,13 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.domain.agent import RepoRef
-from bot.domain.secrets import ModelKey, SecretScope
+from bot.domain.agent import (
+    RepoRef,
+    SecretScope,
+)
+from bot.domain.secrets import (
+    ModelKey,
+)
 from bot.gateway.server import HostGateway
 from tests.harness.git import run_git
 from tests.integration.gateway.bench import GatewayBench

@@ -10,7 +10,13 @@ from sqlalchemy import text
 
 from bot.agents.access.encryption import Vault
 from bot.agents.access.secrets import Secrets
-from bot.domain.secrets import SecretKind, SecretRef, SecretScope
+from bot.domain.agent import (
+    SecretScope,
+)
+from bot.domain.secrets import (
+    SecretKind,
+    SecretRef,
+)
 from bot.errors import ConfigurationError, ModelUnusable
 from bot.redaction import Redactor
 from playground.slack.slack_state import TEAM_ID, Json

@@ -2,13 +2,15 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
+from bot.domain.agent import (
+    SecretScope,
+)
 from bot.domain.secrets import (
     MAX_VALUE_CHARS,
     MAX_VARIABLES_OF_A_PLACE,
     SecretEntry,
     SecretKind,
     SecretRef,
-    SecretScope,
     checked_value,
     checked_variable,
     narrowest,

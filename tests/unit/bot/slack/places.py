@@ -7,7 +7,13 @@ from typing import Any
 
 from bot.agents.lifecycle.failures import explain, explain_loss
 from bot.agents.publishing import REFUSED, Published
-from bot.domain.agent import Agent, AgentStatus, RepoRef, checked_branch
+from bot.domain.agent import (
+    Agent,
+    AgentStatus,
+    RepoRef,
+    SecretScope,
+    checked_branch,
+)
 from bot.domain.budget import checked_budget
 from bot.domain.commands import parse
 from bot.domain.egress import Denial, DenialReason
@@ -18,7 +24,11 @@ from bot.domain.preferences import Preferences
 from bot.domain.pull_request import Credits, PullRequest, PullState, question, words as pull_words
 from bot.domain.quoting import code
 from bot.domain.replies import reply_model
-from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
+from bot.domain.secrets import (
+    SecretEntry,
+    SecretKind,
+    SecretRef,
+)
 from bot.domain.settings_command import checked_model
 from bot.domain.usage import Sum
 from bot.domain.usage_command import ShowUsage, UsageOf

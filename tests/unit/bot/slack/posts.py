@@ -5,7 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.domain.agent import Agent, Leftover, RepoRef
+from bot.domain.agent import (
+    Agent,
+    Leftover,
+    RepoRef,
+    SecretScope,
+)
 from bot.domain.message import (
     Closed,
 )
@@ -13,7 +18,6 @@ from bot.domain.posts import Post
 from bot.domain.saved_state import (
     SavedWork,
 )
-from bot.domain.secrets import SecretScope
 from bot.domain.task_card import Phase, TaskCard, ToolLine
 from bot.slack.views.presenter import SlackPresenter
 from bridge.protocol import (

@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 
-from bot.domain.agent import AgentStatus, RepoRef
+from bot.domain.agent import (
+    AgentStatus,
+    RepoRef,
+    SecretScope,
+)
 from bot.domain.posts import Post, PostKind
 from bot.domain.preferences import Preferences
-from bot.domain.secrets import SecretEntry, SecretKind, SecretRef, SecretScope
+from bot.domain.secrets import (
+    SecretEntry,
+    SecretKind,
+    SecretRef,
+)
 from bot.slack.views.home import closed_view, defaults_form, home_view
 from bot.slack.views.secrets import secret_form, secrets_list
 from bot.slack.views.start_form import Draft, FormLocation, start_form
