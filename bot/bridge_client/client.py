@@ -1,4 +1,4 @@
-"""The bot's side of the bridge's contract: requests, answers, and the stream of events.
+"""Speaks to the bridges: sends requests, reads answers and the stream of events.
 
 The container is untrusted: every answer, frame, count and wait is bounded here.
 """
@@ -11,21 +11,18 @@ from contextlib import aclosing
 from urllib.parse import quote
 
 import aiohttp
-from pydantic import BaseModel
 
-from bot.bridge_client.control import ControlRequests
-from bot.bridge_client.events import SseFrame, SseFrames
+from bot.bridge_client.events import EventSequence, GapError, SseFrame, SseFrames
 from bot.bridge_client.http import (
     SMALL_BYTES,
+    BridgeConnections,
     BridgeRequests,
     ClientLimits,
     authorization,
     read,
     refusal,
 )
-from bot.bridge_client.lines import BridgeConnections
 from bot.bridge_client.redaction import hidden, hidden_conversation, hidden_diff
-from bot.bridge_client.sequence import EventSequence, GapError
 from bot.domain.container import (
     BridgeAddress,
 )
@@ -39,6 +36,8 @@ from bridge.protocol import (
     PROTOCOL_VERSION,
     Accepted,
     AgentEvent,
+    Answered,
+    AnswerRequest,
     Attached,
     ChatRequest,
     Diff,
@@ -50,6 +49,9 @@ from bridge.protocol import (
     PushRequest,
     Revised,
     Status,
+    TaskRequest,
+    ToolEnvironment,
+    Undone,
     WireError,
     WorkspaceReady,
     WorkspaceRequest,
@@ -62,7 +64,7 @@ _MAX_READABLE_CHARS = 2 * 1024 * 1024
 _DIFF_BODY_BYTES = 6 * _MAX_READABLE_CHARS + SMALL_BYTES
 
 
-class HttpBridge(ControlRequests):
+class HttpBridge:
     """Implements the Bridge port over HTTP, on TCP and unix sockets. `session` stays the caller's.
 
     Events, diffs and conversations pass through `hide`; a patch must stay what it is.
@@ -76,14 +78,14 @@ class HttpBridge(ControlRequests):
         *,
         hide: Hide = str,
     ) -> None:
-        self._lines = BridgeConnections(session)
+        self._connections = BridgeConnections(session)
         self._hide = hide
         self._limits = limits or ClientLimits()
-        self._requests = BridgeRequests(self._lines, self._limits)
+        self._requests = BridgeRequests(self._connections, self._limits)
         self._clock = clock
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
-        """Return when the bridge answers; raises BridgeUnreachable after the timeout.
+        """Returns when the bridge answers; raises BridgeUnreachable after the timeout.
 
         Raises BridgeRefused when it speaks a protocol newer than ours.
         """
@@ -117,26 +119,26 @@ class HttpBridge(ControlRequests):
             raise BridgeRefused(200, WireError(code=ErrorCode.INTERNAL, message=message))
 
     async def prepare(self, address: BridgeAddress, request: WorkspaceRequest) -> WorkspaceReady:
-        """Clone, or find the clone already there."""
+        """Clones, or finds the clone already there."""
         body = await self._requests.send(
             address, "POST", "/agent/workspace", self._limits.prepare_seconds, body=request
         )
         return read(WorkspaceReady, body)
 
     async def execute(self, address: BridgeAddress, request: ExecuteRequest) -> Accepted:
-        """Start the first task; safe to send twice."""
+        """Starts the first task; safe to send twice."""
         return await self._accepted(address, "/agent/execute", request)
 
     async def chat(self, address: BridgeAddress, request: ChatRequest) -> Accepted:
-        """Hand over the next message; safe to send twice."""
+        """Delivers the next message; safe to send twice."""
         return await self._accepted(address, "/agent/chat", request)
 
     async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
-        """Kill the running tool and end the task; returns when that is done."""
+        """Kills the running tool and ends the task; returns when that is done."""
         await self._requests.send(address, "POST", "/agent/interrupt", timeout_seconds)
 
     async def revise(self, address: BridgeAddress, message_id: str, text: str | None) -> bool:
-        """Change a message that still waits, or withdraw it (None); False when it is too late.
+        """Changes a message that still waits, or withdraws it (None); False when it is too late.
 
         Raises BridgeRefused (`not_found`) when the bridge never had such a message.
         """
@@ -148,7 +150,7 @@ class HttpBridge(ControlRequests):
         ).revised
 
     async def export(self, address: BridgeAddress) -> bytes:
-        """The conversation as `restore` takes it, at most 32 MiB."""
+        """Returns the conversation as `restore` takes it, at most 32 MiB."""
         saved = await self._requests.send(
             address,
             "GET",
@@ -159,13 +161,14 @@ class HttpBridge(ControlRequests):
         return await hidden_conversation(saved, self._hide)
 
     async def set_environment(self, address: BridgeAddress, variables: Mapping[str, str]) -> None:
-        """Give the tools these environment variables and no others of an earlier call."""
-        body = _Environment(variables=dict(variables))
+        """Gives the tools these environment variables and no others of an earlier call."""
+        # Not validated here: the bridge of another version may take other names.
+        body = ToolEnvironment.model_construct(variables=dict(variables))
         seconds = self._limits.answer_seconds
         await self._requests.send(address, "PUT", "/agent/environment", seconds, body=body)
 
     async def restore(self, address: BridgeAddress, conversation: bytes) -> None:
-        """Give a fresh bridge the conversation of an earlier one, before anything else.
+        """Gives a fresh bridge the conversation of an earlier one, before anything else.
 
         Safe to send twice. Refused beyond 32 MiB, before it is sent.
         """
@@ -175,7 +178,7 @@ class HttpBridge(ControlRequests):
         await self._requests.send(address, "PUT", path, seconds, body=conversation)
 
     async def apply(self, address: BridgeAddress, patch: bytes) -> None:
-        """Put a patch into a fresh workspace; before there is one, it becomes a part of the next.
+        """Puts a patch into a fresh workspace; before there is one, it becomes a part of the next.
 
         Safe to send twice. Refused beyond 20 MiB, before it is sent.
         """
@@ -183,13 +186,41 @@ class HttpBridge(ControlRequests):
         seconds = self._limits.apply_seconds
         await self._requests.send(address, "PUT", "/agent/patch", seconds, body=patch)
 
+    async def answer(
+        self, address: BridgeAddress, question_id: str, answer: str, author: str
+    ) -> Answered:
+        """Answers the question that a task waits for; safe to send twice."""
+        path = f"/agent/answers/{quote(question_id, safe='')}"
+        body = AnswerRequest(answer=answer, author=author)
+        seconds = self._limits.answer_seconds
+        return read(Answered, await self._requests.send(address, "POST", path, seconds, body=body))
+
+    async def pause(self, address: BridgeAddress, task_id: str) -> None:
+        """Pauses the task before its next model call."""
+        await self._control_task(address, "pause", task_id, self._limits.answer_seconds)
+
+    async def resume(self, address: BridgeAddress, task_id: str) -> None:
+        """Resumes a paused task."""
+        await self._control_task(address, "resume", task_id, self._limits.answer_seconds)
+
+    async def undo(self, address: BridgeAddress, task_id: str) -> int:
+        """Puts the files back to before the last task; returns how many of them differ by it."""
+        body = await self._control_task(address, "undo", task_id, self._limits.apply_seconds)
+        return read(Undone, body).files
+
+    async def _control_task(
+        self, address: BridgeAddress, action: str, task_id: str, seconds: float
+    ) -> bytes:
+        body = TaskRequest(task_id=task_id)
+        return await self._requests.send(address, "POST", f"/agent/{action}", seconds, body=body)
+
     async def status(self, address: BridgeAddress) -> Status:
-        """Ask what the bridge is doing."""
+        """Asks for the state of the bridge."""
         seconds = self._limits.answer_seconds
         return read(Status, await self._requests.send(address, "GET", "/agent/status", seconds))
 
     async def diff(self, address: BridgeAddress) -> Diff:
-        """Return what changed against the source branch; its text is at most 2 Mi characters."""
+        """Returns the changes against the source branch; the text is at most 2 Mi characters."""
         seconds = self._limits.diff_seconds
         body = await self._requests.send(address, "GET", "/agent/diff", seconds, _DIFF_BODY_BYTES)
         diff = await hidden_diff(read(Diff, body), self._hide)
@@ -198,26 +229,26 @@ class HttpBridge(ControlRequests):
         return diff.model_copy(update={"text": diff.text[:_MAX_READABLE_CHARS], "truncated": True})
 
     async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
-        """Put a file into the workspace, where it is no part of the changes; gives its path."""
+        """Puts a file into the workspace, where it is no part of the changes; returns its path."""
         path = f"/agent/attachments/{quote(name, safe='')}"
         seconds = self._limits.apply_seconds
         sent = await self._requests.send(address, "PUT", path, seconds, body=data)
         return read(Attached, sent).path
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
-        """Push what is committed to the agent's branch, and all else when the request says so."""
+        """Pushes what is committed to the agent's branch, and all else when the request says so."""
         seconds = self._limits.push_seconds
         return read(
             Pushed, await self._requests.send(address, "POST", "/agent/push", seconds, body=request)
         )
 
     async def patch(self, address: BridgeAddress) -> bytes:
-        """Return the same as a patch that `git apply` accepts, at most 20 MiB."""
+        """Returns the same as a patch that `git apply` accepts, at most 20 MiB."""
         seconds = self._limits.diff_seconds
         return await self._requests.send(address, "GET", "/agent/patch", seconds, MAX_PATCH_BYTES)
 
     async def events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
-        """Every stored event after `after_seq`, then the new ones, across cuts of the link.
+        """Yields every stored event after `after_seq`, then the new ones, across cuts of the link.
 
         Ends by BridgeUnreachable when the bridge stays away, or sends nonsense without end; by
         BridgeRefused when it refuses. Close the iterator (`aclosing`) when leaving it early.
@@ -226,12 +257,12 @@ class HttpBridge(ControlRequests):
         sequence = EventSequence(after_seq, limits.invalid_frames, limits.fruitless_gaps)
         backoff, away_since = limits.first_backoff_seconds, self._clock()
         while True:
-            reason, heard = "the bridge ended the stream", False
+            reason, is_alive = "the bridge ended the stream", False
             try:
                 async with aclosing(self._connection(address, sequence.last_seq)) as frames:
                     async for frame in frames:
-                        heard = True
-                        event = sequence.take(frame) if frame else None
+                        is_alive = True
+                        event = sequence.take_frame(frame) if frame else None
                         if event is not None:
                             backoff = limits.first_backoff_seconds
                             yield hidden(event, self._hide)
@@ -239,7 +270,7 @@ class HttpBridge(ControlRequests):
                 reason = str(error)
             except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
                 reason = f"{type(error).__name__}: {error}"
-            if heard:
+            if is_alive:
                 away_since = self._clock()
             if self._clock() - away_since >= limits.away_seconds:
                 raise BridgeUnreachable(f"away for {limits.away_seconds:g} s: {reason}")
@@ -250,7 +281,7 @@ class HttpBridge(ControlRequests):
     async def _connection(
         self, address: BridgeAddress, after_seq: int
     ) -> AsyncGenerator[SseFrame | None]:
-        """One connection's frames; None for each piece that shows only that the link is alive."""
+        """Yields the frames of one connection, and None for each piece of data that arrives."""
         limits = self._limits
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=limits.connect_seconds, sock_read=limits.silence_seconds
@@ -262,7 +293,7 @@ class HttpBridge(ControlRequests):
             "Last-Event-ID": str(after_seq),
         }
         async with (
-            self._lines.to(address.endpoint) as (session, base),
+            self._connections.open_session(address.endpoint) as (session, base),
             session.get(
                 f"{base}/agent/events",
                 params={"after": str(after_seq)},
@@ -290,10 +321,6 @@ class HttpBridge(ControlRequests):
         return read(
             Accepted, await self._requests.send(address, "POST", path, seconds, body=request)
         )
-
-
-class _Environment(BaseModel):
-    variables: dict[str, str]
 
 
 def _check_size(what: str, data: bytes, limit_bytes: int) -> None:

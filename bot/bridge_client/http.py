@@ -1,7 +1,11 @@
-"""One request to a bridge and its answer, both bounded in size and time."""
+"""Sends one request to a bridge and reads its answer, both bounded in size and time."""
 
+import contextlib
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
@@ -13,22 +17,23 @@ from bot.agents.deadlines import (
     PUSH_WAIT_SECONDS,
     READ_WAIT_SECONDS,
 )
-from bot.bridge_client.lines import BridgeConnections
 from bot.domain.container import (
     BridgeAddress,
 )
 from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
-from bot.files import BodyTooLargeError, read_bounded
+from bot.files import BodyTooLargeError, read_bounded, untrusted_socket_address
 from bridge.protocol import ErrorCode, WireError
 
 SMALL_BYTES = 256 * 1024
+_UNIX = "unix:"
+_NOWHERE = "http://bridge"
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientLimits:
-    """How long the bot waits for a bridge, and how much nonsense it takes from one."""
+    """Limits how long the bot waits for a bridge, and how many unreadable frames it accepts."""
 
     connect_seconds: float = 5.0
     # A message that interrupts is answered once the task before it has ended.
@@ -53,11 +58,48 @@ class ClientLimits:
     fruitless_gaps: int = 3
 
 
-class BridgeRequests:
-    """Sends requests, each over the line that its address asks for."""
+class BridgeConnections:
+    """Opens a session for each request, over TCP or over a unix socket.
 
-    def __init__(self, lines: BridgeConnections, limits: ClientLimits) -> None:
-        self._lines = lines
+    The socket is in a folder that an untrusted container shares, which may put anything at that
+    path. So the path is opened without following a link, must be a socket, and the connection goes
+    to that very socket. `session` is the one for TCP, and stays the caller's.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @asynccontextmanager
+    async def open_session(self, endpoint: str) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+        """Opens a session for this endpoint; yields it with the base of its addresses.
+
+        Raises aiohttp.ClientError when there is no socket.
+        """
+        if not endpoint.startswith(_UNIX):
+            yield self._session, endpoint
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(
+                    untrusted_socket_address(Path(endpoint.removeprefix(_UNIX)))
+                )
+            except OSError as error:
+                raise aiohttp.ClientConnectionError(
+                    f"{error.filename}: {error.strerror}"
+                ) from error
+            # It costs next to nothing, and there is nothing to keep or to close for an agent.
+            connector = aiohttp.UnixConnector(path, force_close=True)
+            async with aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session:
+                yield session, _NOWHERE
+
+
+class BridgeRequests:
+    """Sends requests, each over the connection that its address needs."""
+
+    def __init__(self, connections: BridgeConnections, limits: ClientLimits) -> None:
+        self._connections = connections
         self._limits = limits
 
     async def send(
@@ -70,25 +112,17 @@ class BridgeRequests:
         *,
         body: BaseModel | bytes | None = None,
     ) -> bytes:
-        """The answer's body, at most `limit_bytes`; `body` goes as JSON, or as it is.
+        """Sends a request, its `body` as JSON or as it is; returns at most `limit_bytes` of answer.
 
         Raises BridgeRefused with the error of the bridge, BridgeUnreachable for any other end.
         """
-        # What nobody has set is not said: an older bridge refuses the fields that it does not know.
-        if isinstance(body, BaseModel):
-            data: bytes | None = body.model_dump_json(exclude_unset=True).encode()
-        else:
-            data = body
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        headers, data = _encoded(body)
         if path != "/health":
             headers |= authorization(address)
-        if body is not None:
-            is_json = isinstance(body, BaseModel)
-            headers["Content-Type"] = "application/json" if is_json else "application/octet-stream"
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self._limits.connect_seconds)
         try:
             async with (
-                self._lines.to(address.endpoint) as (session, base),
+                self._connections.open_session(address.endpoint) as (session, base),
                 session.request(
                     method,
                     base + path,
@@ -108,13 +142,24 @@ class BridgeRequests:
             raise BridgeUnreachable(f"{method} {path}: {type(error).__name__}: {error}") from error
 
 
+def _encoded(body: BaseModel | bytes | None) -> tuple[dict[str, str], bytes | None]:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    if isinstance(body, BaseModel):
+        headers["Content-Type"] = "application/json"
+        # Fields that nobody has set are left out: an older bridge refuses those it does not know.
+        return headers, body.model_dump_json(exclude_unset=True).encode()
+    if body is not None:
+        headers["Content-Type"] = "application/octet-stream"
+    return headers, body
+
+
 def authorization(address: BridgeAddress) -> dict[str, str]:
-    """The header that shows the agent's token."""
+    """Returns the header with the agent's token."""
     return {"Authorization": f"Bearer {address.token.get_secret_value()}"}
 
 
 def read(model: type[_Answer], body: bytes) -> _Answer:
-    """The body as an answer of the contract; raises BridgeUnreachable when it is none."""
+    """Reads the body as an answer of the contract; raises BridgeUnreachable when it is none."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -124,13 +169,13 @@ def read(model: type[_Answer], body: bytes) -> _Answer:
 
 
 def refusal(status: int, body: bytes) -> BridgeRefused:
-    """Read an error of the contract; anything else, from whatever answered, is `internal`."""
+    """Reads an error of the contract; any other answer is `internal`."""
     for shape in (_Wrapped, WireError):
         try:
-            found = shape.model_validate_json(body)
+            parsed = shape.model_validate_json(body)
         except ValidationError:
             continue
-        return BridgeRefused(status, found.error if isinstance(found, _Wrapped) else found)
+        return BridgeRefused(status, parsed.error if isinstance(parsed, _Wrapped) else parsed)
     message = f"the bridge answered with status {status}"
     return BridgeRefused(status, WireError(code=ErrorCode.INTERNAL, message=message))
 

@@ -1,4 +1,4 @@
-"""Takes secrets out of what a bridge says, before anything else of the bot sees it."""
+"""Takes secrets out of a bridge's answers and events, before anything else of the bot sees it."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ _PIECE_CHARS = 64 * 1024
 
 
 def hidden(model: _Model, hide: Hide) -> _Model:
-    """The same value with every string in it passed through `hide`.
+    """Returns the same value with every string in it passed through `hide`.
 
     No string gets longer by it, so that what is stored still fits its bounds.
     """
@@ -41,13 +41,13 @@ def _hidden(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (a field of any typ
 
 
 async def hidden_diff(diff: Diff, hide: Hide) -> Diff:
-    """A diff without secrets; a long one in pieces, so that others go on meanwhile."""
+    """Returns a diff without secrets; a long one in pieces, so that other tasks go on meanwhile."""
     pieces: list[str] = []
     for piece in _pieces(diff.text):
         pieces.append(hide(piece))
         await asyncio.sleep(0)
-    rest = hidden(diff.model_copy(update={"text": ""}), hide)
-    return rest.model_copy(update={"text": "".join(pieces)})
+    without_text = hidden(diff.model_copy(update={"text": ""}), hide)
+    return without_text.model_copy(update={"text": "".join(pieces)})
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -61,9 +61,9 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 async def hidden_conversation(saved: bytes, hide: Hide) -> bytes:
-    """A saved conversation without secrets; one that is no JSON stays as it is."""
+    """Returns a saved conversation without secrets; one that is no JSON stays as it is."""
     if len(saved) > _LARGE_BYTES:
-        # Seconds of work for the largest; the others go on meanwhile.
+        # Seconds of work for the largest; other tasks go on meanwhile.
         return await asyncio.to_thread(_hidden_json, saved, hide)
     return _hidden_json(saved, hide)
 
