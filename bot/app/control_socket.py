@@ -31,7 +31,7 @@ _FAILING = TypeAdapter(list[FailingLoop])
 
 
 @asynccontextmanager
-async def listening(
+async def listen_for_operator(
     data_dir: Path,
     stop: Callable[[str], Awaitable[None]],
     failing: Callable[[], Sequence[FailingLoop]],

@@ -55,7 +55,7 @@ class HealthChecks:
     ) -> Mapping[str, Check]:
         """The checks by their names, in the order in which a person reads them."""
         settings, session, runtime = self.settings, self.session, self.runtime
-        bot = self._slack(settings.slack_bot_token)
+        bot = self.bot_client()
         app = self._slack(settings.slack_app_token)
         database, data_dir = settings.database, settings.data_dir.resolve()
         tried = repositories or _named(settings)
@@ -78,6 +78,10 @@ class HealthChecks:
             "git": lambda: gateway_checks.git_access(session, settings, tried),
         }
 
+    def bot_client(self) -> slack_checks.Client:
+        """Return a client of Slack with the bot's token."""
+        return self._slack(self.settings.slack_bot_token)
+
     def _slack(self, token: SecretStr) -> slack_checks.Client:
         return slack_checks.client_for(token, self.settings.slack_api_url, self.session)
 
@@ -94,7 +98,7 @@ class HealthChecks:
         return loops_finding(await control_socket.failing_loops(self.settings.data_dir.resolve()))
 
     async def _channels(self, named: Sequence[str]) -> Finding:
-        bot = self._slack(self.settings.slack_bot_token)
+        bot = self.bot_client()
         known = named or self.settings.allowed_channels
         known = known or await store_checks.channels(self.settings.database)
         return await slack_checks.in_channels(bot, await slack_checks.name_of(bot), known)

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
-from bot.agents.lifecycle.background_loops import Loop
-from bot.app.assembly import Application, assembled
+from bot.agents.lifecycle.background_loops import Loop, LoopSupervisor
+from bot.app.build import Application, open_application
 from bot.config import Settings
 from bot.errors import BotError
 from bot.redaction import Redactor
@@ -38,23 +38,24 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with assembled(settings, redact) as parts:
+    loops = LoopSupervisor()
+    async with open_application(settings, redact, loops.failing) as parts:
         background = background_loops(parts)
         try:
             for name, background_loop in background.items():
-                parts.loops.start(name, background_loop)
+                loops.start(name, background_loop)
             # What was stored is older than anything that is about to arrive.
             await parts.inbox.replay(parts.app)
             async with _connected(settings, parts):
-                parts.catch_up.note_missed()
+                parts.backfill.note_missed()
                 logger.info("ready")
                 await stop.wait()
                 logger.info("stopping; the containers work on")
-            await parts.loops.cancel(*(name for name in background if name != OUTBOX))
+            await loops.cancel(*(name for name in background if name != OUTBOX))
             await parts.fleet.close()
             await parts.outbox.drain(DRAIN_SECONDS)
         finally:
-            await parts.loops.cancel()
+            await loops.cancel()
 
 
 def background_loops(parts: Application) -> Mapping[str, Loop]:
@@ -64,17 +65,18 @@ def background_loops(parts: Application) -> Mapping[str, Loop]:
     is worth more than one that starts again and again. What must end it stands elsewhere: the
     settings, the engine, a database that is newer or cannot be used raise at the start, before
     any of these run, and so does the replay of the inbox when the database fails; the heartbeat
-    of the ownership (`store.lease`) cuts off `serve`, because another process owns the data then.
-    The watch over Slack's socket (`slack.connection`) outlives a failure of each round by itself.
+    of the ownership (`store.ownership`) cuts off `serve`, because another process owns the data
+    then. The watch over Slack's socket (`slack.socket_mode`) outlives a failure of each round by
+    itself.
     """
     return {
         OUTBOX: parts.outbox.run,
-        **parts.recovery.loops(),
+        **parts.reconciler.loops(),
         "retention": lambda: _prune_for_ever(parts.store),
-        "catch-up": parts.catch_up.serve,
+        "catch-up": parts.backfill.serve,
         **parts.handlers.loops(),
         "admission": parts.fleet.admit_for_ever,
-        "denials": parts.denials.run,
+        "denials": parts.egress_notices.run,
     }
 
 
@@ -83,8 +85,8 @@ async def _connected(settings: Settings, parts: Application) -> AsyncIterator[No
     """Receive events: over a socket that we open, or on a port that Slack calls."""
     if settings.socket_mode:
         app_token = settings.slack_app_token.get_secret_value()
-        connection = SocketConnection(parts.app, app_token, parts.catch_up.note_missed)
-        parts.doctor.sockets = lambda: connection.sockets
+        connection = SocketConnection(parts.app, app_token, parts.backfill.note_missed)
+        parts.health_checks.sockets = lambda: connection.sockets
         async with connection.running():
             logger.info("connected to Slack by Socket Mode")
             yield

@@ -51,14 +51,11 @@ async def examined_here(
 ) -> Sequence[Examined]:
     """Examine the deployment of these settings from outside its bot."""
     # Slack, SQL and HTTP libraries take half a second to import, which `--help` need not pay.
-    import aiohttp
+    from bot.app.build import open_health_checks
+    from bot.app.health import hidden
 
-    from bot.app.health import HealthChecks, hidden
-    from bot.runtime.docker import DockerRuntime
-
-    async with aiohttp.ClientSession(trust_env=True) as session, DockerRuntime("doctor") as runtime:
-        doctor = HealthChecks(settings, session, runtime)
-        return hidden(await doctor.examine(channels, repositories), settings)
+    async with open_health_checks(settings) as health_checks:
+        return hidden(await health_checks.examine(channels, repositories), settings)
 
 
 def as_lines(examined: Sequence[Examined]) -> str:

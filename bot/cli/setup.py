@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.cli.doctor import as_lines, examined_here
 from bot.cli.env_file import EnvFile
-from bot.cli.token_kinds import FIELDS, Field, mistake
+from bot.cli.token_kinds import APP, BOT, FIELDS, GIT, MODEL, Field, mistake
 from bot.config import Settings
 from bot.domain.health import Finding, Verdict, worst
 from bot.errors import ConfigurationError
@@ -178,35 +178,28 @@ def _show_link() -> None:
 
 async def _tried(field: Field, settings: Settings) -> Finding:
     """What the doctor says about one value."""
-    import aiohttp
-
-    from bot.app.health import HealthChecks
-    from bot.cli.token_kinds import APP, BOT, GIT, MODEL
-    from bot.runtime.docker import DockerRuntime
+    from bot.app.build import open_health_checks
 
     names = {BOT: "Slack bot token", APP: "Slack app token", MODEL: "model key", GIT: "git"}
-    async with aiohttp.ClientSession(trust_env=True) as session, DockerRuntime("doctor") as runtime:
-        (one,) = await HealthChecks(settings, session, runtime).examine(only=[names[field]])
-        return one.finding
+    async with open_health_checks(settings) as health_checks:
+        (examined,) = await health_checks.examine(only=[names[field]])
+        return examined.finding
 
 
 async def _name(settings: Settings) -> str:
-    import aiohttp
+    from bot.app.build import open_health_checks
+    from bot.slack.checks import name_of
 
-    from bot.slack.checks import client_for, name_of
-
-    async with aiohttp.ClientSession(trust_env=True) as session:
-        client = client_for(settings.slack_bot_token, settings.slack_api_url, session)
-        return await name_of(client) or "threadsmith"
+    async with open_health_checks(settings) as health_checks:
+        return await name_of(health_checks.bot_client()) or "threadsmith"
 
 
 async def _joined(settings: Settings, name: str, channel: str) -> bool:
-    import aiohttp
+    from bot.app.build import open_health_checks
+    from bot.slack.checks import in_channels, join
 
-    from bot.slack.checks import client_for, in_channels, join
-
-    async with aiohttp.ClientSession(trust_env=True) as session:
-        client = client_for(settings.slack_bot_token, settings.slack_api_url, session)
+    async with open_health_checks(settings) as health_checks:
+        client = health_checks.bot_client()
         await join(client, channel)
         finding = await in_channels(client, name, [channel])
     well = finding.verdict is Verdict.OK

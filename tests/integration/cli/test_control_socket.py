@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.agents.lifecycle.background_loops import FailingLoop
-from bot.app.control_socket import NAME, ask_to_stop, listening
+from bot.app.control_socket import NAME, ask_to_stop, listen_for_operator
 from bot.domain.health import Verdict
 from bot.errors import BridgeUnreachable, UserError
 from tests.integration.cli.conftest import Find
@@ -25,7 +25,7 @@ async def test_a_wish_reaches_the_bot_and_its_answer_comes_back(tmp_path: Path) 
     deep = tmp_path / ("d" * 100) / ("e" * 100)  # longer than the kernel takes at once
     deep.mkdir(parents=True)
     (deep / NAME).touch()  # what a killed bot has left
-    async with listening(deep, stop, list):
+    async with listen_for_operator(deep, stop, list):
         assert (deep / NAME).stat().st_mode & 0o777 == 0o600
         await ask_to_stop(deep, "k3f9ab")
         with pytest.raises(UserError, match="no agent `gone`"):
@@ -48,7 +48,7 @@ async def test_a_place_where_no_socket_can_be_made_stops_no_bot(tmp_path: Path) 
     async def stop(_agent_id: str) -> None:
         raise AssertionError
 
-    async with listening(tmp_path, stop, list):
+    async with listen_for_operator(tmp_path, stop, list):
         assert (tmp_path / NAME).is_dir()
 
 
@@ -61,7 +61,7 @@ async def test_the_doctor_asks_the_running_bot_which_loops_fail(find: Find, tmp_
     assert (finding.verdict, finding.found) == (Verdict.OK, "no running bot here to ask")
     data_dir.mkdir(exist_ok=True)
     failing = [FailingLoop("retention", 12, "ValueError")]
-    async with listening(data_dir, stop, lambda: failing):
+    async with listen_for_operator(data_dir, stop, lambda: failing):
         finding = await find("background loops")
         assert finding.verdict is Verdict.FAIL
         assert "retention (12 failures in a row, ValueError)" in finding.found
