@@ -1,6 +1,7 @@
 """The page with the real bot behind it, and a real Chromium in front."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest_asyncio
 from playground.server import PlaygroundSettings, running
 from tests.browser.chrome import Browser, Page, chrome
 from tests.browser.workspace import Workspace, workspace_running
-from tests.e2e.conftest import Bot, Deployment, engine, environment_of
+from tests.e2e.conftest import Deployment, deployed, engine
 
 __all__ = ["engine"]
 
@@ -29,24 +30,28 @@ async def deployment(
 ) -> AsyncIterator[Deployment]:
     """What `make run` starts: a playground and a bot, with the scripted model."""
     data_dir: Path = tmp_path_factory.mktemp("data")
-    async with running(PlaygroundSettings()) as playground:
-        bot = Bot(environment_of(playground, data_dir) | {"AGENT_MODEL": MODEL}, data_dir)
-        await bot.start()
-        try:
-            yield Deployment(playground, bot)
-        finally:
-            await bot.end()
-            bot.clean_up()
+    async with (
+        running(PlaygroundSettings()) as playground,
+        deployed(playground, data_dir, {"AGENT_MODEL": MODEL}) as deployment,
+    ):
+        yield deployment
+
+
+@asynccontextmanager
+async def _window(browser: Browser, url: str) -> AsyncIterator[Page]:
+    """Opens a window on a page and closes it."""
+    browser.errors()
+    window = await browser.page()
+    await window.open(url)
+    yield window
+    await window.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(deployment: Deployment, browser: Browser) -> AsyncIterator[Page]:
     """A window on the page; nothing may have gone wrong in it."""
-    browser.errors()
-    opened = await browser.page()
-    await opened.open(deployment.playground.page_url)
-    yield opened
-    await opened.close()
+    async with _window(browser, deployment.playground.page_url) as window:
+        yield window
     if deployment.bot.containers():
         deployment.bot.remove_agents()  # one failure is enough; the next test starts with nothing
     assert browser.errors() == []
@@ -62,9 +67,6 @@ async def workspace() -> AsyncIterator[Workspace]:
 @pytest_asyncio.fixture
 async def view(workspace: Workspace, browser: Browser) -> AsyncIterator[Page]:
     """A window on that workspace; nothing may have gone wrong in it."""
-    browser.errors()
-    opened = await browser.page()
-    await opened.open(workspace.playground.page_url)
-    yield opened
-    await opened.close()
+    async with _window(browser, workspace.playground.page_url) as window:
+        yield window
     assert browser.errors() == []

@@ -7,7 +7,7 @@ from pathlib import Path
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from tests.browser.chrome import Page, chrome
-from tests.e2e.conftest import ROOT, Bot, environment_of
+from tests.e2e.conftest import ROOT, deployed
 
 PICTURES = ROOT / "docs" / "pictures"
 WORK_SECONDS = 60.0
@@ -71,16 +71,11 @@ async def main() -> None:
     with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryDirectory() as data:
         async with running(settings) as playground:
             model = {"AGENT_MODEL": "scripted/scripted-model"}
-            bot = Bot(environment_of(playground, Path(data)) | model, Path(data))
-            await bot.start()
-            try:
+            async with deployed(playground, Path(data), model):
                 with chrome(Path(profile)) as browser:
                     page = await browser.page()
                     await page.open(playground.page_url)
                     await take(page)
-            finally:
-                await bot.end()
-                bot.clean_up()
 
 
 if __name__ == "__main__":

@@ -189,12 +189,14 @@ class Deployment:
         matches = lambda conversation: task in conversation.tasks[0].text  # noqa: E731
         self.playground.model.scenarios.add(task, scenario, matches)
 
-    async def started(self, where: str, task: str, channel: str = "dev", who: str = "ana") -> str:
+    async def start_agent(
+        self, where: str, task: str, channel: str = "dev", who: str = "ana"
+    ) -> str:
         """Start an agent by the command; the thread that it lives in."""
         assert (await self.person(who).slash("/agent", f"{where} {task}", channel)).ok
         return str((await self.wait_for_root(task, channel, who))["ts"])
 
-    async def stopped(self, thread: str, channel: str = "dev") -> None:
+    async def stop_agent(self, thread: str, channel: str = "dev") -> None:
         """End the agent of a thread by the word."""
         await self.person().say("stop", channel, thread)
         await self.wait_for_reply("Stopped by", thread, channel)
@@ -254,16 +256,22 @@ def environment_of(playground: Playground, data_dir: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def deployed(
-    playground: Playground, data_dir: Path, settings: Mapping[str, str] | None = None
+    playground: Playground,
+    data_dir: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    bot_type: type[Bot] = Bot,
+    end_signal: int = signal.SIGTERM,
 ) -> AsyncIterator[Deployment]:
-    """A bot beside this playground, with these settings of its own; it leaves nothing behind."""
-    bot = Bot({**environment_of(playground, data_dir), **(settings or {})}, data_dir)
+    """Starts a bot beside this playground, with these settings; it leaves nothing behind."""
+    bot = bot_type({**environment_of(playground, data_dir), **(settings or {})}, data_dir)
+    deployment = Deployment(playground, bot)
     await bot.start()
     try:
-        yield Deployment(playground, bot)
+        yield deployment
     finally:
-        await bot.end()
-        bot.clean_up()
+        await deployment.bot.end(end_signal)
+        deployment.bot.clean_up()
 
 
 async def threadsmith(deployment: Deployment, *arguments: str) -> tuple[int | None, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import ROOT, Bot, Deployment, environment_of
+from tests.e2e.conftest import ROOT, Bot, deployed
 
 pytestmark = [
     pytest.mark.docker,
@@ -59,40 +59,35 @@ def data_dir() -> Iterator[Path]:
 
 
 async def test_a_bot_that_is_not_root_seals_its_containers(engine: None, data_dir: Path) -> None:
-    async with running(PlaygroundSettings()) as playground:
-        bot = OtherUsersBot(environment_of(playground, data_dir), data_dir)
+    async with (
+        running(PlaygroundSettings()) as playground,
+        deployed(playground, data_dir, bot_type=OtherUsersBot) as deployment,
+    ):
+        bot = deployment.bot
+        assert bot.process
+        facts = Path(f"/proc/{bot.process.pid}/status").read_text()
+        status = dict(line.split(":\t", 1) for line in facts.splitlines() if ":\t" in line)
+        assert status["Uid"].split() == [str(USER)] * 4
+        assert status["CapEff"].strip("0") == ""
+        ana = deployment.person("ana")
+        thread = await ana.say("demo/todo fix the failing test", "dev", mention=True)
+        await deployment.wait_for_reply("all pass", thread, "dev")
+        [container] = bot.containers()
+        folder = bot.sockets(container)
+        _belong_to_the_group(folder)
+        for path in ("/run/gateway", "/run/bridge", "/run/bridge/bridge.sock"):
+            assert await _exit_status(container, "ls", path) != 0, path
+        for path in ("/run/gateway/gateway.sock", "/run/bridge/bridge.sock"):
+            curl = ("curl", "-s", "--unix-socket", path, "http://x/health")
+            assert await _exit_status(container, *curl) == 7, path  # no connection
+        # A bot that is started again takes both sockets up again.
+        await bot.end()
         await bot.start()
-        deployment = Deployment(playground, bot)
-        try:
-            assert bot.process
-            facts = Path(f"/proc/{bot.process.pid}/status").read_text()
-            status = dict(line.split(":\t", 1) for line in facts.splitlines() if ":\t" in line)
-            assert status["Uid"].split() == [str(USER)] * 4
-            assert status["CapEff"].strip("0") == ""
-            ana = deployment.person("ana")
-            thread = await ana.say("demo/todo fix the failing test", "dev", mention=True)
-            await deployment.wait_for_reply("all pass", thread, "dev")
-            [container] = bot.containers()
-            folder = bot.sockets(container)
-            _belong_to_the_group(folder)
-            for path in ("/run/gateway", "/run/bridge", "/run/bridge/bridge.sock"):
-                assert await _exit_status(container, "ls", path) != 0, path
-            for path in ("/run/gateway/gateway.sock", "/run/bridge/bridge.sock"):
-                curl = ("curl", "-s", "--unix-socket", path, "http://x/health")
-                assert await _exit_status(container, *curl) == 7, path  # no connection
-            # A bot that is started again takes both sockets up again.
-            await bot.end()
-            await bot.start()
-            await ana.say("what did you change?", "dev", thread)
-            await deployment.wait_for_reply("This is task 2", thread, "dev")
-            assert bot.containers() == [container]
-            await ana.say("stop", "dev", thread)
-            await deployment.wait_for_reply("Stopped by", thread, "dev")
-            await deployment.no_containers()
-            assert not folder.exists()
-        finally:
-            await bot.end()
-            bot.clean_up()
+        await ana.say("what did you change?", "dev", thread)
+        await deployment.wait_for_reply("This is task 2", thread, "dev")
+        assert bot.containers() == [container]
+        await deployment.stop_agent(thread)
+        assert not folder.exists()
 
 
 def _belong_to_the_group(folder: Path) -> None:

@@ -43,9 +43,7 @@ async def ended(deployment: Deployment, task: str) -> tuple[str, str]:
     await deployment.wait_for_reply("✓ *Task 1*", root["ts"])
     await ana.slash("/agent", "list")
     listed = await ana.wait_for_ephemeral("1 agent runs here")
-    await ana.say("stop", "general", root["ts"])
-    await deployment.wait_for_reply("Stopped by", root["ts"])
-    await deployment.no_containers()
+    await deployment.stop_agent(root["ts"], "general")
     return listed.text.split("`")[1], root["ts"]
 
 

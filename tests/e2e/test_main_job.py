@@ -156,6 +156,4 @@ async def test_a_reply_while_it_works_is_taken_up_before_the_next_model_call(
         timeout_seconds=15,
     )
     assert "patience" in str(seen.messages)
-    await ana.say("stop", "dev", root["ts"])
-    await deployment.wait_for_reply("Stopped by", root["ts"], "dev")
-    await deployment.no_containers()
+    await deployment.stop_agent(root["ts"])

@@ -45,7 +45,7 @@ async def test_a_question_outlives_the_bot_and_is_answered(
 ) -> None:
     ben = deployment.person("ben")
     deployment.script(task := f"sort it, and take a {how}", asking)
-    thread = await deployment.started("demo/todo", task)
+    thread = await deployment.start_agent("demo/todo", task)
     asked = await deployment.wait_for_reply("❓ *In which order?*", thread, "dev")
     await deployment.wait_for_reply("Waiting for an answer", thread, "dev")
     [container] = deployment.bot.containers()
@@ -68,7 +68,7 @@ async def test_a_question_outlives_the_bot_and_is_answered(
     assert "agent_answer" not in str(closed["blocks"])
     said = [m for m in ben.thread("dev", thread) if m["text"].startswith("❓")]
     assert len(said) == 1
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)
 
 
 async def test_a_command_that_is_not_on_the_list_needs_leave_for_exactly_itself(
@@ -81,7 +81,7 @@ async def test_a_command_that_is_not_on_the_list_needs_leave_for_exactly_itself(
     await ana.wait_for_ephemeral("approv")
     await ana.slash("/agent", "set approve owner", "dev")
     await deployment.settled()
-    thread = await deployment.started("demo/todo", "find out who you are")
+    thread = await deployment.start_agent("demo/todo", "find out who you are")
 
     async def asked(command: str, after: str) -> str:
         said = await deployment.wait_for_reply(f"```\n{command}\n```", thread, "dev", after=after)
@@ -119,4 +119,4 @@ async def test_a_command_that_is_not_on_the_list_needs_leave_for_exactly_itself(
         ("U00000ANA", "approved for the agent"),
         ("U00000ANA", "refused"),
     ]
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)

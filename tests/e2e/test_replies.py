@@ -17,7 +17,7 @@ async def at_work(deployment: Deployment, task: str) -> tuple[str, Patient]:
     """A thread whose agent works until its story is let go."""
     scenario = Patient()
     deployment.script(task, scenario)
-    thread = await deployment.started("demo/todo --steps 50", task)
+    thread = await deployment.start_agent("demo/todo --steps 50", task)
     await deployment.wait_for_reply("run_command", thread, "dev")
     return thread, scenario
 
@@ -65,7 +65,7 @@ async def test_replies_steer_wait_interrupt_are_taken_back_or_are_not_for_it(
     assert deployment.reactions_of(thread, aside) == set()
     await deployment.wait_for_reaction(thread, queued[0], "white_check_mark")
     assert not [m for m in ana.thread("dev", thread) if "*Task 5*" in m["text"]]
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)
 
 
 async def test_a_thread_is_muted_and_a_task_paused_and_both_go_on(
@@ -105,4 +105,4 @@ async def test_a_thread_is_muted_and_a_task_paused_and_both_go_on(
     await ben.say("go on, and tell me", "dev", thread)
     await deployment.wait_for_reply("go on, and tell me", thread, "dev")
     assert len(deployment.playground.model.requests) == count + 1  # none while it was paused
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)

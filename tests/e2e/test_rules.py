@@ -13,7 +13,7 @@ import pytest_asyncio
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_state import Json
 from playground.slack.user_client import UserClient
-from tests.e2e.conftest import Bot, Deployment, deployed, docker, environment_of
+from tests.e2e.conftest import Deployment, deployed, docker
 
 pytestmark = [
     pytest.mark.docker,
@@ -131,25 +131,21 @@ async def test_a_guest_is_refused_and_nothing_starts(
 async def test_a_persons_own_model_key_works_where_the_deployments_is_refused(
     engine: None, tmp_path: Path
 ) -> None:
-    async with running(PlaygroundSettings()) as playground:
-        environment = environment_of(playground, tmp_path)
-        bot = Bot(environment | {"OPENROUTER_API_KEY": "canary-of-nobody"}, tmp_path)
-        await bot.start()
-        deployment = Deployment(playground, bot)
-        try:
-            ana = deployment.person()
-            await ana.slash("/agent", "demo/todo fix the failing test")
-            root = (await deployment.wait_for_root("fix the failing test"))["ts"]
-            await deployment.wait_for_reply("Nothing is lost", root)
-            right = playground.model_key
-            assert await type_secret(ana, kind="model_key", secret_value=right) is None
-            await ana.wait_for_view("Model key")
-            await ana.say("fix the failing test", "general", root)
-            await deployment.wait_for_reply("all pass", root)
-            inside = await asyncio.to_thread(docker, "inspect", *bot.containers())
-            assert right not in inside
-            await ana.say("stop", "general", root)
-            await deployment.no_containers()
-        finally:
-            await bot.end()
-            bot.clean_up()
+    settings = {"OPENROUTER_API_KEY": "canary-of-nobody"}
+    async with (
+        running(PlaygroundSettings()) as playground,
+        deployed(playground, tmp_path, settings) as deployment,
+    ):
+        ana = deployment.person()
+        await ana.slash("/agent", "demo/todo fix the failing test")
+        root = (await deployment.wait_for_root("fix the failing test"))["ts"]
+        await deployment.wait_for_reply("Nothing is lost", root)
+        right = playground.model_key
+        assert await type_secret(ana, kind="model_key", secret_value=right) is None
+        await ana.wait_for_view("Model key")
+        await ana.say("fix the failing test", "general", root)
+        await deployment.wait_for_reply("all pass", root)
+        inside = await asyncio.to_thread(docker, "inspect", *deployment.bot.containers())
+        assert right not in inside
+        await ana.say("stop", "general", root)
+        await deployment.no_containers()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from playground.server import PlaygroundSettings, running
-from tests.e2e.conftest import Bot, Deployment, docker, environment_of
+from tests.e2e.conftest import deployed, docker
 from tests.faults.conftest import EDIT_THEN_WAIT
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(120), pytest.mark.slow(40)]
@@ -23,25 +23,20 @@ def network_of(container: str) -> str:
 async def test_containers_are_sealed_wherever_the_data_lie(engine: None, tmp_path: Path) -> None:
     data_dir = tmp_path / LONG
     data_dir.mkdir(parents=True)
-    async with running(PlaygroundSettings()) as playground:
-        bot = Bot(environment_of(playground, data_dir), data_dir)
-        await bot.start()
-        deployment = Deployment(playground, bot)
-        try:
-            ana = deployment.person("ana")
-            thread = await ana.say("demo/todo fix the failing test", "dev", mention=True)
-            await deployment.wait_for_reply("all pass", thread, "dev")
-            [container] = bot.containers()
-            folder = bot.sockets(container)
-            assert len(str(folder)) > 107
-            assert docker("port", container) == ""
-            await ana.say("stop", "dev", thread)
-            await deployment.wait_for_reply("Stopped by", thread, "dev")
-            await deployment.no_containers()
-            assert not folder.exists()
-        finally:
-            await bot.end()
-            bot.clean_up()
+    async with (
+        running(PlaygroundSettings()) as playground,
+        deployed(playground, data_dir) as deployment,
+    ):
+        bot = deployment.bot
+        ana = deployment.person("ana")
+        thread = await ana.say("demo/todo fix the failing test", "dev", mention=True)
+        await deployment.wait_for_reply("all pass", thread, "dev")
+        [container] = bot.containers()
+        folder = bot.sockets(container)
+        assert len(str(folder)) > 107
+        assert docker("port", container) == ""
+        await deployment.stop_agent(thread)
+        assert not folder.exists()
 
 
 async def test_agents_at_work_move_to_the_network_that_the_settings_say(
@@ -49,12 +44,9 @@ async def test_agents_at_work_move_to_the_network_that_the_settings_say(
 ) -> None:
     async with running(PlaygroundSettings()) as playground:
         playground.model.scenarios.add("edit-then-wait", EDIT_THEN_WAIT)
-        bot = Bot(environment_of(playground, tmp_path), tmp_path)
-        deployment = Deployment(playground, bot)
-        ana = deployment.person("ana")
-        bot.environment["SANDBOX_NETWORK"] = "open"
-        await bot.start()
-        try:
+        settings = {"SANDBOX_NETWORK": "open"}
+        async with deployed(playground, tmp_path, settings) as deployment:
+            bot, ana = deployment.bot, deployment.person("ana")
             await bot.says("network is open: SANDBOX_NETWORK=open")
             task = "demo/todo --model scripted/edit-then-wait mend it"
             thread = await ana.say(task, "dev", mention=True)
@@ -81,9 +73,4 @@ async def test_agents_at_work_move_to_the_network_that_the_settings_say(
             await deployment.wait_for_reply("another network now", thread, "dev", after=told["ts"])
             [container] = bot.containers()
             assert network_of(container) != "none"
-            await ana.say("stop", "dev", thread)
-            await deployment.wait_for_reply("Stopped by", thread, "dev")
-            await deployment.no_containers()
-        finally:
-            await bot.end()
-            bot.clean_up()
+            await deployment.stop_agent(thread)

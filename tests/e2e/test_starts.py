@@ -65,7 +65,7 @@ async def test_the_shortcut_on_a_message_takes_its_thread_and_its_files_along(
     # A second agent does not fit into the thread, and one person alone hears of it.
     assert (await ben.shortcut("start_agent", "dev", thread)).ok
     await ben.wait_for_ephemeral("An agent lives in this thread already")
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)
 
 
 async def test_a_mention_and_a_direct_message_bring_their_files(
@@ -86,12 +86,12 @@ async def test_a_mention_and_a_direct_message_bring_their_files(
     await ana.upload("tool.exe", b"MZ", "and this", "dev", thread)
     await ana.wait_for_ephemeral("tool.exe is neither an image nor text")
     await deployment.wait_for_reply("task 3", thread, "dev")
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)
 
     thread = await ana.upload("plan.txt", b"first this", "demo/private follow the plan", "@")
     await deployment.wait_for_reply("scripted model", thread, "@")
     assert "plan.txt" in inside(deployment, "ls", FILES)
-    await deployment.stopped(thread, "@")
+    await deployment.stop_agent(thread, "@")
 
 
 async def test_the_options_of_the_command_are_what_the_agent_works_with(
@@ -104,7 +104,7 @@ async def test_the_options_of_the_command_are_what_the_agent_works_with(
     deployment.script("look at the branch", sequence(ScriptedTurn("Nothing to do.")))
     before = len(deployment.playground.model.requests)
     options = "--model=openai/gpt-4o --steps 7 --budget=0.5"
-    thread = await deployment.started(f"demo/todo@side {options}", "look at the branch")
+    thread = await deployment.start_agent(f"demo/todo@side {options}", "look at the branch")
     answer = await deployment.wait_for_reply("Nothing to do.", thread, "dev")
     root = deployment.person().thread("dev", thread)[0]
     assert "from `side`" in root["blocks"][0]["text"]["text"]
@@ -117,7 +117,7 @@ async def test_the_options_of_the_command_are_what_the_agent_works_with(
         "SELECT max_steps, budget_nano FROM agent ORDER BY rowid"
     )[-1:]
     assert (steps, budget) == (7, 500_000_000)
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)
 
 
 async def test_where_the_repository_comes_from_when_nobody_names_one(
@@ -133,11 +133,11 @@ async def test_where_the_repository_comes_from_when_nobody_names_one(
     # One's own default, then the channel's, which goes before it; only admins set that.
     await ben.slash("/agent", "me repo demo/private", "dev")
     await ben.wait_for_ephemeral("demo/private")
-    thread = await deployment.started("", "say hello to the private", who="ben")
+    thread = await deployment.start_agent("", "say hello to the private", who="ben")
     root = ana.thread("dev", thread)[0]
     assert "`demo/private`" in root["blocks"][0]["text"]["text"]
     await deployment.wait_for_reply("scripted model", thread, "dev")
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)
     await ben.slash("/agent", "set repo demo/todo", "dev")
     await ben.wait_for_ephemeral("Only admins may do this")
     await ana.slash("/agent", "set repo demo/todo", "dev")
@@ -146,7 +146,7 @@ async def test_where_the_repository_comes_from_when_nobody_names_one(
     root = await deployment.wait_for_reply("say hello to the channel's", thread, "dev")
     assert "`demo/todo`" in root["blocks"][0]["text"]["text"]
     await deployment.wait_for_reply("scripted model", thread, "dev")
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)
     await ana.slash("/agent", "set repo none", "dev")
     await ben.slash("/agent", "me repo none", "dev")
 
@@ -155,10 +155,10 @@ async def test_an_empty_workspace_needs_no_repository(
     deployment: Deployment, leftovers: None
 ) -> None:
     ana = deployment.person("ana")
-    thread = await deployment.started("-", "think about a name")
+    thread = await deployment.start_agent("-", "think about a name")
     root = ana.thread("dev", thread)[0]
     assert "an empty workspace" in root["blocks"][0]["text"]["text"]
     await deployment.wait_for_reply("scripted model", thread, "dev")
     assert git(deployment, "ls-files") == ""
     assert git(deployment, "remote") == ""
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)

@@ -139,7 +139,7 @@ async def test_while_its_container_is_made(
     engine_between.asked.clear()
     engine_between.answers.clear()
     try:
-        thread = await deployment.started("demo/todo", "stop me while I boot")
+        thread = await deployment.start_agent("demo/todo", "stop me while I boot")
         async with asyncio.timeout(10):
             await engine_between.asked.wait()
         await deployment.wait_for_reply("… container", thread, "dev")
@@ -154,7 +154,7 @@ async def test_while_its_container_is_made(
 
 async def test_while_it_clones(deployment: Deployment, leftovers: None) -> None:
     git = deployment.playground.git
-    thread = await deployment.started("demo/todo", "stop me while I clone")
+    thread = await deployment.start_agent("demo/todo", "stop me while I clone")
     git.hold()  # its container starts first, which takes longer than this
     try:
         card = await deployment.wait_for_reply("… clone", thread, "dev")
@@ -168,7 +168,7 @@ async def test_while_the_model_speaks(deployment: Deployment, leftovers: None) -
     model, feed = deployment.playground.model, deployment.playground.feed
     scenario = sequence(ScriptedTurn("word " * 500))
     deployment.script("stop me while I speak", scenario)
-    thread = await deployment.started("demo/todo", "stop me while I speak")
+    thread = await deployment.start_agent("demo/todo", "stop me while I speak")
     model.fail_next("keepalive")
     hanging = await feed.until(
         lambda: [e for e in feed.entries("model_request") if e.data["fault"] == "keepalive"], 20
@@ -187,7 +187,7 @@ async def test_while_a_tool_runs(deployment: Deployment, leftovers: None) -> Non
         ScriptedTurn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
     )
     deployment.script("stop me while I run", scenario)
-    thread = await deployment.started("demo/todo", "stop me while I run")
+    thread = await deployment.start_agent("demo/todo", "stop me while I run")
     card = await deployment.wait_for_reply("⋯ run_command", thread, "dev")
     [agent] = deployment.stored(f"SELECT id FROM agent WHERE thread_ts = '{thread}'")
     assert (await deployment.person("ben").shortcut("stop_agent", "dev", card["ts"])).ok
@@ -204,7 +204,7 @@ async def test_while_its_bridge_is_frozen(deployment: Deployment, leftovers: Non
         ScriptedTurn("", (ScriptedCall("run_command", {"command": ["python3", "-c", sleep]}),))
     )
     deployment.script("stop me while I am frozen", scenario)
-    thread = await deployment.started("demo/todo", "stop me while I am frozen")
+    thread = await deployment.start_agent("demo/todo", "stop me while I am frozen")
     await deployment.wait_for_reply("⋯ run_command", thread, "dev")
     [container] = deployment.bot.containers()
     async with asyncio.timeout(10):
@@ -223,7 +223,7 @@ async def test_while_its_bridge_is_frozen(deployment: Deployment, leftovers: Non
 async def test_while_slack_keeps_the_answer_back(deployment: Deployment, leftovers: None) -> None:
     scenario = Patient()
     deployment.script("stop me before I answer", scenario)
-    thread = await deployment.started("demo/todo", "stop me before I answer")
+    thread = await deployment.start_agent("demo/todo", "stop me before I answer")
     await deployment.wait_for_reply("run_command", thread, "dev")
     deployment.playground.slack.faults.fail("chat.postMessage", FaultKind.RATE_LIMITED, seconds=4)
     scenario.let_go()

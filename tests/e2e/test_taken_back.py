@@ -30,7 +30,7 @@ async def test_undo_takes_back_the_last_task_then_the_one_before_and_nothing_is_
 ) -> None:
     ana = deployment.person("ana")
     deployment.script("write it down", writing)
-    thread = await deployment.started("demo/todo", "write it down")
+    thread = await deployment.start_agent("demo/todo", "write it down")
     first = (await deployment.wait_for_reply("Written, number 1.", thread, "dev"))["ts"]
     await ana.say("write more", "dev", thread)
     second = (await deployment.wait_for_reply("Written, number 2.", thread, "dev"))["ts"]
@@ -72,4 +72,4 @@ async def test_undo_takes_back_the_last_task_then_the_one_before_and_nothing_is_
     await deployment.settled()
     assert await deployment.playground.git.branches("demo/todo") == branches
     assert "demo/todo" not in deployment.playground.git.api.pulls
-    await deployment.stopped(thread)
+    await deployment.stop_agent(thread)

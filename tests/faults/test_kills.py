@@ -19,7 +19,7 @@ from playground.model.scenarios import Scenarios
 from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_settings import SlackSettings
-from tests.e2e.conftest import READY_SECONDS, ROOT, Bot, Deployment, environment_of
+from tests.e2e.conftest import READY_SECONDS, ROOT, Deployment, deployed
 from tests.faults.ledger import events_of_bridge, ledger
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow(155)]
@@ -59,13 +59,8 @@ async def deployment(
     async with running(PlaygroundSettings(model=model, slack=SLACK)) as playground:
         _tell(playground.model.scenarios)
         data_dir: Path = tmp_path_factory.mktemp("data")
-        bot = Bot(environment_of(playground, data_dir) | QUICK, data_dir)
-        await bot.start()
-        try:
-            yield Deployment(playground, bot)
-        finally:
-            await bot.end(signal.SIGKILL)
-            bot.clean_up()
+        async with deployed(playground, data_dir, QUICK, end_signal=signal.SIGKILL) as deployment:
+            yield deployment
 
 
 def minded(conversation: ParsedConversation) -> ScriptedTurn:

@@ -34,9 +34,7 @@ async def test_a_second_bot_waits_touches_nothing_and_goes_on_when_the_first_is_
     await deployment.wait_for_reply("This is task 2", thread, "dev")
     answers = [m for m in ana.thread("dev", thread) if "This is task" in m["text"]]
     assert len(answers) == 1
-    await ana.say("stop", "dev", thread)
-    await deployment.wait_for_reply("Stopped by", thread, "dev")
-    await deployment.no_containers()
+    await deployment.stop_agent(thread)
 
 
 async def test_a_second_bot_that_is_told_to_end_while_it_waits_ends(deployment: Deployment) -> None:

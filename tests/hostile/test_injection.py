@@ -122,9 +122,7 @@ async def test_an_agent_that_obeys_everything_gives_no_secret_away(
     bare = str(deployment.playground.git.root / "demo/hostile.git")
     log = ["git", "-C", bare, "log", "main", "--oneline"]
     assert len(subprocess.run(log, capture_output=True, check=True).stdout.splitlines()) == 1
-    await ana.say("stop", "general", thread)
-    await deployment.wait_for_reply("Stopped by", thread)
-    await deployment.no_containers()
+    await deployment.stop_agent(thread, "general")
 
 
 async def _running(deployment: Deployment) -> str:
