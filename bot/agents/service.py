@@ -26,7 +26,7 @@ from bot.domain.policy import (
     Audit,
 )
 from bot.domain.quoting import code
-from bot.domain.replies import is_restart
+from bot.domain.replies import read_message
 from bot.domain.start_command import StartAgent
 from bot.domain.thread_context import NOTHING, Opening
 from bot.errors import BotError, UserError
@@ -99,10 +99,11 @@ class AgentService:
 
     async def _reply_in_turn(self, reply: ThreadMessage, turn: Turn) -> bool:
         # The provider may take long to say whether it has a model; only this thread waits for it.
-        model_reply = await self.model_control.read_model(reply.thread, reply.text)
+        words = read_message(reply.text, reply.mode)
+        model_reply = await self.model_control.read_model(reply.thread, words)
         await turn.wait()
         if await self._verbosity.apply_reply(
-            reply.thread, reply.user, reply.ts, reply.text, reply.client_msg_id
+            reply.thread, reply.user, reply.ts, words.verbosity, reply.client_msg_id
         ):
             return True
         text = await self.model_control.apply_reply(
@@ -126,7 +127,7 @@ class AgentService:
             if current is None:
                 return True
             await tx.note_read(agent.id, reply.ts)
-            restarts = not current.alive and is_restart(reply.text)
+            restarts = not current.alive and read_message(reply.text, reply.mode).restart
             if restarts:
                 current = await self._restart(tx, current)
                 post = self._deps.presenter.mark(current, reply.ts, "received")

@@ -1,4 +1,4 @@
-"""What a reply in an agent's thread is meant as, by its first word. Pure parsing."""
+"""Reads a reply in an agent's thread: the intent, and the words that stand before its text."""
 
 import re
 from dataclasses import dataclass
@@ -6,11 +6,15 @@ from enum import StrEnum
 
 from bot.domain.settings_command import checked_model
 from bot.domain.start_command import DASHES
+from bot.domain.verbosity import Verbosity
+from bot.errors import InvalidCommand
 from bridge.protocol import ChatMode
+
+NO_SUCH_NAME = ""
 
 
 class Intent(StrEnum):
-    """What a reply asks for."""
+    """The purpose of a reply."""
 
     MESSAGE = "message"
     STOP = "stop"
@@ -23,65 +27,81 @@ class Intent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply, read. `text` and `mode` are those of a message to the agent.
+    """A reply, read. All fields but `intent` are of a message to the agent.
 
-    `unaddressed`: nothing but its place in the thread says that it is for the agent.
+    `text` lacks the word that chose the `mode`. `model` is the name behind `model:` or `--model`,
+    NO_SUCH_NAME when no model can have it; `after_model` is the text behind that name. `verbosity`
+    is set when the text is nothing but `verbosity: …`; `restart` when it asks an agent that has
+    ended to go on. `unaddressed`: nothing but its place in the thread says that it is for the
+    agent.
     """
 
     intent: Intent
     text: str = ""
     mode: ChatMode = ChatMode.STEER
+    model: str | None = None
+    after_model: str = ""
+    verbosity: Verbosity | None = None
+    restart: bool = False
     unaddressed: bool = False
 
 
 _WORDS = {word.value: word for word in (Intent.PAUSE, Intent.MUTE, Intent.UNMUTE)}
 _ASIDE = "aside:"
+_QUEUE = "queue:"
+_MODEL = re.compile(r"\s*(?:--model(?:\s+|=)|model:[ \t]*)(\S+)(?:\s+|$)", re.IGNORECASE)
+_VERBOSITY = re.compile(r"\s*verbosity:\s*([A-Za-z]+)\s*[.!]?\s*", re.IGNORECASE)
+_RESTARTS = frozenset({"restart", "go on", "continue"})
 
 
 def read_reply(text: str) -> Reply:
     """Read a reply, the mention of the bot left out of it."""
-    if is_stop(text):
+    stripped = text.strip()
+    if stripped.strip(".!").lower() == Intent.STOP:
         return Reply(Intent.STOP)
-    if word := _WORDS.get(text.strip().strip(".").lower()):
-        return Reply(word)
-    if text.lstrip()[: len(_ASIDE)].lower() == _ASIDE:
+    if intent := _WORDS.get(stripped.strip(".").lower()):
+        return Reply(intent)
+    if stripped[: len(_ASIDE)].lower() == _ASIDE:
         return Reply(Intent.ASIDE)
-    mode, rest = reply_mode(text)
-    return Reply(Intent.MESSAGE, rest, mode, unaddressed=mode is ChatMode.STEER)
-
-
-_MODEL_WORD = re.compile(r"\s*(?:--model(?:\s+|=)|model:[ \t]*)(\S+)(?:\s+|$)", re.IGNORECASE)
-
-
-def reply_model(text: str) -> tuple[str | None, str]:
-    """The model that a reply asks for by its first word (`model: x`, `--model x`), and the rest.
-
-    Raises InvalidCommand when the name cannot be one.
-    """
-    plain = text.lstrip()
-    found = _MODEL_WORD.match(DASHES.sub("--", plain))
-    if found is None:
-        return None, text
-    name = checked_model(found[1].strip("`"))
-    # Measured from the end: a dash in the place of two hyphens makes the beginning shorter.
-    rest = len(DASHES.sub("--", plain)) - found.end()
-    return name, plain[len(plain) - rest :].strip() if rest else ""
-
-
-def reply_mode(text: str) -> tuple[ChatMode, str]:
-    """How a reply is meant, and its text without the word that said so."""
-    if text[:6].lower() == "queue:":
-        return ChatMode.QUEUE, text[6:].strip()
+    if text[: len(_QUEUE)].lower() == _QUEUE:
+        return read_message(text[len(_QUEUE) :].strip(), ChatMode.QUEUE)
     if text.startswith("!"):
-        return ChatMode.INTERRUPT, text[1:].strip()
-    return ChatMode.STEER, text.strip()
+        return read_message(text[1:].strip(), ChatMode.INTERRUPT)
+    return read_message(stripped, ChatMode.STEER)
 
 
-def is_stop(text: str) -> bool:
-    """Whether a reply is nothing but the word `stop`."""
-    return text.strip().strip(".!").lower() == "stop"
+def read_message(text: str, mode: ChatMode) -> Reply:
+    """Read the text of a reply that is known to be a message, its mode read already."""
+    model, after_model = _read_model(text)
+    return Reply(
+        Intent.MESSAGE,
+        text,
+        mode,
+        model,
+        after_model,
+        verbosity=_read_verbosity(text),
+        restart=text.strip().strip('.!"').lower() in _RESTARTS,
+        unaddressed=mode is ChatMode.STEER,
+    )
 
 
-def is_restart(text: str) -> bool:
-    """Whether a reply asks for an agent that has ended to go on."""
-    return text.strip().strip('.!"').lower() in {"restart", "go on", "continue"}
+def _read_model(text: str) -> tuple[str | None, str]:
+    """Return the model that a text names by its first word, and the text behind the name."""
+    plain = text.lstrip()
+    dashed = DASHES.sub("--", plain)
+    match = _MODEL.match(dashed)
+    if match is None:
+        return None, ""
+    try:
+        name = checked_model(match[1].strip("`"))
+    except InvalidCommand:
+        return NO_SUCH_NAME, ""
+    # Measured from the end: a dash in the place of two hyphens makes the beginning shorter.
+    length = len(dashed) - match.end()
+    return name, plain[len(plain) - length :].strip() if length else ""
+
+
+def _read_verbosity(text: str) -> Verbosity | None:
+    match = _VERBOSITY.fullmatch(text)
+    word = match[1].lower() if match else ""
+    return Verbosity(word) if word in set(Verbosity) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.attachment import Attachment, SharedFile, sorted_out
-from bot.domain.replies import is_stop
+from bot.domain.replies import Intent, read_reply
 from bot.slack.views.text import plain
 
 # A person's own words; every other subtype is housekeeping (joins, edits, deletions, bots).
@@ -122,7 +122,8 @@ def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
     if event.get("type") == "reaction_added":
         return reaction_name(str(event.get("reaction") or "")) == stop_reaction
     words = re.sub(r"<@[^>]*>", "", str(event.get("text") or ""))
-    return event.get("type") in {"message", "app_mention"} and is_stop(words)
+    is_message = event.get("type") in {"message", "app_mention"}
+    return is_message and read_reply(words).intent is Intent.STOP
 
 
 def reaction_name(name: str) -> str:

@@ -9,8 +9,8 @@ from bot.agents.lifecycle.fleet import Fleet
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.message import MessageKind
 from bot.domain.policy import Audit
-from bot.domain.replies import reply_model
-from bot.domain.verbosity import reply_verbosity
+from bot.domain.replies import NO_SUCH_NAME, Reply
+from bot.domain.verbosity import Verbosity
 from bot.errors import UserError
 
 # The message to a task at work when the person writes nothing beyond the model's name.
@@ -39,11 +39,10 @@ class ModelControl:
         self._fleet = fleet
         self._handled = HandledMessages(deps)
 
-    async def read_model(self, thread: ThreadRef, text: str) -> ModelReply:
-        """Reads which model a reply asks for, and asks the provider about it; changes nothing."""
-        try:
-            model, message = reply_model(text)
-        except UserError:  # its text repeats what was typed, which belongs into no thread
+    async def read_model(self, thread: ThreadRef, reply: Reply) -> ModelReply:
+        """Asks the provider about the model that a reply names; changes nothing."""
+        text, model, message = reply.text, reply.model, reply.after_model
+        if model == NO_SUCH_NAME:
             return ModelReply(text, refusal=NO_NAME)
         # One that has ended may live again by the time that the reply's turn comes.
         if model is None or await self._deps.store.agent_of_thread(thread) is None:
@@ -131,19 +130,23 @@ _VERBOSITY_TEXTS = {
 
 
 class VerbosityControl:
-    """Reads `verbosity: quiet|normal|verbose`, alone in a reply."""
+    """Sets how much a thread shows, as `verbosity: quiet|normal|verbose` in a reply asks."""
 
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
 
     async def apply_reply(
-        self, thread: ThreadRef, user: str, ts: str, text: str, client_msg_id: str | None
+        self,
+        thread: ThreadRef,
+        user: str,
+        ts: str,
+        verbosity: Verbosity | None,
+        client_msg_id: str | None,
     ) -> bool:
         """Sets the verbosity that a reply asks for; False when it asks for none.
 
         The same reply twice has one effect.
         """
-        verbosity = reply_verbosity(text)
         agent = await self._deps.store.agent_of_thread(thread) if verbosity else None
         if verbosity is None or agent is None:
             return False

@@ -17,11 +17,9 @@ from bot.domain.commands import (
     parse,
 )
 from bot.domain.help import HELP, WELCOME
-from bot.domain.replies import is_stop, reply_mode, reply_model
 from bot.domain.settings_command import SetMine, SetRule
 from bot.domain.start_command import MAX_FIRST_TASK_CHARS, StartAgent, title_of
 from bot.errors import InvalidCommand
-from bridge.protocol import ChatMode
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 
@@ -154,54 +152,9 @@ def test_any_text_is_a_command_or_a_sentence(text: str) -> None:
         assert read(text) is not None
 
 
-def test_queue_is_a_mode_and_not_part_of_the_text() -> None:
-    assert reply_mode("Queue: then run the tests") == (ChatMode.QUEUE, "then run the tests")
-    assert reply_mode(" also mind the docs ") == (ChatMode.STEER, "also mind the docs")
-
-
-@pytest.mark.parametrize(("text", "stops"), [("stop", True), ("Stop!", True), ("stop it", False)])
-def test_only_the_word_alone_stops(text: str, stops: bool) -> None:
-    assert is_stop(text) is stops
-
-
 def test_a_title_is_the_first_line_with_words() -> None:
     assert title_of("\n\n fix it \nplease") == "fix it"
     assert len(title_of("x" * 500)) == 120
-
-
-@pytest.mark.parametrize(
-    ("text", "model", "rest"),
-    [
-        ("model: acme/x", "acme/x", ""),
-        ("Model:acme/x", "acme/x", ""),
-        ("  --model acme/x  go on ", "acme/x", "go on"),
-        ("--model=`acme/x` and\nadd a test", "acme/x", "and\nadd a test"),
-        ("\u2014model acme/x go", "acme/x", "go"),
-        ("model: acme/x:nitro", "acme/x:nitro", ""),
-    ],
-)
-def test_a_reply_may_begin_with_a_model(text: str, model: str, rest: str) -> None:
-    assert reply_model(text) == (model, rest)
-
-
-@pytest.mark.parametrize(
-    "text", ["go on", "the model: acme/x is wrong", "--models x", "model:", "modelx", ""]
-)
-def test_other_replies_name_no_model(text: str) -> None:
-    assert reply_model(text) == (None, text)
-
-
-@pytest.mark.parametrize("text", ["model: <!channel>", "--model ../x", "model: " + "x" * 300])
-def test_a_name_that_no_model_has_is_refused(text: str) -> None:
-    with pytest.raises(InvalidCommand):
-        reply_model(text)
-
-
-@given(st.text(max_size=80))
-def test_any_reply_names_a_model_or_stays_as_it_is(text: str) -> None:
-    with contextlib.suppress(InvalidCommand):
-        model, rest = reply_model(text)
-        assert rest == text if model is None else rest in text
 
 
 @pytest.mark.parametrize(

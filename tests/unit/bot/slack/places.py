@@ -23,7 +23,6 @@ from bot.domain.policy import checked_patterns
 from bot.domain.preferences import Preferences
 from bot.domain.pull_request import Credits, PullRequest, PullState, question, words as pull_words
 from bot.domain.quoting import code
-from bot.domain.replies import reply_model
 from bot.domain.secrets import (
     SecretEntry,
     SecretKind,
@@ -110,7 +109,6 @@ def _errors(words: Words) -> Mapping[str, str]:
         "checked_branch": lambda: checked_branch(text),
         "checked_budget": lambda: checked_budget(text),
         "checked_model": lambda: checked_model(text),
-        "reply_model": lambda: reply_model(f"model: {one}"),
         "no_such_branch": lambda: _chosen(repo, words.branch, refs),
         "no_default_branch": lambda: _chosen(repo, None, Refs((words.branch,))),
     }
