@@ -141,7 +141,7 @@ class Compaction:
         earlier = conversation.summary.text if conversation.summary else ""
         text = summary_text(facts, written, earlier, limit)
         left_out = upto - first
-        conversation.summarise(Summary(text, upto))
+        conversation.add_summary(Summary(text, upto))
         self._meter.forget()
         await conversation.sync()
         await self._events.record(

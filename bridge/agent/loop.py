@@ -135,7 +135,7 @@ class Executor:
         await self._write_answer(run, final=True)
         if is_last and prompts.says_unfinished(turn.text):
             return Outcome.STEP_LIMIT
-        goes_on = not is_last and self._conversation.steering()
+        goes_on = not is_last and self._conversation.steering_messages()
         return None if goes_on else Outcome.COMPLETED
 
     async def _ask(self, run: _Run) -> ModelTurn:

@@ -56,7 +56,7 @@ def resumed_message(projection: Projection, conversation: Conversation) -> UserM
         return None
     if question is not None and question.call_id not in open_calls(conversation.messages)[1]:
         return None
-    return conversation.find(task_id=str(running.task_id))
+    return conversation.find_message(task_id=str(running.task_id))
 
 
 def _can_repeat_call(projection: Projection) -> bool:
@@ -68,7 +68,7 @@ def _take_recorded_messages(projection: Projection, conversation: Conversation) 
     """Takes the messages out of the queue that the log calls started or taken up."""
     for message in tuple(conversation.waiting):
         if message.task_id in projection.first_seq or message.id in projection.taken_messages:
-            conversation.take(message)
+            conversation.take_message(message)
 
 
 async def _end_lost_tool(projection: Projection, events: EventLog) -> None:

@@ -126,20 +126,22 @@ class Session:
     async def export(self) -> bytes:
         """Returns the conversation as JSON, which `restore` takes."""
         newest = self._results.newest
-        return await archive.exported(self._conversation, self.events.last_seq, results=newest)
+        return await archive.export_conversation(
+            self._conversation, self.events.last_seq, results=newest
+        )
 
     async def restore(self, conversation: SavedConversation) -> Status:
         """Goes on with the conversation of an earlier bridge, before anything has happened here.
 
         All of it is on the disk when this returns, and nothing of it when it raises BridgeError.
         """
-        if self._conversation.restored_digest != archive.digest_of(conversation):
+        if self._conversation.restored_digest != archive.digest_of_saved(conversation):
             if not self.events.is_empty:
                 raise BridgeError(
                     ErrorCode.WORKSPACE_CONFLICT, "This bridge has a history of its own already."
                 )
             self._results.take_in(conversation.results)
-            archive.restore(self._conversation, conversation)
+            archive.restore_conversation(self._conversation, conversation)
             self.events.start_after(conversation.last_seq)
         await self._conversation.sync()
         return self.status()

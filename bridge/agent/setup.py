@@ -103,7 +103,7 @@ class Workbench:
             approvals=message.approvals,
             approved=frozenset(self._projection.approved),
             answer=self._projection.answer,
-            person_waits=lambda: bool(self._conversation.steering()),
+            person_waits=lambda: bool(self._conversation.steering_messages()),
         )
 
     async def show_changes(self, task_id: str) -> None:

@@ -88,7 +88,7 @@ class TaskRunner:
     def queued(self) -> list[UserMessage]:
         """Returns the messages that wait behind the current one, in the order of their turns."""
         current = self.current.task_id if self.current else None
-        return [m for m in self._conversation.in_turn() if m.task_id != current]
+        return [m for m in self._conversation.messages_in_turn() if m.task_id != current]
 
     def is_over(self, task_id: str) -> bool:
         """Checks that nothing more comes of the task: it is neither at work nor waiting."""
@@ -112,7 +112,9 @@ class TaskRunner:
                     group.create_task(self._perform(message))
                 if self._parked:
                     # What came while it was asking is an answer too.
-                    await self._resume_by_message(next(iter(self._conversation.steering()), None))
+                    await self._resume_by_message(
+                        next(iter(self._conversation.steering_messages()), None)
+                    )
                     continue
                 if self.current is message:
                     self.current = None
@@ -124,7 +126,9 @@ class TaskRunner:
 
         Raises BridgeError when too many wait, or when its task id names another message.
         """
-        known = self._conversation.find(task_id=message.task_id, message_id=message.message_id)
+        known = self._conversation.find_message(
+            task_id=message.task_id, message_id=message.message_id
+        )
         if known is not None:
             if known.id != message.id:
                 raise BridgeError(ErrorCode.INVALID_REQUEST, _OF_ANOTHER)
@@ -135,7 +139,7 @@ class TaskRunner:
             raise BridgeError(ErrorCode.QUEUE_FULL, f"{room} messages are waiting already.")
         message = message.model_copy(update={"disposition": self._disposition(message.mode)})
         was_busy = self.current is not None
-        self._conversation.accept(message)
+        self._conversation.accept_message(message)
         self.start_task()
         answer = self._answer(message)
         await self._conversation.sync()
@@ -155,16 +159,16 @@ class TaskRunner:
 
         Raises BridgeError when there never was such a message.
         """
-        known = self._conversation.find(task_id=message_id, message_id=message_id)
+        known = self._conversation.find_message(task_id=message_id, message_id=message_id)
         if known is None:
             raise BridgeError(ErrorCode.NOT_FOUND, "There is no such message.")
         conversation, task_id = self._conversation, known.task_id
         waits = task_id in [message.task_id for message in self.queued]
         if waits and known.id not in self._projection.taken_messages:
             if text is None:
-                conversation.withdraw(known)
+                conversation.withdraw_message(known)
             else:
-                conversation.revise(known, text)
+                conversation.revise_message(known, text)
         elif text is not None or task_id not in conversation.withdrawn:
             return False
         await conversation.sync()
@@ -219,7 +223,7 @@ class TaskRunner:
             finally:
                 # Also when interrupted right here.
                 if message.id in self._projection.taken_messages:
-                    self._conversation.take(message)
+                    self._conversation.take_message(message)
         return taken
 
     async def _resume_by_message(self, message: UserMessage | None) -> None:
@@ -228,7 +232,7 @@ class TaskRunner:
                 await self.pauses.resume_by_message(message)
 
     def _steering(self, task_id: str | None) -> Iterator[UserMessage]:
-        return (m for m in self._conversation.steering() if m.task_id != task_id)
+        return (m for m in self._conversation.steering_messages() if m.task_id != task_id)
 
     def _disposition(self, mode: ChatMode) -> Disposition:
         if self.current is None:
@@ -244,7 +248,7 @@ class TaskRunner:
         if self._held or self._projection.workspace is None:
             return
         if self.current is None:
-            following = next(iter(self._conversation.in_turn()), None)
+            following = next(iter(self._conversation.messages_in_turn()), None)
             if after is not None and following is not None and following.task_id == after.task_id:
                 return  # it could not even begin (a full disk); the next request tries again
             self.current = following
@@ -298,7 +302,7 @@ class TaskRunner:
             return await self._executor.run(task, after_step=self._projection.step)
         fields = message.model_dump(include={"task_id", "text", "model", "max_steps", "message_id"})
         await self._events.record(TaskStarted(**fields))
-        self._conversation.take(message)
+        self._conversation.take_message(message)
         _log.info("task started")
         if self._interrupted:
             return Outcome.INTERRUPTED
@@ -317,7 +321,7 @@ class TaskRunner:
         try:
             begun = message.task_id in self._projection.first_seq
             if begun and message in self._conversation.waiting:
-                self._conversation.take(message)
+                self._conversation.take_message(message)
             self._conversation.answer_open_calls(INTERRUPTED_RESULT)
             await self._conversation.sync()
             if begun:

@@ -1,4 +1,4 @@
-"""A conversation as bytes that outlive the container: written from one bridge, read by the next."""
+"""Saves a conversation as bytes that outlive the container, and restores it in another bridge."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ from bridge.text import NOTE
 
 _ENVELOPE_BYTES = 1_024
 _RESULTS_BYTES = 4 * 1_048_576
-_BREATH_BYTES = 1_048_576
+_BYTES_PER_PAUSE = 1_048_576
 _DEFAULT_STEPS: int = ExecuteRequest.model_fields["max_steps"].default
 _CUT = (
     f"{NOTE} The older part of this conversation is left out here. Look at the "
@@ -32,13 +32,13 @@ _CUT = (
 )
 
 
-async def exported(
+async def export_conversation(
     conversation: Conversation,
     last_seq: int,
     limit_bytes: int = MAX_CONVERSATION_BYTES,
     results: Callable[[int], list[bytes]] = lambda _limit_bytes: [],
 ) -> bytes:
-    """The conversation as a SavedConversation in JSON, at most `limit_bytes`.
+    """Returns the conversation as a SavedConversation in JSON, at most `limit_bytes`.
 
     `results` gives the newest long results, as JSON, for what room is left.
 
@@ -52,30 +52,30 @@ async def exported(
     for message in messages:
         parts.append(_encoded(message))
         size += len(parts[-1]) + 1
-        if size > _BREATH_BYTES:
+        if size > _BYTES_PER_PAUSE:
             size = 0
             await asyncio.sleep(0)  # others are answered while a long one is written
     summary = conversation.summary
-    said = _encoded(summary.text) if summary else b"null"
-    room = limit_bytes - len(waiting) - len(said) - _ENVELOPE_BYTES
+    summary_text = _encoded(summary.text) if summary else b"null"
+    room = limit_bytes - len(waiting) - len(summary_text) - _ENVELOPE_BYTES
     kept, shift, least = _newest(messages, parts, room)
     upto = max(summary.upto + shift, least) if summary else 0
     head = f'{{"protocol":{PROTOCOL_VERSION},"last_seq":{last_seq},"messages":['.encode()
     left = room - sum(map(len, kept)) - len(kept)
     whole = b",".join(results(min(left, _RESULTS_BYTES)))
-    tail = b'],"summary":' + said + f',"summary_upto":{upto},"results":['.encode() + whole
+    tail = b'],"summary":' + summary_text + f',"summary_upto":{upto},"results":['.encode() + whole
     return head + b",".join(kept) + tail + b'],"waiting":' + waiting + b"}"
 
 
-def restore(conversation: Conversation, saved: SavedConversation) -> None:
-    """Put the saved conversation in place of what is there; raises BridgeError for a wrong one."""
+def restore_conversation(conversation: Conversation, saved: SavedConversation) -> None:
+    """Replaces the conversation by the saved one; raises BridgeError when that is malformed."""
     if saved.protocol > PROTOCOL_VERSION:
         raise BridgeError(
             ErrorCode.INVALID_REQUEST,
             f"This conversation was saved by protocol {saved.protocol}; the bridge speaks "
             f"{PROTOCOL_VERSION}.",
         )
-    _check(saved.messages)
+    _require_sound(saved.messages)
     if len(saved.waiting) > MAX_WAITING_MESSAGES:
         raise BridgeError(
             ErrorCode.INVALID_REQUEST, f"More than {MAX_WAITING_MESSAGES} messages wait."
@@ -85,11 +85,11 @@ def restore(conversation: Conversation, saved: SavedConversation) -> None:
         raise BridgeError(ErrorCode.INVALID_REQUEST, "Two waiting messages have one task_id.")
     whole = saved.messages[: open_calls(saved.messages)[0]]
     summary = _summary(saved, whole)
-    conversation.restore(whole, waiting, saved.last_seq, digest_of(saved), summary)
+    conversation.restore(whole, waiting, saved.last_seq, digest_of_saved(saved), summary)
 
 
 def _summary(saved: SavedConversation, messages: Sequence[ChatMessage]) -> Summary | None:
-    """The summary, if it stands for a part of these messages that can be left out."""
+    """Returns the summary, if it stands for a part of these messages that can be left out."""
     upto = saved.summary_upto
     if saved.summary is None or not 0 < upto <= len(messages):
         return None
@@ -97,8 +97,8 @@ def _summary(saved: SavedConversation, messages: Sequence[ChatMessage]) -> Summa
     return None if torn else Summary(saved.summary, upto)
 
 
-def digest_of(saved: SavedConversation) -> str:
-    """The same for the same content, however its JSON was written."""
+def digest_of_saved(saved: SavedConversation) -> str:
+    """Returns a digest of the content, the same however its JSON was written."""
     fields = [
         saved.last_seq,
         saved.messages,
@@ -112,7 +112,7 @@ def digest_of(saved: SavedConversation) -> str:
 def _newest(
     messages: Sequence[ChatMessage], parts: list[bytes], room: int
 ) -> tuple[list[bytes], int, int]:
-    """The parts that fit, how the place of each newer one has changed, and the first such place."""
+    """Returns the parts that fit, the shift of the newer positions, and the first of those."""
     if sum(map(len, parts)) + len(parts) <= room:
         return parts, 0, 0
     head = parts[:1] if messages[0]["role"] == "system" else []
@@ -156,8 +156,8 @@ def _message(request: ChatRequest) -> UserMessage:
     )
 
 
-def _check(messages: Sequence[dict[str, Any]]) -> None:
-    """Refuse what would make every later model call fail."""
+def _require_sound(messages: Sequence[dict[str, Any]]) -> None:
+    """Refuses messages that would make every later model call fail."""
     for number, message in enumerate(messages):
         calls = message.get("tool_calls") or []
         is_sound = (

@@ -1,4 +1,4 @@
-"""The conversation with the model and the messages that wait to join it, kept on disk.
+"""Keeps the conversation with the model, and the messages that wait to join it, on disk.
 
 Both lie in one file, so that a message leaves the queue and enters the conversation in one write.
 """
@@ -20,7 +20,7 @@ _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
 class UserMessage(BaseModel):
-    """A message of a person, accepted: it becomes a task, or joins the one at work."""
+    """An accepted message of a person: it becomes a task, or joins the one at work."""
 
     model_config = ConfigDict(frozen=True)
     task_id: str
@@ -35,13 +35,13 @@ class UserMessage(BaseModel):
 
     @property
     def id(self) -> str:
-        """What the sender calls it: the first task has no other name than its own."""
+        """Returns the sender's name of it: for the message that starts a task, the task's own."""
         return self.message_id or self.task_id
 
 
 class Conversation:
-    """What the model has been told and has said. Every tool call in it has a result, or is about
-    to get one.
+    """The messages to and from the model. Every tool call in it has a result, or is about to get
+    one.
 
     `messages` is all of it, for good; the model is told `view()`, where a summary may stand for
     the older part. The view only grows at its end until the next summary replaces a part of it.
@@ -62,23 +62,23 @@ class Conversation:
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
-        self._forget()
+        self._reset()
         position = 0
         while lines := self._journal.read(position):
             for line in lines:
                 self._apply(json.loads(line))
             position += len(lines)
 
-    def accept(self, message: UserMessage) -> None:
-        """Let the message wait; call `sync` before promising so."""
+    def accept_message(self, message: UserMessage) -> None:
+        """Lets the message wait; call `sync` before promising so."""
         self._write({"accepted": message.model_dump(mode="json")})
 
-    def revise(self, message: UserMessage, text: str) -> None:
-        """A waiting message says something else; call `sync` before promising so."""
+    def revise_message(self, message: UserMessage, text: str) -> None:
+        """Changes the text of a waiting message; call `sync` before promising so."""
         self._write({"revised": message.task_id, "text": text})
 
-    def withdraw(self, message: UserMessage) -> None:
-        """A waiting message leaves the queue for good; call `sync` before promising so."""
+    def withdraw_message(self, message: UserMessage) -> None:
+        """Takes a waiting message out of the queue for good; call `sync` before promising so."""
         self._write({"withdrawn": message.task_id})
 
     def restore(
@@ -89,44 +89,44 @@ class Conversation:
         digest: str,
         summary: Summary | None = None,
     ) -> None:
-        """Begin with an earlier conversation instead of whatever is here.
+        """Begins with an earlier conversation instead of whatever is here.
 
         It is one line of the file, so that a kill leaves all of it or nothing; call `sync` before
         promising it. `last_seq` is where the earlier events ended.
         """
-        said = [message.model_dump(mode="json") for message in waiting]
-        record = {"messages": messages, "waiting": said, "last_seq": last_seq, "digest": digest}
+        queue = [message.model_dump(mode="json") for message in waiting]
+        record = {"messages": messages, "waiting": queue, "last_seq": last_seq, "digest": digest}
         if summary is not None:
             record |= {"summary": summary.text, "upto": summary.upto}
         self._write({"restored": record})
 
-    def take(self, message: UserMessage) -> None:
-        """The message stops waiting and becomes part of the conversation."""
-        said = {"role": "user", "content": message.text}
-        self._write({"message": said, "takes": message.task_id})
+    def take_message(self, message: UserMessage) -> None:
+        """Moves a message from the queue into the conversation."""
+        entry = {"role": "user", "content": message.text}
+        self._write({"message": entry, "takes": message.task_id})
 
     def append(self, message: ChatMessage) -> None:
-        """Add what the model, a tool or the bridge says."""
+        """Adds a message of the model, a tool or the bridge."""
         self._write({"message": message})
 
-    def summarise(self, summary: Summary) -> None:
-        """From now on the summary stands for what lies before `summary.upto`."""
+    def add_summary(self, summary: Summary) -> None:
+        """Lets the summary stand for what lies before `summary.upto`."""
         self._write({"summarised": summary.text, "upto": summary.upto})
 
     def drop_reasoning(self) -> None:
-        """Forget what the model thought: another model could not read it, and may refuse it."""
+        """Drops the reasoning of the model: another model could not read it, and may refuse it."""
         if any(_REASONING & message.keys() for message in self.messages):
             self._write({"reasoning_dropped": len(self.messages)})
 
     def view(self) -> list[ChatMessage]:
-        """What the model is told: the standing instructions, the summary, and what follows it."""
+        """Returns the prompt: the standing instructions, the summary, and what follows it."""
         if self.summary is None:
             return list(self.messages)
-        said = {"role": "user", "content": self.summary.text}
-        return [*self.messages[: self.head], said, *self.messages[self.summary.upto :]]
+        summary = {"role": "user", "content": self.summary.text}
+        return [*self.messages[: self.head], summary, *self.messages[self.summary.upto :]]
 
     def view_bytes(self) -> int:
-        """How large the view is."""
+        """Returns the size of the view."""
         if self.summary is None:
             return self._bytes
         left_out = self._bytes_before(self.summary.upto)
@@ -136,7 +136,7 @@ class Conversation:
 
     @property
     def head(self) -> int:
-        """How many messages at the start are standing instructions: 1, or 0 without any."""
+        """The number of messages at the start that are standing instructions: 1, or 0."""
         return int(bool(self.messages) and self.messages[0]["role"] == "system")
 
     def open_tool_calls(self) -> list[ToolCall]:
@@ -151,32 +151,32 @@ class Conversation:
         ]
 
     def answer_open_calls(self, text: str) -> int:
-        """Give every tool call that has no result the result `text`; returns how many had none."""
+        """Gives every tool call that has no result the result `text`; returns how many had none."""
         missing = open_calls(self.messages)[1]
         for call_id in missing:
             self.append({"role": "tool", "tool_call_id": call_id, "content": text})
         return len(missing)
 
-    def find(self, *, task_id: str, message_id: str | None = None) -> UserMessage | None:
-        """The accepted message of this id, if there was one."""
-        if message_id is not None and (found := self._by_message.get(message_id)):
-            return found
+    def find_message(self, *, task_id: str, message_id: str | None = None) -> UserMessage | None:
+        """Returns the accepted message of this id, if there was one."""
+        if message_id is not None and (message := self._by_message.get(message_id)):
+            return message
         return self._by_task.get(task_id)
 
-    def steering(self) -> list[UserMessage]:
-        """The waiting messages that the task at work takes up, oldest first."""
+    def steering_messages(self) -> list[UserMessage]:
+        """Returns the waiting messages for the task at work, oldest first."""
         return [message for message in self.waiting if message.mode is ChatMode.STEER]
 
-    def in_turn(self) -> list[UserMessage]:
-        """Whose turn comes when: what interrupted first, then what came too late to steer."""
+    def messages_in_turn(self) -> list[UserMessage]:
+        """Returns the waiting messages in their order: interrupting, steering, queued."""
         return sorted(self.waiting, key=lambda message: _TURNS[message.mode])
 
     async def sync(self) -> None:
-        """Return when everything so far is on the disk."""
+        """Returns when everything so far is on the disk."""
         await self._journal.sync()
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._journal.close()
 
     def _write(self, record: dict[str, Any]) -> None:
@@ -186,34 +186,34 @@ class Conversation:
     def _apply(self, record: dict[str, Any]) -> None:
         match record:
             case {"accepted": fields}:
-                self._enter(UserMessage.model_validate(fields))
+                self._add_waiting(UserMessage.model_validate(fields))
             case {"revised": task_id, "text": text}:
                 self.waiting = [
                     m.model_copy(update={"text": text}) if m.task_id == task_id else m
                     for m in self.waiting
                 ]
             case {"withdrawn": task_id}:
-                self._leave(task_id)
+                self._remove_waiting(task_id)
                 self.withdrawn.add(task_id)
             case {"restored": fields}:
-                self._forget()
+                self._reset()
                 for message in fields["messages"]:
                     self._add(message)
                 if "summary" in fields:
                     self.summary = Summary(fields["summary"], fields["upto"])
                 self.base_seq, self.restored_digest = fields["last_seq"], fields["digest"]
                 for waiting in fields["waiting"]:
-                    self._enter(UserMessage.model_validate(waiting))
+                    self._add_waiting(UserMessage.model_validate(waiting))
             case {"summarised": text, "upto": upto}:
                 self.summary = Summary(text, upto)
             case {"reasoning_dropped": _}:
-                told, self.messages, self.sizes, self._bytes = self.messages, [], [], 0
-                for message in told:
+                messages, self.messages, self.sizes, self._bytes = self.messages, [], [], 0
+                for message in messages:
                     self._add({k: v for k, v in message.items() if k not in _REASONING})
             case _:
                 self._add(record["message"])
                 if taken := record.get("takes"):
-                    self._leave(taken)
+                    self._remove_waiting(taken)
 
     def _add(self, message: ChatMessage) -> None:
         self.messages.append(message)
@@ -224,7 +224,7 @@ class Conversation:
     def _bytes_before(self, position: int) -> int:
         return sum(self.sizes[:position])
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self.messages = []
         self.sizes = []
         self.summary = None
@@ -238,19 +238,19 @@ class Conversation:
         self._by_task = {}
         self._by_message = {}
 
-    def _enter(self, message: UserMessage) -> None:
+    def _add_waiting(self, message: UserMessage) -> None:
         self.waiting.append(message)
         self.last_accepted = message
         self._by_task[message.task_id] = message
         if message.message_id is not None:
             self._by_message[message.message_id] = message
 
-    def _leave(self, task_id: str) -> None:
+    def _remove_waiting(self, task_id: str) -> None:
         self.waiting = [message for message in self.waiting if message.task_id != task_id]
 
 
 def open_calls(messages: Sequence[ChatMessage]) -> tuple[int, list[str]]:
-    """The calls that have no result yet, and the position of the message that makes them.
+    """Returns the calls without a result, behind the position of the message that makes them.
 
     Without such calls the position is the end. Only the newest message with calls can have some.
     """

@@ -1,4 +1,4 @@
-"""The event log: every fact numbered, on disk, replayed and followed by any number of readers.
+"""Numbers every event, keeps it on disk, and shows it to any number of readers.
 
 A reader takes from the file at its own pace, so one that never reads costs the task nothing.
 """
@@ -51,7 +51,7 @@ _PASSING_BYTES = 262_144
 
 @dataclass(frozen=True, slots=True)
 class EventFrame:
-    """One event as it travels: `data` is its JSON. `seq` is 0 for an event only passing by."""
+    """One event as it travels: `data` is its JSON. `seq` is 0 for one that is not stored."""
 
     seq: int
     kind: str
@@ -69,8 +69,8 @@ class _Passing:
 class EventLog:
     """Numbers events gaplessly from `base_seq` + 1 and keeps them in one file.
 
-    What lies at or before `base_seq` was told by an earlier bridge and is not here.
-    `observe` sees every stored event once, in order: those of the file first.
+    Events at or before `base_seq` are those of an earlier bridge and are not here.
+    `observe` gets every stored event once, in order: those of the file first.
     """
 
     def __init__(
@@ -99,22 +99,22 @@ class EventLog:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever stored here."""
+        """Checks that nothing was ever stored here."""
         return not len(self._journal)
 
     def start_after(self, seq: int) -> None:
-        """Number from `seq` + 1; only for a log that is empty."""
+        """Numbers from `seq` + 1; only for a log that is empty."""
         if not self.is_empty:
             raise ValueError("the log has numbers already")
         self.base_seq = seq
 
     async def record(self, event: Event) -> Event:
-        """Number and store the event, and return it numbered.
+        """Numbers and stores the event, and returns it numbered.
 
         Returns when a fact that somebody may act upon is on the disk; smaller facts follow with
         the next of those. Raises BridgeError when the disk is full.
         """
-        numbered, data = _encoded(event.model_copy(update={"seq": self.last_seq + 1}))
+        numbered, data = _encode(event.model_copy(update={"seq": self.last_seq + 1}))
         self._journal.append(data)
         self._observe(numbered)
         self._wake()
@@ -123,10 +123,10 @@ class EventLog:
         return numbered
 
     def broadcast(self, event: Event) -> None:
-        """Show an event to those who read now; it is not stored, and the slow may miss it."""
+        """Shows an event to the readers of now; it is not stored, and a slow one may miss it."""
         if not self._followers:
             return
-        frame = _frame(_encoded(event)[1])
+        frame = _frame(_encode(event)[1])
         self._passed += 1
         self._passing.append(_Passing(self._passed, self.last_seq, frame))
         self._passing_bytes += len(frame.data)
@@ -135,16 +135,16 @@ class EventLog:
         self._wake()
 
     def follow(self, after: int) -> "Follower":
-        """Read everything after number `after`, then what comes. Use it as a context."""
+        """Returns a reader of everything after number `after`. Use it as a context."""
         return Follower(self, after)
 
     def end_readers(self) -> None:
-        """Let every reader end; events can still be recorded."""
+        """Ends every reader; events can still be recorded."""
         self.closed = True
         self._wake()
 
     def close(self) -> None:
-        """End all readers and close the file; nothing is recorded any more."""
+        """Ends all readers and closes the file; nothing is recorded any more."""
         self.end_readers()
         self._journal.close()
 
@@ -161,7 +161,7 @@ class EventLog:
 
 
 class Follower:
-    """One reader's place in the log."""
+    """One reader of the log, and the number that it has come to."""
 
     def __init__(self, log: EventLog, after: int) -> None:
         self._log = log
@@ -176,7 +176,7 @@ class Follower:
         self._log._followers -= 1  # noqa: SLF001  (as above)
 
     async def next(self, wait_seconds: float) -> list[EventFrame]:
-        """The next frames in order; none when the time is over or the log is closed."""
+        """Returns the next frames in order; none when the time is over or the log is closed."""
         try:
             async with asyncio.timeout(wait_seconds):
                 while not self._log.closed:
@@ -212,15 +212,15 @@ def _frame(line: bytes) -> EventFrame:
     return EventFrame(fields["seq"], fields["type"], fields["task_id"], line.decode())
 
 
-def _encoded(event: Event) -> tuple[Event, bytes]:
+def _encode(event: Event) -> tuple[Event, bytes]:
     data = event.model_dump_json().encode()
     while len(data) > _EVENT_BYTES:
-        event = _halved(event)
+        event = _halve(event)
         data = event.model_dump_json().encode()
     return event, data
 
 
-def _halved(event: Event) -> Event:
+def _halve(event: Event) -> Event:
     match event:
         case MessageWritten() | ReasoningWritten():
             return event.model_copy(update={"text": event.text[: len(event.text) // 2]})

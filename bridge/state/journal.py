@@ -1,4 +1,4 @@
-"""An append-only file of JSON lines: what was written stays, and a line torn by a kill goes."""
+"""Appends JSON lines to a file; drops a line that a kill tore when it opens the file again."""
 
 import asyncio
 import errno
@@ -41,7 +41,7 @@ class Journal:
         return len(self._ends)
 
     def append(self, line: bytes) -> int:
-        """Write one line (without its newline) and return its number, from 1.
+        """Writes one line (without its newline) and returns its number, from 1.
 
         Raises BridgeError when the disk is full; nothing was appended then.
         """
@@ -67,8 +67,8 @@ class Journal:
         return len(self._ends)
 
     def read(self, after: int, limit_bytes: int = _BLOCK_BYTES) -> list[bytes]:
-        """The lines behind number `after`, in order: one at least, if there is one, and no more
-        than `limit_bytes` together."""
+        """Returns the lines behind number `after`: one at least, if there is one, and no more than
+        `limit_bytes` together."""
         first, last = self._end(after), after
         while last < len(self._ends) and (last == after or self._ends[last] - first <= limit_bytes):
             last += 1
@@ -76,11 +76,11 @@ class Journal:
         return os.pread(self._fd, size, first).splitlines() if size else []
 
     async def sync(self) -> None:
-        """Return when everything written so far is on the disk."""
+        """Returns when everything written so far is on the disk."""
         await asyncio.to_thread(self._sync_now)
 
     def close(self) -> None:
-        """Close the file; once is enough, twice does no harm."""
+        """Closes the file; once is enough, twice does no harm."""
         with self._syncing:
             if self._fd >= 0:
                 os.close(self._fd)

@@ -1,4 +1,4 @@
-"""What the events add up to: the workspace, the tasks, the step, the usage."""
+"""Adds the events up: the workspace, the tasks, the step, the usage."""
 
 from bridge.protocol import (
     MAX_CHECKS,
@@ -24,7 +24,7 @@ from bridge.protocol import (
 
 
 class Projection:
-    """A running account of the event log; the same after a restart as before it."""
+    """The state that the event log adds up to; the same after a restart as before it."""
 
     def __init__(self) -> None:
         self.workspace: WorkspaceReadyEvent | None = None
@@ -48,7 +48,7 @@ class Projection:
 
     @property
     def waits(self) -> bool:
-        """Whether the running task waits for a person."""
+        """Checks whether the running task waits for a person."""
         is_open = self.question is not None and self.answer is None
         return self.running is not None and (self.paused or is_open)
 

@@ -18,7 +18,7 @@ from bridge.protocol import (
     ToolStarted,
     WorkspaceRequest,
 )
-from bridge.state.archive import exported, restore
+from bridge.state.archive import export_conversation, restore_conversation
 from bridge.state.conversation import Conversation
 from tests.integration.session.conftest import HangingStep, OpenSession, calls, message, says, task
 
@@ -106,7 +106,7 @@ def conversation(tmp_path: Path) -> Any:
 
 
 async def test_nothing_said_is_an_empty_conversation(conversation: Conversation) -> None:
-    kept = read(await exported(conversation, 0))
+    kept = read(await export_conversation(conversation, 0))
     assert kept == SavedConversation(protocol=1, last_seq=0)
 
 
@@ -120,14 +120,14 @@ async def test_a_conversation_too_large_keeps_its_newest_part_from_a_person_on(
         conversation.append({"role": "assistant", "content": None, "tool_calls": [call]})
         result = {"role": "tool", "tool_call_id": f"c{number}", "content": "\0" * 1_000}
         conversation.append(result)
-    data = await exported(conversation, 9, limit_bytes=50_000)
+    data = await export_conversation(conversation, 9, limit_bytes=50_000)
     kept = read(data).messages
     assert 30_000 < len(data) <= 50_000
     assert kept[0]["content"] == "rules"
     assert "left out" in kept[1]["content"]
     assert (kept[2]["role"], kept[-1]["tool_call_id"]) == ("user", "c29")
     assert list(kept[2:]) == conversation.messages[-len(kept) + 2 :]
-    tiny = await exported(conversation, 9, limit_bytes=2_000)
+    tiny = await export_conversation(conversation, 9, limit_bytes=2_000)
     assert [m["role"] for m in read(tiny).messages] == ["system", "user"]
 
 
@@ -136,7 +136,7 @@ async def test_half_a_character_of_a_provider_does_not_spoil_the_export(
 ) -> None:
     details = [{"type": "reasoning.text", "text": "half \ud83d"}]
     conversation.append({"role": "assistant", "content": "x", "reasoning_details": details})
-    (kept,) = read(await exported(conversation, 3)).messages
+    (kept,) = read(await export_conversation(conversation, 3)).messages
     assert kept["reasoning_details"][0]["text"].startswith("half ")
 
 
@@ -191,7 +191,7 @@ def test_what_no_task_could_go_on_with_is_refused_whole(
     conversation: Conversation, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(BridgeError) as caught:
-        restore(conversation, saved(**fields))
+        restore_conversation(conversation, saved(**fields))
     assert caught.value.code is ErrorCode.INVALID_REQUEST
     assert (conversation.messages, conversation.restored_digest) == ([], None)
 
@@ -201,7 +201,7 @@ def test_as_many_messages_may_wait_in_the_next_container(conversation: Conversat
     waiting = [
         {"message_id": f"m{n}", "task_id": f"t{n}", "text": "x", "model": "m"} for n in range(25)
     ]
-    restore(conversation, saved(waiting=waiting))
+    restore_conversation(conversation, saved(waiting=waiting))
     assert len(conversation.waiting) == 25
 
 
@@ -216,7 +216,7 @@ def test_an_open_turn_of_a_foreign_conversation_is_left_out(conversation: Conver
         {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}, {"id": "b"}]},
         {"role": "tool", "tool_call_id": "a", "content": "y"},
     ]
-    restore(conversation, saved(messages=said))
+    restore_conversation(conversation, saved(messages=said))
     assert conversation.messages == said[:1]
 
 
@@ -224,7 +224,7 @@ def test_a_restore_torn_anywhere_is_no_restore(tmp_path: Path) -> None:
     path = tmp_path / "state" / "conversation.jsonl"
     whole = Conversation(path)
     waiting = [{"message_id": "m", "task_id": "t", "text": "x", "model": "m"}]
-    restore(whole, saved(waiting=waiting))
+    restore_conversation(whole, saved(waiting=waiting))
     whole.close()
     line = path.read_bytes()
     for size in range(len(line)):

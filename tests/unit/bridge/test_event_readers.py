@@ -20,7 +20,7 @@ NAMED: dict[Callable[..., object], str] = {
         ToolFinished UsageRecorded QuestionAsked QuestionAnswered TaskPaused TaskResumed
         CheckRecorded TaskFinished TaskUndone
     """,
-    event_log._halved: "MessageWritten ReasoningWritten FilesChanged ToolFinished",
+    event_log._halve: "MessageWritten ReasoningWritten FilesChanged ToolFinished",
     _RecordedStep.add_event: """
         ModelRetried ModelChanged ContextCompacted UsageRecorded ReasoningWritten MessageWritten
         ToolStarted
@@ -36,7 +36,7 @@ BY_DEFAULT: dict[Callable[..., object], str] = {
         WorkspaceCloning TextDelta ReasoningWritten MessageWritten ToolOutput FilesChanged
         ModelRetried ContextCompacted PlanUpdated
     """,
-    event_log._halved: """
+    event_log._halve: """
         WorkspaceCloning WorkspaceReadyEvent TaskStarted MessageTakenUp StepStarted TextDelta
         ToolStarted ToolOutput UsageRecorded ModelRetried ModelChanged ContextCompacted PlanUpdated
         QuestionAsked QuestionAnswered TaskPaused TaskResumed CheckRecorded TaskFinished TaskUndone

@@ -41,17 +41,17 @@ def test_a_message_leaves_the_queue_as_it_enters_the_conversation(
     conversation: Conversation, path: Path
 ) -> None:
     first, second = waiting(1, ChatMode.QUEUE), waiting(2, ChatMode.STEER)
-    conversation.accept(first)
-    conversation.accept(second)
-    assert conversation.in_turn() == [second, first]
-    conversation.take(second)
+    conversation.accept_message(first)
+    conversation.accept_message(second)
+    assert conversation.messages_in_turn() == [second, first]
+    conversation.take_message(second)
     conversation.close()
     again = Conversation(path)
     assert again.waiting == [first]
     assert again.messages == [{"role": "user", "content": "say 2"}]
-    assert again.find(task_id="other", message_id="m2") == second
-    assert again.find(task_id="t1") == first
-    assert again.find(task_id="nobody") is None
+    assert again.find_message(task_id="other", message_id="m2") == second
+    assert again.find_message(task_id="t1") == first
+    assert again.find_message(task_id="nobody") is None
     assert again.last_accepted == second
     again.close()
 
@@ -91,7 +91,7 @@ def test_what_the_model_is_told_is_the_same_after_a_restart(
                 conversation.append(action)
                 assert conversation.view()[:-1] == before
             elif isinstance(action, int) and action <= len(conversation.messages):
-                conversation.summarise(Summary(f"until {action}", action))
+                conversation.add_summary(Summary(f"until {action}", action))
                 assert conversation.view()[1]["content"] == f"until {action}"
             elif action == "drop":
                 conversation.drop_reasoning()
