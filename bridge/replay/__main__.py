@@ -58,29 +58,29 @@ class RecordEndedError(Exception):
 
 
 class RecordedModel:
-    """A ChatModel that answers what was answered, in order."""
+    """A ChatModel that repeats the recorded answers in order."""
 
     def __init__(self) -> None:
         self.answers: deque[ModelTurn | RecordedFailure] = deque()
 
     async def complete(self, _request: ModelRequest, on_text: Callable[[str], None]) -> ModelTurn:
-        """The next recorded answer; raises RecordEndedError behind the last."""
+        """Returns the next recorded answer; raises RecordEndedError behind the last."""
         if not self.answers:
             raise RecordEndedError
         answer = self.answers.popleft()
         if isinstance(answer, RecordedFailure):
-            on_text(answer.said)
+            on_text(answer.text)
             raise answer.error
         on_text(answer.text)
         return answer
 
     async def limits(self, _model: str) -> ModelLimits:
-        """No limit: where the record was summarised makes no difference to recorded answers."""
+        """Returns no limit: a summary makes no difference to recorded answers."""
         return ModelLimits(LARGEST_CONTEXT_TOKENS)
 
 
 class RecordedTools(ToolCalls):
-    """Tools that give what they gave."""
+    """Tools that repeat their recorded results in order."""
 
     def __init__(self, events: EventLog) -> None:
         super().__init__((), events)
@@ -90,7 +90,7 @@ class RecordedTools(ToolCalls):
     async def run(
         self, task_id: str, call: ToolCall, context: ToolContext, *, begun: bool = False
     ) -> ToolResult:
-        """The next recorded result; raises RecordEndedError behind the last."""
+        """Returns the next recorded result; raises RecordEndedError behind the last."""
         if not self.results:
             raise RecordEndedError
         started, finished = self.results.popleft()
@@ -107,7 +107,7 @@ class RecordedTools(ToolCalls):
 
 
 class Replay:
-    """One agent's tasks, one after the other, on a conversation of their own in `folder`."""
+    """Runs one agent's tasks in turn, on a conversation of their own in `folder`."""
 
     def __init__(self, folder: Path, say: Say) -> None:
         self._say = say
@@ -128,7 +128,7 @@ class Replay:
         )
 
     async def run(self, recorded: RecordedTask) -> bool:
-        """Run one task; whether everything came out as recorded."""
+        """Runs one task; returns whether everything came out as recorded."""
         self._new.clear()
         self._model.answers = deque(recorded.answers)
         self._tools.results = deque(recorded.results)
@@ -144,7 +144,7 @@ class Replay:
         return self._compare(recorded, outcome)
 
     def close(self) -> None:
-        """Close the files."""
+        """Closes the files."""
         self._log.close()
         self._conversation.close()
         self._results.close()
@@ -160,14 +160,14 @@ class Replay:
 
     def _task(self, recorded: RecordedTask) -> Task:
         started = recorded.started
-        waiting = deque(recorded.said)
+        waiting = deque(recorded.interjections)
 
         async def take_messages() -> Sequence[UserMessage]:
             taken = waiting.popleft() if waiting else ()
-            for said in taken:
-                await self._log.record(said.event)
-                self._conversation.append({"role": "user", "content": _words(said)})
-            return [_message(said, started) for said in taken]
+            for interjection in taken:
+                await self._log.record(interjection.event)
+                self._conversation.append({"role": "user", "content": _text_of(interjection)})
+            return [_message(interjection, started) for interjection in taken]
 
         return Task(
             id=str(started.task_id),
@@ -205,16 +205,16 @@ class Replay:
                 pass
 
     def _compare(self, recorded: RecordedTask, outcome: Outcome | None) -> bool:
-        expected, found = comparable(recorded.events), comparable(self._new)
+        expected, actual = comparable(recorded.events), comparable(self._new)
         was = recorded.finished.outcome if recorded.finished else None
-        pairs = zip(expected, found, strict=False)
+        pairs = zip(expected, actual, strict=False)
         different = next((pair for pair in pairs if pair[0] != pair[1]), None)
         if different is not None:
             problem = _fields(*different)
         elif was is None or (outcome is None and was in _BROKEN_OFF):
             return True  # it ends wherever its record does
-        elif len(expected) != len(found):
-            problem = f"{len(expected)} events, now {len(found)}"
+        elif len(expected) != len(actual):
+            problem = f"{len(expected)} events, now {len(actual)}"
         elif outcome is not was:
             problem = f"it ended as {was}"
         else:
@@ -224,7 +224,7 @@ class Replay:
 
 
 async def replay(events: Iterable[AgentEvent], say: Say) -> bool:
-    """Run every task of the log again; whether all came out as recorded."""
+    """Runs every task of the log again; returns whether all came out as recorded."""
     with tempfile.TemporaryDirectory(prefix="threadsmith-replay-") as folder:
         run = Replay(Path(folder), say)
         try:
@@ -235,28 +235,28 @@ async def replay(events: Iterable[AgentEvent], say: Say) -> bool:
     return all(same)
 
 
-def _message(said: Interjection, started: TaskStarted) -> UserMessage:
+def _message(interjection: Interjection, started: TaskStarted) -> UserMessage:
     return UserMessage(
-        task_id=said.event.message_id,
-        text=_words(said),
+        task_id=interjection.event.message_id,
+        text=_text_of(interjection),
         mode=ChatMode.STEER,
-        model=said.model,
+        model=interjection.model,
         max_steps=started.max_steps,
     )
 
 
-def _words(said: Interjection) -> str:
-    """What the person said; the events of earlier bridges name the message alone."""
-    return said.event.text or f"({said.event.message_id})"
+def _text_of(interjection: Interjection) -> str:
+    """Returns the person's text; the events of earlier bridges name the message alone."""
+    return interjection.event.text or f"({interjection.event.message_id})"
 
 
 def _fields(old: dict[str, object], new: dict[str, object]) -> str:
     if old.get("type") != new.get("type"):
         return f"{old.get('type')} was recorded, now {new.get('type')}"
     names = [name for name in old if old.get(name) != new.get(name)]
-    told = ", ".join(f"{name}: {_short(str(old[name]))!r}" for name in names[:3])
-    now_told = ", ".join(f"{_short(str(new.get(name)))!r}" for name in names[:3])
-    return f"{old.get('type')}: {told}, now {now_told}"
+    old_values = ", ".join(f"{name}: {_short(str(old[name]))!r}" for name in names[:3])
+    new_values = ", ".join(f"{_short(str(new.get(name)))!r}" for name in names[:3])
+    return f"{old.get('type')}: {old_values}, now {new_values}"
 
 
 def _short(text: str) -> str:
@@ -270,7 +270,7 @@ async def _do_nothing(*_: object) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Replay the events of a file; 0 when all came out as recorded, 1 when not, 2 for no record."""
+    """Replays the events of a file; 0: all came out as recorded, 1: they did not, 2: no record."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m bridge.replay FILE\n")
         return 2

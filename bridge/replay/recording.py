@@ -1,4 +1,4 @@
-"""A recorded task, read from its events: what the model answered and what the tools gave."""
+"""Reads recorded tasks from their events: the answers of the model, the results of the tools."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,15 +37,15 @@ _VARYING = frozenset({"seq", "at", "duration_seconds", "wait_seconds", "max_atte
 
 @dataclass(frozen=True, slots=True)
 class RecordedFailure:
-    """A call that failed after the model had `said` this much."""
+    """A call that failed after this much `text` of an answer had come."""
 
     error: ModelError
-    said: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Interjection:
-    """What a person said to the task at work, and the model that they chose with it."""
+    """A person's message to the task at work, and the model that they chose with it."""
 
     event: MessageTakenUp
     model: str
@@ -63,12 +63,12 @@ class RecordedTask:
     answers: tuple[ModelTurn | RecordedFailure, ...]
     results: tuple[tuple[ToolStarted, ToolFinished], ...]
     fallbacks: tuple[str, ...]
-    said: tuple[tuple[Interjection, ...], ...]  # before each step
+    interjections: tuple[tuple[Interjection, ...], ...]  # before each step
     finished: TaskFinished | None
 
 
 def recorded_tasks(events: Iterable[AgentEvent]) -> Iterator[RecordedTask]:
-    """The tasks of an agent's log, oldest first; events outside of tasks are passed over."""
+    """Returns the tasks of an agent's log, oldest first; events outside of tasks are ignored."""
     started: TaskStarted | None = None
     inside: list[Event] = []
     for event in events:
@@ -93,11 +93,11 @@ def _task(started: TaskStarted, events: Sequence[Event]) -> RecordedTask:
     for step in _steps(events):
         answers += step.answers()
     if finished is not None and finished.error is not None:
-        said = "" if step.usage else step.text
-        answers.append(RecordedFailure(_error(finished.error), said))
+        text = "" if step.usage else step.text
+        answers.append(RecordedFailure(_error(finished.error), text))
     elif finished is None or finished.outcome is Outcome.INTERRUPTED:
-        said_nothing = not step.calls and not step.final
-        if said_nothing and answers and isinstance(answers[-1], ModelTurn):
+        is_empty = not step.calls and not step.final
+        if is_empty and answers and isinstance(answers[-1], ModelTurn):
             answers.pop()  # the record ends before it says what the answer was
     return RecordedTask(
         started=started,
@@ -107,7 +107,7 @@ def _task(started: TaskStarted, events: Sequence[Event]) -> RecordedTask:
         fallbacks=tuple(
             event.model for event in events if isinstance(event, ModelChanged) and event.error
         ),
-        said=tuple(_interjections(started, events)),
+        interjections=tuple(_interjections(started, events)),
         finished=finished,
     )
 
@@ -197,16 +197,16 @@ def _interjections(
     started: TaskStarted, events: Iterable[Event]
 ) -> Iterator[tuple[Interjection, ...]]:
     model = started.model
-    said: list[Interjection] = []
+    taken: list[Interjection] = []
     for event in events:
         if isinstance(event, MessageTakenUp):
-            said.append(Interjection(event, model))
-        elif isinstance(event, ModelChanged) and event.error is None and said:
+            taken.append(Interjection(event, model))
+        elif isinstance(event, ModelChanged) and event.error is None and taken:
             model = event.model
-            said[-1] = Interjection(said[-1].event, model)
+            taken[-1] = Interjection(taken[-1].event, model)
         elif isinstance(event, StepStarted):
-            yield tuple(said)
-            said.clear()
+            yield tuple(taken)
+            taken.clear()
 
 
 def _error(error: WireError) -> ModelError:
@@ -215,10 +215,10 @@ def _error(error: WireError) -> ModelError:
 
 
 def comparable(events: Sequence[Event]) -> list[dict[str, object]]:
-    """What a replay has to repeat: the loop's own events, without what differs from run to run.
+    """Returns the events that a replay has to repeat, without the fields that differ between runs.
 
-    Left out are what the workspace looked like, what only wrote a summary, and what people and the
-    bridge told beside the loop; how the task ended is compared by its outcome.
+    Left out are changes of files, usage of summaries, and events that people and the bridge record
+    beside the loop; the end of the task is compared by its outcome.
     """
     kept: list[Event] = []
     for event in events:
