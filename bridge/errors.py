@@ -29,7 +29,7 @@ class WorkspaceError(BridgeError):
 class ModelError(BridgeError):
     """A model call failed.
 
-    `retry_after_seconds` is what the provider asked for, if it did; `said` are its own words.
+    `retry_after_seconds` is the wait that the provider asked for, `provider_text` its own words.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class ModelError(BridgeError):
         *,
         retryable: bool = False,
         retry_after_seconds: float | None = None,
-        said: str = "",
+        provider_text: str = "",
     ) -> None:
         super().__init__(code, message)
-        self.said = said
+        self.provider_text = provider_text
         self.retryable = retryable
         self.retry_after_seconds = retry_after_seconds
 

@@ -89,7 +89,7 @@ class Compaction:
                 raise
             prompt_bytes = self._prompt_bytes(tools)
             turn = await self._calls.ask(task_id, model, tools, max_attempts=max_attempts)
-        self._meter.counted(turn.usage.prompt_tokens, prompt_bytes)
+        self._meter.add_count(turn.usage.prompt_tokens, prompt_bytes)
         return turn
 
     async def limits(self, model: str) -> ModelLimits:
@@ -116,7 +116,7 @@ class Compaction:
     ) -> bool:
         """Writes a summary after the provider refused the prompt; False: nothing to leave out."""
         estimate = self._meter.estimate(self._prompt_bytes(tools))
-        limits = (await self.limits(model)).after_overflow(error.said, estimate)
+        limits = (await self.limits(model)).after_overflow(error.provider_text, estimate)
         self._learned[model] = limits
         _log.warning("the prompt of about %s tokens was too long: %s", estimate, error.message)
         return await self._compact(task_id, model, tools, limits, fits=False)

@@ -1,4 +1,4 @@
-"""The way to the model: one streamed call, and every fault of it as one ModelError.
+"""Calls the model, one stream for each answer, and turns every fault of it into a ModelError.
 
 The only file that knows the openai client, which takes longer to import than the rest of the
 bridge together: it is loaded on first use, or ahead of it by `prewarm`.
@@ -33,7 +33,7 @@ _ASK_AGAIN_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One question to the model. The lists are read, never changed, and may be long."""
+    """One request to the model. The lists are read, never changed, and may be long."""
 
     model: str
     messages: Sequence[Mapping[str, Any]]
@@ -44,10 +44,10 @@ class ChatModel(Protocol):
     """Answers one request. Raises ModelError, and no other error, when it cannot."""
 
     async def complete(self, request: ModelRequest, on_text: Callable[[str], None]) -> ModelTurn:
-        """The whole answer; `on_text` hears its text while it comes."""
+        """Returns the whole answer; `on_text` gets its text while it comes."""
 
     async def limits(self, model: str) -> ModelLimits:
-        """How much this model takes; a guess where nobody says. Never raises."""
+        """Returns the limits of this model, a guess where they are unknown. Never raises."""
 
 
 class RequestBody:
@@ -60,9 +60,11 @@ class RequestBody:
     def __init__(self) -> None:
         self._known: list[tuple[Mapping[str, Any], bytes]] = []
 
-    def encoded(self, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]) -> bytes:
-        """Returns a JSON object of these fields and messages; raises ValueError for what is no
-        text."""
+    def encode_request(
+        self, messages: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
+    ) -> bytes:
+        """Encodes a JSON object of these fields and messages; raises ValueError for half a
+        surrogate pair."""
         known = self._known[: len(messages)]
         for position, message in enumerate(messages):
             if position == len(known):
@@ -98,13 +100,13 @@ class OpenAIChatModel:
         self._body = RequestBody()
 
     async def prewarm(self) -> None:
-        """Load the client and its TLS context now instead of in the first call."""
+        """Loads the client and its TLS context now instead of in the first call."""
         async with self._loading:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._load)
 
     async def close(self) -> None:
-        """Close the connections; the model is not used afterwards."""
+        """Closes the connections; the model is not used afterwards."""
         if self._client is not None:
             await self._client.close()
 
@@ -195,7 +197,7 @@ class OpenAIChatModel:
         messages = request.messages
         return await self._client.post(
             "/chat/completions",
-            content=self._body.encoded(
+            content=self._body.encode_request(
                 marked(messages) if needs_marks(request.model) else messages,
                 {
                     "model": request.model,
@@ -211,22 +213,22 @@ class OpenAIChatModel:
         )
 
     async def _check_content_type(self, stream: "AsyncStream[object]") -> None:
-        """The client sees an empty stream where a page or an error came with status 200."""
+        """Raises ModelError for a page or an error of status 200: it reads as an empty stream."""
         kind = stream.response.headers.get("content-type", "text/event-stream")
         if "text/event-stream" in kind:
             return
         body = b""
-        answer = None
+        document = None
         try:
             async with asyncio.timeout(self._progress_seconds):
                 async for part in stream.response.aiter_bytes():
                     body += part
                     if len(body) > _ERROR_BODY_BYTES:
                         break
-            answer = json.loads(body)
+            document = json.loads(body)
         except Exception:  # noqa: BLE001  (the transport's own errors: it is no stream anyway)
             _log.debug("the body of a model answer could not be read", exc_info=True)
-        if isinstance(answer, Mapping) and (error := answer.get("error")):
+        if isinstance(document, Mapping) and (error := document.get("error")):
             secret = self._api_key.get_secret_value()
             raise from_status(status_of(error), {"error": error}, secret=secret)
         raise _bad_answer(f"The model provider sent {kind.split(';')[0][:60]}, not a stream.")

@@ -1,4 +1,4 @@
-"""What a provider's refusal means: our code, a plain sentence, and whether waiting may help."""
+"""Turns a provider's refusal into an error: a code, a plain sentence, whether waiting may help."""
 
 import email.utils
 import time
@@ -46,7 +46,7 @@ def from_status(
     *,
     secret: str = "",
 ) -> ModelError:
-    """The error for an HTTP status, or for the code of an error inside a stream.
+    """Returns the error for an HTTP status, or for the code of an error inside a stream.
 
     `body` is the decoded answer, with or without its outer `error` key. Without a status the
     provider broke off in some way of its own, which waiting may cure. `secret` is kept out of
@@ -59,14 +59,14 @@ def from_status(
         return ModelError(code, detail or "The budget is used.")
     code, meaning = _meaning(status, detail.lower(), flagged=bool(_metadata(body).get("reasons")))
     number = f" ({status})" if status else ""
-    said = f' It said: "{detail}"' if detail and code is not ErrorCode.CONTEXT_OVERFLOW else ""
-    message = f"{meaning}{number}.{said}{_ADVICE.get(code, '')}"
+    quote = f' It said: "{detail}"' if detail and code is not ErrorCode.CONTEXT_OVERFLOW else ""
+    message = f"{meaning}{number}.{quote}{_ADVICE.get(code, '')}"
     return ModelError(
         code,
         message.replace(secret, "***") if secret else message,
         retryable=code in _RETRYABLE,
         retry_after_seconds=_retry_after(headers or {}),
-        said=detail,
+        provider_text=detail,
     )
 
 
@@ -75,8 +75,8 @@ def _meaning(status: int | None, detail: str, *, flagged: bool) -> tuple[ErrorCo
         return _UNAVAILABLE
     if status == 403 and flagged:  # noqa: PLR2004  (HTTP's own number)
         return _FLAGGED
-    if found := _MEANINGS.get(status):
-        return found
+    if meaning := _MEANINGS.get(status):
+        return meaning
     if any(words in detail for words in _OVERFLOW_WORDS):
         return _MEANINGS[413]
     if "not a valid model" in detail:
@@ -85,7 +85,7 @@ def _meaning(status: int | None, detail: str, *, flagged: bool) -> tuple[ErrorCo
 
 
 def status_of(error: object) -> int | None:
-    """The HTTP status that an error object inside a stream or a 200 answer names, if it does."""
+    """Returns the HTTP status that an error object inside a stream or a 200 answer names."""
     code = error.get("code") if isinstance(error, Mapping) else None
     if isinstance(code, str) and code.isdecimal():
         code = int(code[:4])

@@ -1,4 +1,4 @@
-"""How much the model can be told: its limits, the size of a prompt, and where one may be cut."""
+"""Knows the limits of models, measures prompts, and finds where one may be cut."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from bridge.protocol.limits import SMALLEST_CONTEXT_TOKENS
 
 ChatMessage = Mapping[str, Any]  # one message as the chat-completions API wants it
 
-# What a model is believed to take whose provider does not say; most take more.
+# The limits of a model whose provider names none; most take more.
 FALLBACK_CONTEXT_TOKENS = 128_000
 FALLBACK_OUTPUT_TOKENS = 8_192
 LARGEST_CONTEXT_TOKENS = 100_000_000
@@ -25,7 +25,7 @@ _NAMED_LIMIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What stands for the messages before position `upto`, as the model reads it."""
+    """The text that stands for the messages before position `upto`."""
 
     text: str
     upto: int
@@ -33,55 +33,55 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class ModelLimits:
-    """What a model takes: tokens of prompt and answer together, and of the answer alone."""
+    """The most tokens of prompt and answer together, and of the answer alone."""
 
     context_tokens: int = FALLBACK_CONTEXT_TOKENS
     output_tokens: int = FALLBACK_OUTPUT_TOKENS
 
     @property
     def prompt_tokens(self) -> int:
-        """How large a prompt may grow before a summary has to make it smaller."""
+        """The size to which a prompt may grow before a summary has to make it smaller."""
         reserve = min(self.output_tokens, self.context_tokens // 4)
         return int(self.context_tokens * _SHARE_USED) - reserve
 
     @property
     def result_chars(self) -> int:
-        """How much of the context one tool result may take."""
+        """The share of the context for one tool result."""
         return min(max(self.context_tokens // 4, 2_000), 30_000)
 
     @property
     def step_chars(self) -> int:
-        """How much all tool results of one step may take together."""
+        """The share of the context for all tool results of one step together."""
         return max(self.context_tokens // 2, 4_000)
 
-    def after_overflow(self, words: str, estimate: int) -> "ModelLimits":
-        """What an overflow teaches: the provider's own number, or less than was asked for."""
-        named = _NAMED_LIMIT.search(words.replace(",", ""))
+    def after_overflow(self, provider_text: str, estimate: int) -> "ModelLimits":
+        """Returns the limits after an overflow: the provider's own, or less than the estimate."""
+        named = _NAMED_LIMIT.search(provider_text.replace(",", ""))
         limit = int(named[1]) if named else int(estimate * _LEARNED_SHARE)
         context = max(min(self.context_tokens, limit), SMALLEST_CONTEXT_TOKENS)
         return ModelLimits(context, min(self.output_tokens, context // 4))
 
 
 class Meter:
-    """The tokens of the next prompt: what the provider counted, and a guess of what came since."""
+    """Estimates the tokens of the next prompt: the provider's count, and a guess of the rest."""
 
     def __init__(self) -> None:
         self._tokens = 0
         self._bytes = 0
         self._per_byte = _TOKENS_PER_BYTE
 
-    def counted(self, tokens: int, size_bytes: int) -> None:
-        """The provider counted this many tokens in a prompt of this size; 0 says nothing."""
+    def add_count(self, tokens: int, size_bytes: int) -> None:
+        """Learns from the tokens that the provider counted in a prompt; 0 tells nothing."""
         if tokens > 0 and size_bytes > 0:
             self._tokens, self._bytes = tokens, size_bytes
             self._per_byte = min(max(tokens / size_bytes, _LEAST_PER_BYTE), _MOST_PER_BYTE)
 
     def forget(self) -> None:
-        """The prompt is another one now; how dense its text is stays known."""
+        """Forgets the last prompt; how dense its text was stays known."""
         self._tokens = self._bytes = 0
 
     def estimate(self, size_bytes: int) -> int:
-        """The tokens of a prompt of this size that begins like the last one."""
+        """Estimates the tokens of a prompt of this size that begins like the last one."""
         since = size_bytes - self._bytes
         if since < 0:
             return int(size_bytes * self._per_byte) + 1
@@ -89,19 +89,19 @@ class Meter:
         return self._tokens + int(since * density) + 1
 
     def bytes_in(self, tokens: int) -> int:
-        """How much text is about so many tokens."""
+        """Returns the size of a text of about so many tokens."""
         return int(max(tokens, 0) / self._per_byte)
 
 
 def size_of(message: object) -> int:
-    """The bytes of a message or of a tool schema on the wire."""
+    """Returns the bytes of a message or of a tool schema on the wire."""
     return len(json.dumps(message, ensure_ascii=False).encode(errors="replace"))
 
 
 def cut_before(
     messages: Sequence[ChatMessage], sizes: Sequence[int], first: int, keep_bytes: int
 ) -> int | None:
-    """From which message on to keep everything, so that about `keep_bytes` stay; None: no cut.
+    """Returns the first message to keep, so that about `keep_bytes` stay; None: no cut.
 
     Calls and their results stay together, and the newest answer of the model with what followed it
     always stays. Messages before `first` are left out already.
@@ -120,7 +120,7 @@ def cut_before(
 
 
 def read_limits(answer: object) -> dict[str, ModelLimits]:
-    """The limits of every model that names its context; `answer` is the body of GET /models."""
+    """Returns the limits of every model that names its context in the body of GET /models."""
     listed = answer.get("data") if isinstance(answer, Mapping) else None
     limits_by_model: dict[str, ModelLimits] = {}
     for entry in listed if isinstance(listed, list) else ():
@@ -132,7 +132,7 @@ def read_limits(answer: object) -> dict[str, ModelLimits]:
 
 
 def limits_of(model: str, listed: Mapping[str, ModelLimits]) -> ModelLimits | None:
-    """The limits of a model; `:nitro` and the like change only the routing."""
+    """Returns the limits of a model; `:nitro` and the like change only the routing."""
     return listed.get(model) or listed.get(model.rpartition(":")[0])
 
 

@@ -1,7 +1,7 @@
-"""Marks that let a provider reuse the part of a prompt which it has read before.
+"""Marks the part of a prompt that a provider has read before, so that it reuses that.
 
 Most providers find the common beginning by themselves. Anthropic's models have to be told where
-it may end, at four places at most; the marks are no part of what is compared.
+it may end, at four messages at most; the marks are no part of what is compared.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,39 +12,39 @@ _ANSWERED = ("user", "tool")
 
 
 def needs_marks(model: str) -> bool:
-    """Whether this model caches only what is marked."""
+    """Checks whether this model caches only what is marked."""
     name = model.lower().removeprefix("~")
     return name.startswith("anthropic/") or "claude" in name
 
 
 def marked(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The same messages with marks; the ones given are not changed.
+    """Returns copies of the messages with marks.
 
     Marked are the standing instructions, the newest message, and the one that was the newest in
     the request before, whose cache entry is therefore there to be read.
     """
-    places = _newest_places(messages)
+    positions = _newest_positions(messages)
     if messages and messages[0].get("role") == "system":
-        places.add(0)
+        positions.add(0)
     return [
-        _with_mark(message) if place in places else message
-        for place, message in enumerate(messages)
+        _with_mark(message) if position in positions else message
+        for position, message in enumerate(messages)
     ]
 
 
-def _newest_places(messages: Sequence[Mapping[str, Any]]) -> set[int]:
-    places: set[int] = set()
+def _newest_positions(messages: Sequence[Mapping[str, Any]]) -> set[int]:
+    positions: set[int] = set()
     wanted = True  # the next user or tool message that comes ends a request
-    for place in range(len(messages) - 1, -1, -1):
-        role = messages[place].get("role")
+    for position in range(len(messages) - 1, -1, -1):
+        role = messages[position].get("role")
         if role == "assistant":
             wanted = True
         elif wanted and role in _ANSWERED:
-            places.add(place)
+            positions.add(position)
             wanted = False
-        if len(places) == 2:  # noqa: PLR2004  (the newest and the one before, see `marked`)
+        if len(positions) == 2:  # noqa: PLR2004  (the newest and the one before, see `marked`)
             break
-    return places
+    return positions
 
 
 def _with_mark(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""One answer of the model, put together from its fragments; it trusts nothing of their shape."""
+"""Puts one answer of the model together from its fragments; it trusts nothing of their shape."""
 
 import json
 import re
@@ -33,7 +33,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """What one model call used; `cost_usd` is None where the provider names no cost."""
+    """The tokens and the cost of one model call; `cost_usd` is None where none is named."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -61,8 +61,8 @@ class ModelTurn:
     usage: CallUsage = field(default_factory=CallUsage)
 
     def with_new_ids(self, used: Collection[str]) -> "ModelTurn":
-        """The same answer, its calls named unlike any of these: some providers count from 0 each
-        time, and a result has to belong to one call."""
+        """Returns the same answer, its calls named unlike any of these: some providers count from 0
+        each time, and a result has to belong to one call."""
         if not any(call.id in used for call in self.tool_calls):
             return self
         calls = tuple(
@@ -71,7 +71,7 @@ class ModelTurn:
         return replace(self, tool_calls=calls)
 
     def message(self) -> dict[str, Any]:
-        """The answer as the conversation keeps it: valid for every provider to read again."""
+        """Returns the answer for the conversation, valid for every provider to read again."""
         message: dict[str, Any] = {"role": "assistant", "content": self.text or None}
         if self.reasoning_details:
             message["reasoning_details"] = list(self.reasoning_details)
@@ -95,7 +95,7 @@ class ModelTurn:
 
 
 def cut_middle(text: str, limit_chars: int) -> str:
-    """The text, or its head and tail with the cut marked between them, within the limit."""
+    """Returns the text, or its head and tail with the cut marked between them."""
     if len(text) <= limit_chars:
         return text
     mark = f"\n[… {len(text) - limit_chars} characters cut …]\n"
@@ -105,7 +105,7 @@ def cut_middle(text: str, limit_chars: int) -> str:
 
 
 def clean(text: str) -> str:
-    """The text with split surrogate pairs joined and lone halves replaced, so it encodes."""
+    """Returns the text with split surrogate pairs joined and lone halves replaced."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -138,7 +138,7 @@ class TurnBuilder:
         self._generation_id: str | None = None
 
     def add(self, chunk: object) -> str:
-        """Take one chunk in and return the text in it.
+        """Adds one chunk and returns the text in it.
 
         Raises ModelError when the answer grows beyond all reason.
         """
@@ -161,7 +161,7 @@ class TurnBuilder:
         return text
 
     def build(self) -> ModelTurn:
-        """The whole answer. A call without an id, or with one used before, gets one of its own."""
+        """Returns the whole answer. A call without an id, or with a used one, gets a new one."""
         return ModelTurn(
             text=clean("".join(self._text)),
             tool_calls=self._tool_calls(),
@@ -226,7 +226,7 @@ def _new_id() -> str:
 
 
 def _joined(details: list[Any]) -> tuple[Any, ...]:
-    """Fragments of one reasoning text become one entry, as the provider wants them back."""
+    """Joins the fragments of a reasoning text to one entry, as the provider wants them back."""
     joined: list[Any] = []
     for detail in details:
         last = joined[-1] if joined else None

@@ -1,4 +1,4 @@
-"""Which model a task asks: the person's choice, and another one where that is unavailable."""
+"""Selects the model of a task: the person's choice, another one where that is unavailable."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ _ATTEMPTS_WITH_FALLBACK = 3  # rather than wait longer, the next model is asked
 
 
 class ModelChoice:
-    """The model of one task, now. A fallback stays the model until the person names another.
+    """The current model of one task. A fallback stays it until the person names another.
 
-    `plan_model` is asked for the first step alone, in which an agent says how it will go about it.
+    `plan_model` is asked for the first step alone, in which an agent states its plan.
     """
 
     def __init__(self, model: str, fallbacks: Sequence[str], plan_model: str | None = None) -> None:
@@ -34,7 +34,7 @@ class ModelChoice:
 
     @property
     def max_attempts(self) -> int | None:
-        """How often the model is asked while another one is left to try; None: no such limit."""
+        """The attempts at the model while another one is left to try; None: no such limit."""
         return _ATTEMPTS_WITH_FALLBACK if self._untried else None
 
     def leave_plan_model(self) -> None:
@@ -45,7 +45,7 @@ class ModelChoice:
         self._plan_model = None
 
     def choose_model(self, model: str) -> bool:
-        """The person names a model; False when it is the one they named before."""
+        """Takes the model that the person names; False when they named it before."""
         if model == self.wanted:
             return False
         self.wanted = self.current = model
@@ -54,7 +54,7 @@ class ModelChoice:
         return True
 
     def fall_back(self, error: ModelError) -> bool:
-        """Go on with the next model, if this failure is one that another model may not have."""
+        """Goes on with the next model, if this failure is one that another model may not have."""
         if error.code not in _UNAVAILABLE or not self._untried:
             return False
         self.current = self._untried.pop(0)

@@ -36,7 +36,9 @@ from tests.integration.session.conftest import (
 
 DOWN = ModelError(ErrorCode.MODEL_UNAVAILABLE, "down", retryable=True)
 UNKNOWN = ModelError(ErrorCode.MODEL_NOT_FOUND, "no such model")
-TOO_LONG = ModelError(ErrorCode.CONTEXT_OVERFLOW, "too long", said="context length is 9000 tokens")
+TOO_LONG = ModelError(
+    ErrorCode.CONTEXT_OVERFLOW, "too long", provider_text="context length is 9000 tokens"
+)
 
 
 def changes(events: list[AgentEvent]) -> list[tuple[str, str, str]]:

@@ -49,12 +49,12 @@ def test_a_cut_never_parts_a_call_from_its_result(roles: str, keep: int, first: 
 def test_the_meter_begins_with_a_guess_and_goes_on_from_what_was_counted() -> None:
     meter = Meter()
     assert meter.estimate(3_000) == 1_001
-    meter.counted(500, 2_000)
+    meter.add_count(500, 2_000)
     assert meter.estimate(2_000) == 501
     assert meter.estimate(2_300) == 601  # what was added is guessed on the safe side
     meter.forget()
     assert meter.estimate(1_000) == 251
-    meter.counted(0, 5_000)  # a provider that counts nothing says nothing
+    meter.add_count(0, 5_000)  # a provider that counts nothing says nothing
     assert meter.estimate(1_000) == 251
 
 
