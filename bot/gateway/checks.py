@@ -1,8 +1,7 @@
-"""The doctor's questions to the model provider and the git host."""
+"""Checks the model provider and the git host for the doctor."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
@@ -14,8 +13,8 @@ from bot.domain.health import Finding, FindingError, broken, doubtful, fine
 from bot.errors import RepositoryError
 from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.git.app_tokens import AppTokens
+from bot.gateway.git.github import ApiResponse, GithubClient
 from bot.gateway.git.host import GitHost
-from bot.gateway.git.repository import RepositoryCheck
 from bot.gateway.model.catalogue import Catalogue
 from bot.gateway.upstream import MAX_API_ANSWER_BYTES
 
@@ -55,21 +54,21 @@ class _Repository(BaseModel):
 
 
 async def model_key(session: aiohttp.ClientSession, settings: Settings) -> Finding:
-    """Whether the provider takes the key, and how much it may still spend."""
+    """Check that the provider accepts the key, and how much the key may still spend."""
     key = settings.openrouter_api_key
     if not key.get_secret_value():
         return broken("OPENROUTER_API_KEY is not set", "Run `threadsmith setup`.")
     base = settings.openrouter_base_url
-    status, body, _ = await _ask(session, f"{base}/key", key)
+    status, body = await _ask_provider(session, f"{base}/key", key)
     if status == 404:  # noqa: PLR2004  (another provider than OpenRouter)
-        status, _, _ = await _ask(session, f"{base}/models", key)
-        body = None
+        status, _ = await _ask_provider(session, f"{base}/models", key)
+        body = b""
     if status in _REFUSED:
         return broken(f"the provider refuses OPENROUTER_API_KEY ({status})", _KEY)
     if status >= 500 or status == 429:  # noqa: PLR2004
         return broken(f"the provider has a problem ({status})", "Try again in a few minutes.")
     left = _remaining(body)
-    status, body, _ = await _ask(session, f"{base}/credits", key)
+    status, body = await _ask_provider(session, f"{base}/credits", key)
     account = _unspent(body) if status == 200 else None  # noqa: PLR2004
     known = [usd for usd in (left, account) if usd is not None]
     if not known:
@@ -83,7 +82,7 @@ async def model_key(session: aiohttp.ClientSession, settings: Settings) -> Findi
 
 
 async def model_tools(session: aiohttp.ClientSession, settings: Settings) -> Finding:
-    """Whether the default model is there and can call tools; raises ModelUnusable."""
+    """Check that the provider has the default model, with tools; raises ModelUnusable."""
     catalogue = Catalogue(session, settings.openrouter_base_url, settings.openrouter_api_key)
     model = settings.agent_model
     await catalogue.check_model(model)
@@ -98,7 +97,7 @@ async def model_tools(session: aiohttp.ClientSession, settings: Settings) -> Fin
 async def git_access(
     session: aiohttp.ClientSession, settings: Settings, repositories: Sequence[RepoRef]
 ) -> Finding:
-    """Whether the token is taken, and what it may do with these repositories."""
+    """Check that the git host accepts the token, and what it allows on these repositories."""
     apps = AppTokens.of(settings, session)
     token = settings.github_token
     if not apps and not token.get_secret_value():
@@ -106,80 +105,91 @@ async def git_access(
             "no GITHUB_TOKEN: only public repositories, and nothing is pushed", _NEW_RIGHTS
         )
     rights = _APP_RIGHTS if apps else _NEW_RIGHTS
-    said = "a GitHub App" if apps else await _account(session, settings)
+    client = GithubClient(session, settings.github_api_url)
+    summary = "a GitHub App" if apps else await _describe_token(client, settings)
     host = GitHost(session, settings.github_url, lambda repo: _token_of(apps, token, repo))
     for repo in repositories:
         try:
-            await RepositoryCheck(host).branch(repo, None)
+            await host.choose_branch(repo, None)
         except RepositoryError as error:
             text = error.user_text.removesuffix(" Nothing was started.")
             return broken(text, rights)
-        if not await _may_push(session, settings, await _token_of(apps, token, repo), repo):
+        repo_token = await _token_of(apps, token, repo)
+        if not await _may_push(client, settings, repo_token, repo):
             return doubtful(f"{repo}: may be read, not pushed to", rights)
-        said = said or "the token works"
-    if not said:
+        summary = summary or "the token works"
+    if not summary:
         return doubtful(
             "the git host has no API that tells about tokens",
             "Try a repository: `threadsmith doctor --repository owner/name`.",
         )
     named = ", ".join(str(repo) for repo in repositories[:5])
-    return fine(f"{said}; reaches {named}" if named else said)
+    return fine(f"{summary}; reaches {named}" if named else summary)
 
 
-async def _account(session: aiohttp.ClientSession, settings: Settings) -> str:
-    """What the API says about the token, "" if there is none; raises FindingError."""
-    url = f"{settings.github_api_url}/user"
-    status, _, headers = await _ask(session, url, settings.github_token)
-    if status in _REFUSED:
+async def _describe_token(client: GithubClient, settings: Settings) -> str:
+    """Return what the API tells about the token, "" without an API; raises FindingError."""
+    response = await _ask_github(client, settings, "/user", settings.github_token)
+    if response.status in _REFUSED:
         raise FindingError(
-            broken(f"the git host's API refuses GITHUB_TOKEN ({status})", _NEW_RIGHTS)
+            broken(f"the git host's API refuses GITHUB_TOKEN ({response.status})", _NEW_RIGHTS)
         )
-    if status != 200:  # noqa: PLR2004
+    if response.status != 200:  # noqa: PLR2004
         return ""
-    until = _expiry(headers.get("github-authentication-token-expiration", ""))
+    until = _expiry(response.headers.get("github-authentication-token-expiration", ""))
     if until and until - datetime.now(UTC) < _EXPIRES_SOON:
         raise FindingError(doubtful(f"GITHUB_TOKEN expires on {until:%Y-%m-%d}", "Renew it now."))
     return "the token works" + (f" until {until:%Y-%m-%d}" if until else "")
 
 
 async def _may_push(
-    session: aiohttp.ClientSession, settings: Settings, token: SecretStr, repo: RepoRef
+    client: GithubClient, settings: Settings, token: SecretStr, repo: RepoRef
 ) -> bool:
-    """What the API says; a host without one is believed."""
-    status, body, _ = await _ask(session, f"{settings.github_api_url}/repos/{repo}", token)
+    """Return whether the API allows a push; a host without an API passes."""
+    response = await _ask_github(client, settings, f"/repos/{repo}", token)
     try:
-        found = _Repository.model_validate_json(body or b"{}")
+        repository = _Repository.model_validate_json(response.body or b"{}")
     except ValidationError:
         return True
-    allowed = found.permissions is None or found.permissions.push
-    return allowed or status != 200 or not settings.push_branches  # noqa: PLR2004
+    allowed = repository.permissions is None or repository.permissions.push
+    return allowed or response.status != 200 or not settings.push_branches  # noqa: PLR2004
+
+
+async def _ask_github(
+    client: GithubClient, settings: Settings, path: str, token: SecretStr
+) -> ApiResponse:
+    try:
+        return await client.send("GET", path, token.get_secret_value())
+    except RepositoryError as error:
+        raise _unreachable(settings.github_api_url, error.__cause__ or error) from error
 
 
 async def _token_of(apps: AppTokens | None, token: SecretStr, repo: RepoRef) -> SecretStr:
     return await apps.token(repo) if apps else token
 
 
-async def _ask(
-    session: aiohttp.ClientSession, url: str, token: SecretStr
-) -> tuple[int, bytes | None, Any]:
-    headers = {"Authorization": f"Bearer {token.get_secret_value()}", "User-Agent": "threadsmith"}
+async def _ask_provider(
+    session: aiohttp.ClientSession, url: str, key: SecretStr
+) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}", "User-Agent": "threadsmith"}
     try:
-        async with session.get(url, headers=headers, allow_redirects=False) as answer:
-            return (
-                answer.status,
-                await read_bounded(answer.content.iter_any(), MAX_API_ANSWER_BYTES),
-                answer.headers,
-            )
+        async with session.get(url, headers=headers, allow_redirects=False) as response:
+            body = await read_bounded(response.content.iter_any(), MAX_API_ANSWER_BYTES)
+            return response.status, body
     except (aiohttp.ClientError, BodyTooLargeError) as error:
-        raise FindingError(
-            broken(
-                f"{URL(url).origin()} does not answer: {type(error).__name__}",
-                "Check the network, the proxy and the address in the settings.",
-            )
-        ) from error
+        raise _unreachable(url, error) from error
 
 
-def _remaining(body: bytes | None) -> float | None:
+def _unreachable(url: str, error: BaseException) -> FindingError:
+    return FindingError(
+        broken(
+            f"{URL(url).origin()} does not answer: {type(error).__name__}",
+            "Check the network, the proxy and the address in the settings.",
+        )
+    )
+
+
+def _remaining(body: bytes) -> float | None:
     class Answer(BaseModel):
         data: _Key
 
@@ -189,15 +199,15 @@ def _remaining(body: bytes | None) -> float | None:
         return None
 
 
-def _unspent(body: bytes | None) -> float | None:
+def _unspent(body: bytes) -> float | None:
     class Answer(BaseModel):
         data: _Credits
 
     try:
-        found = Answer.model_validate_json(body).data if body else None
+        credit = Answer.model_validate_json(body).data if body else None
     except ValidationError:
         return None
-    return found.total_credits - found.total_usage if found else None
+    return credit.total_credits - credit.total_usage if credit else None
 
 
 def _expiry(text: str) -> datetime | None:

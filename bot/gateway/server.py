@@ -31,12 +31,10 @@ from bot.gateway.egress.allow_list import AddressList, AllowList
 from bot.gateway.egress.connector import Connector, UpstreamProxies, resolve
 from bot.gateway.egress.proxy import EgressProxy
 from bot.gateway.git.app_tokens import AppTokens
-from bot.gateway.git.github import HostPulls
+from bot.gateway.git.github import GithubClient, HostPulls, RepositoryList
 from bot.gateway.git.host import GitHost
 from bot.gateway.git.proxy import PREFIX as GIT_PREFIX, GitProxy
 from bot.gateway.git.push_policy import PushPolicy
-from bot.gateway.git.repository import RepositoryCheck
-from bot.gateway.git.repository_list import RepositoryList
 from bot.gateway.listeners import AgentListeners, SharedPort
 from bot.gateway.model.catalogue import Catalogue, own_prices
 from bot.gateway.model.completion_client import CompletionClient
@@ -63,15 +61,13 @@ class HostGateway:
         self._settings = settings
         self.credentials: Credentials | None = None
         self._app_tokens = AppTokens.of(settings, session)
-        self.pulls = HostPulls(
-            session, settings.github_api_url, settings.github_url, self._token_of
-        )
+        github = GithubClient(session, settings.github_api_url)
+        self.pulls = HostPulls(github, settings.github_url, self._token_of)
         self.writer = CompletionClient(session, self.access)
-        host = GitHost(session, settings.github_url, self._token_of)
-        pushes = PushPolicy(host, data_dir, settings.push_limit_bytes)
-        self._git = GitProxy(self._auth, host, pushes if settings.push_branches else None)
-        self._repositories = RepositoryCheck(host)
-        self._listed = RepositoryList(session, settings.github_api_url, settings.github_token)
+        self._git_host = GitHost(session, settings.github_url, self._token_of)
+        pushes = PushPolicy(self._git_host, data_dir, settings.push_limit_bytes)
+        self._git = GitProxy(self._auth, self._git_host, pushes if settings.push_branches else None)
+        self._repositories = RepositoryList(github, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
         self._catalogue = Catalogue(session, base_url, key, own_prices=own_prices(settings))
         limits = ProxyLimits.of(settings)
@@ -181,16 +177,16 @@ class HostGateway:
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
         """Return the branch to start from; raises RepositoryError."""
-        return await self._repositories.branch(repo, branch)
+        return await self._git_host.choose_branch(repo, branch)
 
     @property
     def lists_repositories(self) -> bool:
         """Return whether there is a token to list repositories with."""
-        return self._listed.is_there
+        return self._repositories.is_available
 
     async def repositories(self) -> Sequence[str]:
         """Return the names of what the token can see; none when the host does not tell."""
-        return await self._listed.all()
+        return await self._repositories.names()
 
     async def check_model(self, model: str) -> None:
         """Raise ModelUnusable when the provider is known not to serve this model with tools."""

@@ -1,4 +1,4 @@
-"""A GitHub App's tokens: one for each repository, for an hour, minted when it is needed."""
+"""Mints the tokens of a GitHub App: one for each repository, for an hour, when it is needed."""
 
 import logging
 import time
@@ -17,14 +17,12 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError, RepositoryError
-from bot.files import BodyTooLargeError, read_bounded
-from bot.gateway.upstream import MAX_API_ANSWER_BYTES
+from bot.gateway.git.github import GithubClient
 from bot.shared_answers import SharedAnswers
 
 PERMISSIONS = {"contents": "write", "pull_requests": "write"}
 RENEW_SECONDS = 300.0
-MOST_KEPT = 1_000  # a forgotten token is asked for again
-_TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
+MOST_TOKENS = 1_000  # a token beyond these is minted again
 # GitHub takes ten minutes at the most, and clocks differ.
 _JWT_SECONDS, _SKEW_SECONDS = 540, 60
 
@@ -46,27 +44,25 @@ _Shape = TypeVar("_Shape", bound=BaseModel)
 
 
 class AppTokens:
-    """Asks the git host's API for tokens, each for one repository, and keeps them in memory."""
+    """Mints tokens at the git host's API, each for one repository, and caches them in memory."""
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
-        api_url: str,
+        client: GithubClient,
         app_id: str,
         key: RSAPrivateKey,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._session = session
-        self._api_url = api_url
+        self._client = client
         self._app_id = app_id
         self._key = key
         self._clock = clock
-        self._kept: LRUCache[RepoRef, _Token] = LRUCache(MOST_KEPT)
+        self._tokens: LRUCache[RepoRef, _Token] = LRUCache(MOST_TOKENS)
         self._asked: SharedAnswers[RepoRef, _Token] = SharedAnswers()
 
     @classmethod
     def of(cls, settings: Settings, session: aiohttp.ClientSession) -> Self | None:
-        """The tokens of the App that the settings name, if they do; raises ConfigurationError."""
+        """Build it for the App that the settings name, if any; raises ConfigurationError."""
         value = settings.github_app_private_key.get_secret_value()
         file = settings.github_app_private_key_file
         if not settings.github_app_id and not value and not file:
@@ -77,25 +73,26 @@ class AppTokens:
                 "GITHUB_APP_PRIVATE_KEY_FILE, or GITHUB_APP_PRIVATE_KEY."
             )
         key = _read_key(value, file)
-        return cls(session, settings.github_api_url, settings.github_app_id, key)
+        client = GithubClient(session, settings.github_api_url)
+        return cls(client, settings.github_app_id, key)
 
     async def token(self, repo: RepoRef) -> SecretStr:
-        """A token that reads and writes this repository; raises RepositoryError."""
-        kept = self._kept.get(repo)
-        if kept is None or kept.expires_at.timestamp() - self._clock() < RENEW_SECONDS:
-            kept = await self._asked.get(repo, lambda: self._minted(repo))
-        return kept.token
+        """Return a token that reads and writes this repository; raises RepositoryError."""
+        cached = self._tokens.get(repo)
+        if cached is None or cached.expires_at.timestamp() - self._clock() < RENEW_SECONDS:
+            cached = await self._asked.get(repo, lambda: self._mint(repo))
+        return cached.token
 
-    async def _minted(self, repo: RepoRef) -> _Token:
+    async def _mint(self, repo: RepoRef) -> _Token:
         path = f"/repos/{repo}/installation"
-        installation = await self._ask("GET", path, repo, _Installation)
+        installation = await self._send("GET", path, repo, _Installation)
         wanted = {"repositories": [repo.name], "permissions": PERMISSIONS}
         path = f"/app/installations/{installation.id}/access_tokens"
-        minted = self._kept[repo] = await self._ask("POST", path, repo, _Token, wanted)
+        minted = self._tokens[repo] = await self._send("POST", path, repo, _Token, wanted)
         _log.info("the GitHub App has a new token for %s", repo)
         return minted
 
-    async def _ask(
+    async def _send(
         self,
         method: str,
         path: str,
@@ -103,38 +100,19 @@ class AppTokens:
         shape: type[_Shape],
         body: Mapping[str, object] | None = None,
     ) -> _Shape:
-        headers = {
-            "Authorization": f"Bearer {self._signed()}",
-            "Accept": "application/vnd.github+json",
-            "User-Agent": "threadsmith",
-        }
+        response = await self._client.send(method, path, self._signed_claims(), body=body)
+        if response.status not in (200, 201):
+            raise _refused(repo, response.status, path)
         try:
-            async with self._session.request(
-                method,
-                self._api_url + path,
-                json=body,
-                headers=headers,
-                allow_redirects=False,
-                timeout=_TIMEOUT,
-            ) as answer:
-                found = await read_bounded(answer.content.iter_any(), MAX_API_ANSWER_BYTES)
-                if answer.status not in (200, 201):
-                    raise _refused(repo, answer.status, path)
-                return shape.model_validate_json(found)
+            return shape.model_validate_json(response.body)
         except ValidationError:
             # Its text would show what came, which may be a token.
             raise RepositoryError(
                 f"The git host gave no token for `{repo}`. Ask an admin to check GITHUB_API_URL.",
                 f"{path} was answered with another shape",
             ) from None
-        except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
-            raise RepositoryError(
-                "The git host's API does not answer. Try again in a few minutes, or ask an admin "
-                "to check GITHUB_API_URL.",
-                f"{self._api_url}{path}: {type(error).__name__}: {error}",
-            ) from error
 
-    def _signed(self) -> str:
+    def _signed_claims(self) -> str:
         now = int(self._clock())
         claims = {"iat": now - _SKEW_SECONDS, "exp": now + _JWT_SECONDS, "iss": self._app_id}
         return jwt.encode(claims, self._key, algorithm="RS256")
@@ -161,7 +139,7 @@ def _refused(repo: RepoRef, status: int, path: str) -> RepositoryError:
 
 
 def _read_key(value: str, file: str) -> RSAPrivateKey:
-    """The private key, of the value or of the file; raises ConfigurationError without its text."""
+    """Read the private key from the value or the file; raises ConfigurationError without it."""
     name = "GITHUB_APP_PRIVATE_KEY" if value else "GITHUB_APP_PRIVATE_KEY_FILE"
     try:
         pem = value.replace("\\n", "\n").encode() if value else Path(file).read_bytes()

@@ -1,4 +1,4 @@
-"""Git's lists of references, read from the bytes of a host that may send anything."""
+"""Reads and writes git's pkt-lines, and reads lists of references from an untrusted host."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class _Collected:
         )
 
     def _same_commit(self) -> str | None:
-        """An old server names HEAD's commit only: take a branch that stands there."""
+        """Return a branch at HEAD's commit, for an old server that names the commit only."""
         if self.head_target or not self.head_commit:
             return None
         at_head = [name for name, commit in self.branches.items() if commit == self.head_commit]
@@ -67,18 +67,18 @@ def pkt_line(text: str) -> bytes:
 
 
 def speaks_version_2(advertisement: bytes) -> bool:
-    """Whether the server answered with capabilities, and wants to be asked for refs."""
+    """Check whether the server answered with capabilities, so that it must be asked for refs."""
     return any(line == b"version 2" for line in _payload(advertisement))
 
 
 def read_advertisement(advertisement: bytes) -> Refs:
     """Read the refs of a server of protocol version 0 or 1. Raises NotGitError."""
-    found = _Collected()
+    collected = _Collected()
     for number, line in enumerate(_payload(advertisement)):
         text, _, capabilities = line.partition(b"\0")
         for capability in capabilities.split():
             if capability.startswith(b"symref=HEAD:"):
-                found.head_target = capability.removeprefix(b"symref=HEAD:").decode(
+                collected.head_target = capability.removeprefix(b"symref=HEAD:").decode(
                     errors="replace"
                 )
         commit, space, name = text.decode(errors="replace").partition(" ")
@@ -86,12 +86,12 @@ def read_advertisement(advertisement: bytes) -> Refs:
             if number == 0 and text == b"version 1":
                 continue
             raise NotGitError("a line without a reference")
-        _collect(found, commit, name)
-    return found.refs()
+        _collect(collected, commit, name)
+    return collected.refs()
 
 
 def commit_of(advertisement: bytes, branch: str) -> str | None:
-    """Where a branch stands, by a list of protocol version 0 or 1; None when it is not there.
+    """Return the commit of a branch in a list of protocol version 0 or 1; None without it.
 
     Raises NotGitError.
     """
@@ -104,7 +104,7 @@ def commit_of(advertisement: bytes, branch: str) -> str | None:
 
 
 def ls_refs_request() -> bytes:
-    """Ask a server of protocol version 2 for HEAD and the branches."""
+    """Write the request to a server of protocol version 2 for HEAD and the branches."""
     return b"".join(
         (
             pkt_line("command=ls-refs\n"),
@@ -120,26 +120,26 @@ def ls_refs_request() -> bytes:
 
 def read_ls_refs(data: bytes) -> Refs:
     """Read the answer to `ls_refs_request`. Raises NotGitError."""
-    found = _Collected()
+    collected = _Collected()
     for line in pkt_lines(data):
         if line is None:
             continue
-        commit, _, rest = line.decode(errors="replace").partition(" ")
-        name, *attributes = rest.split(" ")
+        commit, _, reference = line.decode(errors="replace").partition(" ")
+        name, *attributes = reference.split(" ")
         if not name or commit == "ERR":
             raise NotGitError("a line without a reference")
         for attribute in attributes:
             if name == "HEAD" and attribute.startswith("symref-target:"):
-                found.head_target = attribute.removeprefix("symref-target:")
-        _collect(found, commit, name)
-    return found.refs()
+                collected.head_target = attribute.removeprefix("symref-target:")
+        _collect(collected, commit, name)
+    return collected.refs()
 
 
-def _collect(found: _Collected, commit: str, name: str) -> None:
+def _collect(collected: _Collected, commit: str, name: str) -> None:
     if name == "HEAD":
-        found.head_commit = commit
+        collected.head_commit = commit
     elif name.startswith(_HEADS):
-        found.branches[name.removeprefix(_HEADS)] = commit
+        collected.branches[name.removeprefix(_HEADS)] = commit
 
 
 def _payload(advertisement: bytes) -> Iterable[bytes]:

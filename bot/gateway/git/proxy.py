@@ -57,7 +57,7 @@ class GitProxy:
             case _:
                 return _refused(403, "Only git's smart HTTP protocol is served here.")
         try:
-            async with self._host.refs(repo, headers, service) as upstream:
+            async with self._host.open_refs(repo, headers, service) as upstream:
                 if not is_success(upstream, service):
                     status = 404 if upstream.status < 500 else 502  # noqa: PLR2004
                     return _refused(status, f"The git host answered {upstream.status} for {repo}.")
@@ -72,8 +72,8 @@ class GitProxy:
         _, repo = identified
         url = f"{self._host.base(repo)}/{UPLOAD}"
         try:
-            ours = await self._host.headers(repo)
-            headers = CIMultiDict({**forwarded_headers(request.headers), **ours})
+            own_headers = await self._host.headers(repo)
+            headers = CIMultiDict({**forwarded_headers(request.headers), **own_headers})
             return await forward_request(request, self._host.session, url, headers)
         except BodyTooLargeError:
             return _refused(413, "The request is larger than 20 MiB.")
@@ -89,7 +89,7 @@ class GitProxy:
         if self._pushes is None or branch is None:
             return _refused(403, _NO_PUSH)
         try:
-            return await self._pushes.take(request, agent_id, repo, branch)
+            return await self._pushes.handle_push(request, agent_id, repo, branch)
         except (HostUnreachableError, UpstreamError, RepositoryError) as error:
             return _unreachable(repo, error)
 

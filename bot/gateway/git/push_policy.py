@@ -1,4 +1,4 @@
-"""Takes one push, looks at what it wants to move, and passes it on only when that is allowed."""
+"""Receives a push, checks what it would move, and passes it on only when that is allowed."""
 
 import asyncio
 import logging
@@ -35,14 +35,14 @@ from bot.gateway.upstream import TIMEOUT, UpstreamError, stream_answer
 _RESULT = "application/x-git-receive-pack-result"
 _PIECE_BYTES = 256 * 1024
 _BODY_SECONDS = 600.0
-# Before a large push git asks with an empty one whether it may.
+# Before a large push git asks with an empty one whether the push is allowed.
 _PROBE = b"0000"
 
 _log = logging.getLogger(__name__)
 
 
 class PushPolicy:
-    """Keeps a push in `folder` until it has been looked at; one at a time for each agent.
+    """Keeps a push in `folder` until it has been checked; one at a time for each agent.
 
     A refusal is answered in git's own words, so that it shows as `[remote rejected]`.
     """
@@ -53,7 +53,7 @@ class PushPolicy:
         self._limit_bytes = limit_bytes
         self._under_way: set[str] = set()
 
-    async def take(
+    async def handle_push(
         self, request: web.Request, agent_id: str, repo: RepoRef, branch: str
     ) -> web.StreamResponse:
         """Answer a `git-receive-pack`; raises HostUnreachableError or UpstreamError."""
@@ -64,7 +64,7 @@ class PushPolicy:
         self._under_way.add(agent_id)
         try:
             with tempfile.TemporaryFile(dir=self._folder) as spool:
-                return await self._take(request, agent_id, repo, branch, spool)
+                return await self._check_and_pass_on(request, agent_id, repo, branch, spool)
         except OSError as error:
             if isinstance(error, ConnectionError):
                 raise
@@ -73,7 +73,7 @@ class PushPolicy:
         finally:
             self._under_way.discard(agent_id)
 
-    async def _take(
+    async def _check_and_pass_on(
         self,
         request: web.Request,
         agent_id: str,
@@ -83,7 +83,7 @@ class PushPolicy:
     ) -> web.StreamResponse:
         head: PushHead | None = None
         try:
-            head, size = await self._spooled(request, spool)
+            head, size = await self._spool(request, spool)
             if head is None:
                 return _result(b"")
             command = check_push(head, branch)
@@ -97,10 +97,10 @@ class PushPolicy:
         _log.info("agent %s pushed %s to %s of %s", agent_id, command.new[:12], branch, repo)
         return passed
 
-    async def _spooled(self, request: web.Request, spool: IO[bytes]) -> tuple[PushHead | None, int]:
-        """The head of a push and its size in all; no head for git's question whether it may.
+    async def _spool(self, request: web.Request, spool: IO[bytes]) -> tuple[PushHead | None, int]:
+        """Return the head of a push and its whole size; no head for git's question if it may push.
 
-        What is beyond the limit is not kept, and read only so far that git hears why.
+        Bytes beyond the limit are not kept, and are read only so far that git shows the refusal.
         """
         beginning, size, head = bytearray(), 0, None
         try:
@@ -132,8 +132,8 @@ class PushPolicy:
             raise PushRefusedError("there is no pack behind the commands")
 
     async def _check_old(self, repo: RepoRef, command: Command, branch: str) -> None:
-        """The branch must stand where the push says: nobody's commits vanish unseen."""
-        async with self._host.refs(repo, {}, RECEIVE) as upstream:
+        """Check that the branch stands where the push says, so that no commit is lost unseen."""
+        async with self._host.open_refs(repo, {}, RECEIVE) as upstream:
             if not is_success(upstream, RECEIVE):
                 raise PushRefusedError(f"the git host answered {upstream.status}")
             try:

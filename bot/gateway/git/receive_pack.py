@@ -1,4 +1,4 @@
-"""A push as bytes: the commands that it begins with, and the answer that refuses it.
+"""Reads the commands that a push begins with, and writes the answer that refuses it.
 
 Only one shape is understood: one plain command, a flush, then a pack. Everything else that the
 protocol knows (shallow lines, certificates, options, several commands) is refused by name.
@@ -21,7 +21,7 @@ _MAX_PKT_BYTES = 65_520
 
 
 class PushRefusedError(Exception):
-    """The push is not passed on; the text is what git shows."""
+    """The push is not passed on; git shows the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class PushHead:
-    """What a push begins with. `size` is the number of bytes up to the pack."""
+    """Holds the beginning of a push; `size` is the number of bytes up to the pack."""
 
     commands: tuple[Command, ...]
     capabilities: frozenset[str]
@@ -62,9 +62,9 @@ def read_head(data: bytes) -> PushHead | None:
         line = data[position + LENGTH_DIGITS : position + length]
         if len(line) < length - LENGTH_DIGITS:
             break
-        text, nul, found = line.partition(b"\0")
+        text, nul, capability_list = line.partition(b"\0")
         if nul and not commands:
-            capabilities = frozenset(found.decode("utf-8", "replace").split())
+            capabilities = frozenset(capability_list.decode("utf-8", "replace").split())
         elif nul:
             raise PushRefusedError("capabilities in the middle")
         commands.append(_command(text))
@@ -82,8 +82,8 @@ def _command(line: bytes) -> Command:
         raise PushRefusedError("pushing from a shallow clone is not allowed")
     if line.startswith(b"push-cert"):
         raise PushRefusedError("push certificates are not allowed")
-    old, _, rest = line.partition(b" ")
-    new, _, ref = rest.partition(b" ")
+    old, _, target = line.partition(b" ")
+    new, _, ref = target.partition(b" ")
     if not (_OID.fullmatch(old) and _OID.fullmatch(new) and len(old) == len(new) and ref):
         raise PushRefusedError("not a command of git")
     try:
@@ -94,7 +94,7 @@ def _command(line: bytes) -> Command:
 
 
 def check_push(head: PushHead, branch: str) -> Command:
-    """The one command of a push that may be made to `branch`; raises PushRefusedError."""
+    """Return the only command of a push that is allowed for `branch`; raises PushRefusedError."""
     if "push-options" in head.capabilities:
         raise PushRefusedError("push options are not allowed")
     if len(head.commands) != 1:
@@ -110,12 +110,12 @@ def check_push(head: PushHead, branch: str) -> Command:
 
 
 def is_pack(data: bytes) -> bool:
-    """Whether a pack begins so."""
+    """Check that the data begins like a pack."""
     return _PACK.match(data) is not None
 
 
 def rejection(head: PushHead, reason: str) -> bytes | None:
-    """The answer by which git shows `[remote rejected] … (reason)`; None when it reads none."""
+    """Write the answer that git shows as `[remote rejected] … (reason)`; None if it reads none."""
     asked = head.capabilities & {"report-status", "report-status-v2"}
     if not asked or not head.commands:
         return None

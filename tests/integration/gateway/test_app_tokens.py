@@ -18,6 +18,7 @@ from bot.config import Settings
 from bot.domain.agent import RepoRef
 from bot.errors import ConfigurationError, RepositoryError
 from bot.gateway.git.app_tokens import AppTokens
+from bot.gateway.git.github import GithubClient
 from tests.integration.gateway.conftest import API, Serving
 
 KEY = rsa.generate_private_key(65_537, 2_048)
@@ -71,7 +72,7 @@ def host() -> Host:
 @pytest.fixture
 async def tokens(host: Host, serving: Serving, session: aiohttp.ClientSession) -> AppTokens:
     url = await serving.start(host.routes())
-    return AppTokens(session, url, "42", KEY, clock=lambda: host.now)
+    return AppTokens(GithubClient(session, url), "42", KEY, clock=lambda: host.now)
 
 
 async def test_a_token_is_for_one_repository_and_kept_until_five_minutes_before_its_end(
@@ -171,8 +172,9 @@ async def test_half_of_the_settings_is_an_error(session: aiohttp.ClientSession) 
 async def test_the_tokens_used_last_are_kept_and_no_more(
     host: Host, serving: Serving, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.gateway.git.app_tokens.MOST_KEPT", 2)
-    tokens = AppTokens(session, await serving.start(host.routes()), "42", KEY, lambda: host.now)
+    monkeypatch.setattr("bot.gateway.git.app_tokens.MOST_TOKENS", 2)
+    url = await serving.start(host.routes())
+    tokens = AppTokens(GithubClient(session, url), "42", KEY, lambda: host.now)
     for name in ("api", "web", "api", "docs", "api", "web"):
         await tokens.token(RepoRef("acme", name))
     asked = [str(minted["repositories"]) for minted in host.minted]

@@ -26,7 +26,7 @@ async def test_the_addresses_used_last_are_kept_and_others_looked_up_again(
 
     async def base_after_refs(name: str) -> str:
         repo = RepoRef("acme", name)
-        async with host.refs(repo, {}) as answer:
+        async with host.open_refs(repo, {}) as answer:
             assert answer.status == 200
         return host.base(repo)
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bot.domain.agent import RepoRef
 from bot.domain.pull_request import Credits, PullState, words
 from bot.errors import NothingToPropose, RepositoryError
-from bot.gateway.git.github import HostPulls
+from bot.gateway.git.github import GithubClient, HostPulls
 from bot.slack.views.evidence import evidence_markdown
 from bridge.protocol import Check, CheckKind, Evidence
 from playground.event_feed import EventFeed
@@ -43,7 +43,7 @@ def pulls(session: aiohttp.ClientSession, host: GitServer, token: str = "") -> H
     async def token_of(_: RepoRef) -> SecretStr:
         return SecretStr(token or host.settings.token)
 
-    return HostPulls(session, f"{host.url}/api/v3", host.url, token_of)
+    return HostPulls(GithubClient(session, f"{host.url}/api/v3"), host.url, token_of)
 
 
 async def commit(host: GitServer) -> None:
@@ -117,7 +117,7 @@ async def test_an_api_that_is_none(
         return SecretStr("canary")
 
     with refused(RepositoryError, said):
-        await HostPulls(session, url, url, token_of).find(REPO, BRANCH)
+        await HostPulls(GithubClient(session, url), url, token_of).find(REPO, BRANCH)
 
 
 async def test_links_for_people_name_their_branches(

@@ -8,7 +8,12 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bot.gateway.git.repository_list import CACHE_SECONDS, SILENT_SECONDS, RepositoryList
+from bot.gateway.git.github import (
+    CACHE_SECONDS,
+    SILENT_SECONDS,
+    GithubClient,
+    RepositoryList,
+)
 from playground.free_port import listening
 
 TOKEN = "canary-token"
@@ -42,23 +47,23 @@ async def api() -> AsyncIterator[Api]:
         listening(app, "127.0.0.1", (0,)) as url,
         aiohttp.ClientSession() as session,
     ):
-        api.listed = RepositoryList(session, url, SecretStr(TOKEN), lambda: api.now)
+        api.listed = RepositoryList(GithubClient(session, url), SecretStr(TOKEN), lambda: api.now)
         yield api
 
 
 async def test_all_pages_are_read_once_in_five_minutes(api: Api) -> None:
     api.names = [f"acme/r{number}" for number in range(150)]
     for _ in range(2):
-        assert list(await api.listed.all()) == api.names
+        assert list(await api.listed.names()) == api.names
     assert len(api.asked) == 2
     api.now += CACHE_SECONDS
-    await api.listed.all()
+    await api.listed.names()
     assert len(api.asked) == 4
 
 
 async def test_it_ends_after_five_pages_and_leaves_out_what_is_no_name(api: Api) -> None:
     api.names = ["../x", "acme/<!channel>"] + [f"acme/r{number}" for number in range(900)]
-    found = await api.listed.all()
+    found = await api.listed.names()
     assert len(found) == 498
     assert len(api.asked) == 5
 
@@ -71,17 +76,17 @@ async def test_a_host_that_does_not_tell_is_asked_again_later(
     api: Api, status: int, body: bytes
 ) -> None:
     api.names = ["acme/api"]
-    assert await api.listed.all() == ["acme/api"]
+    assert await api.listed.names() == ["acme/api"]
     api.now, api.status, api.body = CACHE_SECONDS, status, body
     for _ in range(3):
-        assert await api.listed.all() == ["acme/api"]
+        assert await api.listed.names() == ["acme/api"]
     assert len(api.asked) == 2
     api.now, api.body, api.names = CACHE_SECONDS + SILENT_SECONDS, None, ["acme/web"]
-    assert await api.listed.all() == ["acme/web"]
+    assert await api.listed.names() == ["acme/web"]
 
 
 async def test_without_a_token_nobody_is_asked(api: Api) -> None:
     async with aiohttp.ClientSession() as session:
-        listed = RepositoryList(session, "http://127.0.0.1:1", SecretStr(""))
-        assert not listed.is_there
-        assert not await listed.all()
+        listed = RepositoryList(GithubClient(session, "http://127.0.0.1:1"), SecretStr(""))
+        assert not listed.is_available
+        assert not await listed.names()

@@ -32,8 +32,8 @@ from bot.domain.settings_command import checked_model
 from bot.domain.usage import Sum
 from bot.domain.usage_command import ShowUsage, UsageOf
 from bot.errors import BridgeRefused, UserError
+from bot.gateway.git.host import chosen_branch
 from bot.gateway.git.pkt_line import Refs
-from bot.gateway.git.repository import _chosen
 from bot.slack.views.evidence import evidence_markdown
 from bot.slack.views.home import closed_view, defaults_form, home_view, read_defaults
 from bot.slack.views.lists import agent_line, list_text, offers_text
@@ -109,8 +109,8 @@ def _errors(words: Words) -> Mapping[str, str]:
         "checked_branch": lambda: checked_branch(text),
         "checked_budget": lambda: checked_budget(text),
         "checked_model": lambda: checked_model(text),
-        "no_such_branch": lambda: _chosen(repo, words.branch, refs),
-        "no_default_branch": lambda: _chosen(repo, None, Refs((words.branch,))),
+        "no_such_branch": lambda: chosen_branch(repo, words.branch, refs),
+        "no_default_branch": lambda: chosen_branch(repo, None, Refs((words.branch,))),
     }
     said = {}
     for name, deed in tried.items():
