@@ -1,4 +1,4 @@
-"""Hides every secret value that the bot knows, in its common encodings, and what looks like one.
+"""Hides the secret values that the bot knows, in common encodings, and text that looks like one.
 
 It cannot see a value that is cut, split, reversed, compressed, encrypted or encoded in a way that
 is not listed at `_forms`: it guards against accidents, not against a program that wants to tell.
@@ -63,7 +63,7 @@ class Redactor:
         self._stale = True
 
     def hiding(self, token_of: Callable[[str], SecretStr]) -> Callable[[str], SecretStr]:
-        """The same function, whose results are hidden from their first use on."""
+        """Wrap a function so that its results are hidden from their first use on."""
 
         def hidden(agent_id: str) -> SecretStr:
             token = token_of(agent_id)
@@ -73,23 +73,23 @@ class Redactor:
         return hidden
 
     def __call__(self, text: str) -> str:
-        """The text without secrets, known ones and what looks like one."""
+        """Return the text without known secrets, and without text that looks like one."""
         # Two passes take half the time of one pattern for both.
         return _SHAPE.sub(HIDDEN, self.known(text))
 
     def known(self, text: str) -> str:
-        """The text without the known values; what only looks like a secret stays."""
+        """Return the text without the known values; text that only looks like a secret stays."""
         pattern = self._compiled()
         return pattern.sub(HIDDEN, text) if pattern else text
 
     def holds(self, data: str | bytes) -> bool:
-        """Whether there is a known value in it; bytes are read as UTF-8, as far as they are."""
+        """Check for a known value in text, or in bytes, which are read as UTF-8."""
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
         pattern = self._compiled()
         return bool(pattern and pattern.search(text))
 
     def _compiled(self) -> re.Pattern[str] | None:
-        """One pattern for every known value; made again after there were new ones."""
+        """Return one pattern for every known value; it is built again after new values."""
         if self._stale:
             self._stale = False
             forms = {form for value in self._values | set(self._passing) for form in _forms(value)}
@@ -102,7 +102,7 @@ def _is_plain(value: str) -> bool:
 
 
 def worth_hiding(value: str) -> bool:
-    """Whether hiding this value everywhere would hide a secret, and not a plain word."""
+    """Check that hiding this value everywhere would hide a secret, and not a plain word."""
     return (
         len(value) >= _MIN_STORED_CHARS
         and len(set(value)) >= _MIN_DISTINCT_CHARS
@@ -111,7 +111,7 @@ def worth_hiding(value: str) -> bool:
 
 
 def hidden_in(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (JSON of any shape)
-    """The JSON value with every string in it passed through `hide`; keys stay."""
+    """Return the JSON value with every string in it passed through `hide`; keys stay."""
     match value:
         case str():
             return hide(value)
@@ -124,7 +124,7 @@ def hidden_in(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (JSON of any shap
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The value as it is, and as tools and languages write it: JSON, URL, hex, base64."""
+    """Yield the value as it is, and as tools and languages write it: JSON, URL, hex, base64."""
     yield value
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
@@ -133,7 +133,7 @@ def _forms(value: str) -> Iterator[str]:
     if "\n" in value:
         # A file's lines are shown one by one, numbered or quoted.
         yield from (
-            one for line in value.splitlines() if len(one := line.strip()) >= _MIN_LINE_CHARS
+            text for line in value.splitlines() if len(text := line.strip()) >= _MIN_LINE_CHARS
         )
     raw = value.encode("utf-8", "surrogatepass")
     if len(raw) >= _MIN_ENCODED_BYTES:
@@ -143,7 +143,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """What of the base64 of any text around the value depends on the value alone."""
+    """Yield the part of the base64 of any surrounding text that depends on the value alone."""
     for before in range(3):
         after = -(before + len(raw)) % 3
         encoded = base64.b64encode(b"\0" * before + raw + b"\0" * after).decode("ascii")
@@ -159,7 +159,7 @@ _Trie = dict[str, Any]
 
 
 def _trie_pattern(words: Iterable[str]) -> str:
-    """One pattern for many literals that looks at each character of the text about once.
+    """Build a pattern for many literals that reads each character of the text about once.
 
     A plain alternation would try every literal at every position.
     """

@@ -1,7 +1,7 @@
-"""Asks the network once for all who want the same answer at a time, and gives it to each of them.
+"""Asks the network once for all callers that want the same answer at the same time.
 
-Behind a lock they would ask one after the other, and a silent host would cost the last of them
-everybody's deadline.
+Behind a lock they would ask one after the other, and with a silent host the last caller would
+wait for every other caller's deadline.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ T = TypeVar("T")
 
 
 class SharedAnswers(Generic[K, T]):
-    """Answers that are on their way, by key; what has arrived is its caller's to keep."""
+    """Shares the requests under way, by key; each caller keeps the answer itself."""
 
     def __init__(self) -> None:
         self._asked: dict[K, asyncio.Future[T]] = {}
 
     async def get(self, key: K, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask, or wait for whoever asks already; raises what `ask` raises, for all alike.
+        """Call `ask`, or wait for a call under way; its error is raised for all of its waiters.
 
-        When the one who asks is cancelled, the next of those who wait asks anew.
+        When the caller that asks is cancelled, the next waiting caller asks anew.
         """
         while asked := self._asked.get(key):
-            # It waits, and does not await the future: its own cancellation must stay its own.
+            # asyncio.wait, because awaiting the future would cancel it together with this caller.
             await asyncio.wait([asked])
             if not asked.cancelled():
                 return asked.result()
@@ -34,7 +34,7 @@ class SharedAnswers(Generic[K, T]):
             answer.set_result(await ask())
         except Exception as error:
             answer.set_exception(error)
-            answer.exception()  # nobody else may wait for it, which is no mistake
+            answer.exception()  # marks the error as read, since perhaps nobody waits
             raise
         finally:
             answer.cancel()

@@ -39,7 +39,7 @@ from bot.gateway.model.key_check import KeyCheck
 from bot.gateway.server import HostGateway
 from bot.redaction import Redactor
 from bot.runtime.docker import DockerRuntime
-from bot.runtime.sealing import why_open
+from bot.runtime.survey import why_open
 from bot.slack.backfill import Backfill
 from bot.slack.events import is_urgent
 from bot.slack.files import SlackFiles

@@ -36,7 +36,7 @@ def ps_command(*, as_json: bool) -> None:
     with _explained():
         settings, instance = _deployment()
         with _inventory(instance) as inventory:
-            things = inventory.things() if inventory else ()
+            things = inventory.resources() if inventory else ()
         agents = asyncio.run(_agents(settings))
     if as_json:
         rows = [{"id": a.id, "status": a.status.value, "repository": str(a.repo)} for a in agents]
@@ -105,7 +105,7 @@ def prune_command(*, yes: bool, kept: bool) -> None:
         settings, instance = _deployment()
         with _needed(instance) as inventory:
             # First the engine, then the rows: a row is there before its container.
-            things = inventory.things()
+            things = inventory.resources()
             needed = {agent.id for agent in asyncio.run(_agents(settings, kept=not kept))}
             _remove(inventory, _leftover(things, needed), yes=yes)
 
@@ -124,7 +124,7 @@ def uninstall_command(*, yes: bool, data: bool, image: bool) -> None:
         if who := holder(data_dir):
             raise click.ClickException(f"A bot runs here ({who}). End it first.")
         with _needed(instance) as inventory:
-            _remove(inventory, inventory.things(), yes=yes)
+            _remove(inventory, inventory.resources(), yes=yes)
             if image:
                 gone = inventory.remove_image(settings.bridge_image)
                 click.echo(f"{settings.bridge_image}: {'removed' if gone else 'kept, or not here'}")

@@ -1,4 +1,4 @@
-"""The doctor's questions to the container engine and to the host's network."""
+"""Checks the container engine and the host's network for the doctor."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from bot.config import Settings
 from bot.domain.health import Finding, broken, doubtful, fine
 from bot.errors import ConfigurationError
 from bot.runtime.docker import DockerRuntime
-from bot.runtime.sealing import why_open
+from bot.runtime.survey import why_open
 
 # With these an image is copied whole for every container.
 _SLOW_DRIVERS = frozenset({"vfs", "devicemapper"})
@@ -18,23 +18,23 @@ _SHOWN = 12
 
 
 async def engine(runtime: DockerRuntime, settings: Settings) -> Finding:
-    """Whether the engine answers and is new enough; raises EngineError."""
+    """Check that the engine answers and is new enough; raises EngineError."""
     survey = await runtime.survey(settings.bridge_image)
-    said = f"Docker {survey.version}, API {survey.api_version}, storage {survey.storage_driver}"
+    summary = f"Docker {survey.version}, API {survey.api_version}, storage {survey.storage_driver}"
     if tuple(int(part) for part in survey.api_version.split(".")) < (1, 41):
-        return broken(said, "Upgrade the engine to Docker 20.10 or newer (API 1.41).")
+        return broken(summary, "Upgrade the engine to Docker 20.10 or newer (API 1.41).")
     wanted = settings.container_runtime
     if wanted and wanted not in survey.runtimes:
         return broken(
-            f"{said}; it knows no runtime {wanted}", "Install it, or clear CONTAINER_RUNTIME."
+            f"{summary}; it knows no runtime {wanted}", "Install it, or clear CONTAINER_RUNTIME."
         )
     if survey.storage_driver in _SLOW_DRIVERS:
-        return doubtful(said, "Let the engine use overlay2: a start takes seconds less.")
-    return fine(said)
+        return doubtful(summary, "Let the engine use overlay2: a start takes seconds less.")
+    return fine(summary)
 
 
 async def image(runtime: DockerRuntime, settings: Settings, code: Path) -> Finding:
-    """Whether the image of the bridge is here and holds the code in this folder."""
+    """Check that the image of the bridge exists and holds the code in this folder."""
     survey = await runtime.survey(settings.bridge_image)
     name = settings.bridge_image
     if survey.image_code is None:
@@ -47,9 +47,11 @@ async def image(runtime: DockerRuntime, settings: Settings, code: Path) -> Findi
 
 
 def code_hash(code: Path) -> str:
-    """The hash of the Python files below a folder, as `scripts/build-image.sh` labels them."""
+    """Hash the Python files below a folder, as `scripts/build-image.sh` does for its label."""
     whole = hashlib.sha256()
-    for path in sorted(code.rglob("*.py"), key=lambda one: one.relative_to(code.parent).as_posix()):
+    for path in sorted(
+        code.rglob("*.py"), key=lambda file: file.relative_to(code.parent).as_posix()
+    ):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         whole.update(f"{digest}  {path.relative_to(code.parent).as_posix()}\n".encode())
     return whole.hexdigest()[:32]
@@ -58,7 +60,7 @@ def code_hash(code: Path) -> str:
 async def network(
     runtime: DockerRuntime, settings: Settings, tables: Path = Path("/proc/net")
 ) -> Finding:
-    """Whether containers are sealed; what of this host they can reach where they are not."""
+    """Check that containers are sealed, and else which ports of this host they can reach."""
     try:
         reason = await why_open(runtime.why_not_sealed, settings)
     except ConfigurationError as error:
@@ -69,8 +71,8 @@ async def network(
 
 
 def open_network(reason: str, gateway_port: int, tables: Path) -> Finding:
-    """What of this host a container on an open network can reach; `reason` says why it is open."""
-    said = (
+    """Report what a container on an open network can reach; `reason` says why it is open."""
+    summary = (
         f"the containers' network is open ({reason}): the internet, its private ranges, the "
         "metadata service of a cloud"
     )
@@ -78,16 +80,16 @@ def open_network(reason: str, gateway_port: int, tables: Path) -> Finding:
     try:
         ports = sorted(set(_reachable(tables)) - {gateway_port})
     except OSError:
-        return doubtful(f"{said}, and what this host offers on all interfaces", step)
+        return doubtful(f"{summary}, and what this host offers on all interfaces", step)
     shown = ", ".join(str(port) for port in ports[:_SHOWN])
     more = f" and {len(ports) - _SHOWN} more" if len(ports) > _SHOWN else ""
     if not ports:
-        return doubtful(f"{said}; nothing of this host listens on all interfaces", step)
-    return doubtful(f"{said}, and this host's ports {shown}{more}", step)
+        return doubtful(f"{summary}; nothing of this host listens on all interfaces", step)
+    return doubtful(f"{summary}, and this host's ports {shown}{more}", step)
 
 
 def _reachable(tables: Path) -> Iterator[int]:
-    """The ports that listen on all interfaces, of the kernel's tables."""
+    """Yield the ports that listen on all interfaces, from the kernel's tables."""
     for name in ("tcp", "tcp6"):
         for line in (tables / name).read_text().splitlines()[1:]:
             local, state = line.split()[1], line.split()[3]

@@ -1,4 +1,4 @@
-"""The Docker runtime: blocking engine calls on a bounded set of threads, each with a deadline."""
+"""Runs blocking engine calls on a bounded set of threads, each with a deadline."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ class DockerRuntime:
         await self._call("check", QUERY_SECONDS, lambda: engine.check(image))
 
     async def survey(self, image: str) -> Survey:
-        """Return what the engine says about itself and this image; raises EngineError."""
+        """Return the survey of the engine and this image; raises EngineError."""
         engine = await self._connected()
         return await self._call("survey", QUERY_SECONDS, lambda: engine.survey(image))
 
@@ -127,12 +127,12 @@ class DockerRuntime:
         return await self._call("resume", START_SECONDS, lambda: engine.resume(agent_id))
 
     async def has_files(self, agent_id: str) -> bool:
-        """Whether all volumes of the agent are there; raises EngineError."""
+        """Check that all volumes of the agent exist; raises EngineError."""
         engine = await self._connected()
         return await self._call("files", QUERY_SECONDS, lambda: engine.has_files(agent_id))
 
     async def files(self) -> Mapping[str, float]:
-        """Return whose volumes there are and when the newest was made; raises EngineError."""
+        """Return the agents with volumes, and when the newest was made; raises EngineError."""
         engine = await self._connected()
         return await self._call("volumes", QUERY_SECONDS, engine.files)
 
@@ -168,19 +168,14 @@ class DockerRuntime:
         finally:
             self._watches.discard(watch)
 
-    async def logs(self, agent_id: str) -> str:
-        """Return the last output of the agent's container (4 kB at most), for the log."""
-        engine = await self._connected()
-        return await self._call("logs", QUERY_SECONDS, lambda: engine.logs(agent_id))
-
     async def _connected(self) -> "Engine":
         return self._engine or await self._connecting.get("engine", self._connect)
 
     async def _connect(self) -> "Engine":
-        self._engine = await self._call("connect", QUERY_SECONDS, self._made)
+        self._engine = await self._call("connect", QUERY_SECONDS, self._connect_engine)
         return self._engine
 
-    def _made(self) -> "Engine":
+    def _connect_engine(self) -> "Engine":
         # Imported on the thread: the SDK takes 0.15 s, which neither start-up nor the loop has.
         from bot.runtime.engine import Engine
 
@@ -189,12 +184,12 @@ class DockerRuntime:
 
     async def _call(
         self,
-        what: str,
+        name: str,
         seconds: float,
         function: Callable[[], T],
         undo: Callable[[T], None] | None = None,
     ) -> T:
-        """Run `function` on a thread; when nobody waits for it any more, `undo` its result."""
+        """Run `function` on a thread; once nobody waits for it any more, `undo` its result."""
         future = self._pool.submit(function)
         try:
             async with asyncio.timeout(seconds):
@@ -205,7 +200,7 @@ class DockerRuntime:
             if isinstance(error, TimeoutError):
                 raise EngineError(
                     "The container engine is too slow. Try again in a minute, or ask an admin.",
-                    f"{what}: no answer in {seconds:.0f} s",
+                    f"{name}: no answer in {seconds:.0f} s",
                 ) from error
             raise
 

@@ -1,4 +1,4 @@
-"""The container engine, spoken to in blocking calls: `DockerRuntime` runs them on threads."""
+"""Calls the container engine, blocking; `DockerRuntime` runs these calls on threads."""
 
 import contextlib
 import logging
@@ -16,14 +16,12 @@ from bot.domain.container import (
     ContainerSpec,
 )
 from bot.errors import EngineError
-from bot.runtime.connection import answering, opened
-from bot.runtime.errors import image_needed, startable
+from bot.runtime.errors import connect, engine_errors, missing_image_errors, resume_errors
 from bot.runtime.events import EngineEvents, EventStream
 from bot.runtime.network import Network
 from bot.runtime.parsing import inspected_container, is_running, running_container
-from bot.runtime.sealing import why_not_sealed
 from bot.runtime.spec import LABEL_CONFIG_HASH, Deployment, broken_promises
-from bot.runtime.survey import Survey, surveyed
+from bot.runtime.survey import Survey, survey_engine, why_not_sealed
 from bot.runtime.volumes import Volumes
 
 OLDEST_API = (1, 41)
@@ -45,7 +43,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a start has come to, and what it made for that: the container, these volumes."""
+    """The result of a start: the container, and the volumes that the start made for it."""
 
     container: Container
     fresh: bool
@@ -67,7 +65,7 @@ class Engine:
         cls, deployment: Deployment, address: str | None, timeout_seconds: int, connections: int
     ) -> Self:
         """Open a client; `address` None means what the environment says, as for the CLI."""
-        api, address = opened(address, timeout_seconds, connections)
+        api, address = connect(address, timeout_seconds, connections)
         return cls(api, address, deployment)
 
     def close(self) -> None:
@@ -76,7 +74,7 @@ class Engine:
 
     def check(self, image: str) -> None:
         """Raise EngineError, with the next step, unless containers of `image` could start."""
-        with answering(self._address):
+        with engine_errors(self._address):
             self._api.ping()
             version = self._api.version()["ApiVersion"]
             if tuple(int(part) for part in version.split(".")) < OLDEST_API:
@@ -90,45 +88,46 @@ class Engine:
                     f"The engine knows no runtime `{wanted}`. Ask an admin to install it, or to "
                     "clear CONTAINER_RUNTIME."
                 )
-            with image_needed(image):
+            with missing_image_errors(image):
                 self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # an open stub
 
     def survey(self, image: str) -> Survey:
         """Return what the engine says about itself and this image."""
-        with answering(self._address):
-            return surveyed(self._api, image)
+        with engine_errors(self._address):
+            return survey_engine(self._api, image)
 
     def why_not_sealed(self) -> str:
         """Return why containers here need a network, empty when they do not."""
-        with answering(self._address):
+        with engine_errors(self._address):
             return why_not_sealed(self._api.info(), self._address)
 
     def network_gateway(self) -> str:
         """Return the host's IPv4 address on our network, which is made when missing."""
-        with answering(self._address):
+        with engine_errors(self._address):
             return self._network.gateway()
 
     def forget_network(self) -> None:
         """Remove our network; one that is gone, or that a container needs, is left alone."""
-        with answering(self._address):
+        with engine_errors(self._address):
             self._network.forget()
 
     def containers(self, agent_id: str | None = None) -> list[Container]:
         """Return our containers in any state; with `agent_id` that agent's only."""
-        with answering(self._address):
-            found = []
+        with engine_errors(self._address):
+            containers = []
             for item in self._listed(agent_id):
                 if is_running(item):
-                    found.append(running_container(item))
+                    containers.append(running_container(item))
                 else:
-                    # It may go while we look.
+                    # It may be removed meanwhile.
                     with contextlib.suppress(NotFound):
-                        found.append(inspected_container(self._api.inspect_container(item["Id"])))
-            return found
+                        facts = self._api.inspect_container(item["Id"])
+                        containers.append(inspected_container(facts))
+            return containers
 
     def find(self, agent_id: str) -> Container | None:
         """Return the agent's container: the one that runs, or the newest."""
-        return max(self.containers(agent_id), key=lambda one: one.running, default=None)
+        return max(self.containers(agent_id), key=lambda container: container.running, default=None)
 
     def watch(self, since: int) -> EngineEvents:
         """Return a watch of our containers' ends and memory kills from `since` (epoch seconds)."""
@@ -139,7 +138,7 @@ class Engine:
         }
 
         def events() -> EventStream:
-            with answering(self._address):
+            with engine_errors(self._address):
                 return self._api.events(since=since, filters=filters, decode=True)
 
         return EngineEvents(events, self._address)
@@ -153,7 +152,7 @@ class Engine:
         config = self._deployment.container_config(spec)
         if spec.folders is None:
             self.network_gateway()
-        with answering(self._address), image_needed(spec.image):
+        with engine_errors(self._address), missing_image_errors(spec.image):
             for item in self._listed(spec.agent_id):
                 same = item["Labels"].get(LABEL_CONFIG_HASH) == config["Labels"][LABEL_CONFIG_HASH]
                 if same and item["State"] == "running":
@@ -172,33 +171,33 @@ class Engine:
 
     def undo(self, started: Started) -> None:
         """Remove what a start has made that nobody waits for any more, and nothing older."""
-        with answering(self._address):
+        with engine_errors(self._address):
             self._undo(started.container.id if started.fresh else None, started.volumes)
 
     def stop(self, agent_id: str) -> None:
         """Stop the agent's container and keep it; one that is stopped or gone is a success."""
-        with answering(self._address):
+        with engine_errors(self._address):
             for item in self._listed(agent_id):
                 with contextlib.suppress(NotFound):
                     self._api.stop(item["Id"], timeout=GRACE_SECONDS)
 
     def resume(self, agent_id: str) -> Container:
         """Start the agent's stopped container again; one that runs is returned."""
-        with answering(self._address):
-            found = self.find(agent_id)
-            with startable():
-                if found is None:
+        with engine_errors(self._address):
+            container = self.find(agent_id)
+            with resume_errors():
+                if container is None:
                     raise NotFound(f"agent {agent_id} has no container")
-                facts = self._api.inspect_container(found.id)
+                facts = self._api.inspect_container(container.id)
                 if facts["State"]["Paused"]:
-                    self._api.unpause(found.id)
+                    self._api.unpause(container.id)
                 else:
-                    self._start(found.id)
-                return self._verified(found.id, facts["HostConfig"])
+                    self._start(container.id)
+                return self._verified(container.id, facts["HostConfig"])
 
     def has_files(self, agent_id: str) -> bool:
-        """Tell whether every volume of the agent is there."""
-        with answering(self._address):
+        """Check that every volume of the agent exists."""
+        with engine_errors(self._address):
             return self._volumes.complete(agent_id)
 
     def _create(self, agent_id: str, config: Json) -> str:
@@ -249,11 +248,6 @@ class Engine:
             raise EngineError("The container got no port. Try again.", f"ports: {ports!r}")
         return container
 
-    def logs(self, agent_id: str) -> str:
-        """Return the last output of the agent's container, at most 4 kB; empty when it is gone."""
-        with answering(self._address):
-            return "".join(self._tail(item["Id"]) for item in self._listed(agent_id)[:1])
-
     def _tail(self, container_id: str) -> str:
         try:
             output = self._api.logs(container_id, tail=40)
@@ -262,7 +256,7 @@ class Engine:
         return output[-_LOG_TAIL_BYTES:].decode(errors="replace")
 
     def _undo(self, container_id: str | None, volumes: Iterable[str]) -> None:
-        """Remove what a failed start has made; its own failure must not hide the first one."""
+        """Remove what a failed start has made; an error here must not hide the first one."""
         try:
             if container_id is not None:
                 self._remove_container(container_id)
@@ -272,18 +266,18 @@ class Engine:
             _log.warning("a failed start left something behind: %s", error)
 
     def files(self) -> dict[str, float]:
-        """Return whose volumes there are, and when the newest was made, since the epoch."""
-        with answering(self._address):
+        """Return the agents with volumes, and when the newest volume was made, since the epoch."""
+        with engine_errors(self._address):
             return self._volumes.newest()
 
     def disk_usage(self) -> dict[str, int]:
         """Return how many bytes the files of each agent take."""
-        with answering(self._address):
+        with engine_errors(self._address):
             return self._volumes.measured()
 
     def remove(self, agent_id: str, *, keep_files: bool) -> None:
         """Remove the agent's containers, and its volumes too; gone or going is a success."""
-        with answering(self._address):
+        with engine_errors(self._address):
             for item in self._listed(agent_id):
                 self._remove_container(item["Id"])
             if not keep_files:
@@ -296,5 +290,5 @@ class Engine:
             except APIError as error:
                 if error.status_code != requests.codes.conflict:
                     raise
-                # Somebody is removing it right now: its end is what we want too.
+                # Somebody is removing it right now, so wait for that.
                 self._api.wait(container_id, timeout=_REMOVAL_SECONDS, condition="removed")

@@ -1,17 +1,58 @@
-"""What the engine's SDK raises, as errors with a next step for the person who reads them."""
+"""Connects to the container engine, and turns its errors into ones with a next step."""
 
 import contextlib
+import socket
 from collections.abc import Iterator
 
+import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.utils import kwargs_from_env
 
 from bot.errors import EngineError
 
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+
+
+def connect(
+    address: str | None, timeout_seconds: int, connections: int
+) -> tuple[docker.APIClient, str]:
+    """Return a client and the address of its engine; raises EngineError if no engine answers.
+
+    With `address` None the environment names the engine, as for Docker's own command line.
+    """
+    options = {} if address else kwargs_from_env()
+    address = str(options.pop("base_url", address or DEFAULT_SOCKET))
+    with engine_errors(address):
+        api = docker.APIClient(
+            address,
+            "auto",
+            timeout_seconds,
+            tls=options.get("tls", False),
+            max_pool_size=connections,
+        )
+    return api, address
+
 
 @contextlib.contextmanager
-def speaking(address: str) -> Iterator[None]:
-    """Turn what the SDK raises into EngineError; the innermost of nested uses speaks."""
+def engine_errors(address: str) -> Iterator[None]:
+    """Turn the SDK's errors into EngineError, also when nobody listens at the address."""
+    with sdk_errors(address):
+        _probe(address)
+        yield
+
+
+def _probe(address: str) -> None:
+    """Fail on a dead socket before the SDK does, because it would leave its own sockets open."""
+    if address.startswith("unix://"):
+        path = "/" + address.removeprefix("unix://").lstrip("/")
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+            probe.connect(path)
+
+
+@contextlib.contextmanager
+def sdk_errors(address: str) -> Iterator[None]:
+    """Turn the SDK's errors into EngineError; of nested uses the innermost one does it."""
     try:
         yield
     except APIError as error:
@@ -34,8 +75,8 @@ def speaking(address: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def image_needed(image: str) -> Iterator[None]:
-    """Say which image is missing, and how it is made."""
+def missing_image_errors(image: str) -> Iterator[None]:
+    """Raise EngineError when the image is missing, with how to make it."""
     try:
         yield
     except NotFound as error:
@@ -49,7 +90,7 @@ def image_needed(image: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def conflict_allowed() -> Iterator[None]:
+def conflicts_ignored() -> Iterator[None]:
     """Go on when somebody else has made the same thing first."""
     try:
         yield
@@ -59,13 +100,13 @@ def conflict_allowed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def startable() -> Iterator[None]:
-    """Say that a stopped container cannot be started again, whatever it misses."""
+def resume_errors() -> Iterator[None]:
+    """Raise EngineError when a stopped container lacks what it needs to start again."""
     try:
         yield
     except APIError as error:
-        going = error.status_code == requests.codes.conflict
-        if not (going or isinstance(error, NotFound)):
+        conflict = error.status_code == requests.codes.conflict
+        if not (conflict or isinstance(error, NotFound)):
             raise
         raise EngineError(
             "The agent's container, or its network, is gone: it cannot be woken as it was.",

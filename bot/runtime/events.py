@@ -1,4 +1,4 @@
-"""The engine's event stream on a thread of its own: whose container ended, as a hint."""
+"""Follows the engine's event stream on its own thread, and names agents whose container ended."""
 
 import asyncio
 import contextlib
@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, Protocol
 
 from bot.errors import EngineError
-from bot.runtime.errors import speaking
+from bot.runtime.errors import sdk_errors
 from bot.runtime.spec import LABEL_AGENT
 
-_FAREWELL_SECONDS = 2.0
+_CLOSE_SECONDS = 2.0
 
 Json = dict[str, Any]
 
 
 class EventStream(Protocol):
-    """Events as the engine's SDK yields them; `close` ends the iteration from another thread."""
+    """Yields events, as the engine's SDK does; `close` ends the iteration from another thread."""
 
     def __iter__(self) -> Iterator[Json]:
         """Block until the next event."""
@@ -26,9 +26,9 @@ class EventStream(Protocol):
 
 
 class EngineEvents:
-    """One stream. `open_stream` blocks and raises EngineError; it runs on the thread.
+    """Follows one stream. `open_stream` blocks and raises EngineError; it runs on the thread.
 
-    The thread is a daemon and none of a pool's: nothing bounds how long an engine keeps silent.
+    The thread is a daemon outside any pool, because an engine may be silent without any bound.
     """
 
     def __init__(self, open_stream: Callable[[], EventStream], address: str) -> None:
@@ -60,20 +60,20 @@ class EngineEvents:
         finally:
             if self.close():
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_FAREWELL_SECONDS):
+                    async with asyncio.timeout(_CLOSE_SECONDS):
                         await self._finished.wait()
 
     def _ending(self) -> bool:
         return self._closed or (self._finished.is_set() and not self._ended)
 
     def close(self) -> bool:
-        """End it quietly for whoever iterates; tell whether there was a stream to close."""
+        """End the iteration without an error; return whether there was a stream to close."""
         with self._lock:
             self._closed = True
             self._news.set()
-            return self._hang_up()
+            return self._close_stream()
 
-    def _hang_up(self) -> bool:
+    def _close_stream(self) -> bool:
         stream, self._stream = self._stream, None
         if stream is not None:
             # The other side closed it first, or does so just now.
@@ -84,30 +84,30 @@ class EngineEvents:
     def _follow(self) -> None:
         error = None
         try:
-            with speaking(self._address):
-                for event in self._opened():
+            with sdk_errors(self._address):
+                for event in self._open_and_keep():
                     agent_id = event.get("Actor", {}).get("Attributes", {}).get(LABEL_AGENT)
                     if agent_id:
-                        self._tell(self._take, str(agent_id))
+                        self._call_in_loop(self._add_agent, str(agent_id))
         except EngineError as raised:
             error = raised
         finally:
-            self._tell(self._finish, error)
+            self._call_in_loop(self._finish, error)
 
-    def _opened(self) -> EventStream:
+    def _open_and_keep(self) -> EventStream:
         stream = self._open()
         with self._lock:
             self._stream = stream
             if self._closed:
-                self._hang_up()
+                self._close_stream()
         return stream
 
-    def _tell(self, callback: Callable[..., None], argument: object) -> None:
+    def _call_in_loop(self, callback: Callable[..., None], argument: object) -> None:
         # RuntimeError: the loop is gone, and with it everybody who listened.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, argument)
 
-    def _take(self, agent_id: str) -> None:
+    def _add_agent(self, agent_id: str) -> None:
         self._ended[agent_id] = None
         self._news.set()
 

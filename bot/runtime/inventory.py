@@ -1,4 +1,4 @@
-"""Everything of one deployment on its engine, found by label; blocking, for the command line."""
+"""Lists and removes everything of one deployment on its engine; blocking, for the command line."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from bot.errors import EngineError
-from bot.runtime.connection import answering, opened
+from bot.runtime.errors import connect, engine_errors
 from bot.runtime.spec import LABEL_AGENT, Deployment
 
 _TIMEOUT_SECONDS = 30
@@ -18,7 +18,7 @@ _IN_USE = requests.codes.conflict
 
 
 class ResourceKind(StrEnum):
-    """In the order in which they can be removed."""
+    """The kinds of resources, in the order in which they can be removed."""
 
     CONTAINER = "container"
     VOLUME = "volume"
@@ -27,7 +27,7 @@ class ResourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One thing of ours; `agent_id` is empty for what belongs to no agent."""
+    """A resource of this deployment; `agent_id` is empty for one that belongs to no agent."""
 
     kind: ResourceKind
     id: str
@@ -37,11 +37,11 @@ class Resource:
 
 
 class Inventory:
-    """What this deployment has. Raises EngineError."""
+    """Finds this deployment's resources by their labels. Raises EngineError."""
 
     def __init__(self, instance: str, address: str | None = None) -> None:
         self._deployment = Deployment(instance)
-        self._api, self._address = opened(address, _TIMEOUT_SECONDS, 1)
+        self._api, self._address = connect(address, _TIMEOUT_SECONDS, 1)
 
     def __enter__(self) -> Self:
         return self
@@ -49,11 +49,11 @@ class Inventory:
     def __exit__(self, *_: object) -> None:
         self._api.close()
 
-    def things(self, agent_id: str | None = None) -> Sequence[Resource]:
-        """Everything, or what belongs to one agent."""
+    def resources(self, agent_id: str | None = None) -> Sequence[Resource]:
+        """Return every resource, or those of one agent."""
         filters = {"label": self._deployment.label_filter(agent_id)}
-        with answering(self._address):
-            found = [
+        with engine_errors(self._address):
+            resources = [
                 Resource(
                     ResourceKind.CONTAINER,
                     item["Id"],
@@ -65,25 +65,25 @@ class Inventory:
             ]
             for item in self._api.volumes(filters=filters)["Volumes"] or ():
                 owner = (item["Labels"] or {}).get(LABEL_AGENT, "")
-                found.append(Resource(ResourceKind.VOLUME, item["Name"], item["Name"], owner))
+                resources.append(Resource(ResourceKind.VOLUME, item["Name"], item["Name"], owner))
             for item in self._api.networks(filters=filters):
-                found.append(Resource(ResourceKind.NETWORK, item["Id"], item["Name"], ""))  # noqa: PERF401
-        return found
+                resources.append(Resource(ResourceKind.NETWORK, item["Id"], item["Name"], ""))  # noqa: PERF401
+        return resources
 
-    def remove(self, thing: Resource) -> None:
-        """Remove it; one that is gone is a success."""
-        with answering(self._address), contextlib.suppress(NotFound):
-            match thing.kind:
+    def remove(self, resource: Resource) -> None:
+        """Remove a resource; one that is gone is a success."""
+        with engine_errors(self._address), contextlib.suppress(NotFound):
+            match resource.kind:
                 case ResourceKind.CONTAINER:
-                    self._api.remove_container(thing.id, v=True, force=True)
+                    self._api.remove_container(resource.id, v=True, force=True)
                 case ResourceKind.VOLUME:
-                    self._api.remove_volume(thing.id)
+                    self._api.remove_volume(resource.id)
                 case ResourceKind.NETWORK:
-                    self._api.remove_network(thing.id)
+                    self._api.remove_network(resource.id)
 
     def remove_image(self, name: str) -> bool:
-        """Remove an image by its name; False when it is needed, or not there."""
-        with answering(self._address):
+        """Remove an image by its name; False when it is in use, or missing."""
+        with engine_errors(self._address):
             try:
                 self._api.remove_image(name)
             except NotFound:
@@ -95,11 +95,15 @@ class Inventory:
         return True
 
     def logs(self, agent_id: str, lines: int, *, follow: bool) -> Iterator[bytes]:
-        """What the agent's container has said last, and goes on to say; raises EngineError."""
-        containers = [one for one in self.things(agent_id) if one.kind is ResourceKind.CONTAINER]
+        """Yield the last output of the agent's container, and what follows; raises EngineError."""
+        containers = [
+            resource
+            for resource in self.resources(agent_id)
+            if resource.kind is ResourceKind.CONTAINER
+        ]
         if not containers:
             raise EngineError(f"Agent {agent_id} has no container now. `threadsmith ps` shows all.")
-        with answering(self._address):
+        with engine_errors(self._address):
             if not follow:
                 yield self._api.logs(containers[0].id, tail=lines)
                 return

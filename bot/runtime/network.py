@@ -1,4 +1,4 @@
-"""The bridge network of one deployment: found by label, made on demand."""
+"""Finds the bridge network of one deployment by its label, and makes it on demand."""
 
 import contextlib
 import threading
@@ -8,14 +8,14 @@ import docker
 from docker.errors import NotFound
 
 from bot.errors import EngineError
-from bot.runtime.errors import conflict_allowed
+from bot.runtime.errors import conflicts_ignored
 from bot.runtime.spec import Deployment
 
 Json = dict[str, Any]
 
 
 class Network:
-    """Blocking calls; raises EngineError and what the SDK raises."""
+    """Manages the network by blocking calls; raises EngineError and the errors of the SDK."""
 
     def __init__(self, api: docker.APIClient, deployment: Deployment) -> None:
         self._api = api
@@ -26,7 +26,7 @@ class Network:
         """Return the host's IPv4 address on the network, which is made when missing."""
         name = self._deployment.network_name
         with self._lock:
-            network = self._found() or self._made()
+            network = self._find() or self._make()
         if network is None:
             raise EngineError(
                 "The container network could not be made. Ask an admin.",
@@ -47,7 +47,7 @@ class Network:
         A stopped container needs it too: it is bound to this very network, not to its name.
         """
         with self._lock:
-            network = self._found()
+            network = self._find()
             if network is None or network["Containers"]:
                 return
             filters = {"label": self._deployment.label_filter()}
@@ -55,20 +55,20 @@ class Network:
                 with contextlib.suppress(NotFound):
                     self._api.remove_network(network["Id"])
 
-    def _found(self) -> Json | None:
-        found = self._api.networks(filters={"label": self._deployment.label_filter()})
-        ours = [item for item in found if item["Name"] == self._deployment.network_name]
+    def _find(self) -> Json | None:
+        networks = self._api.networks(filters={"label": self._deployment.label_filter()})
+        ours = [item for item in networks if item["Name"] == self._deployment.network_name]
         # The engine lets two processes make the same name at once; the older one counts.
         ours.sort(key=lambda item: str(item["Created"]))
         network: Json | None = self._api.inspect_network(ours[0]["Id"]) if ours else None
         return network
 
-    def _made(self) -> Json | None:
+    def _make(self) -> Json | None:
         made = None
-        with conflict_allowed():
+        with conflicts_ignored():
             name, config = self._deployment.network_name, self._deployment.network_config()
             made = self._api.create_network(name, **config)["Id"]
-        network = self._found()
+        network = self._find()
         if made and network and network["Id"] != made:
             self._api.remove_network(made)
         return network

@@ -1,4 +1,4 @@
-"""What the engine reports about a container, as our own data."""
+"""Reads the engine's JSON about containers and volumes into the values of the bot."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -15,12 +15,12 @@ Json = dict[str, Any]
 
 
 def is_running(item: Json) -> bool:
-    """Tell it of one entry of a list; a paused container runs, it only does not answer."""
+    """Check an entry of a list; a paused container counts as running, although it is silent."""
     return item["State"] in ("running", "paused")
 
 
 def running_container(item: Json) -> Container:
-    """Read one entry of a list; only for those that run, as a list knows no exit."""
+    """Read an entry of a list; only for running containers, because a list has no exit codes."""
     ports = [
         port["PublicPort"]
         for port in item.get("Ports") or ()
@@ -48,7 +48,7 @@ def inspected_container(facts: Json) -> Container:
 
 
 def newest_volumes(items: Iterable[Json]) -> dict[str, float]:
-    """Read a list of volumes: whose they are, and when the newest was made, since the epoch."""
+    """Read a list of volumes: their agents, and when the newest was made, since the epoch."""
     newest: dict[str, float] = {}
     for item in items:
         agent_id = (item["Labels"] or {}).get(LABEL_AGENT, "")
@@ -72,7 +72,7 @@ def sizes_of_volumes(items: Iterable[Json], labels: Mapping[str, str]) -> dict[s
 
 
 def _socket(item: Json) -> str | None:
-    """The bridge's socket on this host, of a container that shares a folder for it."""
+    """Return the bridge's socket on this host, if the container shares a folder for it."""
     for mount in item.get("Mounts") or ():
         if mount.get("Type") == "bind" and mount.get("Destination") == BRIDGE_FOLDER:
             return f"unix:{mount['Source']}/{BRIDGE_SOCKET_NAME}"

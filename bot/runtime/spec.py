@@ -1,4 +1,4 @@
-"""What a container is made of: the engine's own JSON, built from constants and checked values."""
+"""Builds the engine's JSON for a container from constants and checked values."""
 
 import hashlib
 import json
@@ -56,25 +56,25 @@ class Deployment:
         return f"{PRODUCT}-{self.instance}"
 
     def labels(self, agent_id: str | None = None) -> dict[str, str]:
-        """What marks a thing as ours; with `agent_id` as that agent's."""
+        """Return the labels of our resources; with `agent_id` the labels of that agent's."""
         ours = {LABEL_PRODUCT: PRODUCT, LABEL_INSTANCE: self.instance}
         return ours | ({LABEL_AGENT: _checked(agent_id)} if agent_id is not None else {})
 
     def label_filter(self, agent_id: str | None = None) -> list[str]:
-        """The same, as the engine's list filters want it."""
+        """Return the labels in the form of the engine's list filters."""
         return [f"{key}={value}" for key, value in self.labels(agent_id).items()]
 
     def container_name(self, agent_id: str) -> str:
-        """A name that a person finds in `docker ps`; we find containers by label alone."""
+        """Return a name for people to read; the bot finds containers by label alone."""
         return f"{PRODUCT}-{self.instance}-{_checked(agent_id)}"
 
     def volume_names(self, agent_id: str) -> dict[str, str]:
-        """Volume name → mount point."""
+        """Return the mount point of each volume, by the volume's name."""
         base = self.container_name(agent_id)
         return {f"{base}-{kind}": target for kind, target in MOUNTS.items()}
 
     def network_config(self) -> Json:
-        """Arguments of the network: containers reach the host and outside, not one another."""
+        """Return the network's arguments; containers cannot reach one another on it."""
         return {
             "driver": "bridge",
             "options": {"com.docker.network.bridge.enable_icc": "false"},
@@ -83,7 +83,7 @@ class Deployment:
         }
 
     def container_config(self, spec: ContainerSpec) -> Json:
-        """The body of the engine's create call, config hash included."""
+        """Return the body of the engine's create call, config hash included."""
         environment = ENVIRONMENT | spec.environment
         config: Json = {
             "Image": spec.image,
@@ -96,7 +96,7 @@ class Deployment:
         return config | {"Labels": self.labels(spec.agent_id) | {LABEL_CONFIG_HASH: digest}}
 
     def host_config(self, spec: ContainerSpec) -> Json:
-        """The limits and the isolation of one container."""
+        """Return the limits and the isolation of one container."""
         volumes = [
             {"Type": "volume", "Source": name, "Target": target}
             for name, target in self.volume_names(spec.agent_id).items()
@@ -125,13 +125,13 @@ class Deployment:
 
 
 def _ulimits(spec: ContainerSpec) -> list[Json]:
-    """No core files; and no file beyond the disk's limit, which is looked at from time to time."""
+    """Forbid core files, and files beyond the disk's limit, which is measured only now and then."""
     limits = {"core": 0} | ({"fsize": spec.disk_bytes} if spec.disk_bytes else {})
     return [{"Name": name, "Soft": value, "Hard": value} for name, value in limits.items()]
 
 
 def _binds(folders: SocketDirs) -> list[Json]:
-    """The two folders of sockets; a socket in a read-only one can be connected to all the same."""
+    """Mount the two folders of sockets; a socket in a read-only one can be connected to as well."""
     return [
         {"Type": "bind", "Source": str(folder), "Target": target, "ReadOnly": read_only}
         for folder, target, read_only in (
@@ -141,8 +141,8 @@ def _binds(folders: SocketDirs) -> list[Json]:
     ]
 
 
-# What an engine may drop with no more than a warning (no swap accounting, an older kernel), or a
-# misconfigured one may change: the promises of the sandbox, so each is read back.
+# An engine may drop these with no more than a warning (no swap accounting, an older kernel), and a
+# misconfigured one may change them. The sandbox depends on each, so each is read back.
 _PROMISES = (
     "NetworkMode", "ReadonlyRootfs", "CapDrop", "Privileged", "Memory", "MemorySwap", "NanoCpus",
     "PidsLimit", "Tmpfs", "Runtime",
@@ -162,7 +162,7 @@ def broken_promises(expected: Json, actual: Json) -> list[str]:
     if not any(str(opt).startswith("no-new-privileges") for opt in actual.get("SecurityOpt") or ()):
         wrong.append("no-new-privileges is missing")
     limits = actual.get("Ulimits") or ()
-    if missing := [one for one in expected.get("Ulimits") or () if one not in limits]:
+    if missing := [limit for limit in expected.get("Ulimits") or () if limit not in limits]:
         wrong.append(f"Ulimits lack {missing!r}")
     if actual.get("Binds") or _mounts(actual) != _mounts(expected):
         wrong.append(f"the mounts are {actual.get('Binds')!r} and {actual.get('Mounts')!r}")
@@ -176,15 +176,15 @@ def broken_promises(expected: Json, actual: Json) -> list[str]:
 
 
 def _mounts(config: Json) -> set[tuple[Any, ...]]:
-    """What is mounted where, without what engines add to it."""
+    """Return what is mounted where, without the fields that engines add."""
     return {
-        (one.get("Type"), one.get("Source"), one.get("Target"), bool(one.get("ReadOnly")))
-        for one in config.get("Mounts") or ()
+        (mount.get("Type"), mount.get("Source"), mount.get("Target"), bool(mount.get("ReadOnly")))
+        for mount in config.get("Mounts") or ()
     }
 
 
 def _checked(name: str) -> str:
-    """Names become parts of engine names and filters, so they hold nothing but name letters."""
+    """Check a name that becomes part of engine names and filters; raises ValueError."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name[:100]!r} cannot be part of a container's name")
     return name

@@ -1,19 +1,28 @@
-"""What an engine says about itself and about the image of the bridge."""
+"""Asks the engine about itself: its versions, the image of the bridge, and sealed networks."""
 
+import sys
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.config import Settings
+from bot.errors import ConfigurationError
+
 if TYPE_CHECKING:
     import docker
 
+_OPEN = "Set SANDBOX_NETWORK=open, and read SECURITY.md about what containers reach then."
 # `scripts/build-image.sh` writes it: the hash of the code that the image holds.
 LABEL_CODE = "threadsmith.code"
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`image_code` is None when the image is missing, "" when it does not say."""
+    """Describes an engine and the image of the bridge.
+
+    `image_code` is None when the image is missing, "" when the image has no such label.
+    """
 
     version: str
     api_version: str
@@ -24,8 +33,8 @@ class Survey:
     image_code: str | None
 
 
-def surveyed(api: "docker.APIClient", image: str) -> Survey:
-    """Ask the engine; raises what the SDK raises."""
+def survey_engine(api: "docker.APIClient", image: str) -> Survey:
+    """Ask the engine for its survey; raises the errors of the SDK."""
     from docker.errors import NotFound
 
     version, info = api.version(), api.info()
@@ -44,3 +53,31 @@ def surveyed(api: "docker.APIClient", image: str) -> Survey:
         image_version=str((labels or {}).get("org.opencontainers.image.version", "")),
         image_code=None if labels is None else str(labels.get(LABEL_CODE, "")),
     )
+
+
+async def why_open(why_not: Callable[[], Awaitable[str]], settings: Settings) -> str:
+    """Return why containers get a network; empty where they are sealed, which is the rule.
+
+    `why_not` asks the engine, as `why_not_sealed` answers. Raises ConfigurationError when the
+    settings demand sealing and the engine cannot, and the errors of `why_not`.
+    """
+    if settings.sandbox_network == "open":
+        return "SANDBOX_NETWORK=open"
+    reason = await why_not()
+    if reason and settings.sandbox_network == "sealed":
+        raise ConfigurationError(f"SANDBOX_NETWORK=sealed: {reason}. {_OPEN}")
+    return reason
+
+
+def why_not_sealed(info: Mapping[str, Any], address: str, platform: str = sys.platform) -> str:
+    """Return why this engine's containers cannot use sockets of this host; empty if they can."""
+    options = " ".join(map(str, info.get("SecurityOptions") or ()))
+    if platform != "linux":
+        return "the bot does not run on Linux"
+    if not address.startswith("unix://"):
+        return "the engine is not reached by a socket of this machine"
+    if "Desktop" in str(info.get("OperatingSystem", "")):
+        return "the engine runs in a virtual machine"
+    if "name=rootless" in options or "name=userns" in options:
+        return "the engine maps users, so that sockets cannot be shared with its containers"
+    return ""

@@ -1,4 +1,4 @@
-"""The volumes of one deployment; each is bounded where the engine can do it."""
+"""Manages the volumes of one deployment; each is bounded where the engine can do it."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ from bot.runtime.parsing import newest_volumes, sizes_of_volumes
 from bot.runtime.spec import Deployment
 
 _MEASURE_SECONDS = 60
-# What engines say whose storage knows no quota (they need xfs with project quotas).
+# Words in the errors of engines whose storage has no quota (they need xfs with project quotas).
 _NO_QUOTA = ("quota", "invalid option")
 
 _log = logging.getLogger(__name__)
@@ -21,26 +21,26 @@ Json = dict[str, Any]
 
 
 class Volumes:
-    """Blocking calls; raises what the SDK raises."""
+    """Manages volumes by blocking calls; raises the errors of the SDK."""
 
     def __init__(self, api: docker.APIClient, deployment: Deployment) -> None:
         self._api = api
         self._deployment = deployment
-        self._has_quota = True  # until the engine says otherwise
+        self._has_quota = True  # until the engine refuses one
 
     def complete(self, agent_id: str) -> bool:
-        """Tell whether every volume of the agent is there."""
-        there = {volume["Name"] for volume in self._all(agent_id)}
-        return there.issuperset(self._deployment.volume_names(agent_id))
+        """Check that every volume of the agent exists."""
+        existing = {volume["Name"] for volume in self._all(agent_id)}
+        return existing.issuperset(self._deployment.volume_names(agent_id))
 
     def newest(self) -> dict[str, float]:
-        """Return whose volumes there are, and when the newest was made, since the epoch."""
+        """Return the agents with volumes, and when the newest volume was made, since the epoch."""
         return newest_volumes(self._all())
 
     def make(self, agent_id: str, limit_bytes: int) -> list[str]:
-        """Return the volumes that were not there before: a leftover holds somebody's work."""
-        there = {volume["Name"] for volume in self._all(agent_id)}
-        fresh = [n for n in self._deployment.volume_names(agent_id) if n not in there]
+        """Make the missing volumes and return their names; a leftover keeps somebody's work."""
+        existing = {volume["Name"] for volume in self._all(agent_id)}
+        fresh = [n for n in self._deployment.volume_names(agent_id) if n not in existing]
         for name in fresh:
             self._make(name, self._deployment.labels(agent_id), limit_bytes)
         return fresh
@@ -53,11 +53,11 @@ class Volumes:
                 )
                 return
             except APIError as error:
-                said = str(error.explanation).lower()
-                if not any(word in said for word in _NO_QUOTA):
+                text = str(error.explanation).lower()
+                if not any(word in text for word in _NO_QUOTA):
                     raise
                 self._has_quota = False
-                _log.info("the engine bounds no volumes, so that they are watched: %s", said[:200])
+                _log.info("the engine bounds no volumes, so that they are watched: %s", text[:200])
         self._api.create_volume(name, labels=dict(labels))
 
     def measured(self) -> dict[str, int]:
@@ -72,12 +72,12 @@ class Volumes:
         return sizes_of_volumes(answer.json()["Volumes"] or (), self._deployment.labels())
 
     def remove_all(self, agent_id: str) -> None:
-        """Remove those of one agent; gone is a success."""
+        """Remove the volumes of one agent; a missing one is a success."""
         for volume in self._all(agent_id):
             self.remove(volume["Name"])
 
     def remove(self, name: str) -> None:
-        """Remove one; gone is a success."""
+        """Remove a volume; a missing one is a success."""
         with contextlib.suppress(NotFound):
             self._api.remove_volume(name, force=True)
 

@@ -12,8 +12,8 @@ from bot.domain.container import (
     SocketDirs,
 )
 from bot.errors import ConfigurationError
-from bot.runtime.sealing import why_not_sealed, why_open
 from bot.runtime.spec import Deployment, broken_promises
+from bot.runtime.survey import why_not_sealed, why_open
 
 SPEC = ContainerSpec(
     agent_id="k3f9ab",
