@@ -62,14 +62,16 @@ async def _serve(settings: BridgeSettings) -> None:
         tools = run_in_runner(runner, tools)
     session = Session(settings, model, tools, runner=runner)
     answered, stop = asyncio.Event(), asyncio.Event()
-    doorway = ConnectionGuard()
-    app = create_app(session, settings.bridge_token, doorway=doorway, on_request=answered.set)
+    connections = ConnectionGuard()
+    app = create_app(
+        session, settings.bridge_token, connections=connections, on_request=answered.set
+    )
     _stop_on_signals(stop)
     try:
         with listening_socket(
             settings.bridge_socket, settings.socket_gid, settings.host, settings.port
         ) as (listener, name):
-            async with doorway.serving(app, listener):
+            async with connections.serving(app, listener):
                 _log.info("listening on %s", name)
                 async with asyncio.TaskGroup() as group:
                     connection = group.create_task(runner.run()) if runner else None

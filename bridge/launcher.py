@@ -45,7 +45,7 @@ class Launcher:
         self._names: dict[int, str] = {}
         self._started: dict[str, float] = {}
         self._bridge = 0
-        self._doors: list[socket.socket] = []
+        self._listeners: list[socket.socket] = []
 
     def run(self) -> int:
         """Start everything, and return when the bridge has ended, with its exit status."""
@@ -55,11 +55,11 @@ class Launcher:
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        self._open_doors()
+        self._open_listeners()
         self._start("bridge", self._become_bridge)
         self._theirs.close()
         self._start_runner()
-        if self._doors:
+        if self._listeners:
             self._start("forwarder", self._become_forwarder)
         with selectors.DefaultSelector() as selector:
             selector.register(woken, selectors.EVENT_READ)
@@ -70,15 +70,15 @@ class Launcher:
                     status = self._signalled(woken.recv(256))
                     if status is not None:
                         return status
-                if self._ours in ready and not self._asked():
+                if self._ours in ready and not self._read_request():
                     selector.unregister(self._ours)
 
-    def _open_doors(self) -> None:
+    def _open_listeners(self) -> None:
         """Open the forwarder's ports before anybody can ask: who comes before it does waits."""
         environ = self._environ
         if environ.get(Variable.GATEWAY_SOCKET) or environ.get(Variable.GATEWAY_ADDRESS):
             ports = [GATEWAY_PORT, *([EGRESS_PORT] if environ.get(Variable.EGRESS_SOCKET) else [])]
-            self._doors = [socket.create_server((LOOPBACK, p), backlog=128) for p in ports]
+            self._listeners = [socket.create_server((LOOPBACK, p), backlog=128) for p in ports]
 
     def _signalled(self, numbers: bytes) -> int | None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
@@ -97,17 +97,17 @@ class Launcher:
             if name:
                 self._again(name)
 
-    def _asked(self) -> bool:
+    def _read_request(self) -> bool:
         """Read what the bridge asks for, which can only be another runner; False: it is gone."""
         try:
-            said = self._ours.recv(16)
+            request = self._ours.recv(16)
         except BlockingIOError:
             return True
         except OSError:
             return False
-        if said == b"another":
+        if request == b"another":
             _end_all_of(RUNNER_USER)  # the runner too, and its end is what starts the next one
-        return bool(said)
+        return bool(request)
 
     def _again(self, name: str) -> None:
         if time.monotonic() - self._started[name] < _QUICK_SECONDS:
@@ -149,9 +149,9 @@ class Launcher:
 
     def _become_forwarder(self) -> None:
         _drop_to(BRIDGE_USER, self._groups)
-        for door in self._doors:
-            os.set_inheritable(door.fileno(), True)
-        numbers = ",".join(str(door.fileno()) for door in self._doors)
+        for listener in self._listeners:
+            os.set_inheritable(listener.fileno(), True)
+        numbers = ",".join(str(listener.fileno()) for listener in self._listeners)
         environ = {**self._environ, Variable.FORWARDER_FDS.value: numbers}
         os.execve(sys.executable, [*_PYTHON, "bridge.forwarder"], environ)
 

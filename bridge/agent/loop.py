@@ -213,7 +213,7 @@ class Executor:
                 question_id=uuid.uuid4().hex[:16],
                 call_id=call.id,
                 step=run.step,
-                **asdict(needed.wish),
+                **asdict(needed.question),
             )
             await self._events.record(question)
             raise

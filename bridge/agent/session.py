@@ -140,7 +140,7 @@ class Session:
                 raise BridgeError(
                     ErrorCode.WORKSPACE_CONFLICT, "This bridge has a history of its own already."
                 )
-            self._results.take_in(conversation.results)
+            self._results.import_saved(conversation.results)
             archive.restore_conversation(self._conversation, conversation)
             self.events.start_after(conversation.last_seq)
         await self._conversation.sync()

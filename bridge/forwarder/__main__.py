@@ -21,18 +21,18 @@ class Forwarder:
     """All connections of this process, in one thread; none can hold up another."""
 
     def __init__(self) -> None:
-        self._watch = Multiplexer()
+        self._multiplexer = Multiplexer()
 
     def listen(self, port: int, gateway: GatewaySocket) -> int:
         """Take connections on this loopback port (0: a free one); the port. Raises OSError."""
         listener = socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
-        self.take(listener, gateway)
+        self.add_listener(listener, gateway)
         return int(listener.getsockname()[1])
 
-    def take(self, listener: socket.socket, gateway: GatewaySocket) -> None:
+    def add_listener(self, listener: socket.socket, gateway: GatewaySocket) -> None:
         """Take connections on a port that somebody has opened."""
         listener.setblocking(False)
-        self._watch.selector.register(listener, READ, gateway)
+        self._multiplexer.selector.register(listener, READ, gateway)
 
     def run(self) -> None:
         """Pass bytes on until the process ends."""
@@ -41,14 +41,14 @@ class Forwarder:
 
     def turn(self) -> None:
         """Wait for the next thing to happen, and do what it asks for."""
-        for key, events in self._watch.selector.select(self._watch.pause()):
+        for key, events in self._multiplexer.selector.select(self._multiplexer.pause()):
             if not isinstance(key.fileobj, socket.socket):
                 continue
             if isinstance(key.data, GatewaySocket):
                 self._accept(key.fileobj, key.data)
             else:
-                self._watch.tell(key.fileobj, key.data, events)
-        self._watch.look_at_the_clock()
+                self._multiplexer.tell(key.fileobj, key.data, events)
+        self._multiplexer.run_timers()
 
     def _accept(self, listener: socket.socket, gateway: GatewaySocket) -> None:
         try:
@@ -57,9 +57,11 @@ class Forwarder:
             return  # it went away again
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(self._watch, client, gateway, uid_of(peer, client.getsockname()))
-        known = self._watch.connections
-        others = sum(one.uid != os.getuid() for one in known)
+        connection = Connection(
+            self._multiplexer, client, gateway, uid_of(peer, client.getsockname())
+        )
+        known = self._multiplexer.connections
+        others = sum(other.uid != os.getuid() for other in known)
         is_own = connection.uid == os.getuid()
         if len(known) < MAX_FORWARDED and (is_own or others < MAX_OF_TOOLS):
             known.add(connection)
@@ -83,21 +85,21 @@ def main() -> int:
         )
         return 2
     if gateway_socket:
-        doors = [(GATEWAY_PORT, GatewaySocket(path=gateway_socket))]
+        gateways = [(GATEWAY_PORT, GatewaySocket(path=gateway_socket))]
     else:
         preamble = f"THREADSMITH {token}\n".encode()
-        doors = [(GATEWAY_PORT, GatewaySocket(address=address, preamble=preamble))]
+        gateways = [(GATEWAY_PORT, GatewaySocket(address=address, preamble=preamble))]
     if egress_socket:
-        doors.append((EGRESS_PORT, GatewaySocket(path=egress_socket)))
+        gateways.append((EGRESS_PORT, GatewaySocket(path=egress_socket)))
     opened = [
         int(number) for number in os.environ.get(Variable.FORWARDER_FDS, "").split(",") if number
     ]
     forwarder = Forwarder()
     try:
         # The launcher has opened the ports, in this order; on its own this process opens them.
-        for number, (_, gateway) in zip(opened, doors, strict=False):
-            forwarder.take(socket.socket(fileno=number), gateway)
-        for port, gateway in doors[len(opened) :]:
+        for number, (_, gateway) in zip(opened, gateways, strict=False):
+            forwarder.add_listener(socket.socket(fileno=number), gateway)
+        for port, gateway in gateways[len(opened) :]:
             forwarder.listen(port, gateway)
         forwarder.run()
     except OSError as error:

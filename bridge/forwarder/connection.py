@@ -26,16 +26,16 @@ class GatewaySocket:
         self.preamble = preamble
         host, _, self._port = address.rpartition(":")
         self._host = host.strip("[]")
-        self._found: tuple[int, str | tuple[object, ...]] | None = None
+        self._address: tuple[int, str | tuple[object, ...]] | None = None
         if path:
-            self._found = int(socket.AF_UNIX), path
+            self._address = int(socket.AF_UNIX), path
 
     def dial(self) -> tuple[socket.socket, int]:
         """A socket that is connecting, and connect's error number. Raises OSError."""
-        if self._found is None:
+        if self._address is None:
             first = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
-            self._found = int(first[0]), first[4]
-        family, where = self._found
+            self._address = int(first[0]), first[4]
+        family, where = self._address
         line = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         if family != socket.AF_UNIX:
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -44,7 +44,7 @@ class GatewaySocket:
     def forget(self) -> None:
         """Look the address up again next time: it may have moved."""
         if self._host:
-            self._found = None
+            self._address = None
 
 
 class _Flow:
@@ -126,10 +126,10 @@ class Multiplexer:
         if end in self._watched:
             connection.ready(end, events)
 
-    def look_at_the_clock(self) -> None:
+    def run_timers(self) -> None:
         """Call `is_due` on those whose moment has come."""
         now = time.monotonic()
-        for connection in [one for one, moment in self._due.items() if moment <= now]:
+        for connection in [due for due, moment in self._due.items() if moment <= now]:
             del self._due[connection]
             connection.is_due()
 
@@ -138,10 +138,14 @@ class Connection:
     """One client and its own line to the gateway: dialing, then open, then parting."""
 
     def __init__(
-        self, watch: Multiplexer, client: socket.socket, gateway: GatewaySocket, uid: int | None
+        self,
+        multiplexer: Multiplexer,
+        client: socket.socket,
+        gateway: GatewaySocket,
+        uid: int | None,
     ) -> None:
         self.uid = uid
-        self._watch = watch
+        self._multiplexer = multiplexer
         self._client = client
         self._gateway = gateway
         self._line: socket.socket | None = None
@@ -159,11 +163,11 @@ class Connection:
             return self._open(line)
         if error == errno.EINPROGRESS:
             self._line = line
-            self._watch.wake(self, self._give_up_at)
-            return self._watch.on(line, WRITE, self)
+            self._multiplexer.wake(self, self._give_up_at)
+            return self._multiplexer.on(line, WRITE, self)
         line.close()
         if error == errno.EAGAIN and time.monotonic() < self._give_up_at:
-            return self._watch.wake(self, time.monotonic() + _REDIAL_SECONDS)
+            return self._multiplexer.wake(self, time.monotonic() + _REDIAL_SECONDS)
         return self._part(_REFUSAL)
 
     def ready(self, end: object, events: int) -> None:
@@ -199,10 +203,10 @@ class Connection:
         """Let both sockets go."""
         self._drop(self._client)
         self._drop(self._line)
-        self._watch.forget(self)
+        self._multiplexer.forget(self)
 
     def _open(self, line: socket.socket) -> None:
-        self._watch.wake(self, None)
+        self._multiplexer.wake(self, None)
         self._line = line
         self._flows = _Flow(self._client, line, self._gateway.preamble), _Flow(line, self._client)
         self._look(*self._flows)
@@ -218,14 +222,14 @@ class Connection:
         if down.is_over and up.is_lost:
             return self._part()
         if up.is_over or down.is_over:
-            self._watch.wake(self, time.monotonic() + _HALF_CLOSED_SECONDS)
+            self._multiplexer.wake(self, time.monotonic() + _HALF_CLOSED_SECONDS)
         return self._look(up, down)
 
     def _look(self, up: _Flow, down: _Flow) -> None:
         for end, coming, going in ((self._client, up, down), (self._line, down, up)):
             events = (READ if coming.wants_to_read else 0) | (WRITE if going.pending else 0)
             if end is not None:
-                self._watch.on(end, events, self)
+                self._multiplexer.on(end, events, self)
 
     def _part(self, last: bytes = b"") -> None:
         """End it; but wait for the client, because a reset would undo what it has not read yet."""
@@ -239,10 +243,10 @@ class Connection:
             self._client.shutdown(socket.SHUT_WR)
         except OSError:
             return self.close()
-        self._watch.wake(self, time.monotonic() + _FAREWELL_SECONDS)
-        return self._watch.on(self._client, READ, self)
+        self._multiplexer.wake(self, time.monotonic() + _FAREWELL_SECONDS)
+        return self._multiplexer.on(self._client, READ, self)
 
     def _drop(self, end: socket.socket | None) -> None:
         if end is not None:
-            self._watch.on(end, 0, self)
+            self._multiplexer.on(end, 0, self)
             end.close()

@@ -54,10 +54,10 @@ class ConnectionGuard:
     ) -> None:
         self.header_seconds = header_seconds
         self._max_connections = max_connections
-        self._visitors: dict[asyncio.BaseTransport, _Client] = {}
+        self._clients: dict[asyncio.BaseTransport, _Client] = {}
         # Who may be sent away, the one that has been so for longest first.
-        self._strangers: dict[_Client, None] = {}
-        self._resting: dict[_Client, None] = {}
+        self._unknown: dict[_Client, None] = {}
+        self._idle: dict[_Client, None] = {}
         self._refused: set[int | None] = set()
 
     @asynccontextmanager
@@ -85,42 +85,42 @@ class ConnectionGuard:
         finally:
             await runner.cleanup()
 
-    def begun(self, request: web.Request) -> None:
+    def begin_request(self, request: web.Request) -> None:
         """The request's head is there."""
-        if visitor := self._visitor(request):
-            visitor.stop_clock()
+        if client := self._client_of(request):
+            client.stop_clock()
 
-    def let_in(self, request: web.Request) -> None:
+    def mark_known(self, request: web.Request) -> None:
         """The request is whole, and shows the token: its connection stays."""
-        if visitor := self._visitor(request):
-            visitor.is_known = True
-            self._strangers.pop(visitor, None)
-            self._resting.pop(visitor, None)
+        if client := self._client_of(request):
+            client.is_known = True
+            self._unknown.pop(client, None)
+            self._idle.pop(client, None)
 
-    def answered(self, request: web.Request) -> None:
+    def end_request(self, request: web.Request) -> None:
         """The answer is made; the connection waits for its next request."""
-        if visitor := self._visitor(request):
-            visitor.is_idle = True
-            self._rest(visitor)
+        if client := self._client_of(request):
+            client.is_idle = True
+            self._queue_idle(client)
 
-    def enter(self, visitor: "_Client", transport: asyncio.Transport) -> bool:
+    def admit(self, client: "_Client", transport: asyncio.Transport) -> bool:
         """Whether there is room for it, where it may be necessary to send another away."""
         if not self._is_welcome(transport):
             return False
-        if len(self._visitors) >= self._max_connections:
-            queue = self._strangers or self._resting
+        if len(self._clients) >= self._max_connections:
+            queue = self._unknown or self._idle
             if not queue:
                 return False
-            next(iter(queue)).send_away()
-        self._visitors[transport] = visitor
-        self._rest(visitor)
+            next(iter(queue)).drop()
+        self._clients[transport] = client
+        self._queue_idle(client)
         return True
 
-    def leave(self, visitor: "_Client", transport: asyncio.BaseTransport) -> None:
+    def remove(self, client: "_Client", transport: asyncio.BaseTransport) -> None:
         """Its connection is gone, or going."""
-        self._visitors.pop(transport, None)
-        self._strangers.pop(visitor, None)
-        self._resting.pop(visitor, None)
+        self._clients.pop(transport, None)
+        self._unknown.pop(client, None)
+        self._idle.pop(client, None)
 
     def _is_welcome(self, transport: asyncio.Transport) -> bool:
         """Whether it comes from outside, or from this process's user: the tools' is neither."""
@@ -135,22 +135,22 @@ class ConnectionGuard:
             _log.warning("connections of user %s are refused", uid)
         return False
 
-    def _rest(self, visitor: "_Client") -> None:
-        queue = self._resting if visitor.is_known else self._strangers
-        queue.pop(visitor, None)
-        queue[visitor] = None
+    def _queue_idle(self, client: "_Client") -> None:
+        queue = self._idle if client.is_known else self._unknown
+        queue.pop(client, None)
+        queue[client] = None
 
-    def _visitor(self, request: web.Request) -> "_Client | None":
-        return None if request.transport is None else self._visitors.get(request.transport)
+    def _client_of(self, request: web.Request) -> "_Client | None":
+        return None if request.transport is None else self._clients.get(request.transport)
 
 
 class _Client(asyncio.Protocol):
     """One connection: aiohttp's protocol, and the clocks that it lacks."""
 
-    def __init__(self, doorway: ConnectionGuard, inner: asyncio.Protocol) -> None:
+    def __init__(self, guard: ConnectionGuard, inner: asyncio.Protocol) -> None:
         self.is_known = False
         self.is_idle = True
-        self._doorway = doorway
+        self._guard = guard
         self._inner = inner
         self._transport: asyncio.Transport | None = None
         self._clock: asyncio.TimerHandle | None = None
@@ -158,7 +158,7 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)
-        if not self._doorway.enter(self, stream):
+        if not self._guard.admit(self, stream):
             stream.abort()
             return
         self._transport = stream
@@ -178,14 +178,14 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:
             return
-        self._doorway.leave(self, self._transport)
+        self._guard.remove(self, self._transport)
         for clock in (self._clock, self._unread):
             if clock is not None:
                 clock.cancel()
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self.send_away)
+        self._unread = asyncio.get_running_loop().call_later(_UNREAD_SECONDS, self.drop)
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
@@ -200,12 +200,12 @@ class _Client(asyncio.Protocol):
             self._clock.cancel()
             self._clock = None
 
-    def send_away(self) -> None:
+    def drop(self) -> None:
         """Drop the connection, whatever is under way on it."""
         if self._transport is not None:
-            self._doorway.leave(self, self._transport)
+            self._guard.remove(self, self._transport)
             self._transport.abort()
 
     def _start_clock(self) -> None:
         loop = asyncio.get_running_loop()
-        self._clock = loop.call_later(self._doorway.header_seconds, self.send_away)
+        self._clock = loop.call_later(self._guard.header_seconds, self.drop)

@@ -124,51 +124,51 @@ def describe() -> dict[str, Any]:
 
 
 def _described(route: Route, names: _Names) -> dict[str, Any]:
-    found: dict[str, Any] = {"summary": route.does}
+    description: dict[str, Any] = {"summary": route.does}
     if not route.needs_token:
-        found["security"] = []
+        description["security"] = []
     if route.parameters:
-        found["parameters"] = [
+        description["parameters"] = [
             {"$ref": f"#/components/parameters/{name}"} for name in route.parameters
         ]
     if route.request is not None:
-        found["requestBody"] = {
+        description["requestBody"] = {
             # No bytes are an empty patch or an empty file.
             "required": route.request not in (PATCH, BYTES),
             "content": _content(route.request, names, "validation"),
         }
-    found["responses"] = _answers(route, names)
-    return found
+    description["responses"] = _answers(route, names)
+    return description
 
 
 def _answers(route: Route, names: _Names) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     if route.streams:
-        found["200"] = {"description": _STREAM, "content": _content(EVENTS, names, "validation")}
+        answers["200"] = {"description": _STREAM, "content": _content(EVENTS, names, "validation")}
     if route.status == _SWITCHED:
         return {str(_SWITCHED): {"description": _SOCKET}}
     content = _content(route.answer, names, "serialization")
     description = _STREAM if route.answer == EVENTS else "Done."
-    found[str(route.status)] = {"description": description, "content": content}
-    return found
+    answers[str(route.status)] = {"description": description, "content": content}
+    return answers
 
 
 def _errors(route: Route, shared: dict[str, Any]) -> dict[str, Any]:
     """References to the errors of a route, which are added to those that routes share."""
-    said = [(STATUS_OF.get(code, INTERNAL_STATUS), code) for code in route.errors]
-    said += _ALWAYS
-    said += _WITH_A_TOKEN if route.needs_token else ()
-    said += _WITH_A_BODY if route.request is not None else ()
-    said += _WITH_A_STREAM if route.streams else ()
-    found: dict[str, Any] = {}
-    for status in sorted({status for status, _ in said}):
-        codes = sorted({code.value for at, code in said if at == status})
+    errors = [(STATUS_OF.get(code, INTERNAL_STATUS), code) for code in route.errors]
+    errors += _ALWAYS
+    errors += _WITH_A_TOKEN if route.needs_token else ()
+    errors += _WITH_A_BODY if route.request is not None else ()
+    errors += _WITH_A_STREAM if route.streams else ()
+    references: dict[str, Any] = {}
+    for status in sorted({status for status, _ in errors}):
+        codes = sorted({code.value for at, code in errors if at == status})
         code = {"properties": {"code": {"enum": codes}}}
         schema = {"allOf": [{"$ref": f"{_REF}Error"}, {"properties": {"error": code}}]}
         name = "-".join([str(status), *codes])
         shared[name] = {"description": _WHEN[status], "content": {_JSON: {"schema": schema}}}
-        found[str(status)] = {"$ref": f"#/components/responses/{name}"}
-    return found
+        references[str(status)] = {"$ref": f"#/components/responses/{name}"}
+    return references
 
 
 def _content(shape: type[BaseModel] | str, names: _Names, mode: JsonSchemaMode) -> dict[str, Any]:

@@ -56,7 +56,7 @@ _UNAUTHORIZED = WireError(
     code=ErrorCode.UNAUTHORIZED, message="This needs the token of this agent."
 )
 _FAILED_INSIDE = WireError(code=ErrorCode.INTERNAL, message="The bridge failed inside.")
-_DOORWAY = web.AppKey("doorway", ConnectionGuard)
+_CONNECTIONS = web.AppKey("connections", ConnectionGuard)
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -65,7 +65,7 @@ def create_app(
     session: Session,
     token: SecretStr,
     *,
-    doorway: ConnectionGuard,
+    connections: ConnectionGuard,
     heartbeat_seconds: float = 15.0,
     on_request: Callable[[], None] = lambda: None,
 ) -> web.Application:
@@ -73,7 +73,7 @@ def create_app(
     streams = Streams(session.events, session.is_over, heartbeat_seconds=heartbeat_seconds)
     routes = _Routes(session, streams)
     app = web.Application(middlewares=[_guard(token, on_request)])
-    app[_DOORWAY] = doorway
+    app[_CONNECTIONS] = connections
     app.add_routes(
         [
             _get("/health", routes.health),
@@ -153,8 +153,8 @@ class _Routes:
         return _json(await self._session.resume(await _read(request, TaskRequest)))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        said = await _read(request, AnswerRequest)
-        return _json(await self._session.answer(request.match_info["id"], said))
+        answer = await _read(request, AnswerRequest)
+        return _json(await self._session.answer(request.match_info["id"], answer))
 
     async def undo(self, request: web.Request) -> web.StreamResponse:
         return _json(await self._session.undo(await _read(request, TaskRequest)))
@@ -203,13 +203,13 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        doorway = request.app[_DOORWAY]
-        doorway.begun(request)
+        connections = request.app[_CONNECTIONS]
+        connections.begin_request(request)
         try:
-            said = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-            if hmac.compare_digest(said, expected):
+            header = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+            if hmac.compare_digest(header, expected):
                 if not request.body_exists:
-                    doorway.let_in(request)
+                    connections.mark_known(request)
                 return await handler(request)
             if request.path == "/health":
                 return await handler(request)
@@ -229,7 +229,7 @@ def _guard(token: SecretStr, on_request: Callable[[], None]) -> Middleware:
             _log.exception("%s %s failed inside", request.method, request.path[:100])
             return _error(INTERNAL_STATUS, _FAILED_INSIDE)
         finally:
-            doorway.answered(request)
+            connections.end_request(request)
             on_request()
 
     return guard
@@ -245,7 +245,7 @@ async def _body(request: web.Request, limit_bytes: int) -> bytes:
                     raise web.HTTPRequestEntityTooLarge(limit_bytes, len(body))
     except TimeoutError as error:
         raise web.HTTPRequestTimeout from error
-    request.app[_DOORWAY].let_in(request)
+    request.app[_CONNECTIONS].mark_known(request)
     return bytes(body)
 
 

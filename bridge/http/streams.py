@@ -34,23 +34,23 @@ class Streams:
 
         Raises BridgeError when it is no number, or lies beyond the log.
         """
-        found = None
-        for said in (request.query.get("after"), request.headers.get("Last-Event-ID")):
-            if said is not None:
-                found = self._number(said)
-        return found
+        number = None
+        for value in (request.query.get("after"), request.headers.get("Last-Event-ID")):
+            if value is not None:
+                number = self._number(value)
+        return number
 
-    def _number(self, said: str) -> int:
-        if not (said.isascii() and said.isdecimal() and len(said) < 16):  # noqa: PLR2004  (digits)
+    def _number(self, value: str) -> int:
+        if not (value.isascii() and value.isdecimal() and len(value) < 16):  # noqa: PLR2004  (digits)
             raise BridgeError(
                 ErrorCode.INVALID_REQUEST, "`after` and Last-Event-ID have to be an event's number."
             )
-        if int(said) > self._log.last_seq:
+        if int(value) > self._log.last_seq:
             raise BridgeError(
                 ErrorCode.INVALID_REQUEST,
-                f"There is no event {int(said)} yet; the last one is {self._log.last_seq}.",
+                f"There is no event {int(value)} yet; the last one is {self._log.last_seq}.",
             )
-        return int(said)
+        return int(value)
 
     async def send(
         self, request: web.Request, after: int, *, task_id: str | None = None

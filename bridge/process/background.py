@@ -82,9 +82,9 @@ class Processes:
     ) -> Process:
         """Start one. Raises ProcessesError when as many run already, StartError when it cannot."""
         await self.tidy()
-        live = [one for one in self._all.values() if one.is_running]
+        live = [process for process in self._all.values() if process.is_running]
         if len(live) >= self._max_processes:
-            names = ", ".join(f"{one.name} ({one.command[:60]})" for one in live)
+            names = ", ".join(f"{process.name} ({process.command[:60]})" for process in live)
             raise ProcessesError(
                 f"{self._max_processes} processes run already: {names}. Stop one with stop_process."
             )
@@ -108,8 +108,8 @@ class Processes:
 
     def find(self, name: str) -> Process:
         """The process of that name. Raises ProcessesError."""
-        if found := self._all.get(name):
-            return found
+        if process := self._all.get(name):
+            return process
         raise ProcessesError(f"There is no process {name[:40]!r}. {self.listed()}")
 
     def listed(self) -> str:
@@ -117,24 +117,25 @@ class Processes:
         if not self._all:
             return "No process has been started with start_process."
         return "\n".join(
-            f"{one.name}: {one.command[:200]} ({one.state})" for one in self._all.values()
+            f"{process.name}: {process.command[:200]} ({process.state})"
+            for process in self._all.values()
         )
 
     async def stop(self, name: str) -> Process:
         """End one and everything that it started."""
-        found = self.find(name)
-        if found.is_running:
-            found.stopped = "stopped"
-        await self._end(found)
-        return found
+        process = self.find(name)
+        if process.is_running:
+            process.stopped = "stopped"
+        await self._end(process)
+        return process
 
     async def tidy(self) -> None:
         """End what ended processes left behind, and forget the oldest of them."""
-        ended = [one for one in self._all.values() if not one.is_running]
-        for one in ended:
-            await self._end(one)
-        for one in ended[:-_ENDED_KEPT]:
-            del self._all[one.name]
+        ended = [process for process in self._all.values() if not process.is_running]
+        for process in ended:
+            await self._end(process)
+        for process in ended[:-_ENDED_KEPT]:
+            del self._all[process.name]
 
     async def close(self) -> None:
         """End all of them."""
@@ -142,10 +143,10 @@ class Processes:
             await self.stop(name)
 
     def _expire(self, name: str) -> None:
-        found = self._all.get(name)
-        if found is not None and found.is_running:
-            found.stopped = f"its {self._max_lifetime_seconds:g} s were over"
-            found.family.kill()
+        process = self._all.get(name)
+        if process is not None and process.is_running:
+            process.stopped = f"its {self._max_lifetime_seconds:g} s were over"
+            process.family.kill()
 
     async def _end(self, process: Process) -> None:
         process.timer.cancel()

@@ -10,7 +10,7 @@ current_task: ContextVar[str | None] = ContextVar("current_task", default=None)
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line; every known secret is blotted out."""
+    """One JSON object a line; every known secret is replaced."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
@@ -23,13 +23,13 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "task_id": current_task.get(),
-            "message": self._blotted(record.getMessage()),
+            "message": self._redacted(record.getMessage()),
         }
         if record.exc_info:
-            line["trace"] = self._blotted(self.formatException(record.exc_info))
+            line["trace"] = self._redacted(self.formatException(record.exc_info))
         return json.dumps(line)
 
-    def _blotted(self, text: str) -> str:
+    def _redacted(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text

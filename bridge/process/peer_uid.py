@@ -33,9 +33,9 @@ def uid_of(peer: tuple[str, int], here: tuple[str, int]) -> int | None:
         return None
     if len(answer) < _HEADER.size + _ANSWER.size:
         return None  # an error: there is no such socket
-    found, uid = _ANSWER.unpack_from(answer, _HEADER.size)
+    answered_ports, uid = _ANSWER.unpack_from(answer, _HEADER.size)
     # For a connection that is gone the kernel may name whoever listens at its port.
-    return int(uid) if found == ports else None
+    return int(uid) if answered_ports == ports else None
 
 
 def _question(peer: str, here: str, ports: bytes) -> bytes:

@@ -252,10 +252,10 @@ def find_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
     if any("\0" in part for part in argv):
         raise StartError("An argument holds a NUL character.")
     name = str(cwd / argv[0]) if "/" in argv[0] else argv[0]
-    found = shutil.which(name, path=env.get("PATH", SYSTEM_PATH))
-    if found is None:
+    program = shutil.which(name, path=env.get("PATH", SYSTEM_PATH))
+    if program is None:
         raise StartError(f"{argv[0]}: there is no such program here.")
-    return found
+    return program
 
 
 @cache

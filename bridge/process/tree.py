@@ -142,7 +142,7 @@ def _adopt_orphans() -> None:
 
 
 def _table() -> list[_Process]:
-    found = []
+    processes = []
     for name in os.listdir("/proc"):  # noqa: PTH208  (called often; the names alone will do)
         if not name.isdigit():
             continue
@@ -150,7 +150,7 @@ def _table() -> list[_Process]:
         if not stat:
             continue  # it ended while we looked
         fields = stat[stat.rindex(b")") + 2 :].split()
-        found.append(
+        processes.append(
             _Process(
                 pid=int(name),
                 parent=int(fields[1]),
@@ -159,7 +159,7 @@ def _table() -> list[_Process]:
                 zombie=fields[0] == b"Z",
             )
         )
-    return found
+    return processes
 
 
 def _read(path: str) -> bytes:
@@ -186,12 +186,12 @@ def _children(table: list[_Process]) -> list[_Process]:
 
 def _kill_below(root: _Process, offspring: dict[int, list[_Process]]) -> bool:
     waiting = list(offspring[root.pid])
-    found = bool(waiting)
+    is_parent = bool(waiting)
     while waiting:
         process = waiting.pop()
         _send_kill(process)
         waiting.extend(offspring[process.pid])
-    return found
+    return is_parent
 
 
 def _send_kill(process: _Process) -> None:

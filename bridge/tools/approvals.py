@@ -27,8 +27,8 @@ _OPERATORS = {
 
 def fingerprint(argv: Sequence[str], directory: str, lasting: str = "") -> str:
     """What stands for exactly these arguments in exactly this directory, for so long."""
-    said = json.dumps([list(argv), directory, *([lasting] if lasting else [])])
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    text = json.dumps([list(argv), directory, *([lasting] if lasting else [])])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def is_permitted(
@@ -50,22 +50,22 @@ def is_permitted(
             return True
         answer = context.answer
         if answer is not None and answer.fingerprint == mark:
-            return _is_leave(answer)
+            return _is_approval(answer)
         line = shown(shlex.join(argv))
         if len(line) > MAX_ASKED_CHARS:
             raise ToolError(f"{refusal}\nIt is too long to ask a person about.") from refusal
-        wish = Question(
+        question = Question(
             QuestionKind.APPROVAL,
             line,
             fingerprint=mark,
             working_directory=directory,
             reason=" ".join(filter(None, (str(refusal).splitlines()[0], lasting)))[:1_000],
         )
-        context.ask(wish)
+        context.ask(question)
     return False
 
 
-def _is_leave(answer: QuestionAnswered) -> bool:
+def _is_approval(answer: QuestionAnswered) -> bool:
     if answer.answer in (ApprovalChoice.ONCE, ApprovalChoice.AGENT):
         return True
     if answer.message_id is not None:
@@ -76,12 +76,12 @@ def _is_leave(answer: QuestionAnswered) -> bool:
     )
 
 
-def prepared(
+def prepare_command(
     context: ToolContext, command: str | list[str], working_directory: str
 ) -> tuple[list[str], Path, dict[str, str]]:
     """What to run, where and with which environment. Raises ToolError for what is not allowed."""
     root = context.workspace.root
-    asked = split(command)
+    asked = split_command(command)
     argv = asked if context.permitted else checked(asked, context.command_allow, root)
     with context.workspace.directory_of(working_directory) as (_, directory, name):
         if name != ".":
@@ -90,15 +90,15 @@ def prepared(
     return argv, root / directory, {**context.variables, **fixed}
 
 
-def may_run(
+def is_command_permitted(
     context: ToolContext, command: str | list[str], working_directory: str, lasting: str = ""
 ) -> bool:
     """Whether a person has allowed this command, as `is_permitted` says it; raises the same."""
     directory = context.workspace.relative(working_directory)
-    return is_permitted(context, split(command), directory, lasting)
+    return is_permitted(context, split_command(command), directory, lasting)
 
 
-def written(command: str | list[str]) -> str:
+def command_line(command: str | list[str]) -> str:
     """A command on one line."""
     return shown(command if isinstance(command, str) else shlex.join(command))
 
@@ -108,7 +108,7 @@ def _own_programs(root: Path) -> tuple[Path, ...]:
     return (root / ".venv" / "bin", root / "venv" / "bin", root / "node_modules" / ".bin")
 
 
-def split(command: str | list[str]) -> list[str]:
+def split_command(command: str | list[str]) -> list[str]:
     """Return a command as a list; raises ToolError for what only a shell would understand."""
     try:
         "".join(command).encode()

@@ -8,7 +8,7 @@ from bridge.errors import ToolError
 from bridge.process.background import MAX_LIFETIME_SECONDS, MAX_PROCESSES, Process, ProcessesError
 from bridge.process.run import StartError
 from bridge.text import printed
-from bridge.tools.approvals import may_run, prepared, written
+from bridge.tools.approvals import command_line, is_command_permitted, prepare_command
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 
 _FIRST_SECONDS = 1.0
@@ -45,59 +45,60 @@ class StopProcess(Arguments):
 
 
 async def _start(context: ToolContext, arguments: StartProcess) -> ToolResult:
-    argv, cwd, env = prepared(context, arguments.command, arguments.working_directory)
-    command = written(arguments.command)
+    argv, cwd, env = prepare_command(context, arguments.command, arguments.working_directory)
+    command = command_line(arguments.command)
     try:
-        made = await context.processes.start(argv, cwd=cwd, env=env, command=command)
+        process = await context.processes.start(argv, cwd=cwd, env=env, command=command)
     except (ProcessesError, StartError) as error:
         raise ToolError(str(error)) from error
-    await _ended_within(_FIRST_SECONDS, made)  # what cannot work says so at once
-    text = f"{made.name} was started. {_said(made)}\n\nAll:\n{context.processes.listed()}"
-    return ToolResult(text, f"{made.name} {made.state}", ok=_is_well(made))
+    await _ended_within(_FIRST_SECONDS, process)  # what cannot work says so at once
+    output = _describe_output(process)
+    text = f"{process.name} was started. {output}\n\nAll:\n{context.processes.listed()}"
+    return ToolResult(text, f"{process.name} {process.state}", ok=_is_well(process))
 
 
 async def _read(context: ToolContext, arguments: ReadProcess) -> ToolResult:
     if not arguments.process:
         return ToolResult(context.processes.listed(), "all processes")
-    made = _found(context, arguments.process)
-    await _ended_within(arguments.wait_seconds, made)
-    return ToolResult(_said(made), made.state, ok=_is_well(made))
+    process = _find_process(context, arguments.process)
+    await _ended_within(arguments.wait_seconds, process)
+    return ToolResult(_describe_output(process), process.state, ok=_is_well(process))
 
 
 async def _stop(context: ToolContext, arguments: StopProcess) -> ToolResult:
-    made = _found(context, arguments.process)
+    process = _find_process(context, arguments.process)
     await context.processes.stop(arguments.process)
-    return ToolResult(_said(made), made.state)
+    return ToolResult(_describe_output(process), process.state)
 
 
-def _found(context: ToolContext, name: str) -> Process:
+def _find_process(context: ToolContext, name: str) -> Process:
     try:
         return context.processes.find(name)
     except ProcessesError as error:
         raise ToolError(str(error)) from error
 
 
-async def _ended_within(seconds: float, made: Process) -> None:
-    if seconds and made.is_running:
+async def _ended_within(seconds: float, process: Process) -> None:
+    if seconds and process.is_running:
         try:
             async with asyncio.timeout(seconds):
-                await made.running.wait()
+                await process.running.wait()
         except TimeoutError:
             return
 
 
-def _is_well(made: Process) -> bool:
-    return made.is_running or bool(made.stopped) or made.running.returncode == 0
+def _is_well(process: Process) -> bool:
+    return process.is_running or bool(process.stopped) or process.running.returncode == 0
 
 
-def _said(made: Process) -> str:
-    text, lost = made.new_output()
+def _describe_output(process: Process) -> str:
+    text, lost = process.new_output()
     output = printed(text).rstrip()
     if len(output) > _MAX_OUTPUT_CHARS:
         lost += len(output) - _MAX_OUTPUT_CHARS
         output = output[-_MAX_OUTPUT_CHARS:]
     cut = f"… {lost} bytes cut …\n" if lost else ""
-    return f"{made.name}: {made.state}. New output:\n{cut}{output or '(none)'}"
+    return f"{process.name}: {process.state}. New output:\n{cut}{output or '(none)'}"
 
 
 START_PROCESS = Tool(
@@ -111,8 +112,10 @@ START_PROCESS = Tool(
     ),
     arguments=StartProcess,
     run=_start,
-    target=lambda arguments: written(arguments.command),
-    asks=lambda context, said: may_run(context, said.command, said.working_directory, _LASTING),
+    target=lambda arguments: command_line(arguments.command),
+    asks=lambda context, arguments: is_command_permitted(
+        context, arguments.command, arguments.working_directory, _LASTING
+    ),
 )
 READ_PROCESS = Tool(
     name="read_process",

@@ -58,9 +58,9 @@ class Question:
 class PersonNeeded(Exception):
     """The call cannot go on without a person. It is run again, with the answer in its context."""
 
-    def __init__(self, wish: Question) -> None:
-        super().__init__(wish.text)
-        self.wish = wish
+    def __init__(self, question: Question) -> None:
+        super().__init__(question.text)
+        self.question = question
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ class ToolContext:
     person_waits: Callable[[], bool] = lambda: False
     permitted: bool = False
 
-    def ask(self, wish: Question) -> NoReturn:
+    def ask(self, question: Question) -> NoReturn:
         """Let a person be asked; raises ToolError when one has just written."""
         if self.person_waits():
             raise ToolError(
                 "Not asked: a person has just written, and their message follows. Read it first; "
                 "call this again if it is still needed."
             )
-        raise PersonNeeded(wish)
+        raise PersonNeeded(question)
 
 
 _PROBLEMS_NAMED = 10

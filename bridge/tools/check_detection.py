@@ -119,10 +119,10 @@ def counts_in(argv: Sequence[str], output: str, exit_code: int | None) -> Counts
     uses, or says something that its exit code denies."""
     words = _meant(argv)
     reader = _READERS.get(words[0]) if words else None
-    found = reader(output) if reader else None
-    if found is None or (exit_code == 0) != (found.failed == 0):
+    counts = reader(output) if reader else None
+    if counts is None or (exit_code == 0) != (counts.failed == 0):
         return None
-    return found
+    return counts
 
 
 def _meant(argv: Sequence[str]) -> list[str]:
@@ -171,36 +171,36 @@ def _pairs(text: str) -> dict[str, int]:
 
 
 def _pytest(output: str) -> Counts | None:
-    found = _PYTEST.match(_last(output))
-    if found is None:
+    match = _PYTEST.match(_last(output))
+    if match is None:
         return None
-    said = _pairs(found[1])
-    failed = said.get("failed", 0) + said.get("error", 0) + said.get("errors", 0)
-    return Counts(said.get("passed", 0), failed)
+    numbers = _pairs(match[1])
+    failed = numbers.get("failed", 0) + numbers.get("error", 0) + numbers.get("errors", 0)
+    return Counts(numbers.get("passed", 0), failed)
 
 
 def _unittest(output: str) -> Counts | None:
     ran, end = _UNITTEST.findall(output), _UNITTEST_END.match(_last(output))
     if len(ran) != 1 or end is None:
         return None
-    said = {name: int(number[:9]) for name, number in re.findall(r"(\w+)=(\d+)", end[2] or "")}
-    failed = said.get("failures", 0) + said.get("errors", 0)
-    return Counts(int(ran[0][:9]) - failed - said.get("skipped", 0), failed)
+    numbers = {name: int(number[:9]) for name, number in re.findall(r"(\w+)=(\d+)", end[2] or "")}
+    failed = numbers.get("failures", 0) + numbers.get("errors", 0)
+    return Counts(int(ran[0][:9]) - failed - numbers.get("skipped", 0), failed)
 
 
 def _cargo(output: str) -> Counts | None:
-    found = _CARGO.findall(output)
-    if not found:
+    matches = _CARGO.findall(output)
+    if not matches:
         return None
-    return Counts(sum(int(p[:9]) for p, _ in found), sum(int(f[:9]) for _, f in found))
+    return Counts(sum(int(p[:9]) for p, _ in matches), sum(int(f[:9]) for _, f in matches))
 
 
 def _jest(output: str) -> Counts | None:
-    found = _JEST.findall(output)
-    if len(found) != 1:
+    matches = _JEST.findall(output)
+    if len(matches) != 1:
         return None
-    said = _pairs(found[0])
-    return Counts(said.get("passed", 0), said.get("failed", 0))
+    numbers = _pairs(matches[0])
+    return Counts(numbers.get("passed", 0), numbers.get("failed", 0))
 
 
 _READERS: dict[str, Callable[[str], Counts | None]] = {

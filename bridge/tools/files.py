@@ -144,22 +144,22 @@ def _edited(context: ToolContext, arguments: EditFile) -> ToolResult:
     if "\r\n" in text and "\r\n" not in old:
         # read_file shows such a file without its carriage returns.
         old, new = old.replace("\n", "\r\n"), new.replace("\r\n", "\n").replace("\n", "\r\n")
-    found = text.count(old)
-    if not found:
+    occurrences = text.count(old)
+    if not occurrences:
         raise ToolError(f"old_text is not in {shown(path)}.{_nearest(text, arguments.old_text)}")
     lines = _lines_of(text, old)
-    if found > 1 and not arguments.replace_all:
+    if occurrences > 1 and not arguments.replace_all:
         raise ToolError(
-            f"old_text is in {shown(path)} {found} times (lines {', '.join(map(str, lines))}"
-            f"{', …' if found > len(lines) else ''}). Give more of the text around the one you "
-            "mean, or set replace_all."
+            f"old_text is in {shown(path)} {occurrences} times (lines {', '.join(map(str, lines))}"
+            f"{', …' if occurrences > len(lines) else ''}). Give more of the text around the one "
+            "you mean, or set replace_all."
         )
     changed = text.replace(old, new)
     context.workspace.write_bytes(path, changed.encode(errors="surrogateescape"))
-    places = count(found, "place")
+    summary = count(occurrences, "place")
     return ToolResult(
-        f"Replaced {places} in {shown(path)} (line {', '.join(map(str, lines))}).",
-        f"{places}, {_difference(arguments)}",
+        f"Replaced {summary} in {shown(path)} (line {', '.join(map(str, lines))}).",
+        f"{summary}, {_difference(arguments)}",
         files_touched=(context.workspace.relative(path),),
     )
 

@@ -78,12 +78,12 @@ async def _diff(context: ToolContext, arguments: GitDiff) -> ToolResult:
 
 async def _diff_to_source(context: ToolContext, path: str | None) -> ToolResult:
     try:
-        found = await read_diff(context.workspace, context.base_commit, MAX_TEXT_BYTES, path=path)
+        changes = await read_diff(context.workspace, context.base_commit, MAX_TEXT_BYTES, path=path)
     except WorkspaceError as error:
         raise ToolError(error.message) from error
     files = [
         file
-        for file in found.files
+        for file in changes.files
         if path in (None, ".", file.path) or file.path.startswith(f"{path}/")
     ]
     if not files:
@@ -93,9 +93,9 @@ async def _diff_to_source(context: ToolContext, path: str | None) -> ToolResult:
     ]
     if len(listed) > _MAX_LISTED:
         listed[_MAX_LISTED:] = [f"… and {len(listed) - _MAX_LISTED} more files"]
-    cut = "\n… cut here: give a path to see the rest." if found.truncated else ""
+    cut = "\n… cut here: give a path to see the rest." if changes.truncated else ""
     summary = _changed(len(files), sum(f.added for f in files), sum(f.removed for f in files))
-    return ToolResult("\n".join([*listed, "", printed(found.text)]) + cut, summary)
+    return ToolResult("\n".join([*listed, "", printed(changes.text)]) + cut, summary)
 
 
 _MAX_LISTED = 200
@@ -122,8 +122,8 @@ async def _git(context: ToolContext, *arguments: str) -> Output:
     if finished.timed_out:
         raise ToolError(f"git {arguments[0]} took too long.")
     if finished.exit_code != 0:
-        said = printed(finished.stderr.text).strip()[:1_000]
-        raise ToolError(f"git {arguments[0]} failed: {said}")
+        stderr = printed(finished.stderr.text).strip()[:1_000]
+        raise ToolError(f"git {arguments[0]} failed: {stderr}")
     return finished.stdout
 
 

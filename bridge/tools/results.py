@@ -46,7 +46,7 @@ class KeptResults:
             f"\n[The result has {len(text)} characters; the middle is left out. "
             f'{READ_RESULT} with call_id "{call_id}" and offset reads any part of it.]'
         )
-        if not self._keep(call_id, text):
+        if not self._store(call_id, text):
             note = "\n[The middle of this result is left out and was not kept.]"
         return cut_middle(text, max(limit_chars - len(note), 0)) + note
 
@@ -60,26 +60,26 @@ class KeptResults:
 
     def newest(self, limit_bytes: int) -> list[bytes]:
         """The newest results that fit into so many bytes, as JSON objects, newest first."""
-        found: list[bytes] = []
+        newest: list[bytes] = []
         for number in sorted(self._lines.values(), reverse=True):
             line = self._journal.read(number - 1, 1)[0]
             limit_bytes -= len(line) + 1
             if limit_bytes < 0:
                 break
-            found.append(line)
-        return found
+            newest.append(line)
+        return newest
 
-    def take_in(self, results: Sequence[SavedResult]) -> None:
+    def import_saved(self, results: Sequence[SavedResult]) -> None:
         """Keep the results of an earlier bridge, given newest first; those known already stay."""
         for result in reversed(results):
             if result.call_id not in self._lines:
-                self._keep(result.call_id, result.text)
+                self._store(result.call_id, result.text)
 
     def close(self) -> None:
         """Close the file."""
         self._journal.close()
 
-    def _keep(self, call_id: str, text: str) -> bool:
+    def _store(self, call_id: str, text: str) -> bool:
         line = json.dumps({"call_id": call_id, "text": text}, separators=(",", ":")).encode()
         if self._bytes + len(line) > _MAX_KEPT_BYTES:
             return False
@@ -103,13 +103,13 @@ def read_result_tool(results: KeptResults) -> Tool[ReadResult]:
     """The tool over these results. It runs in the bridge, where they lie."""
 
     async def run(_context: ToolContext, arguments: ReadResult) -> ToolResult:
-        found = results.read(arguments.call_id, arguments.offset, arguments.limit)
-        if found is None:
+        excerpt = results.read(arguments.call_id, arguments.offset, arguments.limit)
+        if excerpt is None:
             raise ToolError(
                 "No result is kept under this call_id. Only results that say so are kept, and not "
                 "for ever: repeat the call if you need it."
             )
-        part, total = found
+        part, total = excerpt
         if not part:
             raise ToolError(f"The result has {total} characters; offset lies behind its end.")
         end = arguments.offset + len(part)

@@ -41,18 +41,18 @@ class _Matches:
 
     lines: list[str] = field(default_factory=list)
     files: int = 0
-    matches: int = 0
+    total: int = 0
     chars: int = 0
 
     @property
     def full(self) -> bool:
-        return self.matches >= MAX_MATCHES or self.chars >= MAX_TEXT_CHARS
+        return self.total >= MAX_MATCHES or self.chars >= MAX_TEXT_CHARS
 
     def add(self, path: str | None, line: str, *, match: bool) -> None:
         if path is not None:
             self.files += 1
             self.lines.append(path)
-        self.matches += match
+        self.total += match
         self.chars += len(line)
         self.lines.append(line)
 
@@ -76,22 +76,22 @@ async def _search(context: ToolContext, arguments: SearchFiles) -> ToolResult:
     if finished.timed_out:
         raise ToolError("The search took too long. Narrow it with path or glob.")
     prefix = "" if inside == "." else f"{inside}/"
-    found, complete = await asyncio.to_thread(
+    matches, complete = await asyncio.to_thread(
         _read, finished.stdout.head, prefix, context.workspace
     )
     complete = complete and not finished.stdout.cut_bytes
-    if not found.matches and finished.exit_code not in (0, 1):
-        said = printed(finished.stderr.text).strip()[:1_000]
-        raise ToolError(f"{said}\nFor plain text set fixed_string.")
-    if not found.matches:
+    if not matches.total and finished.exit_code not in (0, 1):
+        stderr = printed(finished.stderr.text).strip()[:1_000]
+        raise ToolError(f"{stderr}\nFor plain text set fixed_string.")
+    if not matches.total:
         return ToolResult("No matches.", "no matches")
     many = "" if complete else "more than "
     summary = (
-        f"{many}{count(found.matches, 'match', 'matches')} in {many and 'at least '}"
-        f"{count(found.files, 'file')}"
+        f"{many}{count(matches.total, 'match', 'matches')} in {many and 'at least '}"
+        f"{count(matches.files, 'file')}"
     )
     note = "" if complete else "\n… cut here: narrow the pattern, path or glob."
-    return ToolResult(f"{summary}\n" + "\n".join(found.lines) + note, summary)
+    return ToolResult(f"{summary}\n" + "\n".join(matches.lines) + note, summary)
 
 
 def _command(arguments: SearchFiles, name: str) -> list[str]:
@@ -127,30 +127,30 @@ def _read(output: bytes, prefix: str, workspace: Workspace) -> tuple[_Matches, b
     ripgrep says only where; the text of a line is read again by the way that cannot be led
     outside, since a link put in place while ripgrep walks could lead it there.
     """
-    found = _Matches()
+    matches = _Matches()
     lines: list[bytes] = []
     current = b""
     for raw in output.split(b"\n"):
-        path, nul, rest = raw.partition(b"\0")
-        parts = _LINE.fullmatch(rest)
+        path, nul, numbered = raw.partition(b"\0")
+        parts = _LINE.fullmatch(numbered)
         if not nul or parts is None:
             if raw == b"--" and current:
-                found.lines.append("  --")
+                matches.lines.append("  --")
             continue
         match = parts[2] == b":"
-        if found.full and match:
-            return found, False
+        if matches.full and match:
+            return matches, False
         new = path != current
-        if new and found.lines and found.lines[-1] == "  --":
-            found.lines.pop()
+        if new and matches.lines and matches.lines[-1] == "  --":
+            matches.lines.pop()
         current = path
         name = prefix + os.fsdecode(path.removeprefix(b"./"))
         if new:
             lines = _lines(workspace, name)
         text = _line(lines, int(parts[1]))
         line = f"  {int(parts[1])}{':' if match else '-'} {text}"
-        found.add(shown(name) if new else None, line, match=match)
-    return found, True
+        matches.add(shown(name) if new else None, line, match=match)
+    return matches, True
 
 
 def _lines(workspace: Workspace, path: str) -> list[bytes]:

@@ -8,7 +8,12 @@ from pydantic import Field
 from bridge.errors import ToolError
 from bridge.process.run import CommandResult, Limit, StartError, run
 from bridge.text import printed
-from bridge.tools.approvals import may_run, prepared, split, written
+from bridge.tools.approvals import (
+    command_line,
+    is_command_permitted,
+    prepare_command,
+    split_command,
+)
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.tools.check_detection import check_of
 
@@ -34,7 +39,7 @@ class RunCommand(Arguments):
 
 
 async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
-    argv, cwd, env = prepared(context, arguments.command, arguments.working_directory)
+    argv, cwd, env = prepare_command(context, arguments.command, arguments.working_directory)
     seconds = min(arguments.timeout_seconds or context.command_timeout_seconds, _cap(context))
     try:
         finished = await run(
@@ -48,7 +53,7 @@ async def _run(context: ToolContext, arguments: RunCommand) -> ToolResult:
     except StartError as error:
         raise ToolError(str(error)) from error
     directory = str(cwd.relative_to(context.workspace.root))
-    check = check_of(split(arguments.command), directory, finished)
+    check = check_of(split_command(arguments.command), directory, finished)
     return replace(_result(finished, seconds), check=check)
 
 
@@ -79,8 +84,8 @@ def _result(finished: CommandResult, seconds: float) -> ToolResult:
 
 def _test_counts(output: str) -> str:
     for line in reversed(output.splitlines()[-_LAST_LINES:]):
-        if found := _COUNTS.search(line[:1_000]):
-            return found[0][:200]
+        if match := _COUNTS.search(line[:1_000]):
+            return match[0][:200]
     return ""
 
 
@@ -94,6 +99,8 @@ RUN_COMMAND = Tool(
     ),
     arguments=RunCommand,
     run=_run,
-    target=lambda arguments: written(arguments.command),
-    asks=lambda context, said: may_run(context, said.command, said.working_directory),
+    target=lambda arguments: command_line(arguments.command),
+    asks=lambda context, arguments: is_command_permitted(
+        context, arguments.command, arguments.working_directory
+    ),
 )

@@ -102,11 +102,11 @@ async def _clone_whole(
             await _fetch(request, request.clone_url, unfinished, token, timeout_seconds)
         if request.base_commit is not None and not await find_commit(checkout, request.base_commit):
             await _fetch_base(request.base_commit, request, checkout, token, timeout_seconds)
-        found = await set_up_branch(request, checkout)
+        branch_and_base = await set_up_branch(request, checkout)
         if saved_patch:
             await apply_patch(checkout, saved_patch)
         _move_up(unfinished, workspace.root)
-        return found
+        return branch_and_base
     except OSError as error:
         raise WorkspaceError(
             ErrorCode.CLONE_FAILED, f"The workspace cannot be written: {error.strerror}."
@@ -170,8 +170,8 @@ async def _fetch_base(
 def _clone_error(
     request: WorkspaceRequest, finished: CommandResult, token: SecretStr | None
 ) -> WorkspaceError:
-    said = finished.stderr.text
-    code = failure_code(said)
+    stderr = finished.stderr.text
+    code = failure_code(stderr)
     match code:
         case ErrorCode.NO_SPACE:
             message = f"No space is left for a clone of {request.repository}."
@@ -180,7 +180,7 @@ def _clone_error(
         case ErrorCode.REPOSITORY_NOT_FOUND:
             message = f"{request.repository} was not found, or the git token has no access to it."
         case _:
-            last = [line for line in said.strip().splitlines() if line][-3:]
+            last = [line for line in stderr.strip().splitlines() if line][-3:]
             message = f"git could not clone {request.repository}: {' '.join(last)[:500]}"
     return WorkspaceError(code, without_token(message, token))
 

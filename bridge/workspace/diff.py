@@ -53,17 +53,17 @@ async def read_diff(
     async with staged_worktree(workspace, base_commit) as snapshot:
         files = await _list_changes(workspace, base_commit, snapshot, "--cached")
         only = () if path is None else ("--", path)
-        found = await checked_git(
+        finished = await checked_git(
             workspace,
             *("diff", "--cached", *DIFF_OPTIONS, base_commit, *only),
             extra=snapshot,
             limit=Limit(max(limit_bytes, 0), 0),
         )
-    text = found.stdout.head.decode(errors="replace")
-    if found.stdout.cut_bytes:
+    text = finished.stdout.head.decode(errors="replace")
+    if finished.stdout.cut_bytes:
         text = text[: text.rfind("\n") + 1]
     return Diff(
-        base_commit=base_commit, files=files, text=text, truncated=found.stdout.cut_bytes > 0
+        base_commit=base_commit, files=files, text=text, truncated=finished.stdout.cut_bytes > 0
     )
 
 
@@ -73,16 +73,16 @@ async def read_patch(workspace: Workspace, base_commit: str) -> bytes:
     Raises WorkspaceError also when it is larger than what the bot reads and a bridge takes.
     """
     async with staged_worktree(workspace, base_commit) as snapshot:
-        found = await checked_git(
+        finished = await checked_git(
             workspace,
             *("diff", "--cached", "--binary", "--full-index", *DIFF_OPTIONS, base_commit),
             extra=snapshot,
             limit=Limit(MAX_PATCH_BYTES, 0),
         )
-    if found.stdout.cut_bytes:
+    if finished.stdout.cut_bytes:
         mebibytes = MAX_PATCH_BYTES // 2**20
         raise WorkspaceError(ErrorCode.INTERNAL, f"The patch is larger than {mebibytes} MiB.")
-    return found.stdout.head
+    return finished.stdout.head
 
 
 @asynccontextmanager
@@ -141,18 +141,18 @@ def _parse_changes(fields: list[bytes], untracked: frozenset[bytes]) -> list[Fil
     A count is `added TAB removed TAB path`, and for a rename the path is empty and two follow.
     """
     letters: dict[bytes, str] = {}
-    found = []
-    rest = iter(fields)
-    for field in rest:
+    changes = []
+    remaining = iter(fields)
+    for field in remaining:
         if field.startswith(b":"):
             letter = chr(field.rsplit(b" ", 1)[-1][0])
-            path = next(rest, b"")
-            letters[next(rest, b"") if letter in "RC" else path] = letter
+            path = next(remaining, b"")
+            letters[next(remaining, b"") if letter in "RC" else path] = letter
         elif len(counts := field.split(b"\t", 2)) == _COUNTED:
             added, removed, path = counts
             if not path:
-                _, path = next(rest, b""), next(rest, b"")
-            found.append(
+                _, path = next(remaining, b""), next(remaining, b"")
+            changes.append(
                 FileChange(
                     path=path.decode(errors="replace")[:4_096],
                     status=_status(letters.get(path, "M"), path in untracked),
@@ -160,7 +160,7 @@ def _parse_changes(fields: list[bytes], untracked: frozenset[bytes]) -> list[Fil
                     removed=int(removed) if removed.isdigit() else 0,
                 )
             )
-    return found
+    return changes
 
 
 def _status(

@@ -84,10 +84,10 @@ class Workspace:
         """A regular file, whole; refused when it is larger than the limit."""
         name = self.relative(path)
         with _as_tool_errors(name), self._opened(name, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-            found = os.fstat(descriptor)
-            if stat.S_ISDIR(found.st_mode):
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "")
-            if not stat.S_ISREG(found.st_mode):
+            if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.ENXIO, "")
             data = _read_up_to(descriptor, limit_bytes + 1)
         if len(data) > limit_bytes:
@@ -143,11 +143,11 @@ class Workspace:
         """
         name = self.relative(path)
         with _as_tool_errors(name), self._opened(name, os.O_PATH) as descriptor:
-            found = self._location(descriptor)
+            location = self._location(descriptor)
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
                 raise OSError(errno.ENXIO, "")
-        inside, last = (found, ".") if stat.S_ISDIR(mode) else _split(found)
+        inside, last = (location, ".") if stat.S_ISDIR(mode) else _split(location)
         with _as_tool_errors(name):
             start = self._open(inside, os.O_PATH | os.O_DIRECTORY)
         try:
@@ -187,12 +187,12 @@ class Workspace:
         """Where an open file lies now, relative to the root."""
         with self._opened(".", os.O_PATH) as root:
             base = _path_of(root).rstrip("/")
-        found = _path_of(descriptor)
-        if found == base:
+        path = _path_of(descriptor)
+        if path == base:
             return "."
-        if not found.startswith(base + "/"):
+        if not path.startswith(base + "/"):
             raise OSError(errno.EXDEV, "")
-        return found[len(base) + 1 :]
+        return path[len(base) + 1 :]
 
     def _make_directories(self, name: str) -> int:
         """Like `mkdir -p` beneath the root; the caller closes the descriptor."""

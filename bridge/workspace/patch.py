@@ -40,10 +40,10 @@ async def apply_patch(checkout: Workspace, data: bytes) -> None:
 def _patch_error(finished: CommandResult) -> WorkspaceError:
     if finished.timed_out:
         return WorkspaceError(ErrorCode.INTERNAL, "Applying the patch took too long.")
-    said = finished.stderr.text
-    if failure_code(said) is ErrorCode.NO_SPACE:
+    stderr = finished.stderr.text
+    if failure_code(stderr) is ErrorCode.NO_SPACE:
         return WorkspaceError(ErrorCode.NO_SPACE, "No space is left for what the patch holds.")
-    first = " ".join(said.strip().splitlines()[:3])[:500]
+    first = " ".join(stderr.strip().splitlines()[:3])[:500]
     return WorkspaceError(ErrorCode.WORKSPACE_CONFLICT, f"The patch does not apply: {first}")
 
 

@@ -36,15 +36,17 @@ async def push_branch(
         return Pushed()
     try:
         with tempfile.TemporaryDirectory(prefix="threadsmith-push-") as folder:
-            said = await _run_push(
+            refusal = await _run_push(
                 Path(folder), workspace, url, f"{head}:refs/heads/{ready.target_branch}", git_token,
                 timeout_seconds,
             )  # fmt: skip
     except (OSError, StartError) as error:
-        said = str(error)
-    if said is None:
+        refusal = str(error)
+    if refusal is None:
         return Pushed(commit=head)
-    return Pushed(refusal=without_token(said, git_token)[-_REFUSAL_CHARS:] or "git did not say why")
+    return Pushed(
+        refusal=without_token(refusal, git_token)[-_REFUSAL_CHARS:] or "git did not say why"
+    )
 
 
 async def _run_push(

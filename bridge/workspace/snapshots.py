@@ -108,8 +108,8 @@ async def _take_back_commits(workspace: Workspace, head: str) -> None:
 
 async def _store_snapshot(workspace: Workspace, name: str) -> Snapshot:
     head = await find_commit(workspace, "HEAD") or ""
-    found = await git(workspace, "symbolic-ref", "--quiet", "HEAD")
-    branch = found.stdout.text.strip()
+    finished = await git(workspace, "symbolic-ref", "--quiet", "HEAD")
+    branch = finished.stdout.text.strip()
     filters = await _filters_off(workspace)
     with tempfile.TemporaryDirectory(prefix="threadsmith-keep-") as directory:
         index = Path(directory) / "index"
@@ -128,12 +128,12 @@ async def _store_snapshot(workspace: Workspace, name: str) -> Snapshot:
 
 
 async def _load_snapshot(workspace: Workspace, name: str) -> Snapshot | None:
-    found = await git(workspace, "log", "-1", "--format=%H %T%n%B", name)
+    finished = await git(workspace, "log", "-1", "--format=%H %T%n%B", name)
     match = re.match(
         r"([0-9a-f]{40,64}) ([0-9a-f]{40,64})\nhead ([0-9a-f]*)\nbranch (refs/heads/\S+)?\s*$",
-        found.stdout.text,
+        finished.stdout.text,
     )
-    if found.exit_code != 0 or match is None:
+    if finished.exit_code != 0 or match is None:
         return None
     return Snapshot(match[1], match[2], match[3], match[4] or "")
 
@@ -149,10 +149,10 @@ async def _filters_off(workspace: Workspace) -> dict[str, str]:
         raise WorkspaceError(ErrorCode.WORKSPACE_CONFLICT, "The checkout has too many filters.")
     settings = [(f"{name}.{part}", "") for name in names for part in ("clean", "smudge", "process")]
     settings += [(f"{name}.required", "false") for name in names]
-    found = {"GIT_CONFIG_COUNT": str(len(settings))}
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
     for number, (key, value) in enumerate(settings):
-        found |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return found
+        variables |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
 
 
 def _ref_part(task_id: str) -> str:

@@ -106,9 +106,9 @@ async def serving(app: web.Application) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def bridge_serving(app: web.Application, doorway: ConnectionGuard) -> AsyncIterator[str]:
+async def bridge_serving(app: web.Application, connections: ConnectionGuard) -> AsyncIterator[str]:
     with listening_socket(None, None, "127.0.0.1", 0) as (listener, name):
-        async with doorway.serving(app, listener, shutdown_seconds=0.2):
+        async with connections.serving(app, listener, shutdown_seconds=0.2):
             yield f"http://{name}"
 
 
@@ -233,10 +233,10 @@ async def empty(
         progress_timeout_seconds=settings.model_progress_timeout_seconds,
     )
     session = Session(settings, model, default_tools(), no_waiting)
-    doorway = ConnectionGuard()
-    app = create_app(session, settings.bridge_token, doorway=doorway, heartbeat_seconds=0.1)
+    connections = ConnectionGuard()
+    app = create_app(session, settings.bridge_token, connections=connections, heartbeat_seconds=0.1)
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with bridge_serving(app, doorway) as url, ClientSession(headers=headers) as http:
+    async with bridge_serving(app, connections) as url, ClientSession(headers=headers) as http:
         async with asyncio.TaskGroup() as group:
             work = group.create_task(session.run())
             yield Client(http, url)

@@ -116,33 +116,33 @@ async def bridge(environment: dict[str, str], path: Path | None) -> AsyncIterato
 class Counter:
     """An application that keeps a request open until it is told to go on."""
 
-    def __init__(self, doorway: ConnectionGuard) -> None:
+    def __init__(self, connections: ConnectionGuard) -> None:
         self.go_on = asyncio.Event()
         self.entered = asyncio.Semaphore(0)
-        self._doorway = doorway
+        self._connections = connections
         self.app = web.Application()
         self.app.add_routes([web.get("/held", self.held), web.get("/quick", self.quick)])
 
     async def held(self, request: web.Request) -> web.Response:
-        self._doorway.begun(request)
-        self._doorway.let_in(request)
+        self._connections.begin_request(request)
+        self._connections.mark_known(request)
         self.entered.release()
         await self.go_on.wait()
-        self._doorway.answered(request)
+        self._connections.end_request(request)
         return web.Response(text="held")
 
     async def quick(self, request: web.Request) -> web.Response:
-        self._doorway.begun(request)
-        self._doorway.answered(request)
+        self._connections.begin_request(request)
+        self._connections.end_request(request)
         return web.Response(text="quick")
 
 
 @asynccontextmanager
 async def counting(path: Path, **bounds: Any) -> AsyncIterator[tuple[Counter, Connect]]:
-    doorway = ConnectionGuard(**bounds)
-    counter = Counter(doorway)
+    connections = ConnectionGuard(**bounds)
+    counter = Counter(connections)
     with listening_socket(path, None, "", 0) as (listener, _):
-        async with doorway.serving(counter.app, listener, shutdown_seconds=0.1):
+        async with connections.serving(counter.app, listener, shutdown_seconds=0.1):
             yield counter, lambda: asyncio.open_unix_connection(path)
             counter.go_on.set()
 

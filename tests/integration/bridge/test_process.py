@@ -84,8 +84,8 @@ async def test_logs_name_the_task_and_no_secret(
 
 async def test_the_process_makes_itself_unreadable(environment: dict[str, str]) -> None:
     code = (
-        "import ctypes, bridge.__main__ as main\n"
-        "main._hide_from_siblings()\n"
+        "import ctypes\nfrom bridge.process.prctl import hide_from_siblings\n"
+        "hide_from_siblings()\n"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))  # PR_GET_DUMPABLE\n"
     )
     process = await asyncio.create_subprocess_exec(

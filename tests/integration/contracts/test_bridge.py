@@ -60,14 +60,16 @@ class TestHttpBridge(BridgeContract):
             settings.openrouter_base_url, settings.openrouter_api_key, progress_timeout_seconds=30
         )
         session = Session(settings, model, default_tools(), no_waiting)
-        doorway = ConnectionGuard()
-        app = create_app(session, settings.bridge_token, doorway=doorway, heartbeat_seconds=0.1)
+        connections = ConnectionGuard()
+        app = create_app(
+            session, settings.bridge_token, connections=connections, heartbeat_seconds=0.1
+        )
 
         async def finish() -> None:
             answering.set()
 
         async with (
-            _serving(app, doorway, tmp_path / "bridge.sock" if way == "unix" else None) as url,
+            _serving(app, connections, tmp_path / "bridge.sock" if way == "unix" else None) as url,
             ClientSession() as http,
             asyncio.TaskGroup() as group,
         ):
@@ -93,12 +95,12 @@ class TestHttpBridge(BridgeContract):
 
 @asynccontextmanager
 async def _serving(
-    app: web.Application, doorway: ConnectionGuard, path: Path | None
+    app: web.Application, connections: ConnectionGuard, path: Path | None
 ) -> AsyncIterator[str]:
     if path is None:
-        async with bridge_serving(app, doorway) as url:
+        async with bridge_serving(app, connections) as url:
             yield url
         return
     with listening_socket(path, None, "", 0) as (listener, name):
-        async with doorway.serving(app, listener, shutdown_seconds=0.2):
+        async with connections.serving(app, listener, shutdown_seconds=0.2):
             yield name

@@ -28,7 +28,7 @@ class NoSession:
 
 def test_every_route_of_the_server_is_described_and_no_other() -> None:
     token = SecretStr("canary-bridge-token")
-    app = create_app(cast(Session, NoSession()), token, doorway=ConnectionGuard())
+    app = create_app(cast(Session, NoSession()), token, connections=ConnectionGuard())
     served = {
         (route.method.lower(), route.resource.canonical)
         for route in app.router.routes()
