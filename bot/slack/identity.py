@@ -69,7 +69,7 @@ async def identify(client: AsyncWebClient) -> Identity:
 
 
 class SlackPeople:
-    """Implements the People port; asks Slack once in ten minutes about each person.
+    """Implements the Directory port; asks Slack once in ten minutes about each person.
 
     Every request waits for it, a stop too, so it gives up after three seconds and returns Slack's
     last answer, if there ever was one.

@@ -1,4 +1,4 @@
-"""What Slack sends is stored before it is acknowledged, and run again when it was cut short.
+"""Stores what Slack sends before it is acknowledged, and runs it again when it was cut short.
 
 Bolt acknowledges an event before its listener runs, so a crash in between would lose it. The
 middleware here commits the body first; when that fails no acknowledgement goes out, and Slack
@@ -11,13 +11,14 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, ParamSpec, Protocol
+from typing import Any, ParamSpec
 
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncBoltRequest
 
+from bot.agents.ports.store import InboxRows
 from bot.errors import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -31,41 +32,6 @@ _MOST_REPLAYS = 3
 _OPEN_DIALOGUE = ("errors", "update", "push")
 
 _row: ContextVar[int | None] = ContextVar("inbox_row", default=None)
-
-
-class InboxRow(Protocol):
-    """One stored input whose listener has not ended."""
-
-    @property
-    def id(self) -> int:
-        """Its number, in the order of arrival."""
-
-    @property
-    def body(self) -> Mapping[str, Any]:
-        """What Slack sent."""
-
-    @property
-    def attempts(self) -> int:
-        """How often it has been replayed."""
-
-
-class InboxRows(Protocol):
-    """The stored inputs; every change is committed when the call returns."""
-
-    async def store(self, key: str, body: Mapping[str, Any]) -> int | None:
-        """The id of the new row; None when the key is stored already."""
-
-    async def finish(self, row_id: int) -> None:
-        """Note that the listener has ended."""
-
-    async def forget(self, row_id: int) -> None:
-        """Drop the row: the same input may come again."""
-
-    async def unfinished(self) -> Sequence[InboxRow]:
-        """What was stored and not finished, in the order of arrival."""
-
-    async def count_attempt(self, row_id: int) -> None:
-        """Note that the input is about to be replayed."""
 
 
 class Inbox:
@@ -148,8 +114,8 @@ class Inbox:
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._storing == 0)
-            found = await self._rows.unfinished()
-            rows = [row for row in found if row.id not in self._running]
+            unfinished = await self._rows.unfinished()
+            rows = [row for row in unfinished if row.id not in self._running]
             self._running.update(row.id for row in rows)
         count = 0
         for row in rows:
@@ -199,7 +165,7 @@ class Inbox:
 
 
 def is_replay(context: Mapping[str, Any]) -> bool:
-    """Whether this input comes out of the inbox, and not from Slack."""
+    """Check whether this input comes out of the inbox, and not from Slack."""
     return isinstance(context.get(_REPLAY), _Replay)
 
 
@@ -211,7 +177,7 @@ class _Replay:
 
 
 def key_of(body: Mapping[str, Any]) -> str | None:
-    """What tells this input from all others, the same for each delivery of it.
+    """Return the key that tells this input from all others, the same for each delivery of it.
 
     None for what needs no storing: it changes nothing (options of a menu, a closed form).
     """

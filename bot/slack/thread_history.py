@@ -4,14 +4,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.agents.ports.people import Directory
 from bot.domain.attachment import Attachment, sorted_out
-from bot.domain.policy import Person
 from bot.domain.thread_context import ContextMessage, Opening
 from bot.slack.events import shared_files
 from bot.slack.views.text import plain
@@ -25,19 +25,12 @@ _MOST_NAMES = 20
 _SECONDS = 8.0
 
 
-class Names(Protocol):
-    """Who knows people's names."""
-
-    async def person(self, user: str) -> Person | None:
-        """Somebody; None when Slack does not say."""
-
-
 class ThreadHistory:
     """A thread that cannot be read gives an empty opening: the task goes on without it."""
 
-    def __init__(self, client: AsyncWebClient, names: Names) -> None:
+    def __init__(self, client: AsyncWebClient, directory: Directory) -> None:
         self._client = client
-        self._names = names
+        self._directory = directory
 
     async def before(self, channel: str, thread_ts: str, ts: str) -> Opening:
         """The messages of the thread up to `ts`, that one left out, and their newest files."""
@@ -83,6 +76,6 @@ class ThreadHistory:
             profile = message.get("bot_profile") or {}
             return f"{profile.get('name') or message.get('username') or 'app'} (app)"
         if user not in names and len(names) < _MOST_NAMES:
-            person = await self._names.person(user)
+            person = await self._directory.person(user)
             names[user] = person.name if person and person.name else user
         return names.get(user, user)

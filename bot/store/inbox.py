@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy import delete, select, update
 
+from bot.agents.ports.store import StoredInput
 from bot.store import tables
 from bot.store.engine import Engines, StoreConnection, insert_of, run_to_end
 
@@ -21,15 +22,6 @@ R = TypeVar("R")
 
 # Within the number of parameters that the databases take in one statement.
 _MOST_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class SqlInboxRow:
-    """One input whose listener has not ended; `attempts` counts the earlier replays."""
-
-    id: int
-    body: Mapping[str, Any]
-    attempts: int
 
 
 class SqlInboxRows:
@@ -59,12 +51,12 @@ class SqlInboxRows:
         async with self._engines.writing() as connection:
             await connection.execute(delete(tables.inbox).where(tables.inbox.c.id == row_id))
 
-    async def unfinished(self) -> Sequence[SqlInboxRow]:
+    async def unfinished(self) -> Sequence[StoredInput]:
         """What was stored and not finished, in the order of arrival."""
         query = select(tables.inbox).where(tables.inbox.c.done_at.is_(None))
         async with self._engines.reading() as connection:
             rows = (await connection.execute(query.order_by(tables.inbox.c.id))).all()
-        return [SqlInboxRow(row.id, json.loads(row.body), row.attempts) for row in rows]
+        return [StoredInput(row.id, json.loads(row.body), row.attempts) for row in rows]
 
     async def count_attempt(self, row_id: int) -> None:
         """Note that the input is about to be replayed."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from bot.domain.agent import Agent, ThreadRef
 from bot.domain.budget import BudgetScope
 from bot.domain.limits import Load
 from bot.domain.message import Message
 from bot.domain.policy import Audit
-from bot.domain.posts import Post
+from bot.domain.posts import OpenRow, Post, PostContent, PostOutcome
 from bot.domain.saved_state import SavedState
 from bot.domain.secrets import SecretEntry, SecretRef
 from bot.domain.usage import LedgerLine, ModelCall, Settled, Sum
@@ -179,6 +180,67 @@ class UsageReads(Protocol):
         self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
     ) -> Sequence[LedgerLine]:
         """The newest of them, one by one, the oldest of those first; at most `limit`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInput:
+    """An input from Slack whose listener has not ended; `attempts` counts its replays."""
+
+    id: int
+    body: Mapping[str, Any]
+    attempts: int
+
+
+class InboxRows(Protocol):
+    """The stored inputs from Slack; every change is committed when the call returns."""
+
+    async def store(self, key: str, body: Mapping[str, Any]) -> int | None:
+        """The id of the new row; None when the key is stored already."""
+
+    async def finish(self, row_id: int) -> None:
+        """Note that the listener has ended."""
+
+    async def forget(self, row_id: int) -> None:
+        """Drop the row: the same input may come again."""
+
+    async def unfinished(self) -> Sequence[StoredInput]:
+        """What was stored and not finished, in the order of arrival."""
+
+    async def count_attempt(self, row_id: int) -> None:
+        """Note that the input is about to be replayed."""
+
+
+class OutboxRows(Protocol):
+    """The stored posts; every change is committed when the call returns."""
+
+    async def open(self) -> Sequence[OpenRow]:
+        """Every row that Slack does not agree with, the oldest key first."""
+
+    async def begin(self, row_id: str) -> PostContent | None:
+        """Mark the row as on its way and return its newest content; None when it is settled."""
+
+    async def note_file(self, row_id: str, file_id: str | None) -> None:
+        """Remember Slack's name of an upload before it is shared."""
+
+    async def sent(self, row_id: str, version: int, ts: str | None) -> None:
+        """Slack shows this version; a message's ts is ours from now on."""
+
+    async def put_back(
+        self, row_id: str, *, unknown: bool, error: str, failing: bool = False
+    ) -> None:
+        """The row did not get through: not at all, or (`unknown`) nobody knows.
+
+        `failing` says that Slack or the way to it is in trouble, and not just busy.
+        """
+
+    async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
+        """Slack refuses this version for good, or (`gone`) the place; False when that is known."""
+
+    async def detach(self, row_id: str) -> None:
+        """Give a post that shared the message of another one a message of its own."""
+
+    async def outcome(self, agent_id: str, key: str) -> PostOutcome | None:
+        """What became of a post; None when there is none under this key."""
 
 
 class Outbox(Protocol):

@@ -22,7 +22,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.views.blocks import Block
 from bot.slack.views.details import CHANGE_MODEL
 from bot.slack.views.modal import ModalLocation, ModalView, sentence
-from bot.slack.views.model_form import (
+from bot.slack.views.models import (
     CALLBACK,
     MODEL,
     TITLE,

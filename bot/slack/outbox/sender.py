@@ -9,16 +9,16 @@ the thread before it is sent again.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.agents.ports.store import OutboxRows
 from bot.domain.posts import (
     ROOT_KEY,
     OpenRow,
     PostContent,
     PostKind,
-    PostOutcome,
 )
 from bot.errors import ChannelUnavailable
 from bot.slack.outbox.delivery import Absent, Delivery, Failed, PostRefused, Shown, TooFast, Verdict
@@ -44,39 +44,6 @@ _AFTER_TROUBLE_SECONDS = 5.0
 _LONGEST_FAILURE_SECONDS = 86_400.0
 
 
-class OutboxRows(Protocol):
-    """The stored posts; every change is committed when the call returns."""
-
-    async def open(self) -> Sequence[OpenRow]:
-        """Every row that Slack does not agree with, the oldest key first."""
-
-    async def begin(self, row_id: str) -> PostContent | None:
-        """Mark the row as on its way and return its newest content; None when it is settled."""
-
-    async def note_file(self, row_id: str, file_id: str | None) -> None:
-        """Remember Slack's name of an upload before it is shared."""
-
-    async def sent(self, row_id: str, version: int, ts: str | None) -> None:
-        """Slack shows this version; a message's ts is ours from now on."""
-
-    async def put_back(
-        self, row_id: str, *, unknown: bool, error: str, failing: bool = False
-    ) -> None:
-        """The row did not get through: not at all, or (`unknown`) nobody knows.
-
-        `failing` says that Slack or the way to it is in trouble, and not just busy.
-        """
-
-    async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
-        """Slack refuses this version for good, or (`gone`) the place; False when that is known."""
-
-    async def detach(self, row_id: str) -> None:
-        """Give a post that shared the message of another one a message of its own."""
-
-    async def outcome(self, agent_id: str, key: str) -> PostOutcome | None:
-        """What became of a post; None when there is none under this key."""
-
-
 class OutboxSender:
     """The sender: `run` lives as long as the bot, `wake` says that there is something new.
 
@@ -99,7 +66,7 @@ class OutboxSender:
         self._bot_name = bot_name
         self._on_dead = on_dead
         self._clock = clock or MonotonicClock()
-        self._pace = RateLimiter()
+        self._limiter = RateLimiter()
         self._woken = asyncio.Event()
         self._idle = asyncio.Event()
         self._in_flight: set[str] = set()
@@ -173,13 +140,13 @@ class OutboxSender:
                 continue
             call = _call_for(row)
             if call is not None:
-                at = max(self._pace.ready_at(call, now), self._backoff.get(row.id, now))
+                at = max(self._limiter.ready_at(call, now), self._backoff.get(row.id, now))
                 if at - now > GRAIN_SECONDS:
                     next_at = min(next_at, at)
                     continue
                 if len(self._in_flight) >= _MOST_AT_ONCE:
                     break
-                self._pace.take(call, now)
+                self._limiter.take(call, now)
             elif row.root_error is None:
                 continue
             self._in_flight.add(row.id)
@@ -196,7 +163,7 @@ class OutboxSender:
 
     def _importance(self, row: OpenRow) -> tuple[int, float, int]:
         # Among equals the one served longest ago, so that no card starves the others.
-        return (row.priority, self._pace.last_served(row.id), row.position)
+        return (row.priority, self._limiter.last_served(row.id), row.position)
 
     async def _deliver(self, row: OpenRow, call: SlackCall | None) -> None:
         try:
@@ -228,7 +195,7 @@ class OutboxSender:
                 await self._rows.put_back(row.id, unknown=False, error="")
             case TooFast():
                 if call is not None:
-                    self._pace.hold(call, verdict.seconds, now)
+                    self._limiter.hold(call, verdict.seconds, now)
                 await self._rows.put_back(row.id, unknown=doubtful, error="ratelimited")
             case Failed() if content.failing_seconds > _LONGEST_FAILURE_SECONDS:
                 await self._bury(

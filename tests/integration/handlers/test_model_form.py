@@ -10,7 +10,7 @@ from bot.errors import ModelUnusable
 from bot.slack.ephemeral import TOO_LATE
 from bot.slack.handlers.results import OLD_WINDOW
 from bot.slack.views.details import CHANGE_MODEL
-from bot.slack.views.model_form import MODEL
+from bot.slack.views.models import MODEL
 from bot.slack.views.task_card import DETAILS
 from playground.slack.user_client import UserClient
 from tests.integration.handlers.conftest import Office

@@ -37,7 +37,7 @@ from bot.gateway.git.pkt_line import Refs
 from bot.slack.views.evidence import evidence_markdown
 from bot.slack.views.home import closed_view, defaults_form, home_view, read_defaults
 from bot.slack.views.lists import agent_line, list_text, offers_text
-from bot.slack.views.model_form import model_options
+from bot.slack.views.models import model_options
 from bot.slack.views.notices import pull_state, pushed_text, report_text
 from bot.slack.views.secrets import read_secret_form, secret_form, secrets_list
 from bot.slack.views.start_form import (

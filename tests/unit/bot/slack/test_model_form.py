@@ -1,7 +1,7 @@
 """What the menu of models offers for what was typed."""
 
 from bot.domain.model_offer import ModelOffer
-from bot.slack.views.model_form import chosen_model, model_options
+from bot.slack.views.models import chosen_model, model_options
 
 OFFERS = [
     ModelOffer("acme/big", 200_000, 3.0, 15.0, takes_tools=True),

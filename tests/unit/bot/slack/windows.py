@@ -11,7 +11,7 @@ from bot.domain.steps import TaskSteps, ToolStep
 from bot.slack.views.changes import files_view, hunks_view
 from bot.slack.views.details import details_view
 from bot.slack.views.modal import ModalLocation, ModalView, sentence
-from bot.slack.views.model_form import model_form
+from bot.slack.views.models import model_form
 from bridge.protocol import Outcome
 from tests.unit.bot.slack.posts import Words
 
