@@ -1,4 +1,4 @@
-"""Makes the contents and names of files and the output of programs fit for the model to read."""
+"""Makes text fit for the model and for people to read: cut, cleaned, shown on one line."""
 
 import re
 
@@ -11,13 +11,13 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def shown(name: str) -> str:
-    """A file name on one line: undecodable bytes replaced, control characters escaped."""
+    """Returns a file name on one line: undecodable bytes replaced, control characters escaped."""
     decoded = _SURROGATES.sub("\ufffd", name)
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], decoded)
 
 
 def printed(output: str) -> str:
-    """Program output as a terminal would leave it: no escapes, overwritten lines gone."""
+    """Returns program output as a terminal would leave it: no escapes, overwritten lines gone."""
     plain = _ESCAPES.sub("", output).replace("\r\n", "\n")
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n")]
     return _CONTROLS.sub("", "\n".join(lines))
@@ -34,3 +34,22 @@ def size(size_bytes: int) -> str:
         return f"{size_bytes} B"
     kibibytes = size_bytes / 1024
     return f"{kibibytes:.1f} KiB" if kibibytes < 1024 else f"{kibibytes / 1024:.1f} MiB"  # noqa: PLR2004
+
+
+def cut_middle(text: str, limit_chars: int) -> str:
+    """Returns the text, or its head and tail with the cut marked between them."""
+    if len(text) <= limit_chars:
+        return text
+    mark = f"\n[… {len(text) - limit_chars} characters cut …]\n"
+    room = max(limit_chars - len(mark), 0)
+    tail = room // 3
+    return (text[: room - tail] + mark + text[len(text) - tail :])[:limit_chars]
+
+
+def clean(text: str) -> str:
+    """Returns the text with split surrogate pairs joined and lone halves replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

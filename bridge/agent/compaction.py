@@ -10,11 +10,11 @@ from bridge.agent.model_retry import ModelRetry
 from bridge.errors import ModelError
 from bridge.model.client import ChatModel
 from bridge.model.limits import ChatMessage, Meter, ModelLimits, Summary, cut_before, size_of
-from bridge.model.response import ModelTurn, cut_middle
+from bridge.model.response import ModelTurn
 from bridge.protocol import MAX_MESSAGE_CHARS, ContextCompacted, ErrorCode
 from bridge.state.conversation import Conversation
 from bridge.state.event_log import EventLog
-from bridge.text import NOTE
+from bridge.text import NOTE, cut_middle
 
 _log = logging.getLogger(__name__)
 # Shares of the room behind the standing instructions and the tools.

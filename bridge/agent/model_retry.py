@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.errors import ModelError
 from bridge.model.client import ChatModel, ModelRequest
-from bridge.model.response import ModelTurn, clean
+from bridge.model.response import ModelTurn
 from bridge.protocol import (
     MAX_MESSAGE_CHARS,
     MessageWritten,
@@ -20,6 +20,7 @@ from bridge.protocol import (
 )
 from bridge.state.conversation import Conversation
 from bridge.state.event_log import EventLog
+from bridge.text import clean
 
 _log = logging.getLogger(__name__)
 _LONGEST_WAIT_SECONDS = 30.0

@@ -17,8 +17,9 @@ from bridge.errors import ModelError
 from bridge.model.errors import from_status, status_of
 from bridge.model.limits import ModelLimits, limits_of, read_limits
 from bridge.model.prompt_cache import marked, needs_marks
-from bridge.model.response import ModelTurn, TurnBuilder, clean
+from bridge.model.response import ModelTurn, TurnBuilder
 from bridge.protocol import ErrorCode
+from bridge.text import clean
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, AsyncStream

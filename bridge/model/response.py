@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.errors import ModelError
 from bridge.protocol import MAX_MESSAGE_CHARS, ErrorCode
+from bridge.text import clean
 
 # OpenRouter's name for it, and that of DeepSeek and of most local servers.
 REASONING, REASONING_CONTENT = "reasoning", "reasoning_content"
@@ -92,25 +93,6 @@ class ModelTurn:
                 for call in self.tool_calls
             ]
         return message
-
-
-def cut_middle(text: str, limit_chars: int) -> str:
-    """Returns the text, or its head and tail with the cut marked between them."""
-    if len(text) <= limit_chars:
-        return text
-    mark = f"\n[… {len(text) - limit_chars} characters cut …]\n"
-    room = max(limit_chars - len(mark), 0)
-    tail = room // 3
-    return (text[: room - tail] + mark + text[len(text) - tail :])[:limit_chars]
-
-
-def clean(text: str) -> str:
-    """Returns the text with split surrogate pairs joined and lone halves replaced."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 class _CallFragments:

@@ -23,7 +23,6 @@ from typing import (
 from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, create_model
 
 from bridge.errors import ToolError
-from bridge.model.response import clean
 from bridge.process.background import Processes
 from bridge.process.tree import end_all_others
 from bridge.protocol import (
@@ -34,6 +33,7 @@ from bridge.protocol import (
     WorkspaceReady,
     WorkspaceRequest,
 )
+from bridge.text import clean
 from bridge.tools import default_tools
 from bridge.tools.base import ToolContext, ToolResult
 from bridge.workspace import attachments, clone, diff, patch, snapshots

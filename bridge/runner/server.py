@@ -5,9 +5,9 @@ import logging
 import socket
 
 from bridge.errors import BridgeError, ToolError
-from bridge.model.response import clean
 from bridge.runner.framing import BadFrameError, Head, framed, read_frame
 from bridge.runner.operations import OPERATIONS, LocalRunner
+from bridge.text import clean
 
 _log = logging.getLogger(__name__)
 

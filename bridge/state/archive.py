@@ -8,7 +8,6 @@ from typing import Any
 
 from bridge.errors import BridgeError
 from bridge.model.limits import ChatMessage, Summary
-from bridge.model.response import clean
 from bridge.protocol import (
     MAX_CONVERSATION_BYTES,
     MAX_WAITING_MESSAGES,
@@ -20,7 +19,7 @@ from bridge.protocol import (
     SavedConversation,
 )
 from bridge.state.conversation import Conversation, UserMessage, open_calls
-from bridge.text import NOTE
+from bridge.text import NOTE, clean
 
 _ENVELOPE_BYTES = 1_024
 _RESULTS_BYTES = 4 * 1_048_576

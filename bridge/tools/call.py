@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from bridge.errors import ToolError
-from bridge.model.response import ToolCall, clean, cut_middle
+from bridge.model.response import ToolCall
 from bridge.protocol import (
     MAX_RESULT_CHARS,
     MAX_SAVED_RESULT_CHARS,
@@ -18,6 +18,7 @@ from bridge.protocol import (
     ToolStarted,
 )
 from bridge.state.event_log import EventLog
+from bridge.text import clean, cut_middle
 from bridge.tools.base import PersonNeeded, Tool, ToolContext, ToolResult
 
 _log = logging.getLogger(__name__)

@@ -10,10 +10,9 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.model.response import clean
 from bridge.process.run import CommandResult
 from bridge.protocol import MAX_COMMAND_CHARS, CheckKind, CheckRun
-from bridge.text import printed, shown
+from bridge.text import clean, printed, shown
 
 _TESTS, _LINT, _TYPES, _BUILD = (
     CheckKind.TESTS,

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bridge.model.response import clean
 from bridge.protocol import (
     MAX_OPTION_CHARS,
     MAX_OPTIONS,
@@ -14,7 +13,7 @@ from bridge.protocol import (
     PlanStatus,
     QuestionKind,
 )
-from bridge.text import count, shown
+from bridge.text import clean, count, shown
 from bridge.tools.base import Arguments, Question, Tool, ToolContext, ToolResult
 
 ASK_USER, UPDATE_PLAN = "ask_user", "update_plan"

@@ -7,12 +7,12 @@ from pathlib import Path
 from pydantic import Field
 
 from bridge.errors import BridgeError, ToolError
-from bridge.model.response import clean, cut_middle
 from bridge.protocol import (
     MAX_SAVED_RESULT_CHARS,
     SavedResult,
 )
 from bridge.state.journal import Journal
+from bridge.text import clean, cut_middle
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 
 READ_RESULT = "read_result"

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from bridge.errors import ModelError
-from bridge.model.response import ModelTurn, ToolCall, TurnBuilder, clean, cut_middle
+from bridge.model.response import ModelTurn, ToolCall, TurnBuilder
 
 
 def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -137,13 +137,3 @@ def test_a_malformed_call_is_kept_in_a_form_that_providers_accept() -> None:
 def test_surrogates_split_over_chunks_are_joined_and_lone_ones_replaced() -> None:
     high, low = json.loads('"\\ud83d"'), json.loads('"\\ude00"')
     assert built(delta(content=high), delta("stop", content=low)).text == "\U0001f600"
-    clean(high + "x").encode()
-
-
-@pytest.mark.parametrize("limit", [0, 5, 40, 99, 100])
-def test_a_cut_text_keeps_head_and_tail_within_the_limit(limit: int) -> None:
-    text = "a" * 50 + "b" * 50
-    assert len(cut_middle(text, limit)) <= limit
-    if limit == 99:
-        assert cut_middle(text, limit).startswith("a")
-        assert cut_middle(text, limit).endswith("b")
