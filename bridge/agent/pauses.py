@@ -24,11 +24,11 @@ class Pauses:
     def __init__(self, projection: Projection, events: EventLog) -> None:
         self._projection = projection
         self._events = events
-        self._paused_task_id = ""  # the task that shall pause
+        self._pausing_task_id = ""  # the task that shall pause
 
     def wants_pause(self, task_id: str) -> bool:
         """Checks whether this task shall wait before its next model call."""
-        return self._paused_task_id == task_id
+        return self._pausing_task_id == task_id
 
     async def answer_question(self, question_id: str, answer: str, author: str) -> Answered:
         """Answers the open question, once: a later answer is told who was first.
@@ -60,12 +60,12 @@ class Pauses:
         """Lets the task wait before its next model call; raises BridgeError when it is over."""
         self._require_running(task_id)
         if not self._projection.waits:
-            self._paused_task_id = task_id
+            self._pausing_task_id = task_id
 
     async def resume_task(self, task_id: str) -> None:
         """Lets a paused task go on; raises BridgeError when it is over."""
         self._require_running(task_id)
-        self._paused_task_id = ""
+        self._pausing_task_id = ""
         if self._projection.paused:
             await self._record_resumed()
 
@@ -75,7 +75,7 @@ class Pauses:
             raise BridgeError(ErrorCode.NOT_FOUND, _NOT_AT_WORK)
 
     async def _record_resumed(self) -> None:
-        self._paused_task_id = ""
+        self._pausing_task_id = ""
         running = self._projection.running
         await self._events.record(TaskResumed(task_id=running.task_id if running else None))
 

@@ -84,12 +84,8 @@ class Session:
         compaction = Compaction(
             model, conversation, events, calls, summary_model=settings.summary_model
         )
-        tool_calls, last_model = ToolCalls(tools, events), self._projection.model
-        executor = Executor(
-            conversation, events, compaction, tool_calls, self._results, answered_by=last_model
-        )
         self._task_runner = TaskRunner(
-            executor,
+            self._make_executor(compaction, ToolCalls(tools, events)),
             conversation,
             events,
             self._projection,
@@ -278,6 +274,16 @@ class Session:
         """Returns the number of the event before the task's first, or of the newest event."""
         first = self._projection.first_seq.get(task_id)
         return self.events.last_seq if first is None else first - 1
+
+    def _make_executor(self, compaction: Compaction, tool_calls: ToolCalls) -> Executor:
+        return Executor(
+            self._conversation,
+            self.events,
+            compaction,
+            tool_calls,
+            self._results,
+            answered_by=self._projection.model,
+        )
 
     def _make_task(self, message: UserMessage) -> Task:
         workbench, task_id = self._workbench, message.task_id

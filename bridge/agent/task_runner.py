@@ -112,9 +112,7 @@ class TaskRunner:
                     group.create_task(self._perform(message))
                 if self._parked:
                     # What came while it was asking is an answer too.
-                    await self._resume_by_message(
-                        next(iter(self._conversation.steering_messages()), None)
-                    )
+                    await self._resume_by_steering()
                     continue
                 if self.current is message:
                     self.current = None
@@ -226,7 +224,8 @@ class TaskRunner:
                     self._conversation.take_message(message)
         return taken
 
-    async def _resume_by_message(self, message: UserMessage | None) -> None:
+    async def _resume_by_steering(self) -> None:
+        message = next(iter(self._conversation.steering_messages()), None)
         if message is not None and self._projection.question is not None:
             with suppress(BridgeError):  # a full disk: it waits on
                 await self.pauses.resume_by_message(message)

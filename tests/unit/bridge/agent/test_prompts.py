@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.agent.prompts import RepositoryFacts, says_unfinished, system_prompt
+from bridge.agent.prompts import (
+    LAST_STEP_NOTE,
+    RepositoryFacts,
+    says_unfinished,
+    steps_left_note,
+    system_prompt,
+)
 
 
 def prompt(root: Path) -> str:
@@ -50,3 +56,12 @@ def test_links_pipes_and_binary_files_do_no_harm(tmp_path: Path) -> None:
 )
 def test_an_answer_says_by_itself_that_work_is_left(text: str, expected: bool) -> None:
     assert says_unfinished(text) is expected
+
+
+@pytest.mark.parametrize("max_steps", [1, 9, 10, 40])
+def test_the_model_is_told_near_its_last_step_and_a_long_task_before_too(max_steps: int) -> None:
+    notes = {left: steps_left_note(left, max_steps) for left in range(max_steps)}
+    assert notes.pop(0) == LAST_STEP_NOTE
+    early = {left: note for left, note in notes.items() if note}
+    assert list(early) == ([3] if max_steps >= 10 else [])
+    assert all("4 steps are left" in note for note in early.values())
