@@ -1,3 +1,5 @@
-"""A local Slack, a scripted model and a git host, for the demo and as the other side of the
-tests. It speaks the protocols and imports neither side.
+"""Plays the services around the product: a local Slack with a page, a scripted model, a git host.
+
+The demo and the tests run against it. It speaks the protocols, and imports neither the bot nor the
+bridge.
 """
