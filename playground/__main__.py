@@ -13,7 +13,7 @@ from playground.model.server import ModelSettings
 from playground.page.snapshot import PageSettings
 from playground.server import Playground, PlaygroundSettings, running
 
-DEMO_CHUNK_DELAY_SECONDS = 0.05  # so that one can watch
+DEMO_CHUNK_DELAY_SECONDS = 0.05  # so that a person can watch
 SPARE_PORTS = 50
 
 

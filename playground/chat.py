@@ -19,11 +19,11 @@ SHOWN = frozenset({"message", "message_changed", "message_deleted", "ephemeral",
 
 
 class PlaygroundRefused(Exception):
-    """The playground said no; the text is for the person."""
+    """The playground refused a request; the text is for the person."""
 
 
 class Chat:
-    """One person at the control API. `thread_ts` is known once the root message is there."""
+    """Acts as one person at the control API. `thread_ts` is set once the root message is there."""
 
     def __init__(self, session: aiohttp.ClientSession, name: str, channel: str) -> None:
         self._session = session
@@ -34,7 +34,7 @@ class Chat:
         self.thread_ts: str | None = None
 
     async def begin(self) -> int:
-        """Look up who and where; returns the feed's number from which to follow."""
+        """Look up the person and the channel; returns the feed's number from which to follow."""
         state = await self._get("/playground/state")
         wanted = self._channel.removeprefix("#")
         users = {user["name"]: user["id"] for user in state["users"]}
@@ -103,7 +103,7 @@ class Chat:
         return f"{author}: {message_text(message)}"
 
     def _is_final(self, message: Json) -> bool:
-        """Whether a new message ends the turn: an answer in markdown, or a state that waits."""
+        """Check whether a new message ends the turn: a markdown answer, or a state that waits."""
         if message["user"] != BOT_USER_ID or message["ts"] == self.thread_ts:
             return False
         blocks = message.get("blocks", [])
@@ -126,7 +126,7 @@ class Chat:
 
 
 async def converse(arguments: argparse.Namespace) -> int:
-    """Do what the command line says; returns the exit status."""
+    """Run the command line; returns the exit status."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with aiohttp.ClientSession(
         arguments.url, timeout=timeout, read_bufsize=16 * 1024 * 1024

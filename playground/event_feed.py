@@ -1,4 +1,4 @@
-"""The feed: everything that happened in the playground, in order, to read, follow and wait on."""
+"""Records everything that happens in the playground, in order, to read, follow and wait on."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ class FeedEntry:
 
 
 class EventFeed:
-    """An append-only log in memory that wakes whoever follows it; the oldest entries fall out."""
+    """Keeps an append-only log in memory and wakes its followers; the oldest entries fall out."""
 
     def __init__(self, kept_entries: int = KEPT_ENTRIES) -> None:
         self._entries: deque[FeedEntry] = deque(maxlen=kept_entries)

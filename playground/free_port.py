@@ -1,4 +1,4 @@
-"""Listening on a port with an aiohttp application, for as long as a block runs."""
+"""Serves an aiohttp application on a free port for the length of a block."""
 
 import errno
 from collections.abc import AsyncIterator, Sequence

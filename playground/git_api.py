@@ -31,9 +31,10 @@ class Pull:
 
 
 class GitApi:
-    """Answers for one git server.
+    """Serves the REST API of one git server.
 
-    `run` runs git in a repository, `allowed` judges its callers, `listed` names what one may see.
+    `run` runs git in a repository, `allowed` checks a caller's rights, `listed` names the
+    repositories that a caller may see.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class GitApi:
         self.pulls: dict[str, list[Pull]] = {}
 
     def page_of(self, name: str, number: int) -> str:
-        """Where a person finds a pull request."""
+        """Return the address of a pull request for people."""
         return f"{self.url}/{name}/pull/{number}"
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer one call; what is no path of ours is 404."""
+        """Answer one call; an unknown path is 404."""
         match request.path.removeprefix(PREFIX).strip("/").split("/"):
             case ["repos", owner, repo, *segments]:
                 name = f"{owner}/{repo}"

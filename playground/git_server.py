@@ -45,7 +45,7 @@ class GitServer:
         self.root = root
         self.feed = feed
         self.url = ""
-        self.page_url = ""  # where a person looks at a repository, if there is such a page
+        self.page_url = ""  # the page of a repository for people, if there is one
         self.api = GitApi(self.git, self._refuse_api, self._visible, feed)
         self._sending = asyncio.Event()
         self._sending.set()
@@ -63,11 +63,11 @@ class GitServer:
         return out.split()
 
     def hold(self) -> None:
-        """Send nobody any objects until `release`, as a slow host does: who clones, waits."""
+        """Hold back all objects until `release`, as a slow host does: clones wait."""
         self._sending.clear()
 
     def release(self) -> None:
-        """Send again, what waits first."""
+        """Send objects again, those that wait first."""
         self._sending.set()
 
     def names(self) -> list[str]:
@@ -98,7 +98,7 @@ class GitServer:
         return refusal or await self._backend(request, name, operation)
 
     def _show(self, name: str, number: str) -> web.Response:
-        """A person follows the link of a pull request: they are led to its branch on the page."""
+        """Redirect the link of a pull request to its branch on the page."""
         pulls = self.api.pulls.get(name, [])
         pull = next((candidate for candidate in pulls if str(candidate.number) == number), None)
         if pull is None or not self.page_url:
@@ -123,7 +123,7 @@ class GitServer:
         return None
 
     def _refuse_api(self, request: web.Request, name: str) -> web.Response | None:
-        """As GitHub's API: 401 for a token that nobody knows, 404 and 403 for too few rights."""
+        """Refuse as GitHub's API does: 401 for an unknown token, 404 and 403 for too few rights."""
         reads = request.method == "GET"
         refusal = self._refuse(request, name, pushing=not reads)
         if refusal is None:
@@ -133,13 +133,13 @@ class GitServer:
         return web.json_response({"message": words.get(status, "Not Found")}, status=status)
 
     def _visible(self, request: web.Request) -> list[str] | None:
-        """The repositories that a token opens; None for one that nobody knows."""
+        """Return the repositories that a token opens; None for an unknown token."""
         token = _token(request)
         allowed = {name: self._allowed(token, name) for name in self.names()}
         return None if None in allowed.values() else [n for n, may in allowed.items() if may]
 
     def _allowed(self, token: str | None, name: str) -> bool | None:
-        """Whether a token opens a repository; None when nobody knows the token."""
+        """Check whether a token opens a repository; None for an unknown token."""
         if token == self.settings.token:
             return True
         repositories = dict(self.settings.narrow_tokens).get(token or "")
@@ -162,7 +162,7 @@ class GitServer:
             finished = True
             return answering.result()
         finally:
-            # A process that has told everything ends by itself; killing it then would reap it
+            # A process that has written everything ends by itself; killing it then would reap it
             # under the eyes of the loop's own watcher.
             if not finished and process.returncode is None:
                 process.kill()

@@ -1,4 +1,4 @@
-"""Who may speak to the playground's server: pages of its own address, and programs of this host."""
+"""Admits to the playground's server only pages of its own address and programs of this host."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name can only mean this machine; a rebound DNS name cannot."""
+    """Check whether a host name can only mean this machine; a rebound DNS name cannot."""
     if host == "localhost":
         return True
     try:
@@ -18,7 +18,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refusal(host: str | None, origin: str | None, bound_host: str) -> str:
-    """Why a request is refused, or "": by its Host header, and its Origin header if it has one.
+    """Return why a request is refused, or "", by its Host header, and its Origin header if any.
 
     Browsers send the name that a page was loaded by, so a foreign name means DNS rebinding; they
     send the origin with every write and every WebSocket, so a foreign one means another page.

@@ -14,7 +14,7 @@ class GitFailed(Exception):
 
 
 def git_environment() -> dict[str, str]:
-    """What git may see: no configuration of this machine or user, no prompt."""
+    """Return the environment of git: no configuration of this machine or user, no prompt."""
     return {
         "PATH": os.defpath,
         "GIT_CONFIG_NOSYSTEM": "1",

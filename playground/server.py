@@ -22,7 +22,7 @@ from playground.slack.user_client import UserClient
 
 @dataclass(frozen=True, slots=True)
 class PlaygroundSettings:
-    """Where to listen, and what each server is like. Port 0 takes a free one.
+    """Names the addresses and the settings of the three servers. Port 0 takes a free one.
 
     A port that is taken is an error, unless one of the `spare_ports` after it is free. `data`
     keeps the git repositories; None keeps them in a folder that goes away at the end.
@@ -52,22 +52,22 @@ class Playground:
 
     @property
     def page_url(self) -> str:
-        """Where a browser finds the page."""
+        """The address of the page for a browser."""
         return f"{self.slack.trigger_tokens.base_url}/"
 
     @property
     def slack_url(self) -> str:
-        """What SLACK_API_URL takes, with the slash at the end."""
+        """The value of SLACK_API_URL, with the slash at the end."""
         return f"{self.slack.trigger_tokens.base_url}/api/"
 
     @property
     def model_url(self) -> str:
-        """What OPENROUTER_BASE_URL takes."""
+        """The value of OPENROUTER_BASE_URL."""
         return self.model.url
 
     @property
     def git_url(self) -> str:
-        """What GITHUB_URL takes."""
+        """The value of GITHUB_URL."""
         return self.git.url
 
     @property
@@ -105,7 +105,7 @@ class Playground:
         }
 
     def person(self, name: str) -> UserClient:
-        """Somebody of the workspace, by name; KeyError when there is no such person."""
+        """Return a person of the workspace by name; raises KeyError for an unknown one."""
         return UserClient(self.slack, self.slack.state.user(name))
 
 

@@ -1,4 +1,4 @@
-"""The models on offer, as `GET /models` shows them."""
+"""Lists the models on offer, as `GET /models` shows them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 Json = dict[str, Any]
 
 CREATED = 1_729_555_200
-CACHE_READ_SHARE = 0.1  # what a cached token costs, as a part of a new one
+CACHE_READ_SHARE = 0.1  # the price of a cached token as a part of a new one's
 SMALL_WINDOW = "example/claude-32k"
 TOOLS = ("max_tokens", "stop", "temperature", "tool_choice", "tools", "top_k", "top_p")
 NO_TOOLS = ("max_tokens", "temperature")
@@ -80,7 +80,7 @@ DEFAULT_PRICES = (0.000003, 0.000015)
 
 
 def listing(scenarios: Iterable[str], faults: Iterable[str]) -> list[Json]:
-    """Everything that can be asked for: the stand-ins, each story, and each fault, hidden."""
+    """List the models on offer: the stand-ins, each scenario, and each fault, hidden."""
     prices = ("0.000003", "0.000015")  # DEFAULT_PRICES, written as a provider writes them
     scripted = [
         _model(f"scripted/{name}", f"Scripted: {name}", _CONTEXT, prices, TOOLS)
@@ -111,7 +111,7 @@ def prices(slug: str) -> tuple[float, float]:
 
 
 def context_length(slug: str) -> int:
-    """How many tokens a prompt may have."""
+    """Return the number of tokens that a prompt may have."""
     return int(CATALOG[slug]["context_length"]) if slug in CATALOG else _CONTEXT
 
 

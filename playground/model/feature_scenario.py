@@ -1,4 +1,4 @@
-"""The story of a small feature: look, ask one question, build what was answered, test, tell."""
+"""Plays a small feature: look, ask one question, build what was answered, test, report."""
 
 from playground.model.parsed_conversation import (
     ParsedConversation,
@@ -91,7 +91,7 @@ def add_overdue(conversation: ParsedConversation) -> ScriptedTurn:
 
 
 def is_open(conversation: ParsedConversation) -> bool:
-    """Whether the story has still something to do: it ends with the task after the question."""
+    """Check whether the scenario goes on: it ends with the task after the question."""
     asks_once = "ask_user" in conversation.tools
     return len(conversation.tasks) <= (1 if asks_once else 2)
 
@@ -141,7 +141,7 @@ def _edit(old: str, new: str) -> ScriptedCall:
 
 
 def _report(task: ScriptedTask, choice: str) -> str:
-    """What was built, with the numbers that the tools gave."""
+    """Describe what was built, with the numbers that the tools gave."""
     runs = [counts_in(text) for text in tests_run(task)]
     if len(runs) < 2 or runs[0][0] is None or runs[-1][0] is None:  # noqa: PLR2004 - two runs
         return "I could not run the tests, so I cannot say that it works. The code is written."

@@ -1,4 +1,4 @@
-"""What a story gets to see: the messages of a request, read as tasks, calls and results."""
+"""Reads the messages of a request as tasks, calls and results, for the scenarios."""
 
 import json
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class ScriptedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished tool call; `text` is what the tool answered, cut down by nobody."""
+    """A finished tool call; `text` is the whole answer of the tool."""
 
     name: str
     arguments: Json
@@ -43,9 +43,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ScriptedTask:
-    """One request: its text, what was said while it ran, and what was done for it so far.
+    """One request: its text, the messages that steered it, and its tool calls so far.
 
-    `notes` are what the agent's own program said in between, in a person's place.
+    `notes` are messages that the agent's own program wrote in a person's place.
     """
 
     text: str
@@ -72,7 +72,7 @@ class ParsedConversation:
 
     @property
     def turn(self) -> int:
-        """How many answers were given in this task so far."""
+        """Count the answers of this task so far."""
         return len(self.task.turns)
 
 

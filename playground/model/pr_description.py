@@ -1,4 +1,4 @@
-"""What the scripted model writes about a pull request: only what the diff shows."""
+"""Describes a pull request by its diff alone."""
 
 import re
 
@@ -10,7 +10,7 @@ _FILE = re.compile(r"^diff --git a/(\S+) b/", re.MULTILINE)
 
 
 def is_asked(conversation: ParsedConversation) -> bool:
-    """Whether this request wants a description, and no work."""
+    """Check whether this request wants a description, and no work."""
     first = conversation.messages[0] if conversation.messages else {}
     return not conversation.tools and _ASKED in content_text(first.get("content"))
 

@@ -1,4 +1,4 @@
-"""What a provider's prompt cache would have found: the beginning that two prompts share."""
+"""Counts the tokens that a provider's prompt cache would hold: the beginning of two prompts."""
 
 import json
 from collections import defaultdict, deque
@@ -12,7 +12,7 @@ BYTES_PER_TOKEN = 4
 
 
 def has_marks(model: str) -> bool:
-    """Whether a model caches only what a `cache_control` mark ends, as Anthropic's do."""
+    """Check whether a model caches only up to a `cache_control` mark, as Anthropic's do."""
     return "claude" in model
 
 

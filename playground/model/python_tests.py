@@ -1,4 +1,4 @@
-"""Calls that several stories make on the sample: its tests, a commit; and what they said."""
+"""Makes the calls on the sample that scenarios share, its tests and a commit, and reads them."""
 
 import re
 
@@ -27,7 +27,7 @@ def commit(conversation: ParsedConversation, message: str) -> tuple[ScriptedTurn
 
 
 def tests_run(task: ScriptedTask) -> list[str]:
-    """What the test runs of a task said, in order; other commands are left out."""
+    """Return the outputs of the test runs of a task, in order."""
     return [
         result.text
         for result in task.results_of("run_command")
@@ -36,14 +36,14 @@ def tests_run(task: ScriptedTask) -> list[str]:
 
 
 def counts_in(output: str) -> tuple[int | None, int]:
-    """How many tests ran and how many failed, read from unittest's output."""
+    """Read from unittest's output how many tests ran and how many failed."""
     ran = re.search(r"Ran (\d+) tests?", output)
     failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
     return (int(ran.group(1)) if ran else None), failed
 
 
 def line_counts(diff: str) -> tuple[int, int]:
-    """How many lines a diff adds and removes."""
+    """Count the lines that a diff adds and removes."""
     added = len(re.findall(r"^\+(?!\+\+)", diff, re.MULTILINE))
     removed = len(re.findall(r"^-(?!--)", diff, re.MULTILINE))
     return added, removed

@@ -1,4 +1,4 @@
-"""The story of a review that is longer than what it is given: file by file, with notes."""
+"""Plays a review that is longer than its steps allow: file by file, with notes."""
 
 from playground.model.parsed_conversation import ParsedConversation, ScriptedCall, ScriptedTurn
 from playground.model.python_tests import counts_in, run_tests, tests_run
@@ -29,7 +29,7 @@ STEPS: tuple[ScriptedTurn, ...] = (
 
 
 def review(conversation: ParsedConversation) -> ScriptedTurn:
-    """Read everything, then say what was found; a later task goes on where the last one ended."""
+    """Read every file, then report; a later task goes on where the last one ended."""
     done = sum(len(task.turns) for task in conversation.tasks[:-1])
     # The answers that ended earlier tasks were turns, too, and no steps of the review.
     step = done - len(conversation.tasks) + 1 + conversation.turn
@@ -43,7 +43,7 @@ def read_so_far(conversation: ParsedConversation) -> list[str]:
 
 
 def progress(conversation: ParsedConversation) -> str:
-    """Which files are read and which are not: what an unfinished review has to say."""
+    """Report which files are read and which are not, for an unfinished review."""
     read = read_so_far(conversation)
     left = [path for path in FILES if path not in read]
     return (

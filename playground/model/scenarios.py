@@ -1,4 +1,4 @@
-"""Stories: what the scripted model answers, each a function from a conversation to a turn."""
+"""Owns the scenarios of the scripted model: functions from a conversation to a turn."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from playground.model.review_scenario import progress, review
 Scenario = Callable[[ParsedConversation], ScriptedTurn]
 
 MODEL_PREFIX = "scripted/"
-BY_TASK = "scripted/scripted-model"  # the story is chosen by what the task says
+BY_TASK = "scripted/scripted-model"  # the task chooses the scenario
 LONG_STEPS = 200
 LONG_SECONDS = 20
 WRONG_LINE = "item.due <= today"
@@ -29,7 +29,7 @@ KNOWN_TASKS = (
 
 @dataclass(frozen=True, slots=True)
 class ScenarioRule:
-    """A story, its name in `scripted/<name>`, and when it is chosen by the task."""
+    """A scenario, its name in `scripted/<name>`, and the condition on which a task chooses it."""
 
     name: str
     scenario: Scenario
@@ -37,7 +37,7 @@ class ScenarioRule:
 
 
 class Scenarios:
-    """The stories that a server knows. What was added last is asked first."""
+    """Chooses the scenario of a conversation. The last one that was added is tried first."""
 
     def __init__(self) -> None:
         self._rules: list[ScenarioRule] = list(BUILT_IN)
@@ -48,7 +48,7 @@ class Scenarios:
         scenario: Scenario,
         matches: Callable[[ParsedConversation], bool] | None = None,
     ) -> None:
-        """Register a story by name; with `matches` also by what the conversation says."""
+        """Register a scenario by name; with `matches` also by what the conversation says."""
         self._rules.insert(
             0, ScenarioRule(name, scenario, matches) if matches else ScenarioRule(name, scenario)
         )
@@ -77,12 +77,12 @@ class Scenarios:
 
 
 def sequence(*turns: ScriptedTurn) -> Scenario:
-    """A story that ignores what the tools said: these turns, then the last one again."""
+    """Make a scenario that ignores the results of tools: these turns, then the last one again."""
     return lambda conversation: turns[min(conversation.turn, len(turns) - 1)]
 
 
 def echo(conversation: ParsedConversation) -> ScriptedTurn:
-    """Say what this is, and what was asked."""
+    """Answer with the name of the model and the question."""
     task = conversation.task
     lines = [
         "I am the playground's scripted model, not a language model: I answer from a script.",
@@ -173,7 +173,7 @@ def look_back(conversation: ParsedConversation) -> ScriptedTurn:
 
 
 def long_work(conversation: ParsedConversation) -> ScriptedTurn:
-    """Work for a long time, one sleep after another, so that somebody can stop it."""
+    """Work for a long time, one sleep after another, so that a person can stop it."""
     if conversation.turn >= LONG_STEPS:
         return ScriptedTurn("Nobody stopped me.")
     number = conversation.turn + 1
@@ -200,7 +200,7 @@ def _says(pattern: str) -> Callable[[ParsedConversation], bool]:
 
 
 def _began(pattern: str) -> Callable[[ParsedConversation], bool]:
-    """Whether the first task of the thread said this: a story that goes on in later tasks."""
+    """Match the first task of the thread: such a scenario goes on in later tasks."""
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
     return lambda conversation: compiled.search(conversation.tasks[0].text) is not None
 

@@ -64,7 +64,7 @@ class ApiError(Exception):
 
 
 class ScriptedModel:
-    """Answers chat completions from stories; deterministic for the same messages."""
+    """Answers chat completions by scenarios; the same messages get the same answer."""
 
     def __init__(self, settings: ModelSettings, feed: EventFeed) -> None:
         self.settings = settings
@@ -72,7 +72,7 @@ class ScriptedModel:
         self.scenarios = Scenarios()
         self.requests: list[ReceivedRequest] = []
         self.url = ""
-        # What all answers cost, in billionths of a dollar, as a provider would bill it.
+        # The cost of all answers in billionths of a dollar, as a provider would bill it.
         self.bill_nano = 0
         self._planned: deque[str] = deque()
         self._prefixes = PromptCache()

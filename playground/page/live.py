@@ -1,4 +1,4 @@
-"""The page's WebSocket: what one person may see of the feed, from where their page left off."""
+"""Sends a page, by WebSocket, the part of the feed that its person may see."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from playground.slack.slack_workspace import SlackWorkspace
 HEARTBEAT_SECONDS = 20.0
 MAX_PAGES = 32
 CATCH_UP_ENTRIES = 5_000
-# What an entry of the inspector shows in its row; the whole is fetched on demand.
+# An entry of the inspector shows this in its row; the whole is fetched on demand.
 SHORT_TEXT = 200
 IN_CHANNELS = frozenset(
     {"message", "message_changed", "message_deleted", "reaction_added", "reaction_removed",
@@ -25,7 +25,7 @@ OF_ONE = frozenset(
 
 
 def frame(entry: FeedEntry, user: User, workspace: SlackWorkspace) -> Json | None:
-    """An entry as the page of `user` gets it; None for what is not theirs to see."""
+    """Return an entry as the page of `user` gets it; None when that user may not see it."""
     if entry.kind in IN_CHANNELS:
         channel = workspace.state.channels.get(entry.data["channel"])
         if channel is None or user.id not in channel.members:
@@ -111,7 +111,7 @@ class Live:
 
 
 async def _until_closed(socket: web.WebSocketResponse) -> None:
-    """The page says nothing on this socket; what it sends is passed over."""
+    """Wait until the page closes this socket; frames from the page are ignored."""
     async for message in socket:
         if message.type is WSMsgType.ERROR:
             return

@@ -55,7 +55,7 @@ class RepositoryView:
         return [dict(zip(keys, part.split(BETWEEN, 3), strict=True)) for part in parts if part]
 
     async def diff(self, name: str, branch: str) -> Json:
-        """What a branch changes against main: {text, is_cut}."""
+        """Return the changes of a branch against main: {text, is_cut}."""
         out = await self._git(
             name, "diff", "--no-ext-diff", "--no-textconv", f"{_ref(MAIN)}...{_ref(branch)}", "--"
         )

@@ -17,7 +17,7 @@ MAX_ENTRY_CHARS = 400_000
 
 
 class Page:
-    """Serves the page and what it asks for."""
+    """Serves the page, its snapshot and its views of the git host."""
 
     def __init__(
         self, workspace: SlackWorkspace, git: GitServer, models: list[str], settings: PageSettings

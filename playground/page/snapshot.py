@@ -1,4 +1,4 @@
-"""The workspace as one person's page needs it when it is opened, as JSON."""
+"""Makes the JSON that a person's page loads when it is opened."""
 
 from dataclasses import asdict, dataclass
 
@@ -14,7 +14,7 @@ SHOWN_EPHEMERALS = 100
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """What the page says about where its answers come from.
+    """Names the model and the git host that the page shows.
 
     `model` is the name of the model that answers when it is not the scripted one; `git_url` the
     git host when it is not the local one.
@@ -74,7 +74,7 @@ def channel_shown(channel: Channel) -> Json:
 def about(
     settings: PageSettings, instance: str, repositories: list[str], models: list[str]
 ) -> Json:
-    """What is the same for every person."""
+    """Return the part of a snapshot that is the same for every person."""
     shown_models = [m for m in models if m.startswith("scripted/")] if settings.is_scripted else []
     return {
         "instance": instance,

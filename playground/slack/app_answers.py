@@ -1,4 +1,4 @@
-"""Messages that the app gives as an answer: in an acknowledgement, or through a response url."""
+"""Shows the messages that the app sends in an acknowledgement or through a response url."""
 
 from aiohttp import web
 

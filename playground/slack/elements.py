@@ -1,4 +1,4 @@
-"""Finding what a person can click or fill in, and the action that it sends."""
+"""Finds the elements that a person can click or fill in, and makes their actions."""
 
 from collections.abc import Iterable, Iterator
 
@@ -60,7 +60,7 @@ def action_of(block: Json, element: Json, value: str | None, action_ts: str) -> 
 
 
 def input_value(element: Json, value: object) -> Json:
-    """What an element holds after a person typed or chose `value` (None: its initial value)."""
+    """Return the value of an element after a person typed or chose `value` (None: initial)."""
     kind = element.get("type", "")
     if kind in TEXT_INPUTS:
         chosen = element.get("initial_value") if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Getting payloads to the app: attempts, acknowledgements, retries, over whichever transport."""
+"""Delivers payloads to the app: attempts, acknowledgements, retries, over either transport."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -89,7 +89,7 @@ class EventDelivery:
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         # An event outlives the call that caused it; `close` awaits every task kept here.
-        task = asyncio.create_task(work)  # noqa: TID251 - owned by this courier
+        task = asyncio.create_task(work)  # noqa: TID251 - owned by this delivery
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FaultKind(StrEnum):
-    """What goes wrong. `reset_after` does the work first and then cuts the connection."""
+    """The kinds of faults. `reset_after` does the work first and then cuts the connection."""
 
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
@@ -32,7 +32,7 @@ class Fault:
 
 
 class FaultPlan:
-    """What is due to fail, first planned first taken."""
+    """Holds the faults that are due, first planned first taken."""
 
     def __init__(self) -> None:
         self._calls: dict[str, deque[Fault]] = {}

@@ -1,4 +1,4 @@
-"""What each person was notified of and what they have read: the quietness of a bot, counted."""
+"""Counts each person's notifications and reads, which measures how quiet a bot is."""
 
 import json
 from collections import OrderedDict, deque
@@ -13,7 +13,7 @@ KEPT_READS = 2_000
 
 @dataclass(slots=True)
 class ThreadCount:
-    """What the app did in one thread; `notified` is by person."""
+    """Counts of the app's acts in one thread; `notified` is by person."""
 
     posts: int = 0
     edits: int = 0
@@ -46,7 +46,7 @@ class Notifications:
         self._thread(message).edits += message.user == BOT_USER_ID
 
     def read(self, user: str, place: str, ts: str) -> bool:
-        """Remember how far a person has read; False when they had read further already."""
+        """Remember the newest message that a person has read; False when it is an older one."""
         reads = self._reads.setdefault(user, OrderedDict())
         if reads.get(place, "") >= ts:
             return False
@@ -98,7 +98,7 @@ class Notifications:
 
 
 def mentions(message: SlackMessage, user: str) -> bool:
-    """Whether a message names a person, in its text or in its blocks."""
+    """Check whether a message names a person, in its text or in its blocks."""
     if f"<@{user}" in message.text:
         return True
     blocks = json.dumps(message.blocks)

@@ -1,4 +1,4 @@
-"""What a person sees in the workspace, and waiting until they see something."""
+"""Reads the workspace as one person sees it, and waits until that person sees something."""
 
 from typing import Any
 
@@ -54,12 +54,12 @@ class Observer:
         return [message_object(self.workspace.state, m, metadata=True) for m in messages]
 
     def channel_messages(self, channel: str = "general") -> list[Json]:
-        """What the channel shows, oldest first, without replies."""
+        """Return the messages of a channel, oldest first, without replies."""
         messages = self.channel(channel).top_level()
         return [message_object(self.workspace.state, m, metadata=True) for m in messages]
 
     def ephemerals(self, channel: str | None = None) -> list[Ephemeral]:
-        """What only this person saw: ephemeral posts and private answers, oldest first."""
+        """Return this person's ephemeral posts and private answers, oldest first."""
         place = self.channel(channel).id if channel is not None else None
         return [
             e

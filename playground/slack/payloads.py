@@ -183,7 +183,7 @@ class Payloads:
         return payload
 
     def place(self, message: SlackMessage | None, view: View | None) -> Json:
-        """Where an element is, for what is asked about it."""
+        """Return the container of an element, as payloads name it."""
         if message is not None:
             channel = self._state.channels[message.channel]
             container = {"type": "message", "message_ts": message.ts, "channel_id": channel.id}

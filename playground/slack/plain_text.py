@@ -8,7 +8,7 @@ TASK_MARKS = {"pending": "☐", "in_progress": "⋯", "complete": "✓", "error"
 
 
 def message_text(message: Json) -> str:
-    """What a person reads in a message: its blocks, or its text where it has none."""
+    """Return the text of a message as a person reads it: its blocks, or its text without blocks."""
     blocks = message.get("blocks") or []
     lines = [line for block in blocks for line in block_lines(block)]
     names = [f"[file {file['name']}]" for file in message.get("files", [])]

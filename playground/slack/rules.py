@@ -1,4 +1,4 @@
-"""What Slack accepts as a message or a view: sizes, counts, block types, metadata."""
+"""Enforces what Slack accepts as a message or a view: sizes, counts, block types, metadata."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a playground workspace is made of: tokens, scopes, subscriptions, delays, limits."""
+"""Settings of a workspace: tokens, scopes, subscriptions, delays, limits."""
 
 import time
 from collections.abc import Callable

@@ -27,7 +27,7 @@ class User:
     is_bot: bool = False
     is_guest: bool = False
     is_deleted: bool = False
-    # Somebody of another organisation, who is here through a shared channel.
+    # Another organisation's for a person who is here through a shared channel.
     team_id: str = TEAM_ID
 
     @property
@@ -61,7 +61,7 @@ class SlackMessage:
 
 @dataclass(frozen=True, slots=True)
 class Ephemeral:
-    """What one person alone saw: posted, answered by response_url, or by the acknowledgement."""
+    """A message to one person alone: posted, or an answer by response_url or acknowledgement."""
 
     channel: str
     user: str
@@ -86,7 +86,7 @@ class Channel:
         return [m for m in self.messages.values() if m.is_reply and m.thread_ts == root_ts]
 
     def top_level(self) -> list[SlackMessage]:
-        """What the channel itself shows, oldest first."""
+        """Return the messages of the channel itself, oldest first."""
         return [
             m for m in self.messages.values() if not m.is_reply or m.subtype == "thread_broadcast"
         ]
@@ -126,7 +126,7 @@ class SlackState:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        # Where files can be fetched; set once the server listens.
+        # The base of the addresses of files; set once the server listens.
         self.base_url = "https://playground.invalid"
         self.users: dict[str, User] = {}
         self.channels: dict[str, Channel] = {}

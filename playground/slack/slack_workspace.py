@@ -1,4 +1,4 @@
-"""What can happen in the workspace: each act changes the data, enters the feed, tells the app."""
+"""Performs each act in the workspace: changes the data, records it, sends the app its event."""
 
 from playground.event_feed import EventFeed
 from playground.slack.block_kit import complete
@@ -58,7 +58,7 @@ class SlackWorkspace:
             await self.http.close()
 
     def post(self, message: SlackMessage) -> SlackMessage:
-        """Store a new message; the app hears of it where it is a member."""
+        """Store a new message; the app gets an event where it is a member."""
         self._complete_blocks(message)
         self.state.add(message)
         self._record("message", message, notifies=self.notifications.posted(message))
@@ -157,7 +157,7 @@ class SlackWorkspace:
         return view
 
     def read(self, user: str, place: str, ts: str) -> None:
-        """A person has read a channel, or `channel:thread_ts`, up to a message."""
+        """Record that a person has read a channel, or `channel:thread_ts`, up to a message."""
         if self.notifications.read(user, place, ts):
             self.feed.record("read", user=user, place=place, ts=ts)
 
@@ -167,7 +167,7 @@ class SlackWorkspace:
         self.feed.record("members", channel=channel.id, members=sorted(channel.members))
 
     def dismiss(self, user: str, ts: str) -> None:
-        """A person takes a private message away."""
+        """Take a private message away."""
         kept = [e for e in self.state.ephemerals if (e.user, e.ts) != (user, ts)]
         self.state.ephemerals[:] = kept
         self.feed.record("ephemeral_gone", user=user, ts=ts)

@@ -45,7 +45,7 @@ class SocketMode:
 
     @property
     def connections(self) -> int:
-        """How many connections take envelopes now."""
+        """The number of connections that take envelopes now."""
         return len(self._open())
 
     def new_ticket(self) -> str:

@@ -29,7 +29,7 @@ class Bucket:
 
 
 class RateLimits:
-    """Answers how long a call must wait. `enabled` may be switched while the server runs."""
+    """Computes how long a call must wait. `enabled` may be switched while the server runs."""
 
     def __init__(
         self, clock: Callable[[], float], *, enabled: bool = True, post_burst: int = 4

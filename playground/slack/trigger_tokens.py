@@ -20,7 +20,7 @@ class Trigger:
 
 @dataclass(slots=True)
 class ResponseUrl:
-    """Where an answer goes; `message_ts` is set when a message of that channel was acted on."""
+    """The target of an answer; `message_ts` is set when a message of that channel was acted on."""
 
     channel: str
     user: str
@@ -92,7 +92,7 @@ class TriggerTokens:
         thread_ts: str | None = None,
         ephemeral: bool = False,
     ) -> Json:
-        """What a command, an action on a message or a message shortcut carries."""
+        """Return the tokens of a command, an action on a message or a message shortcut."""
         url = self.response_url(
             user, channel, message_ts=message_ts, thread_ts=thread_ts, ephemeral=ephemeral
         )

@@ -1,4 +1,4 @@
-"""A person in the workspace: everything that a human could do, as methods."""
+"""Acts in the workspace as a person: each thing that a human could do is a method."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from playground.slack.trigger_tokens import ResponseUrl
 
 @dataclass(frozen=True, slots=True)
 class InteractionOutcome:
-    """How the app took a command or an interaction. `error` is "" when it was acknowledged."""
+    """The answer of the app to a command or an interaction. `error` is "" when acknowledged."""
 
     error: str = ""
     answer: Json | str | None = None
@@ -131,7 +131,7 @@ class UserClient(Observer):
         )
 
     async def open_home(self, tab: str = "home") -> None:
-        """Open the app's home; it hears of it and may publish a view."""
+        """Open the app's home; the app gets an event and may publish a view."""
         place = self.workspace.state.direct_channel(self.user.id)
         home = self.workspace.state.homes.get(self.user.id)
         self.workspace.emit(
@@ -216,7 +216,7 @@ class UserClient(Observer):
         return outcome
 
     def _type(self, view: View, values: Json) -> None:
-        """Keep what was typed; what never was holds its initial value."""
+        """Keep what was typed; every other input holds its initial value."""
         for block, element in elements_of(view.spec.get("blocks", [])):
             if element["type"] in CLICKED:
                 continue
@@ -269,7 +269,7 @@ class UserClient(Observer):
     def _clickable(
         self, action_id: str, channel: str, ts: str | None, value: str | None
     ) -> tuple[SlackMessage, bool]:
-        """The message to click in, and whether it is a private one."""
+        """Return the message to click in, and whether it is a private one."""
         place = self.channel(channel)
         private = [
             SlackMessage(e.channel, e.ts, BOT_USER_ID, e.text, e.blocks, thread_ts=e.thread_ts)
@@ -291,7 +291,7 @@ class UserClient(Observer):
         try:
             return InteractionOutcome(answer=await self.workspace.delivery.ask(kind, payload))
         except DeliveryFailed as failure:
-            # What the client shows in red: the app did not answer in time.
+            # The client shows this in red: the app did not answer in time.
             error = "operation_timeout" if "timeout" in failure.reason else "dispatch_failed"
             self.workspace.feed.record("dispatch_failed", user=self.user.id, error=error)
             return InteractionOutcome(error=error)

@@ -1,4 +1,4 @@
-"""What a Web API method is, and the look-ups that many of them share."""
+"""Defines a Web API method, and the look-ups that many methods share."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def own_channel(workspace: SlackWorkspace, channel_id: str) -> Channel:
 
 
 def posting_channel(workspace: SlackWorkspace, target: str) -> Channel:
-    """Where a post goes: a channel id, a channel's name, or a person's id for their messages."""
+    """Return the channel of a post: by id, by name, or by a person's id for their messages."""
     if target in workspace.state.users:
         if target == BOT_USER_ID:
             raise SlackError("channel_not_found")

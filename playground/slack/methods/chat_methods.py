@@ -26,7 +26,7 @@ from playground.slack.slack_workspace import SlackWorkspace
 
 @dataclass(frozen=True, slots=True)
 class MessageContent:
-    """What a call wants to show; `blocks` None means that the call did not speak of blocks."""
+    """The text and blocks of a call; `blocks` is None when the call has no such argument."""
 
     text: str
     blocks: list[Json] | None
