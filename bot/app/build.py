@@ -289,6 +289,7 @@ def _bolt_app(
     settings: Settings, client: AsyncWebClient, sealing: SecretMiddleware, inbox: Inbox
 ) -> AsyncApp:
     app = AsyncApp(
+        name="threadsmith",  # Bolt would look for one in the stack, which reads every source file
         client=client,
         signing_secret=settings.slack_signing_secret.get_secret_value() or None,
         request_verification_enabled=not settings.socket_mode,

@@ -27,7 +27,7 @@ async def workspace_running() -> AsyncIterator[Workspace]:
         client = AsyncWebClient(
             token=playground.bot_token, base_url=playground.slack_url, session=session
         )
-        app = AsyncApp(client=client, signing_secret=playground.signing_secret)
+        app = AsyncApp(name="tests", client=client, signing_secret=playground.signing_secret)
         bolt = Bolt(app, playground)
         try:
             yield Workspace(playground, client, bolt)

@@ -29,7 +29,9 @@ class SlackHarness:
 def slack_harness(harness: AppHarness, client: AsyncWebClient, inbox: Inbox) -> SlackHarness:
     """Make an app with all handlers, wired as the bot wires them."""
     people = SlackPeople(client, TEAM_ID)
-    app = AsyncApp(client=client, request_verification_enabled=False, signing_secret="canary")
+    app = AsyncApp(
+        name="tests", client=client, request_verification_enabled=False, signing_secret="canary"
+    )
     app.use(SecretMiddleware(harness.secrets.seal, harness.redact.known).middleware)
     app.use(inbox.middleware)
     handlers = register_handlers(

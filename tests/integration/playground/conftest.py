@@ -34,7 +34,7 @@ def client(playground: Playground, session: aiohttp.ClientSession) -> AsyncWebCl
 @pytest.fixture
 async def bolt(playground: Playground, client: AsyncWebClient) -> AsyncIterator[Bolt]:
     """An app of the real framework; the test adds listeners, then calls `connect`."""
-    app = AsyncApp(client=client, signing_secret=playground.signing_secret)
+    app = AsyncApp(name="tests", client=client, signing_secret=playground.signing_secret)
     ours = Bolt(app, playground)
     yield ours
     await ours.close()

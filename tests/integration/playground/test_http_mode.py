@@ -20,7 +20,7 @@ async def serving(app: AsyncApp) -> AsyncIterator[str]:
 
 
 def http_app(playground: Playground, client: AsyncWebClient, secret: str = "") -> AsyncApp:
-    return AsyncApp(client=client, signing_secret=secret or playground.signing_secret)
+    return AsyncApp(name="tests", client=client, signing_secret=secret or playground.signing_secret)
 
 
 async def test_signed_requests_carry_events_and_commands(

@@ -63,7 +63,7 @@ class Bot:
 
     def __post_init__(self) -> None:
         self.inbox = Inbox(self.store.inbox_rows)
-        self.app = AsyncApp(client=self.client)
+        self.app = AsyncApp(name="tests", client=self.client)
         self.app.use(self.inbox.middleware)
         self.app.event("app_mention")(self.inbox.finishes(self.on_event))
         self.app.command("/agent")(self.inbox.finishes(self.on_command))
