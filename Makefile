@@ -28,8 +28,8 @@ check: venv ## format, lint, types and import rules; needs no engine
 
 test: setup test-unit test-parts test-containers test-browser ## every test, in these four stages
 
-test-unit: venv ## the unit tests: pure code, some seconds
-	$(PY)/pytest tests/unit
+test-unit: venv ## the unit tests: pure code, some seconds, and how much of it they cover
+	$(PY)/pytest tests/unit -n 2 --cov
 
 test-parts: venv ## the tests with real parts; needs no engine
 	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m "not docker" -n 2 $(BY_MODULE)
