@@ -1,4 +1,4 @@
-"""How long the bot waits for a bridge: each as long as the bridge itself may take, and the way."""
+"""Sets how long the bot waits for a bridge: its own deadline plus the way there and back."""
 
 from bridge.protocol import (
     CHANGE_SECONDS,

@@ -1,6 +1,6 @@
-"""Says in the thread what tools wanted from the network and did not get: one line for each call.
+"""Reports in the thread which hosts tools were refused: one line for each call.
 
-The gateway tells of every refusal at once; they are gathered here, so that a tool that tries ten
+The gateway reports every refusal at once; they are gathered here, so that a tool that tries ten
 thousand hosts makes one line, and costs the database next to nothing.
 """
 
@@ -34,13 +34,13 @@ _NEWEST_CALLS = 100
 
 @dataclass(slots=True)
 class _Tally:
-    """What one call was refused so far: the first denial of each host."""
+    """Collects the refusals of one call: the first denial of each host."""
 
     call_id: str
     hosts: dict[str, Denial] = field(default_factory=dict)
 
     def add(self, denial: Denial) -> bool:
-        """Count it; False when it changes nothing that is said."""
+        """Adds a denial; returns False when the notice stays the same."""
         if denial.host in self.hosts or len(self.hosts) >= _MAX_HOSTS:
             return False
         self.hosts[denial.host] = denial
@@ -61,15 +61,15 @@ class EgressNotices:
         self._noted = asyncio.Event()
 
     def note(self, agent_id: str, denial: Denial) -> None:
-        """A tool of this agent was refused."""
+        """Notes that a tool of this agent was refused."""
         waiting = self._waiting.setdefault(agent_id, {})
         if len(waiting) < _MAX_GATHERED:
             waiting.setdefault((denial.host, int(denial.at)), denial)
         self._noted.set()
 
     async def run(self) -> None:
-        """Say it, until cancelled."""
-        if self._waiting:  # an earlier run failed at one agent, and owes the others their word
+        """Posts the notices, until cancelled."""
+        if self._waiting:  # an earlier run failed at one agent, before it reached the others
             self._noted.set()
         while True:
             await self._noted.wait()
@@ -79,11 +79,11 @@ class EgressNotices:
             for agent_id in list(self._waiting):
                 denials = self._waiting.pop(agent_id)
                 try:
-                    await self._say(agent_id, denials.values())
+                    await self._post(agent_id, denials.values())
                 except BotError as error:
-                    logger.warning("%s was refused hosts, untold: %s", agent_id, error)
+                    logger.warning("%s was refused hosts, not reported: %s", agent_id, error)
 
-    async def _say(self, agent_id: str, denials: Iterable[Denial]) -> None:
+    async def _post(self, agent_id: str, denials: Iterable[Denial]) -> None:
         agent = await self._store.agent(agent_id)
         if agent is None or not agent.alive:
             self._tallies.pop(agent_id, None)
@@ -107,14 +107,14 @@ class EgressNotices:
                 await tx.enqueue(agent_id, self._presenter.denied(current, key, command, hosts))
 
     async def _newest_calls(self, agent: Agent) -> Sequence[ToolStarted]:
-        """Return the calls that may have been refused just now."""
+        """Returns the calls that may have been refused just now."""
         events = await self._store.events(
             agent.id, agent.task_id, kinds=(ToolStarted,), newest=_NEWEST_CALLS
         )
         return [event for event in events if isinstance(event, ToolStarted)]
 
     def _tally(self, agent_id: str, call_id: str) -> _Tally:
-        """The tally of this call; an agent's calls come one after the other."""
+        """Returns the tally of this call; an agent's calls come one after the other."""
         known = self._tallies.get(agent_id)
         if known is None or known.call_id != call_id:
             known = self._tallies[agent_id] = _Tally(call_id)

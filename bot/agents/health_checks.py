@@ -20,20 +20,21 @@ CHECK_SECONDS = 10.0
 async def examine(
     checks: Mapping[str, Check], check_seconds: float = CHECK_SECONDS
 ) -> Sequence[Examined]:
-    """Run every check and report in the order given, whatever becomes of any of them."""
+    """Runs every check and reports in the order given, whatever becomes of any of them."""
     async with asyncio.TaskGroup() as group:
         running = [
-            group.create_task(_one(name, check, check_seconds)) for name, check in checks.items()
+            group.create_task(_run_check(name, check, check_seconds))
+            for name, check in checks.items()
         ]
     return [task.result() for task in running]
 
 
 async def nothing(_channels: Sequence[str]) -> Sequence[Examined]:
-    """Examine nothing, where there is no deployment."""
+    """Examines nothing, where there is no deployment."""
     return ()
 
 
-async def _one(name: str, check: Check, check_seconds: float) -> Examined:
+async def _run_check(name: str, check: Check, check_seconds: float) -> Examined:
     began = time.monotonic()
     try:
         async with asyncio.timeout(check_seconds):

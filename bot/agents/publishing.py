@@ -15,8 +15,8 @@ from bot.domain.pull_request import (
     Credits,
     PullRequest,
     PullState,
-    question,
-    words,
+    model_prompt,
+    title_and_body,
 )
 from bot.domain.quoting import code
 from bot.errors import BotError, RepositoryError, UserError
@@ -44,7 +44,7 @@ WriteCompletion = Callable[[Agent, str, str], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is at the git host now. `pull` is None when only the branch was pushed.
+    """The agent's work at the git host. `pull` is None when only the branch was pushed.
 
     `compare_url`: where a person opens a pull request, when the API did not let us.
     """
@@ -57,7 +57,10 @@ class Published:
 
 
 class Publishing:
-    """Each deed can be done again: it goes on from what is at the host. Raises UserError."""
+    """Pushes branches and opens pull requests; doing so again continues from the host's state.
+
+    Raises UserError.
+    """
 
     def __init__(
         self,
@@ -75,19 +78,19 @@ class Publishing:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def push(self, agent: Agent) -> Published:
-        """Commit what is not committed, and put the agent's branch at the host."""
-        async with self._order(agent):
+        """Commits what is not committed, and put the agent's branch at the host."""
+        async with self._lock(agent):
             await self._push(agent)
         return Published(self._pulls.branch_url(agent.repo, agent.target_branch))
 
     async def open(self, agent: Agent, credits_: Credits) -> Published:
-        """The same, and a pull request; one that is open already is kept, with the new commits."""
-        async with self._order(agent):
+        """Pushes, then opens a pull request; one that is open already gets the new commits."""
+        async with self._lock(agent):
             await self._push(agent)
             return await self._open(agent, credits_)
 
     async def state(self, agent: Agent) -> PullRequest | None:
-        """The pull request of this agent's branch; None when there is none, or nobody says."""
+        """Returns the pull request of this agent's branch; None: none, or the host is silent."""
         if not agent.repo.exists or not await self._deps.gateway.may_push(agent.repo):
             return None
         try:
@@ -97,7 +100,7 @@ class Publishing:
             return None
 
     async def evidence(self, agent: Agent) -> Evidence:
-        """What was recorded in the newest task that changed or checked something."""
+        """Returns the evidence of the newest task that changed or checked something."""
         ends = await self._deps.store.events(agent.id, kinds=(TaskFinished,))
         for event in reversed(ends):
             if isinstance(event, TaskFinished) and (
@@ -106,8 +109,8 @@ class Publishing:
                 return event.evidence
         return Evidence()
 
-    def _order(self, agent: Agent) -> asyncio.Lock:
-        """One at a time for each agent: two clicks make one pull request."""
+    def _lock(self, agent: Agent) -> asyncio.Lock:
+        """Returns the lock of an agent, so that two clicks make one pull request."""
         return self._locks.setdefault(agent.id, asyncio.Lock())
 
     async def _open(self, agent: Agent, credits_: Credits) -> Published:
@@ -115,10 +118,10 @@ class Publishing:
         base = agent.source_branch or await self._deps.gateway.check_repository(repo, None)
         branch_url = self._pulls.branch_url(repo, branch)
         try:
-            found = await self._pulls.find(repo, branch)
-            if found is not None and found.state is PullState.OPEN:
-                return Published(branch_url, found)
-            title, body = words(agent, await self._written(agent), credits_)
+            pull = await self._pulls.find(repo, branch)
+            if pull is not None and pull.state is PullState.OPEN:
+                return Published(branch_url, pull)
+            title, body = title_and_body(agent, await self._written_description(agent), credits_)
             opened = await self._pulls.create(repo, branch, base, title, body)
         except RepositoryError as error:
             logger.info("no pull request for %s: %s", agent.id, error)
@@ -126,14 +129,14 @@ class Publishing:
             return Published(branch_url, compare_url=compare, why_not=error.user_text)
         return Published(branch_url, opened, is_new=True)
 
-    async def _written(self, agent: Agent) -> str:
-        """The model's title and description; "" when it has none: the task's words must do."""
+    async def _written_description(self, agent: Agent) -> str:
+        """Returns the model's title and description; "" when it has none."""
         try:
             patch = (await self._results.patch(agent)).patch
         except UserError:
             return ""
         diff = await asyncio.to_thread(self._deps.hide, patch.decode(errors="replace"))
-        written = await self._write(agent, INSTRUCTIONS, question(agent, diff))
+        written = await self._write(agent, INSTRUCTIONS, model_prompt(agent, diff))
         return self._deps.hide(written)
 
     async def _push(self, agent: Agent) -> None:
@@ -149,7 +152,7 @@ class Publishing:
             raise UserError(AT_WORK)
         address = await self._results.address(current)
         if address is None:
-            await self._is_there(current)
+            await self._check_pushed(current)
             return
         access = self._deps.gateway.access(agent.id, agent.repo)
         message = self._deps.hide(agent.title)[:200].strip() or f"Changes of agent {agent.id}"
@@ -163,8 +166,8 @@ class Publishing:
         if pushed.commit is None:
             raise UserError(NOTHING)
 
-    async def _is_there(self, agent: Agent) -> None:
-        """Whether the branch is at the host from an earlier push; raises UserError."""
+    async def _check_pushed(self, agent: Agent) -> None:
+        """Raises UserError unless the branch is at the host from an earlier push."""
         try:
             await self._deps.gateway.check_repository(agent.repo, agent.target_branch)
         except RepositoryError as error:

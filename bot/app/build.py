@@ -18,7 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.access.authorization import Authorization
 from bot.agents.access.billing import Billing
-from bot.agents.access.encryption import open_vault
+from bot.agents.access.encryption import open_cipher
 from bot.agents.access.secrets import Secrets
 from bot.agents.context import Dependencies
 from bot.agents.egress_notices import EgressNotices
@@ -221,7 +221,7 @@ async def open_health_checks(settings: Settings) -> AsyncIterator[HealthChecks]:
 async def _open_secrets(core: CoreParts) -> Secrets:
     """Read what people have stored; raises ConfigurationError when its key is another one."""
     settings, store, redact = core.settings, core.store, core.redact
-    vault = open_vault(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
+    vault = open_cipher(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
     redact.add(*vault.keys)
     stored_secrets = Secrets(store.secret_rows, store, vault, redact, time.time)
     await stored_secrets.open()

@@ -118,7 +118,7 @@ def hidden(examined: Sequence[Examined], settings: Settings) -> Sequence[Examine
             one.check,
             Finding(
                 one.finding.verdict,
-                redact(one.finding.found),
+                redact(one.finding.state),
                 redact(one.finding.next_step),
             ),
             one.seconds,

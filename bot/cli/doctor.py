@@ -64,7 +64,7 @@ def as_lines(examined: Sequence[Examined]) -> str:
     for one in examined:
         finding = one.finding
         verdict = click.style(f"{finding.verdict.value:4}", fg=_COLOURS[finding.verdict])
-        lines.append(f"{verdict}  {one.check:{_WIDTH}}{finding.found}")
+        lines.append(f"{verdict}  {one.check:{_WIDTH}}{finding.state}")
         if finding.next_step:
             lines.append(f"{'':{_WIDTH + 6}}→ {finding.next_step}")
     counted = [one.finding.verdict for one in examined]
@@ -81,7 +81,7 @@ def as_object(examined: Sequence[Examined]) -> dict[str, object]:
             {
                 "check": one.check,
                 "verdict": one.finding.verdict.value,
-                "found": one.finding.found,
+                "found": one.finding.state,
                 "next_step": one.finding.next_step,
                 "seconds": round(one.seconds, 3),
             }

@@ -115,7 +115,7 @@ class _Walk:
         finding = asyncio.run(_tried(field, tried))
         sign = {Verdict.OK: "✓", Verdict.WARN: "⚠", Verdict.FAIL: "✗"}[finding.verdict]
         step = f"\n    → {finding.next_step}" if finding.next_step else ""
-        click.echo(f"  {sign} {field.name}: {finding.found}{step}")
+        click.echo(f"  {sign} {field.name}: {finding.state}{step}")
         if finding.verdict is Verdict.FAIL:
             return False
         try:
@@ -204,7 +204,7 @@ async def _joined(settings: Settings, name: str, channel: str) -> bool:
         finding = await in_channels(client, name, [channel])
     well = finding.verdict is Verdict.OK
     click.echo(
-        f"  {'✓' if well else '✗'} {finding.found}"
+        f"  {'✓' if well else '✗'} {finding.state}"
         + ("" if well else f"\n    → {finding.next_step}")
     )
     return well

@@ -1,4 +1,4 @@
-"""The agent as data: who it is, where it stands, and how one event changes it."""
+"""Describes an agent as data: its identity, its status, and the change by each event."""
 
 import re
 import secrets
@@ -33,7 +33,7 @@ _ID_LENGTH = 6
 
 
 class AgentStatus(StrEnum):
-    """Where an agent stands: starting → working ⇄ idle ⇄ sleeping → stopped | failed | lost."""
+    """The status of an agent: starting → working ⇄ idle ⇄ sleeping → stopped | failed | lost."""
 
     STARTING = "starting"
     WORKING = "working"
@@ -45,7 +45,7 @@ class AgentStatus(StrEnum):
 
 
 class SecretScope(StrEnum):
-    """Where a value applies, the widest first: the narrower one wins."""
+    """The scope of a stored value, the widest first: the narrower one wins."""
 
     DEPLOYMENT = "deployment"
     REPOSITORY = "repository"
@@ -54,7 +54,7 @@ class SecretScope(StrEnum):
 
 
 class Leftover(StrEnum):
-    """What of an agent that was stopped is in its files alone, which are kept for it."""
+    """The part of a stopped agent that only its files hold, which are kept for it."""
 
     NOTHING = "nothing"
     CONVERSATION = "conversation"
@@ -88,12 +88,12 @@ class RepoRef:
 
     @property
     def exists(self) -> bool:
-        """Whether it is a repository at all."""
+        """Checks whether it is a repository at all."""
         return bool(self.owner)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `owner/name`; raises InvalidCommand naming what is wrong."""
+        """Reads `owner/name`; raises InvalidCommand naming what is wrong."""
         owner, slash, name = text.partition("/")
         if not slash or not _OWNER.fullmatch(owner) or not _NAME.fullmatch(name):
             raise InvalidCommand(
@@ -106,12 +106,12 @@ class RepoRef:
         return f"{self.owner}/{self.name}" if self.owner else "an empty workspace"
 
 
-# No name can be read as this one, so no door opens for it.
+# No name can be read as this one, so no repository answers to it.
 NO_REPOSITORY = RepoRef("", "")
 
 
 def checked_branch(text: str) -> str:
-    """Return the branch name when it is one that git accepts; raises InvalidCommand."""
+    """Returns the branch name when it is one that git accepts; raises InvalidCommand."""
     parts = text.split("/")
     wrong = (
         not _BRANCH.fullmatch(text)
@@ -125,12 +125,12 @@ def checked_branch(text: str) -> str:
 
 
 def new_agent_id() -> str:
-    """A short id that people can read aloud and type."""
+    """Returns a short id that people can read aloud and type."""
     return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
 
 
 def branch_for(agent_id: str, title: str) -> str:
-    """The agent's own branch: our template, with a few plain words of the task."""
+    """Returns the agent's own branch: our template, with a few plain words of the task."""
     words = re.findall(r"[a-z0-9]+", title.lower())
     slug = "-".join(words)[:40].strip("-")
     return f"agent/{agent_id}-{slug}" if slug else f"agent/{agent_id}"
@@ -185,26 +185,26 @@ class Agent:
 
     @property
     def thread(self) -> ThreadRef | None:
-        """The thread, once its root message is posted."""
+        """Returns the thread, once its root message is posted."""
         return ThreadRef(self.team, self.channel, self.thread_ts) if self.thread_ts else None
 
     @property
     def first_task_id(self) -> str:
-        """The id of the task that started the agent."""
+        """Returns the id of the task that started the agent."""
         return f"{self.id}-1"
 
     @property
     def alive(self) -> bool:
-        """Whether replies reach it: not stopped, failed or lost."""
+        """Checks whether replies reach it: not stopped, failed or lost."""
         return self.status in ALIVE
 
     @property
     def waiting(self) -> bool:
-        """Whether it waits for a place among the agents that run."""
+        """Checks whether it waits for a place among the agents that run."""
         return self.alive and not self.placed and self.waiting_since > 0
 
     def with_status(self, status: AgentStatus, now: float) -> "Agent":
-        """The agent in another status since `now`; in the same one, it is the same agent.
+        """Returns the agent in another status since `now`; in the same one, it is the same agent.
 
         One that ends or falls asleep leaves its place.
         """
@@ -215,27 +215,27 @@ class Agent:
         return replace(changed, placed=False, waiting_since=0.0) if rests else changed
 
     def admitted(self) -> "Agent":
-        """The agent with a place among those that run."""
+        """Returns the agent with a place among those that run."""
         return replace(self, placed=True, waiting_since=0.0)
 
     def queued(self, now: float) -> "Agent":
-        """The agent waiting for a place; one that waits already keeps its turn."""
+        """Returns the agent waiting for a place; one that waits already keeps its turn."""
         return self if self.waiting_since else replace(self, waiting_since=now)
 
     def with_container(self, container_id: str) -> "Agent":
-        """The agent with its container."""
+        """Returns the agent with its container."""
         return replace(self, container_id=container_id)
 
     def with_budget(self, nano: int) -> "Agent":
-        """The agent with so much to spend in all."""
+        """Returns the agent with so much to spend in all."""
         return replace(self, budget_nano=nano)
 
     def revived(self, now: float) -> "Agent":
-        """The agent whose container is started again after an end that nobody asked for."""
+        """Returns the agent whose container is started again after an end that nobody asked for."""
         return replace(self, revived_at=now)
 
     def apply(self, event: AgentEvent) -> "Agent":
-        """The agent after this event. An event that is already stored changes nothing."""
+        """Returns the agent after this event; an event that is already stored changes nothing."""
         if event.seq and event.seq <= self.last_seq:
             return self
         after = self._after(event)

@@ -1,4 +1,4 @@
-"""Money for model calls: what a call may cost at most, and whether the caps leave room for it.
+"""Decides whether the budget caps leave room for a model call, and for how long an answer.
 
 Amounts are whole billionths of a dollar (`nano`): sums of them are exact. Pure rules; the
 store sums, and keeps each reservation in the transaction that asked these rules.
@@ -23,7 +23,7 @@ _PER_MILLION = Decimal(1_000_000)
 
 
 class BudgetScope(StrEnum):
-    """What a cap counts: all calls of an agent, or those of a day of a user, a channel, all."""
+    """The calls that a cap counts: of an agent, or of a day of a user, a channel, everybody."""
 
     AGENT = "agent"
     USER_DAY = "user_day"
@@ -40,13 +40,13 @@ class Price:
     request_usd: Decimal = Decimal(0)
 
     def of(self, prompt_tokens: int, completion_tokens: int) -> int:
-        """What so many tokens cost, in nano-dollars, rounded up."""
+        """Returns the cost of so many tokens, in nano-dollars, rounded up."""
         usd = self.request_usd + self.prompt_usd * prompt_tokens
         usd += self.completion_usd * completion_tokens
         return int((usd * NANO).to_integral_value(rounding=ROUND_CEILING))
 
     def at_least(self, other: "Price") -> "Price":
-        """The dearer of both, part by part."""
+        """Returns the dearer of both, part by part."""
         return Price(
             max(self.prompt_usd, other.prompt_usd),
             max(self.completion_usd, other.completion_usd),
@@ -55,7 +55,7 @@ class Price:
 
     @classmethod
     def per_million(cls, usd: Decimal) -> "Price":
-        """One price for every token, given for a million of them."""
+        """Returns one price for every token, given for a million of them."""
         return cls(usd / _PER_MILLION, usd / _PER_MILLION)
 
 
@@ -86,14 +86,14 @@ def decide(
     prompt_tokens: int,
     max_tokens: int,
 ) -> BudgetGranted | BudgetRefused:
-    """Whether a call fits under every cap at its worst.
+    """Decides whether a call fits under every cap at its worst.
 
     The answer is made shorter, down to LEAST_ANSWER_TOKENS, when the whole of it would not fit;
     where even that does not, the tightest cap is named. A scope without a cap is not in `caps`.
     """
     if not caps:
         return BudgetGranted(max_tokens, price.of(prompt_tokens, max_tokens))
-    scope = min(caps, key=lambda one: caps[one] - used.get(one, 0))
+    scope = min(caps, key=lambda scope: caps[scope] - used.get(scope, 0))
     left = caps[scope] - used.get(scope, 0)
     if left > 0:
         shortest = min(max_tokens, LEAST_ANSWER_TOKENS)
@@ -104,34 +104,36 @@ def decide(
 
 
 def _affordable(left: int, price: Price, prompt_tokens: int, max_tokens: int) -> int:
-    """The longest answer that `left` pays for after the prompt; below 0 when it does not."""
+    """Returns the longest answer that `left` pays for after the prompt; below 0: none at all."""
     if price.of(prompt_tokens, max_tokens) <= left:
         return max_tokens
-    rest = Decimal(left) / NANO - price.request_usd - price.prompt_usd * prompt_tokens
-    if rest < 0 or price.completion_usd == 0:
+    left_usd = Decimal(left) / NANO - price.request_usd - price.prompt_usd * prompt_tokens
+    if left_usd < 0 or price.completion_usd == 0:
         return -1
-    tokens = min(max_tokens, int(rest / price.completion_usd))
+    tokens = min(max_tokens, int(left_usd / price.completion_usd))
     # Rounded up to whole nano-dollars, the sum may lie just above.
     return tokens if price.of(prompt_tokens, tokens) <= left else tokens - 1
 
 
 def estimated_tokens(text: str) -> int:
-    """How many tokens a text has at the most, as good as can be said without the model's own
-    tokenizer: code and English have 3 to 5 bytes a token, other scripts 2 and more."""
+    """Estimates the most tokens that a text can have, without the model's own tokenizer.
+
+    Code and English have 3 to 5 bytes a token, other scripts 2 and more.
+    """
     ascii_bytes = len(text.encode("ascii", "ignore"))
     other_bytes = len(text.encode("utf-8", "replace")) - ascii_bytes
     return ascii_bytes // 3 + other_bytes // 2 + 16
 
 
 def nano_of(usd: Decimal | float | str) -> int:
-    """Dollars as nano-dollars, rounded up."""
+    """Converts dollars to nano-dollars, rounded up."""
     return int((Decimal(str(usd)) * NANO).to_integral_value(rounding=ROUND_CEILING))
 
 
 def checked_budget(text: str) -> int:
-    """The budget that a person typed, in nano-dollars; raises InvalidCommand."""
-    found = _BUDGET.fullmatch(text)
-    nano = nano_of(found[1]) if found else 0
+    """Returns the budget that a person typed, in nano-dollars; raises InvalidCommand."""
+    match = _BUDGET.fullmatch(text)
+    nano = nano_of(match[1]) if match else 0
     if not 0 < nano <= MAX_BUDGET_NANO:
         raise InvalidCommand(
             f"{code(text, 40)} is not a budget. Write dollars, more than 0 and at most 10,000: "
@@ -141,17 +143,17 @@ def checked_budget(text: str) -> int:
 
 
 def warns(spent_before: int, spent_after: int, budget: int) -> bool:
-    """Whether the spending has just passed the point at which a warning is due."""
+    """Checks whether the spending has just passed the point at which a warning is due."""
     point = budget * WARN_SHARE
     return spent_before * 100 < point <= spent_after * 100
 
 
 def day_start(now: float) -> float:
-    """When the day of this time began, UTC; in seconds since the epoch."""
+    """Returns the beginning of this day, UTC, in seconds since the epoch."""
     return now - now % 86_400
 
 
 def dollars(nano: int) -> str:
-    """`$2.00`; with as many digits as an amount below ten cents needs."""
+    """Formats an amount as `$2.00`; below ten cents with four digits."""
     usd = nano / NANO
     return f"${usd:,.2f}" if usd >= 0.1 or nano == 0 else f"${usd:.4f}"  # noqa: PLR2004

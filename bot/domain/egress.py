@@ -1,11 +1,11 @@
-"""What a container asked of the network and did not get."""
+"""Describes the hosts that a container was refused."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class DenialReason(StrEnum):
-    """Why a destination is refused."""
+    """The reason why a destination is refused."""
 
     NOT_ON_LIST = "not_on_list"
     PRIVATE_ADDRESS = "private_address"

@@ -1,4 +1,4 @@
-"""What a check of the deployment has found, and what to do about it."""
+"""Describes the finding of a check of the deployment, with the next step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How bad it is. A warning stops nobody from working."""
+    """The severity of a finding. A warning stops nobody from working."""
 
     OK = "ok"
     WARN = "warn"
@@ -15,46 +15,46 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`found` says what is so, `next_step` exactly what to do; of what is fine it is empty."""
+    """One finding: `state` says what is so, `next_step` what to do; "" when all is well."""
 
     verdict: Verdict
-    found: str
+    state: str
     next_step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """One check by its name, with what it found and how long it took."""
+    """One check by its name, with its finding and how long it took."""
 
     check: str
     finding: Finding
     seconds: float
 
 
-def fine(found: str) -> Finding:
-    """Nothing to do."""
-    return Finding(Verdict.OK, found)
+def fine(state: str) -> Finding:
+    """Returns a finding that needs nothing."""
+    return Finding(Verdict.OK, state)
 
 
-def doubtful(found: str, next_step: str) -> Finding:
-    """It works, or nobody knows; somebody should look."""
-    return Finding(Verdict.WARN, found, next_step)
+def doubtful(state: str, next_step: str) -> Finding:
+    """Returns a finding that somebody should look at."""
+    return Finding(Verdict.WARN, state, next_step)
 
 
-def broken(found: str, next_step: str) -> Finding:
-    """It does not work."""
-    return Finding(Verdict.FAIL, found, next_step)
+def broken(state: str, next_step: str) -> Finding:
+    """Returns a finding that something does not work."""
+    return Finding(Verdict.FAIL, state, next_step)
 
 
 def worst(examined: Sequence[Examined]) -> Verdict:
-    """The verdict on the whole."""
+    """Returns the verdict on the whole."""
     order = list(Verdict)
-    return max((one.finding.verdict for one in examined), key=order.index, default=Verdict.OK)
+    return max((check.finding.verdict for check in examined), key=order.index, default=Verdict.OK)
 
 
 class FindingError(Exception):
-    """A check that has found the answer on its way."""
+    """Ends a check early with its finding."""
 
     def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.found)
+        super().__init__(finding.state)
         self.finding = finding

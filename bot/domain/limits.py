@@ -1,4 +1,4 @@
-"""How many agents may run, and how many may be started. Pure."""
+"""Limits how many agents run and are started. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class AgentLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The limits in these settings."""
+        """Returns the limits in these settings."""
         return cls(
             running=settings.max_agents,
             per_user=settings.max_agents_per_user,
@@ -33,7 +33,7 @@ class AgentLimits:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What there is, as read in the transaction that decides.
+    """The agents that count, as read in the transaction that decides.
 
     `user` and `channel` count their agents that run or wait for a place; `starts` are the times
     of the user's starts in the last hour, the oldest first.
@@ -45,7 +45,7 @@ class Load:
 
 
 def start_refusal(limits: AgentLimits, load: Load, now: float) -> str:
-    """Why this person cannot start an agent now, and when they can; "" when they can."""
+    """Says why this person cannot start an agent now, and when they can; "" when they can."""
     if limits.per_user and load.user >= limits.per_user:
         return (
             f"You have {_agents(load.user)} at work or waiting, which is the limit for one person. "
@@ -67,12 +67,12 @@ def start_refusal(limits: AgentLimits, load: Load, now: float) -> str:
 
 
 def has_room(limits: AgentLimits, placed: int) -> bool:
-    """Whether one more agent may run."""
+    """Checks whether one more agent may run."""
     return not limits.running or placed < limits.running
 
 
 def ordinal(number: int) -> str:
-    """`1st`, `2nd`, `11th`."""
+    """Writes a number as `1st`, `2nd`, `11th`."""
     teens = range(11, 14)
     ending = "th" if number % 100 in teens else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{ending}"

@@ -10,13 +10,13 @@ FIRST = "start"
 
 
 class MessageKind(StrEnum):
-    """What a message is: words for the agent, or an errand that is handed over like them."""
+    """The kind of a message: words for the agent, or a control that is delivered like them."""
 
     START = "start"  # the task that started the agent
     REPLY = "reply"  # stands in the thread
     PRESSED = "pressed"  # words that a button stands for
     ANSWER = "answer"  # to a question of the agent
-    RESUME = "resume"  # leave to go on
+    RESUME = "resume"  # a paused task goes on
     UNDO = "undo"
 
 
@@ -44,28 +44,28 @@ class Message:
 
     @property
     def begins_task(self) -> bool:
-        """Whether it is words for the agent, of which a task may come."""
+        """Checks whether it is words for the agent, of which a task may come."""
         return self.kind in _WORDS
 
     @property
     def is_posted(self) -> bool:
-        """Whether it stands in the thread, so that it can be marked."""
+        """Checks whether it stands in the thread, so that it can be marked."""
         return self.kind is MessageKind.REPLY
 
     @property
     def name(self) -> str:
-        """The name that `message_id` was given: for an answer, the id of its question."""
+        """Returns the name that `message_id` was given: for an answer, the id of its question."""
         return self.id.partition(":")[2]
 
 
 def message_id(kind: MessageKind, name: str) -> str:
-    """Return the id of a message that has no ts; the same name gives the same id."""
+    """Returns the id of a message that has no ts; the same name gives the same id."""
     return f"{kind}:{name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """How a question was closed: by whom, with which words, when.
+    """The end of a question: by whom, with which words, when.
 
     Without a user nobody answered, and its task is over. `by_message`: the person wrote into the
     thread instead of pressing a button.

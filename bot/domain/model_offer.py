@@ -1,4 +1,4 @@
-"""The models on offer: what a provider lists of each, and which of them a search finds."""
+"""Describes the models that a provider offers, and searches them by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class ModelOffer:
     takes_tools: bool | None = None
 
 
-def found(offers: Sequence[ModelOffer], search: str) -> list[ModelOffer]:
-    """The models whose name holds every word of the search, those that can call tools first."""
+def matching_offers(offers: Sequence[ModelOffer], search: str) -> list[ModelOffer]:
+    """Returns the models whose name has every word of the search, those with tools first."""
     words = search.lower().split()
     matching = [offer for offer in offers if all(word in offer.id.lower() for word in words)]
     return sorted(matching, key=lambda offer: (offer.takes_tools is False, offer.id))

@@ -33,17 +33,17 @@ class FileHunks:
 
 
 def files_of(patch: bytes) -> tuple[FileHunks, ...]:
-    """The files of a patch as git writes it, in its order, 5,000 at most."""
-    found = []
+    """Returns the files of a patch as git writes it, in its order, 5,000 at most."""
+    files = []
     for part in _parts(patch):
-        found.append(_read(part))
-        if len(found) == MAX_CHANGED_FILES:
+        files.append(_read(part))
+        if len(files) == MAX_CHANGED_FILES:
             break
-    return tuple(found)
+    return tuple(files)
 
 
 def part_of(patch: bytes, key: str) -> bytes | None:
-    """The part of a patch that is about one file, as `git apply` takes it; None when it is gone."""
+    """Returns the part of a patch about one file, as `git apply` takes it; None: no such."""
     return next((part for part in _parts(patch) if _read(part).key == key), None)
 
 
@@ -79,7 +79,7 @@ def _read(part: bytes) -> FileHunks:
 
 
 def _names(head: bytes) -> tuple[str, str, str]:
-    """The old path, the new one ("" for none), and what happened beside the hunks."""
+    """Returns the old path, the new one ("" for none), and what happened beside the hunks."""
     old = new = ""
     notes = []
     for line in head.split(b"\n")[1:]:
@@ -105,7 +105,7 @@ def _names(head: bytes) -> tuple[str, str, str]:
 
 
 def _of_header(head: bytes) -> str:
-    """The path in `diff --git a/x b/x`, where both are the same: a binary file, a mere mode."""
+    """Returns the path in `diff --git a/x b/x`, where both are the same."""
     names = head.split(b"\n", 1)[0].removeprefix(_HEADER)
     if names.startswith(b'"'):
         return _path(names[: len(names) // 2], b"a/")
@@ -113,7 +113,7 @@ def _of_header(head: bytes) -> str:
 
 
 def _path(written: bytes, prefix: bytes) -> str:
-    """A path as git writes it: perhaps quoted, perhaps with a tab behind."""
+    """Returns a path as git writes it: perhaps quoted, perhaps with a tab behind."""
     if written == b"/dev/null":
         return ""
     if written.startswith(b'"'):
@@ -123,6 +123,6 @@ def _path(written: bytes, prefix: bytes) -> str:
     return written.removeprefix(prefix).decode(errors="replace")
 
 
-def _byte(found: re.Match[bytes]) -> bytes:
-    name = found[1]
+def _byte(escape: re.Match[bytes]) -> bytes:
+    name = escape[1]
     return bytes([_NAMED[name] if name in _NAMED else int(name, 8) & 0xFF])

@@ -1,4 +1,4 @@
-"""Who may do what, and with which repositories. Pure: facts in, a refusal or nothing out."""
+"""Decides who may do what, and with which repositories. Pure: returns a refusal or nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NOBODY_KNOWN = (
 
 
 class Action(StrEnum):
-    """What a person wants to do; the names are those of the audit record."""
+    """An action of a person; the names are those of the audit record."""
 
     START = "agent.start"
     STEER = "agent.steer"
@@ -32,7 +32,7 @@ class Action(StrEnum):
 
 
 class Who(StrEnum):
-    """Who may, in a channel. Of a start, the owner is nobody yet: only admins may then."""
+    """The people who may act in a channel. A start has no owner yet: OWNER means admins there."""
 
     ANYONE = "anyone"
     OWNER = "owner"
@@ -40,7 +40,7 @@ class Who(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What Slack says about somebody. `is_external`: of another organisation."""
+    """A person as Slack describes them. `is_external`: of another organisation."""
 
     id: str
     is_admin: bool = False
@@ -53,7 +53,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class HouseRules:
-    """What the deployment's settings say. Empty lists allow everything."""
+    """The rules of the deployment's settings. Empty lists allow everything."""
 
     admins: frozenset[str] = frozenset()
     allow_guests: bool = False
@@ -63,7 +63,7 @@ class HouseRules:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The rules in these settings."""
+        """Returns the rules in these settings."""
         return cls(
             admins=frozenset(settings.admins),
             allow_guests=settings.allow_guests,
@@ -75,7 +75,7 @@ class HouseRules:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRules:
-    """What admins have set for one channel.
+    """The rules that admins have set for one channel.
 
     `approvals`: what becomes of a command outside the allow-list; `approve`: who may allow one.
     """
@@ -89,7 +89,7 @@ class ChannelRules:
 
     @classmethod
     def of(cls, stored: Mapping[str, str]) -> Self:
-        """The rules in stored settings; a name or a value that is unknown is left out."""
+        """Returns the rules in stored settings; a name or a value that is unknown is left out."""
         who = {
             name: Who(stored[name])
             for name in ("start", "steer", "stop", "approve")
@@ -119,14 +119,14 @@ class Audit:
 
 
 def is_admin(person: Person, house: HouseRules) -> bool:
-    """Whether this person administers the workspace, or is named in ADMINS."""
+    """Checks whether this person administers the workspace, or is named in ADMINS."""
     return person.is_admin or person.id in house.admins
 
 
 def refusal(
     action: Action, person: Person, house: HouseRules, rules: ChannelRules, owner: str = ""
 ) -> str:
-    """Why this person may not, with the next step, as mrkdwn; "" when they may.
+    """Says why this person may not, with the next step, as mrkdwn; "" when they may.
 
     `owner` is who started the agent that it is about.
     """
@@ -157,8 +157,8 @@ def _by_rules(action: Action, person: Person, rules: ChannelRules, owner: str) -
             )
         case Action.START:
             only_admins = rules.start is Who.OWNER
-            said = "Only admins may start agents in this channel. Ask one of them."
-            return said if only_admins else ""
+            text = "Only admins may start agents in this channel. Ask one of them."
+            return text if only_admins else ""
         case Action.STEER:
             return _only_owner(rules.steer, person, owner, "steer")
         case Action.STOP | Action.INTERRUPT:
@@ -178,9 +178,9 @@ def _only_owner(who: Who, person: Person, owner: str, verb: str) -> str:
 
 
 def place_refusal(repo: RepoRef, channel: str, house: HouseRules, rules: ChannelRules) -> str:
-    """Why no agent may be started in this channel on this repository; "" when it may."""
+    """Says why no agent may be started in this channel on this repository; "" when it may."""
     if house.channels and channel not in house.channels:
-        allowed = ", ".join(f"<#{one}>" for one in sorted(house.channels)[:5])
+        allowed = ", ".join(f"<#{allowed_id}>" for allowed_id in sorted(house.channels)[:5])
         return f"Agents may not be started in this channel. Start it in {allowed}."
     for patterns, whose in ((house.repositories, "here"), (rules.repositories, "in this channel")):
         if patterns and repo.exists and not allows(patterns, repo):
@@ -194,15 +194,15 @@ def place_refusal(repo: RepoRef, channel: str, house: HouseRules, rules: Channel
 
 
 def allows(patterns: Sequence[str], repo: RepoRef) -> bool:
-    """Whether one of the patterns (`owner/name`, `owner/*`) is this repository's."""
+    """Checks whether one of the patterns (`owner/name`, `owner/*`) is this repository's."""
     wanted = {str(repo).lower(), f"{repo.owner.lower()}/*"}
     return any(pattern.lower() in wanted for pattern in patterns)
 
 
 def checked_patterns(text: str) -> tuple[str, ...]:
-    """Repository patterns from words with commas or spaces between; raises InvalidCommand."""
+    """Reads repository patterns from words with commas or spaces between; raises InvalidCommand."""
     patterns = tuple(dict.fromkeys(text.replace(",", " ").split()))
-    wrong = next((one for one in patterns if not REPOSITORY_PATTERN.fullmatch(one)), None)
+    wrong = next((word for word in patterns if not REPOSITORY_PATTERN.fullmatch(word)), None)
     if wrong is not None:
         raise InvalidCommand(
             f"{code(wrong, 100)} is neither `owner/name` nor `owner/*`. Write spaces between them."

@@ -1,4 +1,4 @@
-"""A post as data: what a thread should show, independent of whether it is there yet."""
+"""Describes posts: the content that a thread should show, and the state of sending it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ ROOT_KEY = "root"
 
 
 class PostKind(StrEnum):
-    """What a post is: a message, a reaction on a message, or a file."""
+    """The kind of a post: a message, a reaction on a message, or a file."""
 
     MESSAGE = "message"
     REACTION = "reaction"
@@ -17,7 +17,7 @@ class PostKind(StrEnum):
 
 
 class Priority(IntEnum):
-    """Who goes first when the budget of a channel is short; lower goes first."""
+    """The order of posts when the budget of a channel is short; lower goes first."""
 
     ANSWER = 0
     NOTICE = 1
@@ -27,7 +27,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a thread should show under one key.
+    """The content that a thread should show under one key.
 
     The same key enqueued again replaces the content: a message is edited in place, a reaction
     is added or removed (`present`). The sender makes Slack agree with the newest content, so
@@ -77,7 +77,7 @@ class OpenRow:
 
 @dataclass(frozen=True, slots=True)
 class PostContent:
-    """What is being sent: one version of a post.
+    """The content of one version of a post, as it is sent.
 
     `file_id` is Slack's name of an upload that may have been shared; `created_at` is in seconds
     since the epoch, UTC. `failing_seconds` is how long it has been tried in vain. `above` and
@@ -98,7 +98,7 @@ class PostContent:
 
 @dataclass(frozen=True, slots=True)
 class PostOutcome:
-    """What became of a post so far; `error` once it is refused for good."""
+    """The result of sending a post; `error` once it is refused for good."""
 
     ts: str | None
     error: str | None

@@ -1,4 +1,4 @@
-"""What applies where a person names nothing: of the channel first, then their own. Pure."""
+"""Merges the defaults of a channel and of a person, the channel's first. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ class Preferences:
 
     @classmethod
     def of(cls, *stored: Mapping[str, str]) -> Self:
-        """What the stored settings say, the first one that says something; nonsense says nothing.
+        """Reads stored settings; the first that has a usable value counts.
 
         Each is a mapping from the name of a setting to its value.
         """
-        found: dict[str, str] = {}
+        merged: dict[str, str] = {}
         for settings in reversed(stored):
-            found |= {name: value for name, value in settings.items() if value}
-        said = found.get("verbosity", "")
+            merged |= {name: value for name, value in settings.items() if value}
+        verbosity = merged.get("verbosity", "")
         return cls(
-            _repo(found.get("repo", "")),
-            _model(found.get("model", "")),
-            Verbosity(said) if said in set(Verbosity) else Verbosity.NORMAL,
+            _repo(merged.get("repo", "")),
+            _model(merged.get("model", "")),
+            Verbosity(verbosity) if verbosity in set(Verbosity) else Verbosity.NORMAL,
         )
 
 

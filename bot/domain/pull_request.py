@@ -1,4 +1,4 @@
-"""A pull request as data, and the words that it is opened with. Pure."""
+"""Describes a pull request, and writes its title and body. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ INSTRUCTIONS = (
 
 
 class PullState(StrEnum):
-    """What became of a pull request."""
+    """The state of a pull request."""
 
     OPEN = "open"
     MERGED = "merged"
@@ -48,7 +48,7 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True)
 class Credits:
-    """Who is behind a change: names of people, the thread, and what was recorded of the checks."""
+    """The origin of a change: names of people, the thread, and the recorded checks."""
 
     requester: str
     others: Sequence[str] = ()
@@ -56,25 +56,25 @@ class Credits:
     evidence: str = ""
 
 
-def question(agent: Agent, diff: str) -> str:
-    """What the model is told besides the instructions."""
+def model_prompt(agent: Agent, diff: str) -> str:
+    """Returns the task and the diff as the model reads them."""
     cut = diff[:MAX_DIFF_CHARS]
     more = "\n[the rest is left out]" if len(diff) > MAX_DIFF_CHARS else ""
     return f"# Task\n{agent.title}\n\n# Diff\n{cut}{more}"
 
 
-def words(agent: Agent, written: str, credits_: Credits) -> tuple[str, str]:
-    """Title and body: the model's words where there are some, then who and where, by us."""
+def title_and_body(agent: Agent, written: str, credits_: Credits) -> tuple[str, str]:
+    """Returns title and body: the model's words if there are some, then our line on the origin."""
     title, body = _read(written)
     title = title or _line(agent.title) or f"Changes of agent {agent.id}"
-    body = body or f"Task: {harmless(_line(agent.title))}"
+    body = body or f"Task: {without_references(_line(agent.title))}"
     return title[
         :MAX_PULL_TITLE_CHARS
     ], f"{body[:MAX_BODY_CHARS]}\n\n---\n{_behind(agent, credits_)}"
 
 
-def harmless(text: str) -> str:
-    """Text of others for a page of the git host: it mentions nobody and closes nothing."""
+def without_references(text: str) -> str:
+    """Changes text from people so that the git host reads no mention and no reference in it."""
     parts = _CODE.split(_CONTROLS.sub("", text))
     return "".join(
         part if index % 2 else _REFERS.sub(lambda m: f"{m[0]}{_ZERO}", part)
@@ -90,25 +90,25 @@ def _read(written: str) -> tuple[str, str]:
     body = "\n".join(lines[1:]).strip()
     if body.endswith("```") and body.count("```") % 2:
         body = body[:-3].rstrip()
-    return title, harmless(body)
+    return title, without_references(body)
 
 
 def _line(text: str) -> str:
-    return harmless(" ".join(text.split())).replace("`", "'")
+    return without_references(" ".join(text.split())).replace("`", "'")
 
 
 def _behind(agent: Agent, credits_: Credits) -> str:
-    said = [f"Asked for by {_name(credits_.requester)}"]
+    people = [f"Asked for by {_name(credits_.requester)}"]
     if credits_.others:
-        said.append(f"with {', '.join(map(_name, credits_.others))}")
+        people.append(f"with {', '.join(map(_name, credits_.others))}")
     thread = f" in [this Slack thread]({credits_.thread_url})" if credits_.thread_url else ""
-    lines = [f"{' '.join(said)}{thread}; made by an agent ({_name(agent.model)}, `{agent.id}`)."]
+    lines = [f"{' '.join(people)}{thread}; made by an agent ({_name(agent.model)}, `{agent.id}`)."]
     if credits_.evidence:
-        lines.append(harmless(credits_.evidence))
+        lines.append(without_references(credits_.evidence))
     return "\n\n".join(lines)
 
 
 def _name(text: str) -> str:
-    """A name of others in our own sentence: on one line, without markup."""
+    """Escapes a name for our own sentence: on one line, without markup."""
     plain = _CONTROLS.sub("", " ".join(text.split()))[:100]
     return re.sub(r"([\\`*_\[\]<>#@|~!])", rf"\\\1{_ZERO}", plain)

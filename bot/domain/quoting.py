@@ -1,4 +1,4 @@
-"""Words of others inside sentences of ours: they are read as words, and mean nothing to Slack."""
+"""Escapes text from people so that Slack does not read it as markup."""
 
 import re
 
@@ -9,27 +9,27 @@ CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 
 
 def shown(text: str) -> str:
-    """Text without what nobody would see."""
+    """Returns the text without invisible characters."""
     return CONTROLS.sub("", text)
 
 
 def escaped(text: str) -> str:
-    """Text for an mrkdwn string: the three characters that Slack's formatting needs escaped."""
+    """Escapes the three characters that have a meaning in an mrkdwn string."""
     return shown(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def code(text: str, limit: int = 80) -> str:
-    """Text as inline code of an mrkdwn string, on one line, cut to `limit` characters."""
+    """Formats text as inline code of an mrkdwn string, on one line, cut to `limit` characters."""
     line = " ".join(text.split()).replace("`", "'")
     return f"`{escaped(cut(line, limit)) or ' '}`"
 
 
 def line(text: str, limit: int) -> str:
-    """Text of others on one line of an mrkdwn string, its own formatting marks defused."""
+    """Puts text from people on one line of an mrkdwn string, its formatting marks escaped."""
     plain_line = cut(" ".join(text.split()), limit)
     return re.sub(r"([*_~`])", rf"{NO_BREAK}\1", escaped(plain_line))
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters, the cut marked by an ellipsis."""
+    """Cuts text to `limit` characters, and marks the cut by an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"

@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
 class SecretKind(StrEnum):
-    """What a value is used for."""
+    """The use of a stored value."""
 
     MODEL_KEY = "model_key"
     GIT_TOKEN = "git_token"  # noqa: S105  (the name of a kind)
@@ -59,7 +59,7 @@ class ModelKey:
 
 @dataclass(frozen=True, slots=True)
 class SecretEntry:
-    """What may be shown of a secret. `exposed`: a variable that tools in the container get."""
+    """The public part of a secret. `exposed`: a variable that tools in the container get."""
 
     ref: SecretRef
     exposed: bool
@@ -68,7 +68,7 @@ class SecretEntry:
 
 
 def checked_variable(text: str) -> str:
-    """The name of a variable; raises InvalidCommand when it cannot or must not be one."""
+    """Returns the name of a variable; raises InvalidCommand when it cannot or must not be one."""
     name = text.strip()
     if not _NAME.fullmatch(name):
         raise InvalidCommand(
@@ -84,7 +84,7 @@ def checked_variable(text: str) -> str:
 
 
 def checked_value(text: str) -> str:
-    """The value without a line break at its end; raises InvalidCommand."""
+    """Returns the value without a line break at its end; raises InvalidCommand."""
     value = text.strip()
     if not value:
         raise InvalidCommand("The value is empty.")
@@ -94,7 +94,7 @@ def checked_value(text: str) -> str:
 
 
 def narrowest(entries: Iterable[tuple[SecretEntry, str]]) -> dict[str, str]:
-    """The values by name, where each name comes from the narrowest scope that has it."""
+    """Returns the values by name, where each name comes from the narrowest scope that has it."""
     order = list(SecretScope)
     ordered = sorted(entries, key=lambda pair: order.index(pair[0].ref.scope))
     return {entry.ref.name: value for entry, value in ordered}

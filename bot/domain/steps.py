@@ -1,4 +1,4 @@
-"""All steps of one task as data, with what each tool was given and what it said."""
+"""Lists all steps of one task, with the arguments and the result of each tool call."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class ToolStep:
 
 @dataclass(frozen=True, slots=True)
 class TaskSteps:
-    """What a task did so far. `outcome` is None while it is at work; `at` is its newest event."""
+    """The steps of a task so far. `outcome` is None while it works; `at` is its newest event."""
 
     calls: tuple[ToolStep, ...] = ()
     steps: int = 0
@@ -39,29 +39,29 @@ class TaskSteps:
 
 
 def steps_of(events: Iterable[AgentEvent]) -> TaskSteps:
-    """The steps in the stored events of one task, in order."""
+    """Returns the steps in the stored events of one task, in order."""
     calls: dict[str, ToolStep] = {}
-    found = TaskSteps()
+    task = TaskSteps()
     for event in events:
-        found = replace(found, at=event.at)
+        task = replace(task, at=event.at)
         match event:
             case StepStarted():
-                found = replace(found, steps=event.step)
+                task = replace(task, steps=event.step)
             case ToolStarted():
                 # A model may give two calls the same id; the later one gets a row of its own.
                 key = (
                     event.call_id if event.call_id not in calls else f"{event.call_id}#{event.seq}"
                 )
                 calls[key] = ToolStep(
-                    found.steps, event.call_id, event.tool, event.target, event.arguments
+                    task.steps, event.call_id, event.tool, event.target, event.arguments
                 )
             case ToolFinished():
                 _finish(calls, event)
             case TaskFinished():
-                found = replace(found, outcome=event.outcome)
+                task = replace(task, outcome=event.outcome)
             case _:
                 continue
-    return replace(found, calls=tuple(calls.values()))
+    return replace(task, calls=tuple(calls.values()))
 
 
 def _finish(calls: dict[str, ToolStep], event: ToolFinished) -> None:

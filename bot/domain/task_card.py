@@ -88,35 +88,35 @@ class TaskCard:
 
     @property
     def seconds(self) -> float:
-        """How long the task has been going, in seconds; the waits for people left out."""
+        """The seconds that the task has worked, without the waits for people."""
         until = self.waiting_since or self.now
         return max(0.0, until - self.started_at - self.waited)
 
     @property
     def waits(self) -> bool:
-        """Whether it waits for a person."""
+        """Checks whether it waits for a person."""
         return self.running and (self.paused or self.question is not None)
 
     def cut_short(self, now: float) -> "TaskCard":
-        """The card of a task that ends without a word of the bridge."""
+        """Returns the card of a task that ends without an event of the bridge."""
         ended = self.end_phase(now)
         return replace(
-            ended._end_wait(now),  # noqa: SLF001  (one of its own)
+            ended._end_wait(now),  # noqa: SLF001  (the same class)
             outcome=self.outcome or Outcome.INTERRUPTED,
             running=False,
             waiting="",
         )
 
     def at(self, now: float) -> "TaskCard":
-        """The same card seen later."""
+        """Returns the same card seen later."""
         return replace(self, now=max(now, self.now))
 
     def begin_phase(self, name: str, now: float) -> "TaskCard":
-        """Start a boot phase; the one before it ends."""
+        """Starts a boot phase; the one before it ends."""
         return replace(self.end_phase(now), phases=(*self.end_phase(now).phases, Phase(name)))
 
     def end_phase(self, now: float) -> "TaskCard":
-        """End the boot phase that runs, if one does."""
+        """Ends the boot phase that runs, if one does."""
         if not self.phases or self.phases[-1].seconds is not None:
             return self.at(now)
         spent = now - self.started_at - sum(phase.seconds or 0.0 for phase in self.phases)
@@ -124,7 +124,7 @@ class TaskCard:
         return replace(self.at(now), phases=(*self.phases[:-1], ended))
 
     def apply(self, event: AgentEvent) -> "TaskCard":
-        """The card after this event."""
+        """Returns the card after this event."""
         return self._after(event).at(event.at)
 
     def _after(self, event: AgentEvent) -> "TaskCard":  # noqa: C901, PLR0911, PLR0912  (a match over a closed union)

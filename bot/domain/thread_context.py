@@ -1,4 +1,4 @@
-"""What was said in a thread before an agent came into it, as the model reads it. Pure."""
+"""Quotes the messages of a thread from before its agent, for the model. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -27,24 +27,24 @@ class ContextMessage:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What an agent is given beside its first task: the thread's earlier messages, and files."""
+    """The thread's earlier messages and files, which an agent gets beside its first task."""
 
-    said: Sequence[ContextMessage] = ()
+    messages: Sequence[ContextMessage] = ()
     files: tuple[Attachment, ...] = ()
 
     def with_task(self, task: str) -> str:
-        """The task as the model reads it; the newest messages are kept where not all have room."""
+        """Returns the task as the model reads it, after the newest messages that fit."""
         kept: list[str] = []
         room = MAX_QUOTES_CHARS
-        for one in reversed(self.said):
-            line = _line(one)
+        for message in reversed(self.messages):
+            line = _line(message)
             if len(line) > room:
                 break
             kept.append(line)
             room -= len(line) + 1
         if not kept:
             return task
-        left_out = len(self.said) - len(kept)
+        left_out = len(self.messages) - len(kept)
         note = [f"({left_out} earlier messages are left out.)"] if left_out else []
         listed = "\n".join([*note, *reversed(kept)])
         return f"{task}\n\n{_HEAD}\n<{_MARK}>\n{listed}\n</{_MARK}>"
@@ -53,9 +53,9 @@ class Opening:
 NOTHING = Opening()
 
 
-def _line(one: ContextMessage) -> str:
-    speaker = " ".join(_CONTROLS.sub("", one.speaker).split())[:60] or "somebody"
-    text = _CONTROLS.sub("", one.text).strip()
+def _line(message: ContextMessage) -> str:
+    speaker = " ".join(_CONTROLS.sub("", message.speaker).split())[:60] or "somebody"
+    text = _CONTROLS.sub("", message.text).strip()
     if len(text) > MAX_QUOTE_CHARS:
         text = f"{text[:MAX_QUOTE_CHARS]} [cut]"
     # Nobody ends the quotation from within, nor speaks in another's name.

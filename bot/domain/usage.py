@@ -1,4 +1,4 @@
-"""One model call in the ledger: who pays, what it used, what it cost and who says so."""
+"""Describes a model call in the ledger: its payer, its usage, its cost and the source of it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from bot.domain.agent import (
 
 
 class CostSource(StrEnum):
-    """Where the cost of a call comes from."""
+    """The source of a call's cost."""
 
     RESERVED = "reserved"  # the call is under way: its worst case
     PROVIDER = "provider"  # the provider named it
@@ -40,7 +40,7 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class UsageTotals:
-    """What a call has used, as the provider reported it; None is what it did not say."""
+    """The usage of a call as the provider reported it; None is a value that it left out."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -54,7 +54,7 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How a call is entered for good."""
+    """The final entry of a call."""
 
     usage: UsageTotals
     nano: int
@@ -63,7 +63,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """What the calls of one day, user, channel and model come to. `day` is UTC's, `2026-11-26`.
+    """The sum of the calls of one day, user, channel and model. `day` is UTC's, `2026-11-26`.
 
     `cached_tokens` are part of `prompt_tokens`; `estimated_nano` is the part of `nano` that nobody
     billed: calls that were cut short or are under way, at their worst case.

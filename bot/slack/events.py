@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.attachment import Attachment, SharedFile, sorted_out
+from bot.domain.attachment import Attachment, SharedFile, sort_files
 from bot.domain.replies import Intent, read_reply
 from bot.slack.views.text import plain
 
@@ -47,7 +47,7 @@ def person_message(
     raw = str(event.get("text") or "")
     mention = re.compile(rf"<@{re.escape(bot_user_id)}(?:\|[^>]*)?>")
     ts, thread_ts = str(event["ts"]), event.get("thread_ts")
-    files, unfit = sorted_out(shared_files(event))
+    files, unfit = sort_files(shared_files(event))
     return IncomingMessage(
         team=str(body.get("team_id") or event.get("team") or ""),
         channel=str(event["channel"]),

@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.ports.people import Directory
-from bot.domain.attachment import Attachment, sorted_out
+from bot.domain.attachment import Attachment, sort_files
 from bot.domain.thread_context import ContextMessage, Opening
 from bot.slack.events import shared_files
 from bot.slack.views.text import plain
@@ -63,7 +63,7 @@ class ThreadHistory:
         files: list[Attachment] = []
         for message in reversed(messages):
             text = plain(str(message.get("text") or "")).strip()
-            taken, _ = sorted_out(shared_files(message))
+            taken, _ = sort_files(shared_files(message))
             files += [file for file in taken if not message.get("bot_id")]
             if text:
                 said.append(ContextMessage(await self._speaker(message, names), text))

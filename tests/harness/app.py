@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bot.agents.access.encryption import Vault
+from bot.agents.access.encryption import Cipher
 from bot.agents.access.secrets import Secrets
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.fleet import Fleet
@@ -168,7 +168,7 @@ async def app_harness(folder: Path, settings: Settings | None = None) -> AsyncIt
     runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
     gateway, outbox = FakeGateway(changes), FakeOutbox(store)
     redact = store.hide = Redactor([KNOWN_SECRET])
-    secrets = Secrets(store.secret_rows, store, Vault([VAULT_KEY]), redact, clock)
+    secrets = Secrets(store.secret_rows, store, Cipher([VAULT_KEY]), redact, clock)
     await secrets.open()
     files = FakeFiles()
     dependencies = Dependencies(

@@ -1,4 +1,4 @@
-"""Asks the rules before a person's wish is done, and records what was decided."""
+"""Checks a person's request against the rules, and records each decision."""
 
 import logging
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Authorization:
-    """One decision for each wish. Raises NotAllowed with a sentence for the person."""
+    """Decides each request once. Raises NotAllowed with a sentence for the person."""
 
     def __init__(self, deps: Dependencies, people: Directory) -> None:
         self._deps = deps
@@ -33,7 +33,7 @@ class Authorization:
     async def check(
         self, action: Action, user: str, team: str, channel: str, *, agent: Agent | None = None
     ) -> Person:
-        """Who it is, when they may; the decision is in the record either way."""
+        """Returns the person when they may; records the decision either way."""
         person = await self.require(action, user, team, channel, agent=agent)
         await self.note(action, user, agent.id if agent else channel)
         return person
@@ -41,7 +41,7 @@ class Authorization:
     async def require(
         self, action: Action, user: str, team: str, channel: str, *, agent: Agent | None = None
     ) -> Person:
-        """As `check`; but what is allowed is recorded by the one who does it."""
+        """Returns the person when they may; records a refusal. The caller records what it does."""
         person, why_not = await self.judge(action, user, team, channel, agent=agent)
         if why_not:
             await self.note(action, user, agent.id if agent else channel, why_not)
@@ -51,10 +51,10 @@ class Authorization:
     async def judge(
         self, action: Action, user: str, team: str, channel: str, *, agent: Agent | None = None
     ) -> tuple[Person, str]:
-        """Who it is, and why they may not ("" when they may); nothing is recorded."""
+        """Returns the person, and why they may not ("" when they may); records nothing."""
         person = await self.people.person(user)
         if person is None:
-            # Who is named in the settings needs no word from Slack, and stopping is always safe.
+            # Admins of the settings are known without Slack, and stopping is always safe.
             known = user in self._house.admins or action in {Action.STOP, Action.INTERRUPT}
             person = Person(user)
             if not known:
@@ -65,12 +65,12 @@ class Authorization:
         )
 
     async def is_admin(self, user: str) -> bool:
-        """Whether this person may change what others use."""
+        """Checks whether this person may change what others use."""
         person = await self.people.person(user)
         return is_admin(person or Person(user), self._house)
 
     async def note(self, action: str, user: str, subject: str, why_not: str = "") -> None:
-        """Record a decision; a database that takes nothing stops nobody."""
+        """Records a decision; a database that takes nothing stops nobody."""
         outcome = f"refused: {why_not}" if why_not else "allowed"
         entry = Audit(self._deps.clock(), user, action, subject, outcome)
         try:

@@ -1,4 +1,4 @@
-"""The accounts of model calls: leave before each call, an entry after it, a word at 80 per cent."""
+"""Reserves budget before a model call, records its cost after it, warns at 80 %."""
 
 import asyncio
 import logging
@@ -64,7 +64,7 @@ class NotServed(UserError):
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """A call as its agent wants to make it.
+    """A call that an agent asks to make.
 
     `price` is None where nobody lists one; `paid_by`: where the key is stored.
     """
@@ -87,15 +87,17 @@ class Reservation:
     listed: bool
 
     @classmethod
-    def unmetered(cls, agent_id: str, wish: CallRequest) -> "Reservation":
-        """Leave where nobody keeps accounts."""
-        call = ModelCall("", agent_id, None, "", "", "", wish.model, 0, 0.0, wish.paid_by)
-        return cls(call, wish.prompt_tokens, wish.max_tokens, wish.price or FREE, listed=True)
+    def unmetered(cls, agent_id: str, request: CallRequest) -> "Reservation":
+        """Returns a reservation for a call that is not billed."""
+        call = ModelCall("", agent_id, None, "", "", "", request.model, 0, 0.0, request.paid_by)
+        return cls(
+            call, request.prompt_tokens, request.max_tokens, request.price or FREE, listed=True
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """How a call ended.
+    """The end of a call.
 
     `usage` is None when the provider did not say. `seen_bytes` is the size of a whole answer
     without usage, None when it broke off; `refused`: the provider made no answer at all.
@@ -129,68 +131,73 @@ class Billing:
         # Calls that have ended and are not entered yet; until then they stand at their worst.
         self._late: dict[str, tuple[Reservation, Settled]] = {}
 
-    async def begin(self, agent_id: str, wish: CallRequest) -> Reservation:
-        """Reserve the worst case of a call; raises BudgetUsed, NotServed or StoreUnavailable."""
+    async def begin(self, agent_id: str, request: CallRequest) -> Reservation:
+        """Reserves the worst case of a call; raises BudgetUsed, NotServed or StoreUnavailable."""
         await self.enter_late()
-        leave: Reservation | None = None
+        reservation: Reservation | None = None
         try:
             async with self._store.transaction() as tx:
-                leave = await self._reserve(tx, agent_id, wish)
+                reservation = await self._reserve(tx, agent_id, request)
         except asyncio.CancelledError:
-            if leave:  # it may be stored, and the call is never made
-                self._late[leave.call.id] = (leave, Settled(UsageTotals(), 0, CostSource.NOTHING))
+            if reservation:  # it may be stored, and the call is never made
+                self._late[reservation.call.id] = (
+                    reservation,
+                    Settled(UsageTotals(), 0, CostSource.NOTHING),
+                )
             raise
-        return leave
+        return reservation
 
-    async def _reserve(self, tx: Transaction, agent_id: str, wish: CallRequest) -> Reservation:
+    async def _reserve(self, tx: Transaction, agent_id: str, request: CallRequest) -> Reservation:
         agent = await tx.agent(agent_id)
         if agent is None or not agent.alive:
             raise NotServed("This agent has ended.")
         now = self._clock()
-        caps, call = self._caps(agent), _call(agent, wish, now)
+        caps, call = self._caps(agent), _call(agent, request, now)
         used = await tx.used(call, day_start(now), caps)
-        price = wish.price or self._assumed
-        decision = decide(caps, used, price, wish.prompt_tokens, wish.max_tokens)
+        price = request.price or self._assumed
+        decision = decide(caps, used, price, request.prompt_tokens, request.max_tokens)
         if isinstance(decision, BudgetRefused):
             raise BudgetUsed(decision)
         call = replace(call, nano=decision.nano)
         await tx.add_call(call)
-        listed = wish.price is not None
+        listed = request.price is not None
         if caps and not listed:
             post = self._presenter.notice(agent, f"price:{call.model}", self._guess(call.model))
             await tx.enqueue(agent.id, post)  # once: the second time it is stored already
-        return Reservation(call, wish.prompt_tokens, decision.max_tokens, price, listed)
+        return Reservation(call, request.prompt_tokens, decision.max_tokens, price, listed)
 
-    async def settle(self, leave: Reservation, ending: CallResult) -> None:
-        """Enter how a call ended; what cannot be stored now is entered before the next call."""
-        settled = _settled(leave, ending)
+    async def settle(self, reservation: Reservation, result: CallResult) -> None:
+        """Enters how a call ended; what cannot be stored now is entered before the next call."""
+        settled = _settled(reservation, result)
         entered = False
         try:
-            await self._enter_now(leave, settled)
+            await self._enter_now(reservation, settled)
             entered = True
         except StoreUnavailable as error:
-            logger.warning("a model call of %s is entered later: %s", leave.call.agent_id, error)
+            logger.warning(
+                "a model call of %s is entered later: %s", reservation.call.agent_id, error
+            )
         finally:
             if not entered:  # also when cancelled meanwhile
-                self._late[leave.call.id] = (leave, settled)
+                self._late[reservation.call.id] = (reservation, settled)
 
     async def enter_late(self) -> None:
-        """Enter the calls that could not be entered when they ended; raises StoreUnavailable."""
-        for call_id, (leave, settled) in list(self._late.items()):
-            await self._enter_now(leave, settled)
+        """Enters the calls that could not be entered when they ended; raises StoreUnavailable."""
+        for call_id, (reservation, settled) in list(self._late.items()):
+            await self._enter_now(reservation, settled)
             self._late.pop(call_id, None)
 
-    async def _enter_now(self, leave: Reservation, settled: Settled) -> None:
+    async def _enter_now(self, reservation: Reservation, settled: Settled) -> None:
         async with self._store.transaction() as tx:
-            await self._enter(tx, leave, settled)
+            await self._enter(tx, reservation, settled)
 
-    async def _enter(self, tx: Transaction, leave: Reservation, settled: Settled) -> None:
-        agent_id = await tx.settle_call(leave.call.id, settled)
+    async def _enter(self, tx: Transaction, reservation: Reservation, settled: Settled) -> None:
+        agent_id = await tx.settle_call(reservation.call.id, settled)
         agent = await tx.agent(agent_id) if agent_id else None
         if agent is None:
             return
         spent = await tx.spent(agent.id)
-        after = replace(agent, spent_nano=spent, paid_by=leave.call.paid_by)
+        after = replace(agent, spent_nano=spent, paid_by=reservation.call.paid_by)
         await tx.save_agent(after)
         cap = self._caps(agent).get(BudgetScope.AGENT)
         if cap is not None and warns(agent.spent_nano, spent, cap):
@@ -214,7 +221,7 @@ class Billing:
         return {scope: nano for scope, nano in caps.items() if nano}
 
 
-def _call(agent: Agent, wish: CallRequest, now: float) -> ModelCall:
+def _call(agent: Agent, request: CallRequest, now: float) -> ModelCall:
     return ModelCall(
         id=f"call-{secrets.token_hex(12)}",
         agent_id=agent.id,
@@ -222,25 +229,27 @@ def _call(agent: Agent, wish: CallRequest, now: float) -> ModelCall:
         team=agent.team,
         user=agent.started_by,
         channel=agent.channel,
-        model=wish.model,
+        model=request.model,
         nano=0,
         at=now,
-        paid_by=wish.paid_by,
+        paid_by=request.paid_by,
     )
 
 
-def _settled(leave: Reservation, ending: CallResult) -> Settled:
-    usage = ending.usage or UsageTotals()
+def _settled(reservation: Reservation, result: CallResult) -> Settled:
+    usage = result.usage or UsageTotals()
     if usage.cost_nano is not None:
         return Settled(usage, usage.cost_nano, CostSource.PROVIDER)
-    if ending.usage and usage.prompt_tokens is not None and usage.completion_tokens is not None:
-        source = CostSource.CATALOGUE if leave.listed else CostSource.ASSUMED
-        return Settled(usage, leave.price.of(usage.prompt_tokens, usage.completion_tokens), source)
-    if ending.refused:
+    if result.usage and usage.prompt_tokens is not None and usage.completion_tokens is not None:
+        source = CostSource.CATALOGUE if reservation.listed else CostSource.ASSUMED
+        return Settled(
+            usage, reservation.price.of(usage.prompt_tokens, usage.completion_tokens), source
+        )
+    if result.refused:
         return Settled(usage, 0, CostSource.NOTHING)
-    worst = leave.call.nano
-    if ending.seen_bytes is not None:
+    worst = reservation.call.nano
+    if result.seen_bytes is not None:
         # Three bytes a token, the wrapping counted as well.
-        seen = leave.price.of(leave.prompt_tokens, ending.seen_bytes // 3)
+        seen = reservation.price.of(reservation.prompt_tokens, result.seen_bytes // 3)
         return Settled(usage, min(worst, seen), CostSource.ESTIMATE)
     return Settled(usage, worst, CostSource.ESTIMATE)

@@ -1,4 +1,4 @@
-"""What is set for a channel, and for a person: rules, defaults, how much a thread shows."""
+"""Stores the settings of channels and people: rules, defaults, verbosity."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _APPROVALS = {
 
 
 class ChannelSettings:
-    """Reads and changes the settings; whether somebody may change them is asked at the gate.
+    """Reads and changes the settings; `Authorization` checks who may change them.
 
     A person's own are stored as those of the place that their id names: no channel has such an id.
     """
@@ -43,7 +43,7 @@ class ChannelSettings:
         self._house = HouseRules.of(deps.settings)
 
     async def set(self, rule: SetRule, actor: str, team: str, channel: str) -> None:
-        """Store one setting of a channel; raises UserError for a value that cannot be used."""
+        """Stores one setting of a channel; raises UserError for a value that cannot be used."""
         value = rule.value
         if rule.name == "repositories":
             value = " ".join(checked_patterns(value))
@@ -51,18 +51,18 @@ class ChannelSettings:
         await self._store(team, channel, rule.name, value, actor, "channel.set")
 
     async def set_mine(self, mine: SetMine, user: str, team: str) -> None:
-        """Store one setting of a person; raises UserError for a value that cannot be used."""
+        """Stores one setting of a person; raises UserError for a value that cannot be used."""
         await self._check(mine.name, mine.value, "", {})
         await self._store(team, user, mine.name, mine.value, user, "person.set")
 
     async def preferences(self, team: str, channel: str, user: str) -> Preferences:
-        """What applies where nothing is named: the channel's, then the person's own."""
+        """Returns the defaults: the channel's first, then the person's own."""
         return Preferences.of(
             *await asyncio.gather(self._stored(team, channel), self._stored(team, user))
         )
 
     async def is_new(self, user: str, team: str) -> bool:
-        """Whether this person is seen for the first time; True once."""
+        """Checks whether this person is seen for the first time; True once."""
         if "seen" in await self._stored(team, user):
             return False
         async with self._deps.store.transaction() as tx:
@@ -71,15 +71,15 @@ class ChannelSettings:
 
     @property
     def default_model(self) -> str:
-        """The model of whoever names none and has none set."""
+        """Returns the model of whoever names none and has none set."""
         return self._deps.settings.agent_model
 
     async def mine(self, team: str, user: str) -> Preferences:
-        """A person's own defaults."""
+        """Returns a person's own defaults."""
         return Preferences.of(await self._stored(team, user))
 
     async def text_of_mine(self, team: str, user: str) -> str:
-        """A person's own defaults as mrkdwn."""
+        """Returns a person's own defaults as mrkdwn."""
         mine = Preferences.of(await self._stored(team, user))
         lines = [
             f"• repository: {f'`{mine.repo}`' if mine.repo else 'none'}",
@@ -89,7 +89,7 @@ class ChannelSettings:
         return "\n".join(["*Your defaults*", *lines, tail])
 
     async def text(self, team: str, channel: str) -> str:
-        """The settings of a channel as mrkdwn."""
+        """Returns the settings of a channel as mrkdwn."""
         stored = await self._stored(team, channel)
         rules, here = ChannelRules.of(stored), Preferences.of(stored)
         model = here.model or self._deps.settings.agent_model
@@ -115,7 +115,7 @@ class ChannelSettings:
     async def allowed_repositories(
         self, names: Sequence[str], team: str, channel: str
     ) -> Sequence[str]:
-        """Those of the repositories on which an agent may be started in this channel."""
+        """Returns those of the repositories on which an agent may be started in this channel."""
         rules = ChannelRules.of(await self._stored(team, channel))
         return [
             name

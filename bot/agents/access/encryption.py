@@ -24,7 +24,7 @@ class CannotDecrypt(Exception):
     """None of the keys opens this, or it was made for another place."""
 
 
-class Vault:
+class Cipher:
     """Encrypts and decrypts short texts. `about` binds a text to its place, and is not secret.
 
     Raises ValueError for what is no key.
@@ -39,23 +39,23 @@ class Vault:
         self._newest = fernets[0]
 
     def encrypt(self, text: str, about: str) -> str:
-        """The text as printable characters that only the keys open."""
+        """Returns the text as printable characters that only the keys open."""
         plain = json.dumps({"about": about, "text": text}).encode()
         filler = -len(plain) % _PAD_BYTES
         return self._newest.encrypt(plain + b" " * filler).decode("ascii")
 
     def decrypt(self, sealed: str, about: str) -> str:
-        """The text that was encrypted for this place; raises CannotDecrypt."""
+        """Returns the text that was encrypted for this place; raises CannotDecrypt."""
         try:
-            found = json.loads(self._keys.decrypt(sealed.encode()))
+            content = json.loads(self._keys.decrypt(sealed.encode()))
         except InvalidToken as error:
             raise CannotDecrypt("no key opens it") from error
-        if not isinstance(found, Mapping) or found.get("about") != about:
+        if not isinstance(content, Mapping) or content.get("about") != about:
             raise CannotDecrypt("it was made for another place")
-        return str(found["text"])
+        return str(content["text"])
 
     def is_current(self, sealed: str) -> bool:
-        """Whether the first key encrypted it."""
+        """Checks whether the first key encrypted it."""
         try:
             self._newest.decrypt(sealed.encode())
         except InvalidToken:
@@ -63,8 +63,8 @@ class Vault:
         return True
 
 
-def open_vault(data_dir: Path, keys: str) -> Vault:
-    """The vault with these keys (separated by commas), or with those of DATA_DIR/secrets.key.
+def open_cipher(data_dir: Path, keys: str) -> Cipher:
+    """Returns a cipher with these keys (commas between), or with those of DATA_DIR/secrets.key.
 
     The file is made at the first start, mode 0600. Raises ConfigurationError, without the key.
     """
@@ -72,7 +72,7 @@ def open_vault(data_dir: Path, keys: str) -> Vault:
     source = "SECRETS_KEY" if keys.strip() else str(path)
     listed = keys.replace(",", " ").split() if keys.strip() else _from_file(path)
     try:
-        return Vault(listed)
+        return Cipher(listed)
     except ValueError as error:
         raise ConfigurationError(
             f"{source} holds something that is no key: each must be 32 bytes as URL-safe base64. "

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from pydantic import SecretStr
 
-from bot.agents.access.encryption import CannotDecrypt, Vault
+from bot.agents.access.encryption import CannotDecrypt, Cipher
 from bot.agents.ports.store import (
     SecretRows,
     Store,
@@ -42,7 +42,7 @@ class Secrets:
         self,
         rows: SecretRows,
         store: Store,
-        vault: Vault,
+        vault: Cipher,
         redact: Redactor,
         clock: Callable[[], float],
     ) -> None:
@@ -56,7 +56,7 @@ class Secrets:
         self.check_key: Callable[[SecretStr], Awaitable[None]] | None = None
 
     async def open(self) -> None:
-        """Read what is stored, and encrypt anew what an older key had encrypted.
+        """Reads what is stored, and encrypt anew what an older key had encrypted.
 
         Raises ConfigurationError when a key is missing.
         """
@@ -76,11 +76,11 @@ class Secrets:
                 await self._rows.encrypt_anew(entry.ref, self._vault.encrypt(value, str(entry.ref)))
 
     def seal(self, typed: str) -> str:
-        """What was typed into a form, for its way through the inbox."""
+        """Encrypts what was typed into a form, for its way through the inbox."""
         return self._vault.encrypt(typed, _TYPED)
 
     async def put(self, ref: SecretRef, sealed: str, actor: str, *, exposed: bool) -> SecretEntry:
-        """Store what `seal` made; it replaces what was stored there.
+        """Stores what `seal` made; it replaces what was stored there.
 
         A model key is tried at the provider first. Raises InvalidCommand or ModelUnusable.
         """
@@ -100,19 +100,21 @@ class Secrets:
         return entry
 
     async def remove(self, ref: SecretRef, actor: str) -> bool:
-        """Forget a secret; False when there is none. It stays hidden until the next start."""
+        """Forgets a secret; False when there is none. It stays hidden until the next start."""
         audit = Audit(self._clock(), actor, "secret.remove", str(ref), "done")
         removed = await self._rows.remove(ref, audit)
         self._held.pop(ref, None)
         return removed
 
     def entries(self, team: str) -> Sequence[SecretEntry]:
-        """What is stored for this workspace, without the values; the oldest first."""
-        found = (entry for entry, _ in self._held.values())
-        return sorted((e for e in found if e.ref.team == team), key=lambda entry: entry.at)
+        """Returns the secrets of this workspace without their values, the oldest first."""
+        entries = (entry for entry, _ in self._held.values())
+        return sorted(
+            (entry for entry in entries if entry.ref.team == team), key=lambda entry: entry.at
+        )
 
     async def model_key(self, agent_id: str) -> ModelKey | None:
-        """The key of who started the agent, of its channel, or one for all; None: no such."""
+        """Returns the key of who started the agent, of its channel, or one for all (None: none)."""
         agent = await self._store.agent(agent_id)
         if agent is None:
             return None
@@ -123,7 +125,7 @@ class Secrets:
         return None
 
     async def git_token(self, repo: RepoRef) -> SecretStr | None:
-        """The token stored for this repository; None: no such."""
+        """Returns the token stored for this repository; None: none."""
         wanted = repository_owner(repo)
         for ref, (_, value) in self._held.items():
             if ref.kind is SecretKind.GIT_TOKEN and ref.owner == wanted:
@@ -131,7 +133,7 @@ class Secrets:
         return None
 
     def variables(self, agent: Agent) -> dict[str, str]:
-        """The variables that the tools of this agent get; the narrowest scope wins."""
+        """Returns the variables that the tools of this agent get; the narrowest scope wins."""
         wanted = [(agent.team, scope, owner) for scope, owner in _places_of(agent)]
         return narrowest(
             (entry, value)
@@ -157,12 +159,12 @@ class Secrets:
 
 
 def repository_owner(repo: RepoRef) -> str:
-    """How a repository is named in a secret's reference: git hosts do not mind the case."""
+    """Returns the owner of a repository's secrets, in lower case as git hosts compare names."""
     return str(repo).lower()
 
 
 def _places_of(agent: Agent) -> Sequence[tuple[SecretScope, str]]:
-    """Where a secret of this agent may be stored, the widest first."""
+    """Lists the scopes and owners of this agent's secrets, the widest first."""
     return (
         (SecretScope.DEPLOYMENT, ""),
         (SecretScope.REPOSITORY, repository_owner(agent.repo)),

@@ -30,7 +30,7 @@ class BranchPusher:
     async def push(
         self, agent: Agent, address: BridgeAddress, seconds: float = PUSH_SECONDS
     ) -> bool:
-        """Pushes; returns whether the branch at the host now holds commits of the agent."""
+        """Pushes the branch; returns whether the host now has commits of the agent."""
         if not agent.repo.exists or not await self._deps.gateway.may_push(agent.repo):
             return False
         access = self._deps.gateway.access(agent.id, agent.repo)

@@ -18,73 +18,73 @@ from bridge.protocol import ModelChanged, QuestionAsked
 
 
 class Presenter(Protocol):
-    """Turns what happened into posts. Pure: no I/O, the same input gives the same post."""
+    """Turns events into posts. Pure: no I/O, the same input gives the same post."""
 
     def root(self, agent: Agent) -> Post:
-        """The message that starts the thread; it never changes."""
+        """Returns the message that starts the thread; it never changes."""
 
     def card(self, agent: Agent, card: TaskCard) -> Post:
-        """The live card of a task; a line once the task has ended."""
+        """Returns the live card of a task; a line once the task has ended."""
 
     def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
-        """What one step of a task did, as a message of its own."""
+        """Returns the calls of one step as a message of their own."""
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
-        """The end of a task: the model's answer, a limit or a trouble; the only notification."""
+        """Returns the end of a task: the answer, a limit or a failure; the only notification."""
 
     def question(
         self, agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None = None
     ) -> Post:
-        """A question to the people, or how it was closed."""
+        """Returns a question to the people, or how it was closed."""
 
     def stopped(self, agent: Agent, actor: str, seconds: float, saved: SavedWork) -> Post:
-        """Who stopped the agent, what was done and what was saved."""
+        """Returns the message of a stop: by whom, what was done, what was saved."""
 
     def salvaged(self, agent: Agent, saved: SavedWork) -> Post:
-        """Tell what was read of a stopped agent after its stop, or that it cannot be read."""
+        """Tells what was read of a stopped agent after its stop, or that it cannot be read."""
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
-        """Something that happened and is no trouble; `text` is mrkdwn of ours."""
+        """Returns a message about an event that is no trouble; `text` is mrkdwn of ours."""
 
     def fallback(self, agent: Agent, event: ModelChanged) -> Post:
-        """Another model goes on, and why."""
+        """Returns the message that another model continues, and why."""
 
     def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
-        """What a command wanted from the network and did not get; the first denial of each host."""
+        """Returns the hosts that a command was refused, with the first denial of each."""
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
-        """What went wrong, in plain words, and the next step."""
+        """Returns a message about a failure, in plain words, with the next step."""
 
     def patch(self, agent: Agent, key: str, patch: bytes) -> Post:
-        """The changes as a file that `git apply` accepts; one for each key."""
+        """Returns the changes as a file that `git apply` accepts; one for each key."""
 
     def mark(self, agent: Agent, message_ts: str, fate: str, *, present: bool = True) -> Post:
-        """Mark a person's message by a reaction: `received`, `queued` or `used`."""
+        """Marks a person's message by a reaction: `received`, `queued` or `used`."""
 
 
 class Directory(Protocol):
-    """What Slack knows about people."""
+    """Looks people up in Slack."""
 
     async def person(self, user: str) -> Person | None:
-        """Somebody; None when Slack does not say, now or ever."""
+        """Returns the person; None when Slack does not answer."""
 
 
 class PullRequestHost(Protocol):
     """The git host's pull requests. Raises RepositoryError with a sentence for the person."""
 
     async def find(self, repo: RepoRef, branch: str) -> PullRequest | None:
-        """The newest pull request of this branch, whatever became of it; None: there is none."""
+        """Returns the newest pull request of this branch, in any state; None: there is none."""
 
     async def create(
         self, repo: RepoRef, branch: str, base: str, title: str, body: str
     ) -> PullRequest:
-        """Open one; raises NothingToPropose when the branch holds no more than its base."""
+        """Opens one; raises NothingToPropose when the branch holds no more than its base."""
 
     def compare_url(self, repo: RepoRef, branch: str, base: str) -> str:
-        """Where a person opens one by hand."""
+        """Returns the page on which a person opens one by hand."""
 
     def branch_url(self, repo: RepoRef, branch: str) -> str:
-        """Where a person sees the branch."""
+        """Returns the page that shows the branch."""
 
 
 class Credentials(Protocol):
@@ -94,7 +94,7 @@ class Credentials(Protocol):
     """
 
     async def model_key(self, agent_id: str) -> ModelKey | None:
-        """The key for this agent's model calls: of who started it, or of its channel."""
+        """Returns the key for this agent's model calls: of who started it, or of its channel."""
 
     async def git_token(self, repo: RepoRef) -> SecretStr | None:
-        """The token for this repository."""
+        """Returns the token for this repository."""

@@ -25,34 +25,34 @@ class Runtime(Protocol):
     """Starts, finds and removes the containers of this deployment, and no others."""
 
     async def start(self, spec: ContainerSpec) -> Container:
-        """Create and start the container; raises EngineError, and leaves nothing behind then."""
+        """Creates and starts the container; raises EngineError, and leaves nothing behind then."""
 
     async def find(self, agent_id: str) -> Container | None:
-        """The agent's container, running or not; raises EngineError when the engine is silent."""
+        """Returns the agent's container, running or not; raises EngineError without an answer."""
 
     async def list(self) -> Sequence[Container]:
-        """All containers of this deployment; raises EngineError when the engine is silent."""
+        """Returns all containers of this deployment; raises EngineError without an answer."""
 
     async def stop(self, agent_id: str) -> None:
-        """Stop the container and keep it; one that is stopped or gone is a success."""
+        """Stops the container and keeps it; one that is stopped or gone is a success."""
 
     async def resume(self, agent_id: str) -> Container:
-        """Start a stopped container again, its files as they were; raises EngineError."""
+        """Starts a stopped container again, its files as they were; raises EngineError."""
 
     async def has_files(self, agent_id: str) -> bool:
-        """Whether the volumes of the agent are still there, with or without a container."""
+        """Checks whether the volumes of the agent are still there, with or without a container."""
 
     async def files(self) -> Mapping[str, float]:
-        """Whose volumes there are, and when the newest was made (seconds since the epoch).
+        """Returns the agents that have volumes, and when the newest was made (seconds since epoch).
 
         With or without a container, complete or not; raises EngineError when the engine is silent.
         """
 
     async def disk_usage(self) -> Mapping[str, int]:
-        """How many bytes the files of each agent take; slow. Raises EngineError."""
+        """Measures the bytes that the files of each agent take; slow. Raises EngineError."""
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
-        """Remove the container, and its volumes unless they are kept for a later one.
+        """Removes the container, and its volumes unless they are kept for a later one.
 
         What is gone or going is a success.
         """
@@ -68,99 +68,99 @@ class Bridge(Protocol):
     """The bridge's contract. Raises BridgeUnreachable or BridgeRefused."""
 
     async def wait_ready(self, address: BridgeAddress, timeout_seconds: float) -> None:
-        """Return when the bridge answers; raises BridgeUnreachable after the timeout."""
+        """Returns when the bridge answers; raises BridgeUnreachable after the timeout."""
 
     async def prepare(self, address: BridgeAddress, request: WorkspaceRequest) -> WorkspaceReady:
         """Clone, or find the clone already there."""
 
     async def execute(self, address: BridgeAddress, request: ExecuteRequest) -> Accepted:
-        """Start the first task; safe to send twice."""
+        """Starts the first task; safe to send twice."""
 
     async def chat(self, address: BridgeAddress, request: ChatRequest) -> Accepted:
-        """Hand over the next message; safe to send twice."""
+        """Delivers the next message; safe to send twice."""
 
     def events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
-        """Every stored event after `after_seq`, then the new ones, across cuts of the link.
+        """Returns every stored event after `after_seq`, then the new ones, across cuts of the link.
 
         Ends by BridgeUnreachable when the bridge stays away. Holds a connection: whoever may
         leave it early closes it (`aclosing`).
         """
 
     async def set_environment(self, address: BridgeAddress, variables: Mapping[str, str]) -> None:
-        """Give the tools these environment variables and no others of an earlier call."""
+        """Gives the tools these environment variables and no others of an earlier call."""
 
     async def interrupt(self, address: BridgeAddress, timeout_seconds: float) -> None:
-        """Kill the running tool and end the task; returns when that is done."""
+        """Kills the running tool and ends the task; returns when that is done."""
 
     async def revise(self, address: BridgeAddress, message_id: str, text: str | None) -> bool:
-        """Change a message that still waits, or withdraw it (None); False when it is too late."""
+        """Changes a message that still waits, or withdraws it (None); False when it is too late."""
 
     async def export(self, address: BridgeAddress) -> bytes:
-        """The conversation as `restore` takes it."""
+        """Returns the conversation as `restore` takes it."""
 
     async def restore(self, address: BridgeAddress, conversation: bytes) -> None:
-        """Give a fresh bridge the conversation of an earlier one, before anything else."""
+        """Gives a fresh bridge the conversation of an earlier one, before anything else."""
 
     async def apply(self, address: BridgeAddress, patch: bytes) -> None:
-        """Apply a patch to a fresh workspace."""
+        """Applies a patch to a fresh workspace."""
 
     async def status(self, address: BridgeAddress) -> Status:
-        """What the bridge is doing."""
+        """Returns the state of the bridge."""
 
     async def diff(self, address: BridgeAddress) -> Diff:
-        """What changed against the source branch."""
+        """Returns the changes against the source branch."""
 
     async def attach(self, address: BridgeAddress, name: str, data: bytes) -> str:
-        """Put a file into the workspace, where it is no part of the changes; gives its path."""
+        """Puts a file into the workspace, where it is no part of the changes; returns its path."""
 
     async def push_branch(self, address: BridgeAddress, request: PushRequest) -> Pushed:
-        """Push what is committed to the agent's branch, and all else when the request says so."""
+        """Pushes what is committed to the agent's branch, and all else when the request says so."""
 
     async def patch(self, address: BridgeAddress) -> bytes:
-        """The same as a patch that `git apply` accepts."""
+        """Returns the same as a patch that `git apply` accepts."""
 
     async def answer(
         self, address: BridgeAddress, question_id: str, answer: str, author: str
     ) -> Answered:
-        """Answer the question that a task waits for; safe to send twice."""
+        """Answers the question that a task waits for; safe to send twice."""
 
     async def pause(self, address: BridgeAddress, task_id: str) -> None:
-        """Let the task wait before its next model call."""
+        """Pauses the task before its next model call."""
 
     async def resume(self, address: BridgeAddress, task_id: str) -> None:
-        """Let a paused task go on."""
+        """Resumes a paused task."""
 
     async def undo(self, address: BridgeAddress, task_id: str) -> int:
-        """Put the files back to before the last task; how many of them differ by it."""
+        """Puts the files back to before the last task; returns how many of them differ by it."""
 
 
 class Gateway(Protocol):
     """The only door out of the sandbox; it holds the credentials."""
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
-        """The addresses and the token of one agent; the same each time it is asked."""
+        """Returns the addresses and the token of one agent; the same each time it is asked."""
 
     async def open(self, agent_id: str, repo: RepoRef) -> None:
-        """Let this agent's token through, for this repository; raises EngineError."""
+        """Lets this agent's token through, for this repository; raises EngineError."""
 
     async def close(self, agent_id: str) -> None:
-        """Let it through no more."""
+        """Refuses its token from now on."""
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
-        """The branch to start from; raises RepositoryError."""
+        """Returns the branch to start from; raises RepositoryError."""
 
     @property
     def lists_repositories(self) -> bool:
-        """Whether there is a token to list repositories with."""
+        """Checks whether there is a token to list repositories with."""
 
     async def repositories(self) -> Sequence[str]:
-        """The names of what the token can see; none when the host does not tell."""
+        """Returns the names of what the token can see; none when the host does not tell."""
 
     async def check_model(self, model: str) -> None:
-        """Raise ModelUnusable when the provider is known not to serve this model with tools."""
+        """Raises ModelUnusable when the provider is known not to serve this model with tools."""
 
     async def may_push(self, repo: RepoRef) -> bool:
-        """Whether pushing is on, and there is a token that might do it."""
+        """Checks whether pushing is on, and there is a token that might do it."""
 
     async def models(self) -> Sequence[ModelOffer]:
-        """Return what the provider lists; raises UserError when it shows no list."""
+        """Returns what the provider lists; raises UserError when it shows no list."""

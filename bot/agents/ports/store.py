@@ -23,118 +23,118 @@ class Transaction(Protocol):
     """One write transaction: all of it or nothing; nobody else decides or reserves meanwhile."""
 
     async def add_agent(self, agent: Agent) -> None:
-        """Store a new agent."""
+        """Stores a new agent."""
 
     async def save_agent(self, agent: Agent) -> None:
-        """Store the agent's new state."""
+        """Stores the agent's new state."""
 
     async def agent(self, agent_id: str) -> Agent | None:
-        """The agent as stored, read within the transaction."""
+        """Returns the agent as stored, read within the transaction."""
 
     async def add_events(self, agent_id: str, events: Sequence[AgentEvent]) -> None:
-        """Store events; one whose seq is stored already is left as it is."""
+        """Stores events; one whose seq is stored already is left as it is."""
 
     async def claim_message(
         self, team: str, channel: str, ts: str, client_msg_id: str | None = None
     ) -> bool:
-        """Take a person's message for us; False when it is taken already (a twin, a retry).
+        """Claims a person's message; False when it is claimed already (a twin, a retry).
 
         Done in the transaction that stores what the message causes, so that a crash between
         the two loses nothing.
         """
 
     async def note_read(self, agent_id: str, ts: str) -> None:
-        """The agent's thread is read up to this message; an earlier one changes nothing."""
+        """Notes that the agent's thread is read up to this message, if it is newer."""
 
     async def save_state(self, agent_id: str, state: SavedState) -> None:
-        """Keep the newest state of the agent's container; it replaces the one before."""
+        """Keeps the newest state of the agent's container; it replaces the one before."""
 
     async def enqueue(self, agent_id: str, post: Post) -> None:
-        """Store what the thread should show; the sender is woken when this commits."""
+        """Stores what the thread should show; the sender is woken when this commits."""
 
     async def add_message(self, message: Message) -> None:
-        """Store a message that is still to be handed to the bridge; `order` is set here."""
+        """Stores a message that is still to be delivered; `order` is set here."""
 
     async def message(self, agent_id: str, message_id: str) -> Message | None:
-        """Return a message as stored, handed over or not."""
+        """Returns a message as stored, delivered or not."""
 
     async def message_delivered(self, agent_id: str, message_id: str) -> None:
-        """The bridge has it; it is not handed over again."""
+        """Marks a message as delivered."""
 
     async def hand_over_again(self, agent_id: str, since: float) -> None:
-        """Let messages that were handed over after `since` be handed over once more."""
+        """Marks messages that were delivered after `since` for another delivery."""
 
     async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
-        """Change a message that is not handed over yet, or drop it (None); False: too late."""
+        """Changes a message that is not delivered yet, or drops it (None); False: too late."""
 
     async def used(
         self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]
     ) -> Mapping[BudgetScope, int]:
-        """What is spent and reserved in each scope that this call falls into, in nano-dollars.
+        """Sums what is spent and reserved in each scope of this call, in nano-dollars.
 
         Of the agent in all, of the others since then (seconds since the epoch).
         """
 
     async def add_call(self, call: ModelCall) -> None:
-        """Enter a call that begins, at its worst case."""
+        """Enters a call that begins, at its worst case."""
 
     async def settle_call(self, call_id: str, settled: Settled) -> str | None:
-        """Enter how a call ended, once; the agent that made it, None when that is done already."""
+        """Enters how a call ended, once; the agent that made it, None when that is done already."""
 
     async def spent(self, agent_id: str) -> int:
-        """What the settled calls of an agent cost, in nano-dollars."""
+        """Sums the cost of an agent's settled calls, in nano-dollars."""
 
     async def placed(self) -> int:
-        """How many agents have a place among those that run."""
+        """Counts the agents that have a place among those that run."""
 
     async def waiting(self) -> Sequence[Agent]:
-        """The agents that wait for a place, the first in the queue first."""
+        """Returns the agents that wait for a place, the first in the queue first."""
 
     async def load(self, team: str, user: str, channel: str, since: float) -> Load:
-        """What one person and one channel have at work, and the person's starts since then."""
+        """Counts the agents of one person and one channel, and the person's starts since then."""
 
     async def add_audit(self, entry: Audit) -> None:
-        """Record who did what."""
+        """Records who did what."""
 
     async def set_channel(self, team: str, channel: str, name: str, value: str) -> None:
-        """Set one setting of a channel; an empty value puts the default back."""
+        """Sets one setting of a channel; an empty value puts the default back."""
 
 
 class Store(Protocol):
     """The database. Reads see the last commit."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Open a write transaction; commits at the end, rolls back on an exception."""
+        """Opens a write transaction; commits at the end, rolls back on an exception."""
 
     async def agent(self, agent_id: str) -> Agent | None:
-        """One agent by its id."""
+        """Returns one agent by its id."""
 
     async def agent_of_thread(self, thread: ThreadRef) -> Agent | None:
-        """The agent of this thread, alive or not."""
+        """Returns the agent of this thread, alive or not."""
 
     async def agent_of_message(self, team: str, channel: str, ts: str) -> Agent | None:
-        """The agent whose thread a message of ours belongs to."""
+        """Returns the agent whose thread a message of ours belongs to."""
 
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
-        """Agents, newest first."""
+        """Returns agents, newest first."""
 
     async def unread(self) -> Sequence[Agent]:
-        """Return the agents that ended with something unread in their files."""
+        """Returns the agents that ended with something unread in their files."""
 
     async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
-        """The agents that a person has started: those alive first, the newest first."""
+        """Returns the agents that a person has started: those alive first, the newest first."""
 
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
-        """What has been set for a channel; a name that is missing has its default."""
+        """Returns the settings of a channel; a name that is missing has its default."""
 
     async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
-        """Whether a person's message was taken for us already."""
+        """Checks whether a person's message is claimed already."""
 
     async def undelivered(self, agent_id: str) -> Sequence[Message]:
-        """Messages still to be handed to the bridge, in order of arrival."""
+        """Returns the messages to deliver to the bridge, in order of arrival."""
 
     async def saved_state(self, agent_id: str) -> SavedState | None:
-        """What was kept of the agent's container."""
+        """Returns the saved state of the agent's container."""
 
     async def events(
         self,
@@ -144,32 +144,32 @@ class Store(Protocol):
         kinds: Sequence[type[Event]] | None = None,
         newest: int | None = None,
     ) -> Sequence[AgentEvent]:
-        """Return stored events in order: of one task, of these kinds, the `newest` few, or all."""
+        """Returns stored events in order: of one task, of these kinds, the `newest` few, or all."""
 
     async def newest_event(
         self, agent_id: str, kind: type[E], task_id: str | None = None
     ) -> E | None:
-        """Return the last stored event of this kind, in one task or in all."""
+        """Returns the last stored event of this kind, in one task or in all."""
 
 
 class SecretRows(Protocol):
-    """Where secrets are stored; every change is durable when the call returns."""
+    """Stores secrets; every change is durable when the call returns."""
 
     async def all(self) -> Sequence[tuple[SecretEntry, str]]:
-        """Every secret with its ciphertext."""
+        """Returns every secret with its ciphertext."""
 
     async def put(self, entry: SecretEntry, ciphertext: str, audit: Audit) -> None:
-        """Store a secret; it replaces the one with the same reference."""
+        """Stores a secret; it replaces the one with the same reference."""
 
     async def remove(self, ref: SecretRef, audit: Audit) -> bool:
-        """Remove a secret; False when there is none."""
+        """Removes a secret; False when there is none."""
 
     async def encrypt_anew(self, ref: SecretRef, ciphertext: str) -> None:
-        """Replace the ciphertext of the same value."""
+        """Replaces the ciphertext of the same value."""
 
 
 class UsageReads(Protocol):
-    """What the ledger holds of one workspace; an empty `user` or `channel` stands for any."""
+    """Reads the ledger of one workspace; an empty `user` or `channel` stands for any."""
 
     async def sums(
         self, team: str, *, since: float, user: str = "", channel: str = ""
@@ -179,7 +179,7 @@ class UsageReads(Protocol):
     async def lines(
         self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
     ) -> Sequence[LedgerLine]:
-        """The newest of them, one by one, the oldest of those first; at most `limit`."""
+        """Returns the newest of them, one by one, the oldest of those first; at most `limit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,4 +247,7 @@ class Outbox(Protocol):
     """The sender's side of the posts."""
 
     async def sent(self, agent_id: str, key: str, timeout_seconds: float) -> str:
-        """The ts of the post, once Slack has it; raises ChannelUnavailable, or TimeoutError."""
+        """Waits until Slack has the post, then returns its ts.
+
+        Raises ChannelUnavailable or TimeoutError.
+        """

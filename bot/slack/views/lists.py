@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.budget import NANO
-from bot.domain.model_offer import SHOWN_OFFERS, ModelOffer, found
+from bot.domain.model_offer import SHOWN_OFFERS, ModelOffer, matching_offers
 from bot.domain.quoting import code, escaped, line
 from bot.slack.views.task_card import changed
 from bot.slack.views.text import money
@@ -55,7 +55,7 @@ def list_text(agents: Sequence[Agent], workspace_url: str) -> str:
 
 def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
     """The models that a search finds, a line each."""
-    matching = found(offers, search)
+    matching = matching_offers(offers, search)
     if not matching:
         named = f" with {code(search, 60)} in its name" if search else ""
         return f"The provider lists no model{named}. `/agent models` shows all."

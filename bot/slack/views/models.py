@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from bot.domain.model_offer import ModelOffer, found
+from bot.domain.model_offer import ModelOffer, matching_offers
 from bot.domain.quoting import code
 from bot.domain.settings_command import checked_model
 from bot.errors import InvalidCommand
@@ -50,7 +50,7 @@ def model_options(offers: Sequence[ModelOffer], typed: str) -> list[Block]:
     """
     usable = [
         offer
-        for offer in found(offers, typed)
+        for offer in matching_offers(offers, typed)
         if offer.takes_tools is not False and _is_name(offer.id)
     ]
     shown = [option(offer.id, _label(offer)) for offer in usable if len(offer.id) <= OPTION_CHARS][

@@ -69,7 +69,7 @@ def report_text(examined: Sequence[Examined]) -> str:
 
 def _check_lines(check: Examined) -> str:
     finding = check.finding
-    head = f"{_MARKS[finding.verdict]} *{check.check}* · {line(finding.found, _MOST_FINDING_CHARS)}"
+    head = f"{_MARKS[finding.verdict]} *{check.check}* · {line(finding.state, _MOST_FINDING_CHARS)}"
     if not finding.next_step:
         return head
     return f"{head}\n        → {line(finding.next_step, _MOST_FINDING_CHARS)}"

@@ -138,14 +138,14 @@ async def test_a_bug_at_one_agent_leaves_what_others_were_refused_to_the_next_ru
     denials = EgressNotices(harness.store, harness.dependencies.presenter, pause_seconds=0)
     bad, good = await harness.working(), await harness.working("trigger-2")
     await run_command(harness, good, "c1", "pip install evil", at=10.0)
-    say = denials._say
+    say = denials._post
 
     async def fail_for_one(agent_id: str, refused: Any) -> None:
         if agent_id == bad.id:
             raise ValueError("a bug")
         await say(agent_id, refused)
 
-    monkeypatch.setattr(denials, "_say", fail_for_one)
+    monkeypatch.setattr(denials, "_post", fail_for_one)
     denials.note(bad.id, denial("evil.example"))
     denials.note(good.id, denial("evil.example"))
     with pytest.raises(ValueError, match="a bug"):

@@ -154,7 +154,7 @@ async def test_an_answer_of_a_person(harness: AppHarness, agent: Agent) -> None:
 async def test_a_refused_host_is_told_with_its_command(harness: AppHarness, agent: Agent) -> None:
     denials = EgressNotices(harness.store, harness.dependencies.presenter)
     refused = Denial("evil.example", 443, DenialReason.NOT_ON_LIST, 3.5)
-    await denials._say(agent.id, [refused])
+    await denials._post(agent.id, [refused])
     shown = await harness.shown(agent.id)
     assert any("make 99" in post.text for post in shown.values())
 

@@ -58,12 +58,12 @@ async def test_the_doctor_asks_the_running_bot_which_loops_fail(find: Find, tmp_
 
     data_dir = tmp_path / "data"
     finding = await find("background loops")
-    assert (finding.verdict, finding.found) == (Verdict.OK, "no running bot here to ask")
+    assert (finding.verdict, finding.state) == (Verdict.OK, "no running bot here to ask")
     data_dir.mkdir(exist_ok=True)
     failing = [FailingLoop("retention", 12, "ValueError")]
     async with listen_for_operator(data_dir, stop, lambda: failing):
         finding = await find("background loops")
         assert finding.verdict is Verdict.FAIL
-        assert "retention (12 failures in a row, ValueError)" in finding.found
+        assert "retention (12 failures in a row, ValueError)" in finding.state
         failing.clear()
-        assert (await find("background loops")).found == "all of them run"
+        assert (await find("background loops")).state == "all of them run"

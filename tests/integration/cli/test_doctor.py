@@ -38,7 +38,7 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def says(finding: Finding, verdict: Verdict, found: str, next_step: str = "") -> None:
-    assert (finding.verdict, found in finding.found) == (verdict, True), finding
+    assert (finding.verdict, found in finding.state) == (verdict, True), finding
     assert next_step in finding.next_step, finding
 
 
@@ -189,9 +189,9 @@ async def test_what_an_open_network_reaches(tmp_path: Path) -> None:
     (tmp_path / "tcp").write_text(listening)
     (tmp_path / "tcp6").write_text("head\n 0: " + "0" * 32 + ":1538 " + "0" * 32 + ":0000 0A\n")
     finding = runtime_checks.open_network("the bot does not run on Linux", 5432, tmp_path)
-    assert finding.found.startswith("the containers' network is open (the bot does not run")
+    assert finding.state.startswith("the containers' network is open (the bot does not run")
     says(finding, Verdict.WARN, "this host's ports 8080", "firewall rules")
-    assert "5432" not in finding.found
+    assert "5432" not in finding.state
 
 
 @contextmanager
@@ -367,7 +367,7 @@ async def test_a_github_app_that_works_is_not_installed_or_is_refused(
     app |= {"github_app_private_key": "", "github_app_private_key_file": str(file)}
     wrong = await find("git", (), repo, **app)
     says(wrong, Verdict.FAIL, "GITHUB_APP_PRIVATE_KEY_FILE")
-    assert "canary" not in wrong.found
+    assert "canary" not in wrong.state
 
 
 def app_key() -> str:
@@ -380,7 +380,7 @@ async def test_a_postgres_without_its_driver(find: Find, monkeypatch: pytest.Mon
     address = "postgresql://bot:canary@127.0.0.1:9/threadsmith"
     finding = await find("database", database_url=address)
     says(finding, Verdict.FAIL, "DATABASE_URL needs the Python package asyncpg", "pip install")
-    assert "canary" not in finding.found
+    assert "canary" not in finding.state
 
 
 async def test_one_that_hangs_and_one_with_a_bug_stop_no_other() -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.domain.agent import RepoRef
-from bot.domain.pull_request import Credits, PullState, words
+from bot.domain.pull_request import Credits, PullState, title_and_body
 from bot.errors import NothingToPropose, RepositoryError
 from bot.gateway.git.github import GithubClient, HostPulls
 from bot.slack.views.evidence import evidence_markdown
@@ -143,7 +143,7 @@ async def test_the_body_at_the_host_holds_what_was_recorded_and_refers_to_nobody
     evidence = evidence_markdown(Evidence(checks=(check,), changed=True))
     credits_ = Credits("Ana @octocat", ["Ben"], "https://slack.invalid/p1", evidence)
     agent = replace(agent_of(Words(title="Fix it, closes #2")), target_branch=BRANCH)
-    title, body = words(agent, "Fix it\n\nFixes #3 for @octocat.", credits_)
+    title, body = title_and_body(agent, "Fix it\n\nFixes #3 for @octocat.", credits_)
     await pulls(session, host).create(REPO, BRANCH, "main", title, body)
     [pull] = host.api.pulls["demo/todo"]
     recorded = pull.body.splitlines()[-1]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from bot.agents.access.encryption import Vault
+from bot.agents.access.encryption import Cipher
 from bot.agents.access.secrets import Secrets
 from bot.domain.agent import (
     SecretScope,
@@ -258,7 +258,7 @@ async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) 
     (old,) = office.harness.secrets._vault.keys
 
     def keyring(*keys: str) -> Secrets:
-        return Secrets(store_.secret_rows, store_, Vault(keys), Redactor(), clock)
+        return Secrets(store_.secret_rows, store_, Cipher(keys), Redactor(), clock)
 
     with pytest.raises(ConfigurationError, match="cannot be decrypted") as caught:
         await keyring(OTHER_KEY).open()

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE, SharedFile, sorted_out, with_files
+from bot.domain.attachment import MAX_FILES_OF_A_MESSAGE, SharedFile, sort_files, with_files
 from bot.domain.thread_context import MAX_QUOTES_CHARS, ContextMessage, Opening
 from bridge.protocol import MAX_ATTACHMENT_BYTES
 
@@ -53,7 +53,7 @@ def file(name: str = "a.txt", mimetype: str = "text/plain", size: int = 1) -> Sh
     ],
 )
 def test_a_file_lies_under_a_name_that_is_no_path(name: str, lies: str) -> None:
-    taken, refused = sorted_out([file(name)])
+    taken, refused = sort_files([file(name)])
     assert [one.name for one in taken] == [lies]
     assert not refused
 
@@ -65,7 +65,7 @@ def test_what_is_not_taken_is_named_with_the_reason() -> None:
         *[file(f"{number}.md", "text/markdown") for number in range(MAX_FILES_OF_A_MESSAGE + 1)],
         file("c.svg", "image/svg+xml"),
     ]
-    taken, refused = sorted_out(files)
+    taken, refused = sort_files(files)
     assert len(taken) == MAX_FILES_OF_A_MESSAGE
     assert [why.split(" is ")[1][:12] for why in refused] == [
         "neither an i", "larger than ", "one too many", "one too many",
@@ -73,7 +73,7 @@ def test_what_is_not_taken_is_named_with_the_reason() -> None:
 
 
 def test_an_id_that_slack_would_not_make_is_left_out() -> None:
-    assert sorted_out([SharedFile("../x", "a", "text/plain", 1)]) == ([], [])
+    assert sort_files([SharedFile("../x", "a", "text/plain", 1)]) == ([], [])
 
 
 def test_the_model_hears_where_files_lie_and_which_are_missing() -> None:

@@ -5,7 +5,13 @@ import re
 import pytest
 
 from bot.domain.agent import Agent, RepoRef
-from bot.domain.pull_request import MAX_DIFF_CHARS, Credits, harmless, question, words
+from bot.domain.pull_request import (
+    MAX_DIFF_CHARS,
+    Credits,
+    model_prompt,
+    title_and_body,
+    without_references,
+)
 from tests.unit.bot.slack.test_hostile_text import CONTROLS, HOSTILE
 
 AGENT = Agent(
@@ -17,7 +23,9 @@ CREDITS = Credits("Ana Ortiz", ("Ben",), "https://slack.invalid/archives/C1/p1",
 
 
 def test_the_models_title_and_body_then_who_and_where() -> None:
-    title, body = words(AGENT, "Sort orders by id\n\nTwo orders could share a time.", CREDITS)
+    title, body = title_and_body(
+        AGENT, "Sort orders by id\n\nTwo orders could share a time.", CREDITS
+    )
     assert title == "Sort orders by id"
     assert body == (
         "Two orders could share a time.\n\n---\n"
@@ -39,12 +47,12 @@ def test_the_models_title_and_body_then_who_and_where() -> None:
     ],
 )
 def test_a_title_is_found_in_whatever_came(written: str, title: str) -> None:
-    assert words(AGENT, written, CREDITS)[0] == title
+    assert title_and_body(AGENT, written, CREDITS)[0] == title
 
 
 def test_what_is_code_keeps_its_look_and_the_rest_mentions_nobody() -> None:
     text = "fixes #12 by @ana, see acme/api#3 and GH-4; `@vercel/x #1`\n```\n@x #2\n```\n"
-    assert harmless(text) == (
+    assert without_references(text) == (
         "fixes #\u200b12 by @\u200bana, see acme/api#3 and GH-\u200b4; `@vercel/x #1`\n"
         "```\n@x #2\n```\n"
     )
@@ -53,14 +61,14 @@ def test_what_is_code_keeps_its_look_and_the_rest_mentions_nobody() -> None:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_words_stay_within_the_limits(kind: str) -> None:
     text = HOSTILE[kind]
-    title, body = words(AGENT, text, Credits(text, (text,), "", text))
+    title, body = title_and_body(AGENT, text, Credits(text, (text,), "", text))
     assert 0 < len(title) <= 120
     assert "\n" not in title
     assert not CONTROLS.search(title + body)
     assert not re.search(r"(?<![`\w/])@(?=channel\b)", title)
     assert len(body.encode(errors="strict")) > 0
-    assert len(words(AGENT, text, CREDITS)[1]) < 65_536
+    assert len(title_and_body(AGENT, text, CREDITS)[1]) < 65_536
 
 
 def test_a_long_diff_is_cut_and_says_so() -> None:
-    assert question(AGENT, "x" * (MAX_DIFF_CHARS + 1)).endswith("[the rest is left out]")
+    assert model_prompt(AGENT, "x" * (MAX_DIFF_CHARS + 1)).endswith("[the rest is left out]")

@@ -21,7 +21,13 @@ from bot.domain.health import Examined, Finding, Verdict
 from bot.domain.model_offer import ModelOffer
 from bot.domain.policy import checked_patterns
 from bot.domain.preferences import Preferences
-from bot.domain.pull_request import Credits, PullRequest, PullState, question, words as pull_words
+from bot.domain.pull_request import (
+    Credits,
+    PullRequest,
+    PullState,
+    model_prompt,
+    title_and_body,
+)
 from bot.domain.quoting import code
 from bot.domain.secrets import (
     SecretEntry,
@@ -194,6 +200,6 @@ def pull(words: Words) -> tuple[str, str]:
         working_directory=wire(words.path)[:1_000],
     )
     evidence = evidence_markdown(Evidence(checks=(check,), changed=True))
-    assert question(agent, words.answer)
+    assert model_prompt(agent, words.answer)
     credits_ = Credits(words.name, [words.name], f"{URL}archives/C1/p1", evidence)
-    return pull_words(agent, f"{words.title}\n\n{words.answer}", credits_)
+    return title_and_body(agent, f"{words.title}\n\n{words.answer}", credits_)

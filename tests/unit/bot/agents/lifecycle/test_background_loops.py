@@ -91,7 +91,7 @@ async def test_ten_failures_in_a_row_are_named_by_the_doctor_until_it_runs_well(
     assert loops.failing() == [FailingLoop("ten", 10, "ValueError")]
     finding = loops_finding(loops.failing())
     assert finding.verdict is Verdict.FAIL
-    assert "ten (10 failures in a row, ValueError)" in finding.found
+    assert "ten (10 failures in a row, ValueError)" in finding.state
     clock.now += RAN_WELL_SECONDS
     assert loops_finding(loops.failing()).verdict is Verdict.OK
     await loops.cancel()

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.domain.model_offer import ModelOffer, found
+from bot.domain.model_offer import ModelOffer, matching_offers
 from bot.gateway.model.catalogue import offers_of, read_models
 from bot.slack.views.lists import offers_text
 
@@ -53,11 +53,11 @@ def test_a_list_of_another_shape_is_none(body: bytes) -> None:
 
 def test_a_search_finds_every_word_and_puts_the_usable_first() -> None:
     offers = offers_in(json.dumps(BODY).encode())
-    assert [offer.id for offer in found(offers, "ACME")] == [
+    assert [offer.id for offer in matching_offers(offers, "ACME")] == [
         *("acme/big", "acme/free", "acme/odd", "acme/chat")
     ]
-    assert [offer.id for offer in found(offers, "acme ig")] == ["acme/big"]
-    assert found(offers, "nothing") == []
+    assert [offer.id for offer in matching_offers(offers, "acme ig")] == ["acme/big"]
+    assert matching_offers(offers, "nothing") == []
 
 
 def test_how_the_list_looks() -> None:
