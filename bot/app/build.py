@@ -241,7 +241,7 @@ async def _listening(
     stored_secrets.check_key = key_check.check_key
     # Calls that a killed bot has left open count at their worst case.
     await store.usage_rows.settle_open()
-    gateway.know_agents(store)
+    gateway.read_agents_by(store.agent)
     gateway.account_with(Billing(core.watched_store, core.presenter, settings))
     # Containers that worked on meanwhile ask at once; a refused token would end their tasks.
     for agent in await store.agents():

@@ -8,8 +8,8 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
 
 from aiohttp import web
 from pydantic import SecretStr
@@ -21,6 +21,9 @@ from bot.files import create_private_file
 _SECRET_BYTES = 32
 _PREFIX = "agt_"
 _MAX_TOKEN_CHARS = 200
+
+# Reads an agent as it is stored; None for an unknown id.
+ReadAgent = Callable[[str], Awaitable[Agent | None]]
 
 
 class Tokens:
@@ -70,20 +73,13 @@ def load_tokens(data_dir: Path) -> Tokens:
     return Tokens(secret)
 
 
-class Agents(Protocol):
-    """Reads the stored agents."""
-
-    async def agent(self, agent_id: str) -> Agent | None:
-        """Return the agent as stored."""
-
-
 class GatewayAuth:
     """Admits the agents that are registered; a genuine token alone is not enough."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
         self._repos: dict[str, RepoRef] = {}
-        self.agents: Agents | None = None
+        self.read_agent: ReadAgent | None = None
 
     def admit_agent(self, agent_id: str, repo: RepoRef) -> None:
         """Admit requests of this agent, for this repository."""
@@ -118,9 +114,9 @@ class GatewayAuth:
         The stored agent is read each time, because one that failed stays admitted until it is
         removed.
         """
-        if self.agents is None or agent_id not in self._repos:
+        if self.read_agent is None or agent_id not in self._repos:
             return None
-        agent = await self.agents.agent(agent_id)
+        agent = await self.read_agent(agent_id)
         return agent.target_branch if agent and agent.alive else None
 
     @property

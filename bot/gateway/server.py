@@ -26,7 +26,7 @@ from bot.domain.secrets import (
     ModelKey,
 )
 from bot.errors import ConfigurationError
-from bot.gateway.auth import Agents, GatewayAuth, Tokens, load_tokens
+from bot.gateway.auth import GatewayAuth, ReadAgent, Tokens, load_tokens
 from bot.gateway.egress.allow_list import AddressList, AllowList
 from bot.gateway.egress.connector import Connector, UpstreamProxies, resolve
 from bot.gateway.egress.proxy import EgressProxy
@@ -85,9 +85,9 @@ class HostGateway:
     def _routes(self) -> list[web.RouteDef]:
         return [*self._model.routes(), *self._git.routes()]
 
-    def know_agents(self, agents: Agents) -> None:
-        """Set where to read which branch an agent may push; until then nobody pushes."""
-        self._auth.agents = agents
+    def read_agents_by(self, read_agent: ReadAgent) -> None:
+        """Set how to read the branch that an agent may push; until then nobody pushes."""
+        self._auth.read_agent = read_agent
 
     def account_with(self, billing: Billing) -> None:
         """Reserve budget for each model call at `billing`, and report what the call cost."""

@@ -101,7 +101,7 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class EgressConnection:
     """An open connection; with `proxy` it leads to this machine's own proxy."""
 
     reader: asyncio.StreamReader
@@ -126,7 +126,7 @@ class Connector:
         self._proxies = proxies
         self._ports = ports
 
-    async def connect(self, request: ProxyRequest) -> Connection:
+    async def connect(self, request: ProxyRequest) -> EgressConnection:
         """Open a connection; raises DeniedError or DestinationUnreachableError."""
         if not self._allowed.allows(request.host):
             raise DeniedError(DenialReason.NOT_ON_LIST)
@@ -146,7 +146,7 @@ class Connector:
         if proxy is not None:
             return await _by_proxy(proxy, request)
         reader, writer = await _first_of(allowed[:_MAX_ADDRESSES], request)
-        return Connection(reader, writer)
+        return EgressConnection(reader, writer)
 
     async def _addresses_of(self, host: str, port: int) -> list[str]:
         try:
@@ -172,7 +172,7 @@ async def _first_of(
     raise DestinationUnreachableError(f"{request.authority} does not answer.")
 
 
-async def _by_proxy(proxy: UpstreamProxy, request: ProxyRequest) -> Connection:
+async def _by_proxy(proxy: UpstreamProxy, request: ProxyRequest) -> EgressConnection:
     """Connect through this machine's proxy; for a tunnel it is asked to connect on."""
     writer: asyncio.StreamWriter | None = None
     is_open = False
@@ -191,7 +191,7 @@ async def _by_proxy(proxy: UpstreamProxy, request: ProxyRequest) -> Connection:
                         f"This machine's own proxy refused {request.host}: {code}."
                     )
         is_open = True
-        return Connection(reader, writer, proxy)
+        return EgressConnection(reader, writer, proxy)
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise DestinationUnreachableError("This machine's own proxy does not answer.") from error
     finally:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from bot.domain.egress import Denial, DenialReason
 from bot.gateway.egress.connector import (
-    Connection,
     Connector,
     DeniedError,
     DestinationUnreachableError,
+    EgressConnection,
 )
 from bot.gateway.egress.request import (
     MAX_PROXY_HEAD_BYTES,
@@ -68,7 +68,7 @@ class EgressProxy:
         self, agent_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Serve one connection of this agent to its end; the stream's limit bounds the head."""
-        client = _Client(reader, writer)
+        client = _EgressClient(reader, writer)
         if self._open[agent_id] >= self._limits.connections:
             await client.refuse(503, "Too many connections at once.")
             return
@@ -83,7 +83,7 @@ class EgressProxy:
                 del self._open[agent_id]
             writer.transport.abort()
 
-    async def _serve(self, agent_id: str, client: "_Client") -> None:
+    async def _serve(self, agent_id: str, client: "_EgressClient") -> None:
         try:
             request = await client.read_head(self._limits.head_seconds)
         except MalformedError as error:
@@ -103,7 +103,7 @@ class EgressProxy:
                 connection.writer.transport.abort()
 
     async def _pass_on(
-        self, client: "_Client", request: ProxyRequest, connection: Connection
+        self, client: "_EgressClient", request: ProxyRequest, connection: EgressConnection
     ) -> None:
         if request.tunnel:
             client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -162,7 +162,7 @@ class _Tunnel:
             target.write_eof()
 
 
-class _Client:
+class _EgressClient:
     """The container's end of a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

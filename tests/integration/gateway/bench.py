@@ -41,7 +41,7 @@ class GatewayBench:
             await self.gateway.stop()
         settings = self.settings.model_copy(update=changes)
         self.gateway = HostGateway(settings, self.folder, self.session)
-        self.gateway.know_agents(self.store)
+        self.gateway.read_agents_by(self.store.agent)
         self.gateway.account_with(Billing(self.store, SlackPresenter("x"), settings))
         await self.gateway.start("127.0.0.1")
         return self.gateway

@@ -138,7 +138,7 @@ class Provider:
     @property
     def chats(self) -> list[web.BaseRequest]:
         """The model calls among the requests."""
-        return [one for one in self.requests if one.path.endswith("/chat/completions")]
+        return [request for request in self.requests if request.path.endswith("/chat/completions")]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)

@@ -78,8 +78,8 @@ async def tokens(host: Host, serving: Serving, session: aiohttp.ClientSession) -
 async def test_a_token_is_for_one_repository_and_kept_until_five_minutes_before_its_end(
     tokens: AppTokens, host: Host
 ) -> None:
-    found = await asyncio.gather(*(tokens.token(API) for _ in range(10)))
-    assert {one.get_secret_value() for one in found} == {"canary-app-1"}
+    values = await asyncio.gather(*(tokens.token(API) for _ in range(10)))
+    assert {value.get_secret_value() for value in values} == {"canary-app-1"}
     assert (await tokens.token(WEB)).get_secret_value() == "canary-app-2"
     permissions = {"contents": "write", "pull_requests": "write"}
     assert host.minted == [

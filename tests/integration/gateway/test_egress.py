@@ -102,7 +102,7 @@ class EgressBench:
             UpstreamProxies(self.proxies),
             frozenset({self.site.port}),
         )
-        proxy = EgressProxy(connector, lambda *one: self.denials.append(one), self.limits)
+        proxy = EgressProxy(connector, lambda *denial: self.denials.append(denial), self.limits)
         handlers = Handlers()
         server = await asyncio.start_server(
             handlers.around(
@@ -214,7 +214,7 @@ async def test_what_is_refused_is_told_to_both_sides(
     assert tunnel.startswith(b"HTTP/1.1 403 ")
     shown = ip_address(host[1:-1]).compressed if host.startswith("[") else host
     assert shown.encode() in plain.split(b"\r\n")[0]
-    assert [(who, one.host, one.reason) for who, one in bench.denials] == [
+    assert [(who, denial.host, denial.reason) for who, denial in bench.denials] == [
         ("k3f9ab", shown, reason)
     ] * 2
     assert not bench.site.heads
@@ -237,7 +237,7 @@ async def test_no_name_stands_for_a_private_address(bench: EgressBench, address:
     async with bench.running():
         assert (await bench.get("x.test")).startswith(b"HTTP/1.1 403 ")
         assert (await bench.get(literal)).startswith(b"HTTP/1.1 403 ")
-    assert {one.reason for _, one in bench.denials} == {DenialReason.PRIVATE_ADDRESS}
+    assert {denial.reason for _, denial in bench.denials} == {DenialReason.PRIVATE_ADDRESS}
     assert not bench.site.heads
 
 
@@ -271,7 +271,7 @@ async def test_a_redirect_is_followed_by_the_client_and_checked_again(bench: Egr
 async def test_other_ports_are_closed(bench: EgressBench) -> None:
     async with bench.running():
         assert (await bench.get("a.test", 22)).startswith(b"HTTP/1.1 403 ")
-    assert [one.reason for _, one in bench.denials] == [DenialReason.PORT]
+    assert [denial.reason for _, denial in bench.denials] == [DenialReason.PORT]
 
 
 async def test_a_second_request_behind_the_first_reaches_nobody(bench: EgressBench) -> None:

@@ -66,13 +66,13 @@ async def test_a_pull_request_is_opened_found_and_followed_to_its_end(
     [kept] = host.api.pulls["demo/todo"]
     assert (kept.body, kept.head, kept.base) == ("Because.", BRANCH, "main")
     kept.state = "closed"
-    found = await at.find(REPO, BRANCH)
-    assert found
-    assert found.state is PullState.CLOSED
+    pull = await at.find(REPO, BRANCH)
+    assert pull
+    assert pull.state is PullState.CLOSED
     kept.merged = True
-    found = await at.find(REPO, BRANCH)
-    assert found
-    assert found.state is PullState.MERGED
+    pull = await at.find(REPO, BRANCH)
+    assert pull
+    assert pull.state is PullState.MERGED
 
 
 async def test_no_difference_and_no_branch(session: aiohttp.ClientSession, host: GitServer) -> None:
@@ -94,7 +94,7 @@ async def test_a_token_without_the_right_is_told_which_right(
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "text"),
     [
         (200, "<html>", "in another way than GitHub's"),
         (200, '[{"number": 1, "html_url": "javascript:x", "state": "open"}]', "in another way"),
@@ -104,7 +104,7 @@ async def test_a_token_without_the_right_is_told_which_right(
     ],
 )
 async def test_an_api_that_is_none(
-    serving: Serving, session: aiohttp.ClientSession, status: int, body: str, said: str
+    serving: Serving, session: aiohttp.ClientSession, status: int, body: str, text: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(status=status, text=body)
@@ -116,7 +116,7 @@ async def test_an_api_that_is_none(
     async def token_of(_: RepoRef) -> SecretStr:
         return SecretStr("canary")
 
-    with refused(RepositoryError, said):
+    with refused(RepositoryError, text):
         await HostPulls(GithubClient(session, url), url, token_of).find(REPO, BRANCH)
 
 

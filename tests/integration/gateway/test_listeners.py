@@ -83,11 +83,11 @@ async def test_what_containers_are_told_lies_inside_them(sealed: HostGateway) ->
 
 
 async def test_a_denial_names_the_agent_whose_socket_it_was(sealed: HostGateway) -> None:
-    told: list[tuple[str, Denial]] = []
-    sealed.denied = lambda *one: told.append(one)
+    denials: list[tuple[str, Denial]] = []
+    sealed.denied = lambda *entry: denials.append(entry)
     answer = await fetch(sockets(sealed, "p7qdxy") / EGRESS_SOCKET_NAME)
     assert answer.startswith(b"HTTP/1.1 403 ")
-    assert [(who, denial.host) for who, denial in told] == [("p7qdxy", "evil.example")]
+    assert [(who, denial.host) for who, denial in denials] == [("p7qdxy", "evil.example")]
 
 
 async def test_only_the_group_may_enter(sealed: HostGateway) -> None:
@@ -188,8 +188,8 @@ def test_a_bot_that_is_the_tools_user_is_refused(tmp_path: Path, user: int, grou
 async def test_a_first_line_names_the_agent_of_a_connection(gateway: HostGateway) -> None:
     async def told(first: bytes, token_of: str) -> bytes:
         access = gateway.access(token_of, API)
-        host, _, rest = access.model_base_url.removeprefix("http://").partition(":")
-        reader, writer = await asyncio.open_connection(host, int(rest.partition("/")[0]))
+        host, _, port = access.model_base_url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port.partition("/")[0]))
         bearer = access.token.get_secret_value().encode()
         head = b"GET /model/v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         for byte in first:  # in as many pieces as there are bytes

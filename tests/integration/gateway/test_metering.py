@@ -26,13 +26,13 @@ from tests.integration.gateway.conftest import API, MODEL_KEY, Provider
 
 
 def usage(cost: object = 0.00075, prompt: int = 200, completion: int = 10) -> dict[str, Any]:
-    found = {
+    fields = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "prompt_tokens_details": {"cached_tokens": 50},
         "completion_tokens_details": {"reasoning_tokens": 3},
     }
-    return found if cost is None else found | {"cost": cost}
+    return fields if cost is None else fields | {"cost": cost}
 
 
 def streaming(*pieces: bytes, then: str = "end") -> Any:
@@ -97,10 +97,10 @@ async def test_usage_is_asked_for_and_the_answer_is_limited(
     ]
     for body in asked:
         assert (await bench.ask(body=body))[0] == N
-    assert [one.get("max_tokens") for one in seen] == [8_192, 100, 8_192]
-    assert not any("max_completion_tokens" in one for one in seen)
-    assert all(one["usage"] == {"include": True} for one in seen)
-    assert [one.get("stream_options") for one in seen] == [
+    assert [call.get("max_tokens") for call in seen] == [8_192, 100, 8_192]
+    assert not any("max_completion_tokens" in call for call in seen)
+    assert all(call["usage"] == {"include": True} for call in seen)
+    assert [call.get("stream_options") for call in seen] == [
         {"include_usage": True}, {"include_usage": True}, None,
     ]  # fmt: skip
     assert [row.nano for row in await bench.rows()] == [750_000] * 3
@@ -146,12 +146,12 @@ async def test_that_no_price_is_known_is_said_once_where_a_budget_counts(
         await bench.ask(body=ASKED | {"model": model})
         await bench.ask("without", body=ASKED | {"model": model})
     async with bench.store._engines.reading() as connection:
-        found = list((await connection.execute(select(tables.outbox))).all())
-    told = [json.loads(row.payload)["text"] for row in found if ":price:" in row.key]
-    assert len(told) == 2
-    assert told[0].startswith("No price is known for `acme/unheard-of`: towards the budget")
-    assert "$10.00 a million" in told[0]
-    assert "<!channel>" not in told[1]
+        rows = list((await connection.execute(select(tables.outbox))).all())
+    texts = [json.loads(row.payload)["text"] for row in rows if ":price:" in row.key]
+    assert len(texts) == 2
+    assert texts[0].startswith("No price is known for `acme/unheard-of`: towards the budget")
+    assert "$10.00 a million" in texts[0]
+    assert "<!channel>" not in texts[1]
     # The tokens are the cap then: a million of them cost ten dollars.
     huge = ASKED | {"model": "acme/unheard-of", "max_tokens": 32_000, "messages": [
         {"role": "user", "content": "word " * 100_000},
@@ -197,15 +197,15 @@ async def test_a_call_whose_agent_leaves_has_an_entry(
 
     provider.chat = hang
     assert bench.gateway
-    accountant = bench.gateway._model.billing
-    assert accountant
-    settle = accountant.settle
+    billing = bench.gateway._model.billing
+    assert billing
+    settle = billing.settle
 
     async def watched(*arguments: Any) -> None:
         await settle(*arguments)
         entered.set()
 
-    accountant.settle = watched  # type: ignore[method-assign,assignment]
+    billing.settle = watched  # type: ignore[method-assign,assignment]
     async with asyncio.timeout(5):
         asking = asyncio.get_running_loop().create_task(bench.ask())
         await arrived.wait()
@@ -301,9 +301,9 @@ async def test_the_warning_comes_once_at_80_per_cent(
     for _ in range(3):
         await bench.ask()
     async with bench.store._engines.reading() as connection:
-        found = list((await connection.execute(select(tables.outbox))).all())
-    assert [row.key for row in found] == [f"notice:budget:{NANO}"]
-    assert "$0.90 of this agent's budget of $1.00" in found[0].payload
+        rows = list((await connection.execute(select(tables.outbox))).all())
+    assert [row.key for row in rows] == [f"notice:budget:{NANO}"]
+    assert "$0.90 of this agent's budget of $1.00" in rows[0].payload
 
 
 async def test_twenty_agents_of_one_user_hold_the_cap_of_the_day(
@@ -333,10 +333,10 @@ async def test_twenty_agents_of_one_user_hold_the_cap_of_the_day(
     )
     assert (await bench.ask("other"))[0] == N
     sums = await bench.store.usage_rows.sums("T1", since=0)
-    assert {one.user for one in sums} == {"UANA", "UBEN"}
-    assert sum(one.nano for one in sums if one.user == "UANA") <= NANO
+    assert {entry.user for entry in sums} == {"UANA", "UBEN"}
+    assert sum(entry.nano for entry in sums if entry.user == "UANA") <= NANO
     of_ben = await bench.store.usage_rows.sums("T1", since=0, user="UBEN")
-    assert of_ben == [one for one in sums if one.user == "UBEN"]
+    assert of_ben == [entry for entry in sums if entry.user == "UBEN"]
     assert not await bench.store.usage_rows.sums("T2", since=0)
 
 
@@ -374,7 +374,7 @@ async def test_a_day_ends_at_midnight_utc(bench: GatewayBench, provider: Provide
     now += 1
     assert (await bench.ask())[0] == N
     days = await bench.store.usage_rows.sums("T1", since=0)
-    assert [one.day for one in days] == ["2024-10-03", "2024-10-04"]
+    assert [entry.day for entry in days] == ["2024-10-03", "2024-10-04"]
 
 
 async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
@@ -400,13 +400,13 @@ async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
 
 async def test_a_call_that_is_entered_twice_counts_once(bench: GatewayBench) -> None:
     await bench.agent("twice", budget_nano=NANO)
-    accountant = Billing(bench.store, SlackPresenter("x"), bench.settings)
+    billing = Billing(bench.store, SlackPresenter("x"), bench.settings)
     price = Price(Decimal("0.000001"), Decimal("0.000001"))
-    leave = await accountant.begin("twice", CallRequest("acme/model", 10, 10, price))
+    reservation = await billing.begin("twice", CallRequest("acme/model", 10, 10, price))
     ended = CallResult(UsageTotals(prompt_tokens=10, completion_tokens=5, cost_nano=700))
     for _ in range(2):
-        await accountant.settle(leave, ended)
-    await accountant.settle(leave, CallResult(UsageTotals(cost_nano=9_000)))
+        await billing.settle(reservation, ended)
+    await billing.settle(reservation, CallResult(UsageTotals(cost_nano=9_000)))
     [row] = await bench.rows()
     assert row.nano == 700
     stored = await bench.store.agent("twice")
@@ -540,5 +540,5 @@ async def test_the_ledger_agrees_with_the_bill_of_the_scripted_model(
         }
         assert (await bench.ask(body=body))[0] == N
     sums = await bench.store.usage_rows.sums("T1", since=0)
-    assert sum(one.calls for one in sums) == 12
-    assert sum(one.nano for one in sums) == scripted.bill_nano > 0
+    assert sum(entry.calls for entry in sums) == 12
+    assert sum(entry.nano for entry in sums) == scripted.bill_nano > 0

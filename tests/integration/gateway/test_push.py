@@ -50,8 +50,8 @@ class PushingClone:
     @property
     def pushed(self) -> int:
         """How many pushes have reached the git host."""
-        posts = [one for one in self.server.requests if one.method == "POST"]
-        return sum(one.path.endswith("/git-receive-pack") for one in posts)
+        posts = [request for request in self.server.requests if request.method == "POST"]
+        return sum(request.path.endswith("/git-receive-pack") for request in posts)
 
 
 def with_token(gateway: HostGateway) -> str:
@@ -114,9 +114,9 @@ async def test_other_targets_are_rejected_by_name(
     pushing: PushingClone, target: tuple[str, ...], words: str
 ) -> None:
     before = pushing.refs()
-    said = await pushing.refused(*target)
-    assert words in said
-    assert "remote rejected" in said
+    output = await pushing.refused(*target)
+    assert words in output
+    assert "remote rejected" in output
     assert pushing.refs() == before
     assert pushing.pushed == 0
 
@@ -162,8 +162,8 @@ async def test_a_push_that_is_too_large_never_reaches_the_host(pushing: PushingC
     (pushing.clone / "blob").write_bytes(os.urandom(1_500_000))
     run_git(pushing.clone, "add", ".")
     run_git(pushing.clone, "commit", "-q", "-m", "big")
-    said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert "larger than 0.95 MiB" in said
+    output = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert "larger than 0.95 MiB" in output
     assert pushing.pushed == 0
     (pushing.clone / "blob").write_bytes(os.urandom(6_000_000))
     run_git(pushing.clone, "commit", "-q", "-a", "-m", "bigger")
@@ -220,8 +220,8 @@ async def test_pushing_can_be_switched_off(pushing: PushingClone) -> None:
     ],
 )  # fmt: skip
 async def test_odd_bodies_never_reach_the_host(pushing: PushingClone, body: bytes) -> None:
-    status, said = await post(pushing, body)
-    assert status == 403 or b"ng refs/heads/" in said
+    status, answer = await post(pushing, body)
+    assert status == 403 or b"ng refs/heads/" in answer
     assert pushing.pushed == 0
 
 
@@ -260,9 +260,9 @@ async def test_the_hosts_own_rejection_is_shown(pushing: PushingClone) -> None:
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho canary-rule >&2\nexit 1\n")
     hook.chmod(0o755)
-    said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert "canary-rule" in said
-    assert "pre-receive hook declined" in said
+    output = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert "canary-rule" in output
+    assert "pre-receive hook declined" in output
 
 
 async def test_a_host_that_takes_no_push_is_named_and_the_token_is_not(
@@ -270,8 +270,8 @@ async def test_a_host_that_takes_no_push_is_named_and_the_token_is_not(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     run_git(pushing.bare, "config", "http.receivepack", "false")
-    said = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
-    assert GIT_TOKEN not in said + caplog.text
+    output = await pushing.refused(f"HEAD:refs/heads/{BRANCH}")
+    assert GIT_TOKEN not in output + caplog.text
 
 
 async def test_two_pushes_of_one_agent_do_not_overlap(pushing: PushingClone) -> None:

@@ -63,8 +63,8 @@ async def test_all_pages_are_read_once_in_five_minutes(api: Api) -> None:
 
 async def test_it_ends_after_five_pages_and_leaves_out_what_is_no_name(api: Api) -> None:
     api.names = ["../x", "acme/<!channel>"] + [f"acme/r{number}" for number in range(900)]
-    found = await api.listed.names()
-    assert len(found) == 498
+    names = await api.listed.names()
+    assert len(names) == 498
     assert len(api.asked) == 5
 
 

@@ -21,8 +21,8 @@ async def say(gateway: HostGateway, head: bytes, body: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(at.hostname, at.port)
     token = access.token.get_secret_value().encode()
     auth = b"Authorization: Bearer " + token + b"\r\nContent-Type: application/json\r\n"
-    first, _, rest = head.partition(b"\n")
-    lines = first + b"\r\nHost: x\r\n" + auth + rest.replace(b"\n", b"\r\n")
+    first, _, headers = head.partition(b"\n")
+    lines = first + b"\r\nHost: x\r\n" + auth + headers.replace(b"\n", b"\r\n")
     writer.write(lines + b"\r\n\r\n" + body)
     try:
         async with asyncio.timeout(1):
@@ -77,9 +77,9 @@ async def test_none_of_them_passes(
     gateway: HostGateway, provider: Provider, head: bytes, body: bytes
 ) -> None:
     provider.chat = echo
-    found = await say(gateway, head, body)
-    assert b" 200 " not in found
-    assert found or b" 999" in head
+    answer = await say(gateway, head, body)
+    assert b" 200 " not in answer
+    assert answer or b" 999" in head
     assert provider.chats == []
 
 

@@ -154,9 +154,9 @@ async def test_a_leftover_is_replaced_and_its_files_are_kept(
     first = await runtime.start(spec)
     assert in_container(engine, first, "touch", "/workspace/work", user="runner")[0] == 0
     engine.kill(first.id)
-    found = await runtime.find(spec.agent_id)
-    assert found is not None
-    assert (found.running, found.endpoint) == (False, None)
+    container = await runtime.find(spec.agent_id)
+    assert container is not None
+    assert (container.running, container.endpoint) == (False, None)
 
     second = await runtime.start(spec)
     assert second.id != first.id
@@ -192,7 +192,7 @@ async def test_parallel_first_starts_share_one_network(
     runtime: DockerRuntime, spec: ContainerSpec, engine: docker.APIClient, instance: str
 ) -> None:
     specs = [dataclasses.replace(spec, agent_id=f"agent{n}") for n in range(3)]
-    started = await asyncio.gather(*(runtime.start(one) for one in specs))
+    started = await asyncio.gather(*(runtime.start(agent_spec) for agent_spec in specs))
     assert len({container.endpoint for container in started}) == 3
     filters = {"label": f"threadsmith.instance={instance}"}
     assert len(engine.networks(filters=filters)) == 1

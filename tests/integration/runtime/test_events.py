@@ -35,9 +35,9 @@ async def test_a_kill_from_outside_is_hinted_within_a_second(
     async with aclosing(runtime.watch()) as hints:
         engine.kill(container.id)
         assert await hint_of(hints) == spec.agent_id
-    found = await runtime.find(spec.agent_id)
-    assert found is not None
-    assert found.exit == Exit(137, out_of_memory=False)
+    running = await runtime.find(spec.agent_id)
+    assert running is not None
+    assert running.exit == Exit(137, out_of_memory=False)
 
 
 async def test_a_removal_from_outside_and_a_memory_kill_are_hinted(
@@ -48,9 +48,9 @@ async def test_a_removal_from_outside_and_a_memory_kill_are_hinted(
         greedy = "echo 1000 > /proc/self/oom_score_adj; exec python3 -c 'bytearray(10**9)'"
         await asyncio.to_thread(in_container, engine, container, "sh", "-c", greedy)
         assert await hint_of(hints) == spec.agent_id
-        found = await runtime.find(spec.agent_id)
-        assert found is not None
-        assert found.running
+        running = await runtime.find(spec.agent_id)
+        assert running is not None
+        assert running.running
         engine.remove_container(container.id, v=True, force=True)
         assert await hint_of(hints) == spec.agent_id
 

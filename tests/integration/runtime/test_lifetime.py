@@ -72,11 +72,11 @@ def assert_written(engine: docker.APIClient, container: Container) -> None:
 
 
 async def exit_of(runtime: DockerRuntime, agent_id: str = AGENT) -> Exit | None:
-    found = await runtime.find(agent_id)
-    assert found is not None
-    assert (found.running, found.endpoint) == (False, None)
-    assert list(await runtime.list()) == [found]
-    return found.exit
+    container = await runtime.find(agent_id)
+    assert container is not None
+    assert (container.running, container.endpoint) == (False, None)
+    assert list(await runtime.list()) == [container]
+    return container.exit
 
 
 async def test_a_stopped_container_resumes_with_its_files_settings_and_a_port(
@@ -146,9 +146,9 @@ async def test_waking_what_ends_at_once_is_an_error_with_its_last_words(
         await runtime.resume(AGENT)
     assert "the-last-words" not in caught.value.user_text
     assert await exit_of(runtime) == Exit(3, out_of_memory=False)
-    found = await runtime.find(AGENT)
-    assert found is not None
-    assert found.id == first.id
+    container = await runtime.find(AGENT)
+    assert container is not None
+    assert container.id == first.id
     assert await runtime.has_files(AGENT)
 
 

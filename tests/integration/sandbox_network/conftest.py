@@ -142,7 +142,7 @@ async def benched(instance: str, folder: Path, *, sealed: bool) -> AsyncIterator
         else:
             await gateway.start(await runtime.network_gateway())
         bench = NetworkBench(runtime, gateway, HttpBridge(session), sealed)
-        gateway.denied = lambda *one: bench.denials.append(one)
+        gateway.denied = lambda *denial: bench.denials.append(denial)
         yield bench
 
 

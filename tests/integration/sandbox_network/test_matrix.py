@@ -65,8 +65,8 @@ async def test_inside_a_sealed_container_two_ports_are_open(sealed: NetworkBench
         "            found.append(port)\n"
         "print(found)\n"
     )
-    _, said = await sealed.run(container, "python3", "-c", scan)
-    assert said.strip() == "[3002, 3003]"  # the ways to the gateway and to the egress proxy
+    _, output = await sealed.run(container, "python3", "-c", scan)
+    assert output.strip() == "[3002, 3003]"  # the ways to the gateway and to the egress proxy
 
 
 async def test_a_sealed_container_works_all_the_same(sealed: NetworkBench) -> None:
@@ -90,15 +90,15 @@ async def test_a_sealed_container_works_all_the_same(sealed: NetworkBench) -> No
 async def test_tools_are_shut_out_of_the_folders(sealed: NetworkBench) -> None:
     container, _ = await sealed.agent("k3f9ab")
     for path in ("/run/bridge", "/run/gateway"):
-        code, said = await sealed.run(container, "ls", path)
+        code, output = await sealed.run(container, "ls", path)
         assert code != 0, path
-        assert "Permission denied" in said
+        assert "Permission denied" in output
     for path in ("/run/bridge/bridge.sock", "/run/gateway/gateway.sock"):
-        code, said = await sealed.run(
+        code, output = await sealed.run(
             container, "curl", "-s", "--unix-socket", path, "http://x/health"
         )
-        assert code == 7, said  # no connection
-    code, said = await sealed.run(container, "touch", "/run/gateway/x", user=BRIDGE)
+        assert code == 7, output  # no connection
+    code, output = await sealed.run(container, "touch", "/run/gateway/x", user=BRIDGE)
     assert code != 0
 
 
@@ -109,15 +109,15 @@ async def test_what_tools_may_fetch_goes_through_the_proxy(
 
     async def fetch(url: str) -> str:
         proxy = ("--proxy", "http://127.0.0.1:3003", "--noproxy", "")
-        _, said = await sealed.run(container, "curl", "-sS", "-m", "10", *proxy, url)
-        return said
+        _, output = await sealed.run(container, "curl", "-sS", "-m", "10", *proxy, url)
+        return output
 
     assert await fetch(f"http://{SITE}/") == "hello"
     assert "not on the allow-list" in await fetch("http://evil.example/")
     assert "403" in await fetch("https://evil.example/")
     assert "private address" in await fetch(f"http://{METADATA}/latest/meta-data/")
     assert "closed" in await fetch(f"http://{SITE}:8080/")
-    assert [(who, one.host) for who, one in sealed.denials] == [
+    assert [(who, denial.host) for who, denial in sealed.denials] == [
         ("k3f9ab", host) for host in ("evil.example", "evil.example", METADATA, SITE)
     ]
     await sealed.gateway.close("k3f9ab")
@@ -135,7 +135,7 @@ async def test_what_an_open_container_reaches_and_what_not(
     # Another agent: closed, at its own address and at its published port.
     assert await opened.reaches(first, network["IPAddress"], 3001) == "silent"
     published = facts["Ports"][CONTAINER_PORT]
-    assert [one["HostIp"] for one in published] == ["127.0.0.1"]
+    assert [binding["HostIp"] for binding in published] == ["127.0.0.1"]
     assert await opened.reaches(first, host, int(published[0]["HostPort"])) == "ECONNREFUSED"
     # The host: open on all interfaces, closed on its loopback.
     async with serving(ANYWHERE) as port:

@@ -94,7 +94,8 @@ async def test_an_agent_that_lives_may_push_its_branch_while_it_is_admitted() ->
     auth = GatewayAuth(TOKENS)
     auth.admit_agent(AGENT.id, REPO)
     assert await auth.branch_of(AGENT.id) is None  # nobody says which
-    auth.agents = stored = Stored(AGENT)
+    stored = Stored(AGENT)
+    auth.read_agent = stored.agent
     assert await auth.branch_of(AGENT.id) == AGENT.target_branch
     auth.admit_agent("p7qdxy", REPO)
     assert await auth.branch_of("p7qdxy") is None

@@ -45,10 +45,10 @@ def test_volumes_are_bounded_where_the_engine_has_quotas() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["quota size requested but no quota support", "invalid option: size"]
+    "refusal", ["quota size requested but no quota support", "invalid option: size"]
 )
-def test_an_engine_without_quotas_is_asked_once(said: str) -> None:
-    api = FakeApi(said)
+def test_an_engine_without_quotas_is_asked_once(refusal: str) -> None:
+    api = FakeApi(refusal)
     assert made(api, 5) == [None] * 2
     assert api.asked == 3
 

@@ -22,8 +22,8 @@ def pkt(text: bytes) -> bytes:
 
 
 def push(*lines: bytes, capabilities: bytes = b"report-status side-band-64k") -> bytes:
-    first, *rest = lines
-    return b"".join([pkt(first + b"\0 " + capabilities), *map(pkt, rest), b"0000"])
+    first, *others = lines
+    return b"".join([pkt(first + b"\0 " + capabilities), *map(pkt, others), b"0000"])
 
 
 def command(old: str = OLD, new: str = NEW, ref: str = REF) -> bytes:

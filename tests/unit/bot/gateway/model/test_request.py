@@ -58,7 +58,7 @@ def test_what_is_no_plain_call_is_refused(body: bytes) -> None:
 def test_only_allowed_models_pass(allowed: tuple[str, ...], model: str, passes: bool) -> None:
     for body in (written(model=model), written(model="acme/m", models=[model])):
         if passes:
-            if allowed and model != "acme/m" and not any("acme" in one for one in allowed):
+            if allowed and model != "acme/m" and not any("acme" in pattern for pattern in allowed):
                 continue
             read_chat(body, allowed)
         else:

@@ -51,7 +51,7 @@ def test_an_endless_line_is_passed_over_and_what_follows_is_read() -> None:
       "is_byok": True, "cost": None}],
 )  # fmt: skip
 def test_nonsense_is_not_believed(usage: object) -> None:
-    found = usage_in(json.dumps({"usage": usage}).encode())
-    if found is not None:
-        assert found.cost_nano is None
-        assert (found.prompt_tokens, found.completion_tokens) == (None, None)
+    totals = usage_in(json.dumps({"usage": usage}).encode())
+    if totals is not None:
+        assert totals.cost_nano is None
+        assert (totals.prompt_tokens, totals.completion_tokens) == (None, None)
