@@ -1,6 +1,6 @@
 """What can go wrong in the bot, with the text for users kept apart from the text for logs.
 
-BotError                    anything of ours; `str(error)` goes to the log
+BotError                    an error of the bot's own; `str(error)` goes to the log
     ConfigurationError      the bot cannot start with these settings
     UserError               `user_text` is safe and useful to show to the person who acted
         InvalidCommand      the words could not be understood
@@ -25,6 +25,11 @@ from bridge.protocol import WireError
 class BotError(Exception):
     """Base of the bot's errors."""
 
+    @property
+    def operator_text(self) -> str:
+        """The sentence for whoever runs the bot and reads it at a terminal."""
+        return str(self)
+
 
 class ConfigurationError(BotError):
     """The bot cannot start; the text names the setting and the next step."""
@@ -36,6 +41,11 @@ class UserError(BotError):
     def __init__(self, user_text: str, log_text: str = "") -> None:
         super().__init__(log_text or user_text)
         self.user_text = user_text
+
+    @property
+    def operator_text(self) -> str:
+        """The sentence for people, which names the next step."""
+        return self.user_text
 
 
 class InvalidCommand(UserError):

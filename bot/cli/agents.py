@@ -1,4 +1,7 @@
-"""`threadsmith ps`, `logs`, `stop`, `prune`, `uninstall`: what this deployment has, by label."""
+"""`threadsmith ps`, `logs`, `stop`, `prune`, `uninstall`: the agents and all that they use.
+
+The containers and volumes of this deployment are told from others by their labels.
+"""
 
 import asyncio
 import contextlib
@@ -14,16 +17,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bot.cli.errors import explain_errors
 from bot.config import Settings
-from bot.errors import BotError, UserError
+from bot.errors import BotError
 
 if TYPE_CHECKING:
     from bot.domain.agent import Agent
     from bot.runtime.inventory import Inventory, Resource
 
-_HOUR = 3_600
-# What a bot keeps in DATA_DIR; nothing else of it is ever removed.
-_OURS = (
+_MINUTE = 60
+# Longer ages are shown in days.
+_HOURS_SHOWN = 48
+# The files of a bot in DATA_DIR; no other file there is ever removed.
+_DATA_FILES = (
     "*.db", "*.db-wal", "*.db-shm", "*.db.before-*", "*.db.owner", "owner", "instance", "secret",
     "secrets.key", "gateway.json", "control.sock",
 )  # fmt: skip
@@ -33,25 +39,28 @@ _OURS = (
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for scripts.")
 def ps_command(*, as_json: bool) -> None:
     """List the agents that are alive, and every container and volume that no such agent has."""
-    with _explained():
+    with explain_errors():
         settings, instance = _deployment()
         with _inventory(instance) as inventory:
-            things = inventory.resources() if inventory else ()
+            resources = inventory.resources() if inventory else ()
         agents = asyncio.run(_agents(settings))
     if as_json:
         rows = [{"id": a.id, "status": a.status.value, "repository": str(a.repo)} for a in agents]
-        click.echo(json.dumps({"agents": rows, "things": [asdict(one) for one in things]}))
+        click.echo(json.dumps({"agents": rows, "things": [asdict(r) for r in resources]}))
         return
     for agent in agents:
-        mine = [one.state for one in things if one.agent_id == agent.id and one.state]
+        states = [r.state for r in resources if r.agent_id == agent.id and r.state]
         click.echo(
             f"{agent.id:10}{agent.status.value:10}{_age(time.time() - agent.created_at):>6}  "
-            f"{agent.repo!s:30}  {mine[0] if mine else 'no container'}"
+            f"{agent.repo!s:30}  {states[0] if states else 'no container'}"
         )
-    rest = _leftover(things, {agent.id for agent in agents})
-    for one in rest:
-        click.echo(f"{one.agent_id or '-':10}{'leftover':10}{'':>6}  {one.kind.value} {one.name}")
-    if not agents and not rest:
+    leftovers = _leftovers(resources, {agent.id for agent in agents})
+    for resource in leftovers:
+        click.echo(
+            f"{resource.agent_id or '-':10}{'leftover':10}{'':>6}  "
+            f"{resource.kind.value} {resource.name}"
+        )
+    if not agents and not leftovers:
         click.echo("Nothing runs here.")
 
 
@@ -63,11 +72,11 @@ def logs_command(agent_id: str, lines: int, *, follow: bool) -> None:
     """Show what the bridge in an agent's container has logged."""
     from bot.redaction import Redactor
 
-    with _explained():
+    with explain_errors():
         settings, instance = _deployment()
         redact = Redactor(settings.secrets)
-        with _needed(instance) as inventory:
-            for piece in inventory.logs(_checked(agent_id), lines, follow=follow):
+        with _required_inventory(instance) as inventory:
+            for piece in inventory.logs(_valid_id(agent_id), lines, follow=follow):
                 click.echo(redact(piece.decode(errors="replace")), nl=False)
 
 
@@ -77,18 +86,18 @@ def stop_command(agent_id: str) -> None:
     """Stop an agent: what it changed is kept, its container is removed, its thread is told."""
     from bot.store.ownership import holder
 
-    with _explained():
+    with explain_errors():
         settings, instance = _deployment()
         data_dir = settings.data_dir.resolve()
         if holder(data_dir):
             from bot.app.control_socket import ask_to_stop
 
-            asyncio.run(ask_to_stop(data_dir, _checked(agent_id)))
+            asyncio.run(ask_to_stop(data_dir, _valid_id(agent_id)))
             click.echo(f"{agent_id} is stopped.")
         else:
             from bot.app.offline import stop_offline
 
-            asyncio.run(stop_offline(settings, instance, _checked(agent_id)))
+            asyncio.run(stop_offline(settings, instance, _valid_id(agent_id)))
             click.echo(f"{agent_id} is stopped. No bot runs: its thread is told at the next start.")
 
 
@@ -101,13 +110,13 @@ def stop_command(agent_id: str) -> None:
 )
 def prune_command(*, yes: bool, kept: bool) -> None:
     """Remove containers and volumes of agents that have ended. A bot may run meanwhile."""
-    with _explained():
+    with explain_errors():
         settings, instance = _deployment()
-        with _needed(instance) as inventory:
+        with _required_inventory(instance) as inventory:
             # First the engine, then the rows: a row is there before its container.
-            things = inventory.resources()
+            resources = inventory.resources()
             needed = {agent.id for agent in asyncio.run(_agents(settings, kept=not kept))}
-            _remove(inventory, _leftover(things, needed), yes=yes)
+            _remove(inventory, _leftovers(resources, needed), yes=yes)
 
 
 @click.command("uninstall")
@@ -118,18 +127,18 @@ def uninstall_command(*, yes: bool, data: bool, image: bool) -> None:
     """Remove all that this deployment has made on its engine. End the bot first."""
     from bot.store.ownership import holder
 
-    with _explained():
+    with explain_errors():
         settings, instance = _deployment()
         data_dir = settings.data_dir.resolve()
         if who := holder(data_dir):
             raise click.ClickException(f"A bot runs here ({who}). End it first.")
-        with _needed(instance) as inventory:
+        with _required_inventory(instance) as inventory:
             _remove(inventory, inventory.resources(), yes=yes)
             if image:
                 gone = inventory.remove_image(settings.bridge_image)
                 click.echo(f"{settings.bridge_image}: {'removed' if gone else 'kept, or not here'}")
         if data and (yes or click.confirm(f"Remove the database and the keys in {data_dir}?")):
-            _forget(data_dir)
+            _remove_data(data_dir)
         elif not data:
             click.echo(f"The database and the keys in {data_dir} stay; `--data` removes them.")
 
@@ -137,46 +146,47 @@ def uninstall_command(*, yes: bool, data: bool, image: bool) -> None:
 COMMANDS = (ps_command, logs_command, stop_command, prune_command, uninstall_command)
 
 
-def _remove(inventory: "Inventory", things: Sequence["Resource"], *, yes: bool) -> None:
-    """Show, ask, remove; what cannot be removed stops none of the others."""
-    if not things:
+def _remove(inventory: "Inventory", resources: Sequence["Resource"], *, yes: bool) -> None:
+    """Show, ask, remove; a failure with one resource does not stop the others."""
+    if not resources:
         click.echo("Nothing of this deployment is there to remove.")
         return
-    for one in things:
-        click.echo(f"{one.kind.value:10} {one.name}")
-    if not yes and not click.confirm(f"Remove these {len(things)}?"):
+    for resource in resources:
+        click.echo(f"{resource.kind.value:10} {resource.name}")
+    if not yes and not click.confirm(f"Remove these {len(resources)}?"):
         raise click.Abort
     failed = 0
-    for one in things:
+    for resource in resources:
         try:
-            inventory.remove(one)
+            inventory.remove(resource)
         except BotError as error:
             failed += 1
-            click.echo(f"{one.name} is still there: {error}", err=True)
-    click.echo(f"{len(things) - failed} removed.")
+            click.echo(f"{resource.name} is still there: {error}", err=True)
+    click.echo(f"{len(resources) - failed} removed.")
     if failed:
         sys.exit(1)
 
 
-def _forget(data_dir: Path) -> None:
-    for pattern in _OURS:
+def _remove_data(data_dir: Path) -> None:
+    """Remove the bot's own files, and the folder when it is empty then."""
+    for pattern in _DATA_FILES:
         for path in data_dir.glob(pattern):
             path.unlink()
     shutil.rmtree(data_dir / "sockets", ignore_errors=True)
-    rest = sorted(path.name for path in data_dir.iterdir())
-    if not rest:
+    others = sorted(path.name for path in data_dir.iterdir())
+    if not others:
         with contextlib.suppress(OSError):  # a mount, or in a folder of somebody else's
             data_dir.rmdir()
-    said = f" but for: {', '.join(rest[:10])}" if rest else ""
-    click.echo(f"{data_dir} is {'emptied' if data_dir.exists() else 'removed'}{said}.")
+    exception = f" but for: {', '.join(others[:10])}" if others else ""
+    click.echo(f"{data_dir} is {'emptied' if data_dir.exists() else 'removed'}{exception}.")
 
 
-def _leftover(things: Sequence["Resource"], needed: set[str]) -> Sequence["Resource"]:
-    return [one for one in things if one.agent_id and one.agent_id not in needed]
+def _leftovers(resources: Sequence["Resource"], needed: set[str]) -> Sequence["Resource"]:
+    return [r for r in resources if r.agent_id and r.agent_id not in needed]
 
 
 async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"]:
-    """The agents that are alive, or `kept` for a restart; nothing is upgraded beneath a bot."""
+    """Read the agents that are alive, or `kept` for a restart, without upgrading the database."""
     from bot.domain.agent import AgentStatus, Leftover
     from bot.store.agents import SqlStore
     from bot.store.engine import Engines, parse_url, path_of
@@ -200,7 +210,7 @@ async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"
 
 
 def _deployment() -> tuple[Settings, str]:
-    """The settings, and the name of this deployment on its engine; it is never made here."""
+    """Read the settings, and the name of this deployment, which only a bot makes."""
     settings = Settings.read()
     try:
         return settings, (settings.data_dir / "instance").read_text().strip()
@@ -212,7 +222,8 @@ def _deployment() -> tuple[Settings, str]:
 
 
 @contextmanager
-def _needed(instance: str) -> "Iterator[Inventory]":
+def _required_inventory(instance: str) -> "Iterator[Inventory]":
+    """Open the engine's inventory; raises EngineError when there is no engine."""
     from bot.runtime.inventory import Inventory
 
     with Inventory(instance) as inventory:
@@ -221,7 +232,7 @@ def _needed(instance: str) -> "Iterator[Inventory]":
 
 @contextmanager
 def _inventory(instance: str) -> "Iterator[Inventory | None]":
-    """The engine's side; without an engine the rest is shown all the same."""
+    """Open the engine's inventory; None, and a warning, when there is no engine."""
     from bot.errors import EngineError
     from bot.runtime.inventory import Inventory
 
@@ -235,23 +246,15 @@ def _inventory(instance: str) -> "Iterator[Inventory | None]":
         yield inventory
 
 
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What goes wrong, as one line."""
-    try:
-        yield
-    except UserError as error:
-        raise click.ClickException(error.user_text) from error
-    except BotError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _checked(agent_id: str) -> str:
+def _valid_id(agent_id: str) -> str:
     if not agent_id.isascii() or not agent_id.isalnum():
         raise click.UsageError("That is no agent's id. `threadsmith ps` shows them.")
     return agent_id
 
 
 def _age(seconds: float) -> str:
-    hours, rest = divmod(int(max(seconds, 0)), _HOUR)
-    return f"{hours // 24}d" if hours >= 48 else f"{hours}h" if hours else f"{rest // 60}min"  # noqa: PLR2004
+    minutes = int(max(seconds, 0)) // _MINUTE
+    hours = minutes // 60
+    if hours >= _HOURS_SHOWN:
+        return f"{hours // 24}d"
+    return f"{hours}h" if hours else f"{minutes}min"

@@ -31,7 +31,7 @@ def doctor_command(
     nothing is posted.
     """
     try:
-        repos = [RepoRef.parse(one) for one in repositories]
+        repos = [RepoRef.parse(name) for name in repositories]
     except UserError as error:
         raise click.UsageError(error.user_text) from error
     try:
@@ -41,12 +41,14 @@ def doctor_command(
             Examined("settings", broken(str(error), "Correct .env or the environment."), 0.0)
         ]
     else:
-        examined = asyncio.run(examined_here(settings, channels, repos))
-    click.echo(as_lines(examined) if not as_json else json.dumps(as_object(examined), indent=1))
+        examined = asyncio.run(examine_deployment(settings, channels, repos))
+    click.echo(
+        report_lines(examined) if not as_json else json.dumps(report_object(examined), indent=1)
+    )
     sys.exit(worst(examined) is Verdict.FAIL)
 
 
-async def examined_here(
+async def examine_deployment(
     settings: Settings, channels: Sequence[str] = (), repositories: Sequence[RepoRef] = ()
 ) -> Sequence[Examined]:
     """Examine the deployment of these settings from outside its bot."""
@@ -58,33 +60,33 @@ async def examined_here(
         return hidden(await health_checks.examine(channels, repositories), settings)
 
 
-def as_lines(examined: Sequence[Examined]) -> str:
-    """The report for a person at a terminal."""
+def report_lines(examined: Sequence[Examined]) -> str:
+    """Write the report for a person at a terminal."""
     lines = []
-    for one in examined:
-        finding = one.finding
+    for check in examined:
+        finding = check.finding
         verdict = click.style(f"{finding.verdict.value:4}", fg=_COLOURS[finding.verdict])
-        lines.append(f"{verdict}  {one.check:{_WIDTH}}{finding.state}")
+        lines.append(f"{verdict}  {check.check:{_WIDTH}}{finding.state}")
         if finding.next_step:
             lines.append(f"{'':{_WIDTH + 6}}→ {finding.next_step}")
-    counted = [one.finding.verdict for one in examined]
-    fails, warns = counted.count(Verdict.FAIL), counted.count(Verdict.WARN)
+    verdicts = [check.finding.verdict for check in examined]
+    fails, warns = verdicts.count(Verdict.FAIL), verdicts.count(Verdict.WARN)
     lines.append(f"\n{len(examined)} checks: {fails} failed, {warns} to look at.")
     return "\n".join(lines)
 
 
-def as_object(examined: Sequence[Examined]) -> dict[str, object]:
-    """The report for a program; the names stay."""
+def report_object(examined: Sequence[Examined]) -> dict[str, object]:
+    """Write the report for a program, whose names stay the same in every version."""
     return {
         "verdict": worst(examined).value,
         "checks": [
             {
-                "check": one.check,
-                "verdict": one.finding.verdict.value,
-                "found": one.finding.state,
-                "next_step": one.finding.next_step,
-                "seconds": round(one.seconds, 3),
+                "check": check.check,
+                "verdict": check.finding.verdict.value,
+                "found": check.finding.state,
+                "next_step": check.finding.next_step,
+                "seconds": round(check.seconds, 3),
             }
-            for one in examined
+            for check in examined
         ],
     }

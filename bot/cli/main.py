@@ -2,14 +2,13 @@
 
 import asyncio
 import sys
-import time
 
 import click
 
 from bot.app.playground import playground
-from bot.cli.agents import COMMANDS as FLEET_COMMANDS
+from bot.cli.agents import COMMANDS as AGENT_COMMANDS
 from bot.cli.doctor import doctor_command
-from bot.cli.records import COMMANDS
+from bot.cli.records import COMMANDS as RECORD_COMMANDS
 from bot.cli.setup import setup_command
 from bot.config import Settings
 from bot.errors import ConfigurationError, UserError
@@ -23,7 +22,7 @@ def main() -> None:
     """Self-hosted autonomous coding agents in Slack threads."""
 
 
-for _command in (*COMMANDS, doctor_command, setup_command, *FLEET_COMMANDS):
+for _command in (*RECORD_COMMANDS, doctor_command, setup_command, *AGENT_COMMANDS):
     main.add_command(_command)
 
 
@@ -38,29 +37,7 @@ def run() -> None:
             with playground(settings) as settings_here:
                 _serve(settings_here)
     except (ConfigurationError, UserError) as error:
-        text = error.user_text if isinstance(error, UserError) else str(error)
-        click.echo(f"threadsmith: {text}", err=True)
-        sys.exit(1)
-
-
-@main.command("forget-secrets")
-@click.confirmation_option(prompt="Every stored secret is lost. Go on?")
-def forget_secrets() -> None:
-    """Remove every stored secret, when the key to them is lost. Stop the bot first."""
-    from bot.store.agents import SqlStore
-
-    async def forget() -> int:
-        settings = Settings.read()
-        store = await SqlStore.open(settings.database, settings.data_dir.resolve())
-        try:
-            return await store.secret_rows.forget_all(time.time())
-        finally:
-            await store.close()
-
-    try:
-        click.echo(f"{asyncio.run(forget())} secrets are removed.")
-    except (ConfigurationError, UserError) as error:
-        click.echo(f"threadsmith: {error}", err=True)
+        click.echo(f"threadsmith: {error.operator_text}", err=True)
         sys.exit(1)
 
 

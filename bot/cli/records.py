@@ -1,20 +1,25 @@
-"""Commands over what is stored of an agent: write it to a file, take it back, run it again."""
+"""Commands over what is stored: export, import and replay an agent, forget the secrets."""
 
 import asyncio
 import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bot.cli.errors import explain_errors
 from bot.config import Settings
-from bot.errors import BotError, UserError
+from bot.errors import UserError
 from bridge.protocol import AgentEvent, SavedConversation, parse_event
+
+if TYPE_CHECKING:
+    from bot.store.agents import SqlStore
 
 FORMAT = 1
 MAX_RECORDS_BYTES = 256 * 1_048_576
@@ -34,7 +39,7 @@ class AgentRecord(BaseModel):
     conversation: SavedConversation | None = None
 
     def read_events(self) -> list[AgentEvent]:
-        """The events; raises ValidationError for one that is none."""
+        """Parse the events; raises ValidationError for one that is none."""
         return [parse_event(json.dumps(event)) for event in self.events]
 
 
@@ -44,7 +49,7 @@ class AgentRecord(BaseModel):
 def export_command(agent_id: str, output: Path | None) -> None:
     """Write an agent's events and conversation to a file (AGENT_ID.json)."""
     path = output or Path(f"{agent_id}.json")
-    record = _run(lambda store: _exported(store, agent_id))
+    record = _run(lambda store: _export(store, agent_id))
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(record.model_dump_json(indent=1) + "\n")
@@ -58,11 +63,11 @@ def export_command(agent_id: str, output: Path | None) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_command(agent_id: str, file: Path) -> None:
     """Give an agent that has ended the conversation of a file; "restart" goes on from it."""
-    record = _read(file)
+    record = _read_record(file)
     if record.conversation is None:
         raise click.ClickException(f"{file} holds no conversation.")
     conversation = record.conversation
-    _run(lambda store: _imported(store, agent_id, conversation))
+    _run(lambda store: _import(store, agent_id, conversation))
     click.echo(f'{agent_id} has the conversation of {record.agent}. Reply "restart" in its thread.')
 
 
@@ -72,10 +77,10 @@ def replay_command(agent: str) -> None:
     """Run a recorded agent again, by its id or from an exported file.
 
     The loop is the real one; model and tools answer from the record, and nothing is sent anywhere.
-    Ends with status 1 when something comes out otherwise than recorded.
+    Ends with status 1 when a result differs from the record.
     """
     path = Path(agent)
-    record = _read(path) if path.is_file() else _run(lambda store: _exported(store, agent))
+    record = _read_record(path) if path.is_file() else _run(lambda store: _export(store, agent))
     lines = "".join(json.dumps(event) + "\n" for event in record.events)
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
         file.write(lines)
@@ -85,10 +90,18 @@ def replay_command(agent: str) -> None:
         sys.exit(subprocess.run(command, check=False).returncode)
 
 
-COMMANDS = (export_command, import_command, replay_command)
+@click.command("forget-secrets")
+@click.confirmation_option(prompt="Every stored secret is lost. Go on?")
+def forget_secrets_command() -> None:
+    """Remove every stored secret, when the key to them is lost. Stop the bot first."""
+    count = _run(lambda store: store.secret_rows.forget_all(time.time()))
+    click.echo(f"{count} secrets are removed.")
 
 
-def _read(file: Path) -> AgentRecord:
+COMMANDS = (export_command, import_command, replay_command, forget_secrets_command)
+
+
+def _read_record(file: Path) -> AgentRecord:
     try:
         if file.stat().st_size > MAX_RECORDS_BYTES:
             raise click.ClickException(f"{file} is too large to be an agent's record.")
@@ -103,7 +116,7 @@ def _read(file: Path) -> AgentRecord:
     return record
 
 
-async def _exported(store: Any, agent_id: str) -> AgentRecord:  # noqa: ANN401  (imported late)
+async def _export(store: "SqlStore", agent_id: str) -> AgentRecord:
     agent = await store.agent(agent_id)
     if agent is None:
         raise UserError(f"There is no agent {agent_id}.")
@@ -120,7 +133,7 @@ async def _exported(store: Any, agent_id: str) -> AgentRecord:  # noqa: ANN401  
     )
 
 
-async def _imported(store: Any, agent_id: str, conversation: SavedConversation) -> None:  # noqa: ANN401  (imported late)
+async def _import(store: "SqlStore", agent_id: str, conversation: SavedConversation) -> None:
     from bot.domain.saved_state import (
         SavedState,
     )
@@ -132,28 +145,24 @@ async def _imported(store: Any, agent_id: str, conversation: SavedConversation) 
             raise UserError(f"There is no agent {agent_id}.")
         if agent.alive:
             raise UserError(f"{agent_id} has not ended. Stop it first.")
-        # What waited there was told to another thread; here nobody would know of it.
+        # A message that waited there was written in another thread; nobody knows of it here.
         body = conversation.model_copy(update={"waiting": ()}).model_dump_json().encode()
         patch, at = (saved.patch, saved.at) if saved else (b"", 0.0)
         await tx.save_state(agent.id, SavedState(body, patch, agent.last_seq, at))
 
 
-def _run(action: Callable[[Any], Awaitable[T]]) -> T:
-    """Do something with the store of this deployment; errors become one line."""
+def _run(action: "Callable[[SqlStore], Awaitable[T]]") -> T:
+    """Run an action with the store of this deployment; its error becomes one line."""
 
-    async def act() -> T:
+    async def run_with_store() -> T:
         from bot.store.agents import SqlStore
 
         settings = Settings.read()
-        store = await SqlStore.open(settings.database, settings.data_dir)
+        store = await SqlStore.open(settings.database, settings.data_dir.resolve())
         try:
             return await action(store)
         finally:
             await store.close()
 
-    try:
-        return asyncio.run(act())
-    except UserError as error:
-        raise click.ClickException(error.user_text) from error
-    except BotError as error:
-        raise click.ClickException(str(error)) from error
+    with explain_errors():
+        return asyncio.run(run_with_store())

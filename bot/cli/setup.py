@@ -9,16 +9,15 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from bot.cli.doctor import as_lines, examined_here
-from bot.cli.env_file import EnvFile
-from bot.cli.token_kinds import APP, BOT, FIELDS, GIT, MODEL, Field, mistake
+from bot.cli.doctor import examine_deployment, report_lines
+from bot.cli.env_file import APP, BOT, FIELDS, GIT, MODEL, EnvField, EnvFile, find_mistake
 from bot.config import Settings
 from bot.domain.health import Finding, Verdict, worst
 from bot.errors import ConfigurationError
 
 _CHANNEL = re.compile(r"(?:.*/archives/)?([CG][A-Z0-9]{6,20})(?:[/?].*)?")
 _File = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
-_LATER = "What was accepted so far is in {path}; `threadsmith setup` goes on from there."
+_TO_BE_CONTINUED = "What was accepted so far is in {path}; `threadsmith setup` goes on from there."
 
 
 @click.command("setup")
@@ -46,32 +45,32 @@ def setup_command(
     files = (bot_token_file, app_token_file, model_key_file, git_token_file)
     env = EnvFile(Path(".env"))
     try:
-        _Walk(env, not no_input).walk(dict(zip(FIELDS, files, strict=True)), channel)
+        _Setup(env, not no_input).run(dict(zip(FIELDS, files, strict=True)), channel)
     except click.Abort:
-        click.echo("\n" + _LATER.format(path=env.path), err=True)
+        click.echo("\n" + _TO_BE_CONTINUED.format(path=env.path), err=True)
         sys.exit(1)
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{env.path} cannot be written: {error}") from error
 
 
-class _Walk:
-    """One run of the command; `asks` is whether somebody is there to answer."""
+class _Setup:
+    """One run of the command; with `asks`, a person is there to answer."""
 
     def __init__(self, env: EnvFile, asks: bool) -> None:
         self._env = env
         self._asks = asks
-        self._settings = _read()
+        self._settings = _read_settings()
 
-    def walk(self, files: Mapping[Field, Path | None], channel: str) -> None:
-        """Every step in its order; raises click.Abort when the person leaves."""
+    def run(self, files: Mapping[EnvField, Path | None], channel: str) -> None:
+        """Go through every step in its order; raises click.Abort when the person leaves."""
         if not self._settings.slack_bot_token.get_secret_value() and self._asks:
             _show_link()
         for field, file in files.items():
             self._collect(field, file)
         channels = self._invite(channel)
         click.echo("\nThe doctor:")
-        examined = asyncio.run(examined_here(self._settings, channels))
-        click.echo(as_lines(examined))
+        examined = asyncio.run(examine_deployment(self._settings, channels))
+        click.echo(report_lines(examined))
         if worst(examined) is Verdict.FAIL:
             click.echo(
                 f"\n{self._env.path} is written. Do what is named above, then start the bot."
@@ -82,8 +81,8 @@ class _Walk:
             "Start a first agent, in Slack: /agent owner/repo explain what this repository does"
         )
 
-    def _collect(self, field: Field, file: Path | None) -> None:
-        """Have a value that works in `.env`: the one that is there, in the file, or asked for."""
+    def _collect(self, field: EnvField, file: Path | None) -> None:
+        """Put a value that works into `.env`: the one in it, in the file, or asked for."""
         known = self._value(field)
         if file is not None:
             with click.open_file(str(file)) as opened:
@@ -91,28 +90,28 @@ class _Walk:
         if known and self._accepted(field, known):
             return
         if not self._asks:
-            if field.needed or known:
+            if field.required or known:
                 raise click.ClickException(
                     f"{field.name} {'does not work' if known else 'is missing'}: the "
-                    f"{field.title}, from {field.where}."
+                    f"{field.title}, from {field.source}."
                 )
             return
-        click.echo(f"\n{field.title}: {field.where}.")
-        hint = "" if field.needed else ", Enter for none"
+        click.echo(f"\n{field.title}: {field.source}.")
+        hint = "" if field.required else ", Enter for none"
         while True:
             value = click.prompt(
                 f"{field.name} (unseen{hint})", hide_input=True, default="", show_default=False
             ).strip()
-            if (not value and not field.needed) or (value and self._accepted(field, value)):
+            if (not value and not field.required) or (value and self._accepted(field, value)):
                 return
 
-    def _accepted(self, field: Field, value: str) -> bool:
+    def _accepted(self, field: EnvField, value: str) -> bool:
         """Try a value and keep it in `.env` when it works."""
-        if wrong := mistake(field, value):
-            click.echo(f"  ✗ {wrong}")
+        if mistake := find_mistake(field, value):
+            click.echo(f"  ✗ {mistake}")
             return False
         tried = self._settings.model_copy(update={field.name.lower(): SecretStr(value)})
-        finding = asyncio.run(_tried(field, tried))
+        finding = asyncio.run(_check_value(field, tried))
         sign = {Verdict.OK: "✓", Verdict.WARN: "⚠", Verdict.FAIL: "✗"}[finding.verdict]
         step = f"\n    → {finding.next_step}" if finding.next_step else ""
         click.echo(f"  {sign} {field.name}: {finding.state}{step}")
@@ -126,13 +125,13 @@ class _Walk:
         self._settings = tried
         return True
 
-    def _value(self, field: Field) -> str:
+    def _value(self, field: EnvField) -> str:
         secret: SecretStr = getattr(self._settings, field.name.lower())
         return secret.get_secret_value()
 
     def _invite(self, channel: str) -> Sequence[str]:
-        """Get the bot into a first channel, by itself where its scopes allow that; which one."""
-        name = asyncio.run(_name(self._settings))
+        """Get the bot into a first channel, by itself where it may; returns the channel's id."""
+        name = asyncio.run(_bot_name(self._settings))
         click.echo(f"\nThe bot answers in channels that it is in. Send there:  /invite @{name}")
         while True:
             if not channel and self._asks:
@@ -143,17 +142,17 @@ class _Walk:
                 )
             if not channel.strip():
                 return ()
-            found = _CHANNEL.fullmatch(channel.strip())
-            if found is None:
+            match = _CHANNEL.fullmatch(channel.strip())
+            if match is None:
                 click.echo("  ✗ That is no channel's link or id. It holds C and some letters.")
-            elif asyncio.run(_joined(self._settings, name, found[1])):
-                return (found[1],)
+            elif asyncio.run(_join(self._settings, name, match[1])):
+                return (match[1],)
             if not self._asks:
                 raise click.ClickException(f"The bot is not in {channel}.")
             channel = ""
 
 
-def _read() -> Settings:
+def _read_settings() -> Settings:
     try:
         return Settings.read()
     except ConfigurationError as error:
@@ -176,8 +175,8 @@ def _show_link() -> None:
         click.launch(link)
 
 
-async def _tried(field: Field, settings: Settings) -> Finding:
-    """What the doctor says about one value."""
+async def _check_value(field: EnvField, settings: Settings) -> Finding:
+    """Run the doctor's check of one value."""
     from bot.app.build import open_health_checks
 
     names = {BOT: "Slack bot token", APP: "Slack app token", MODEL: "model key", GIT: "git"}
@@ -186,7 +185,7 @@ async def _tried(field: Field, settings: Settings) -> Finding:
         return examined.finding
 
 
-async def _name(settings: Settings) -> str:
+async def _bot_name(settings: Settings) -> str:
     from bot.app.build import open_health_checks
     from bot.slack.checks import name_of
 
@@ -194,7 +193,8 @@ async def _name(settings: Settings) -> str:
         return await name_of(health_checks.bot_client()) or "threadsmith"
 
 
-async def _joined(settings: Settings, name: str, channel: str) -> bool:
+async def _join(settings: Settings, name: str, channel: str) -> bool:
+    """Join a channel where the scopes allow it; returns whether the bot is in it then."""
     from bot.app.build import open_health_checks
     from bot.slack.checks import in_channels, join
 
@@ -202,9 +202,9 @@ async def _joined(settings: Settings, name: str, channel: str) -> bool:
         client = health_checks.bot_client()
         await join(client, channel)
         finding = await in_channels(client, name, [channel])
-    well = finding.verdict is Verdict.OK
+    joined = finding.verdict is Verdict.OK
     click.echo(
-        f"  {'✓' if well else '✗'} {finding.state}"
-        + ("" if well else f"\n    → {finding.next_step}")
+        f"  {'✓' if joined else '✗'} {finding.state}"
+        + ("" if joined else f"\n    → {finding.next_step}")
     )
-    return well
+    return joined
