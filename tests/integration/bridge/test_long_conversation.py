@@ -43,9 +43,9 @@ class Walker:
             known = [fact for fact in (PORT, CODENAME) if fact in prompt]
             return ScriptedTurn(f"Task: walk through the notes. Known: {', '.join(known)}.")
         if "What did you learn" in last:
-            found = re.search(r"heron-\d+", prompt)
+            match = re.search(r"heron-\d+", prompt)
             port = re.search(r"port \d+", prompt)
-            return ScriptedTurn(f"{found and found[0]} on {port and port[0]}")
+            return ScriptedTurn(f"{match and match[0]} on {port and port[0]}")
         self.steps += 1
         wanted = (PORT, CODENAME) if self.steps > LEARNED_AT + 1 else (PORT,)
         self.forgotten += [(self.steps, fact) for fact in wanted if fact not in prompt]
@@ -81,8 +81,8 @@ async def test_300_steps_in_a_small_window(
     assert isinstance(last, TaskFinished)
     assert last.outcome is Outcome.COMPLETED, last.error
     assert walker.forgotten == []
-    said = [event.text for event in answer if isinstance(event, MessageWritten)]
-    assert said == [f"{CODENAME} on {PORT}"]
+    texts = [event.text for event in answer if isinstance(event, MessageWritten)]
+    assert texts == [f"{CODENAME} on {PORT}"]
     assert not [event for event in events if isinstance(event, ModelRetried)]
     compactions = [event for event in events if isinstance(event, ContextCompacted)]
     assert len(compactions) == walker.summaries > 3
@@ -95,8 +95,8 @@ async def test_300_steps_in_a_small_window(
 
 
 def check_the_money(events: list[AgentEvent]) -> None:
-    told = [event for event in events if isinstance(event, UsageRecorded | ContextCompacted)]
-    calls = [event for event in told if isinstance(event, UsageRecorded)]
+    counted = [event for event in events if isinstance(event, UsageRecorded | ContextCompacted)]
+    calls = [event for event in counted if isinstance(event, UsageRecorded)]
     assert max(call.prompt_tokens for call in calls) < context_length(SMALL_WINDOW)
     costs = [call.cost_usd or 0.0 for call in calls]
     early, late = statistics.fmean(costs[100:150]), statistics.fmean(costs[-50:])
@@ -104,7 +104,7 @@ def check_the_money(events: list[AgentEvent]) -> None:
     # A prompt that follows upon a compaction is a new one; every other one is mostly known.
     between = [
         call
-        for before, call in pairwise(told)
+        for before, call in pairwise(counted)
         if isinstance(call, UsageRecorded) and isinstance(before, UsageRecorded)
     ]
     cached = sum(call.cached_tokens for call in between)

@@ -166,16 +166,16 @@ class RunningSession:
 
     async def events(self, until: Callable[[AgentEvent], bool], after: int = 0) -> list[AgentEvent]:
         """All stored events after this one, to the one that `until` accepts."""
-        found: list[AgentEvent] = []
+        events: list[AgentEvent] = []
         with self.session.events.follow(after) as follower:
             while True:
                 frames = await follower.next(10.0)
-                assert frames, f"nothing more came after {[event.type for event in found]}"
+                assert frames, f"nothing more came after {[event.type for event in events]}"
                 for frame in frames:
                     if frame.seq:
-                        found.append(parse_event(frame.data))
-                        if until(found[-1]):
-                            return found
+                        events.append(parse_event(frame.data))
+                        if until(events[-1]):
+                            return events
 
     async def finished(self, task_id: str) -> list[AgentEvent]:
         return await self.events(

@@ -28,9 +28,9 @@ def read(data: bytes) -> SavedConversation:
 
 
 def saved(**fields: Any) -> SavedConversation:
-    said = [{"role": "system", "content": "s"}, {"role": "user", "content": "earlier"}]
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "earlier"}]
     return SavedConversation.model_validate(
-        {"protocol": 1, "last_seq": 40, "messages": said} | fields
+        {"protocol": 1, "last_seq": 40, "messages": messages} | fields
     )
 
 
@@ -211,13 +211,13 @@ def test_an_unknown_field_is_refused() -> None:
 
 
 def test_an_open_turn_of_a_foreign_conversation_is_left_out(conversation: Conversation) -> None:
-    said = [
+    messages = [
         {"role": "user", "content": "x"},
         {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}, {"id": "b"}]},
         {"role": "tool", "tool_call_id": "a", "content": "y"},
     ]
-    restore_conversation(conversation, saved(messages=said))
-    assert conversation.messages == said[:1]
+    restore_conversation(conversation, saved(messages=messages))
+    assert conversation.messages == messages[:1]
 
 
 def test_a_restore_torn_anywhere_is_no_restore(tmp_path: Path) -> None:
@@ -230,9 +230,9 @@ def test_a_restore_torn_anywhere_is_no_restore(tmp_path: Path) -> None:
     for size in range(len(line)):
         path.write_bytes(line[:size])
         torn = Conversation(path)
-        found = (torn.messages, torn.waiting, torn.base_seq, torn.restored_digest)
+        state = (torn.messages, torn.waiting, torn.base_seq, torn.restored_digest)
         torn.close()
-        assert found == ([], [], 0, None), size
+        assert state == ([], [], 0, None), size
     path.write_bytes(line)
     again = Conversation(path)
     assert (len(again.messages), len(again.waiting), again.base_seq) == (2, 1, 40)

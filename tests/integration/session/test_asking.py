@@ -47,13 +47,15 @@ T = TypeVar("T", bound=AgentEvent)
 
 
 def several(*wanted: tuple[str, dict[str, Any]]) -> ModelTurn:
-    made = [ToolCall(f"c{n}", name, json.dumps(said)) for n, (name, said) in enumerate(wanted)]
+    made = [
+        ToolCall(f"c{n}", name, json.dumps(arguments)) for n, (name, arguments) in enumerate(wanted)
+    ]
     return ModelTurn(tool_calls=tuple(made))
 
 
 def only(events: Sequence[AgentEvent], kind: type[T]) -> T:
-    [found] = [event for event in events if isinstance(event, kind)]
-    return found
+    [event_of_kind] = [event for event in events if isinstance(event, kind)]
+    return event_of_kind
 
 
 async def question(running: RunningSession, after: int = 0) -> QuestionAsked:
@@ -65,10 +67,10 @@ async def question(running: RunningSession, after: int = 0) -> QuestionAsked:
     return asked
 
 
-def told(running: RunningSession, number: int) -> list[str]:
+def tool_texts(running: RunningSession, number: int) -> list[str]:
     """What the tools gave, as the model was told in its n-th call."""
     messages = running.model.asked[number].messages
-    return [str(said["content"]) for said in messages if said["role"] == "tool"]
+    return [str(message["content"]) for message in messages if message["role"] == "tool"]
 
 
 async def test_a_plan_is_told_as_it_is(open_session: OpenSession) -> None:
@@ -103,7 +105,7 @@ async def test_the_answer_of_a_person_is_the_result_of_the_call(open_session: Op
         answer = AnswerRequest(answer="Postgres", author="UANA")
         assert (await running.session.answer(asked.question_id, answer)).taken
         events = await running.finished("t1")
-        assert "Postgres" in told(running, 1)[-1]
+        assert "Postgres" in tool_texts(running, 1)[-1]
         assert (await running.session.answer(asked.question_id, answer)).taken
         late = await running.session.answer(
             asked.question_id, AnswerRequest(answer="MySQL", author="UBEN")
@@ -133,7 +135,7 @@ async def test_a_question_survives_the_end_of_the_bridge(open_session: OpenSessi
     async with open_session(says("Done."), says("Also done."), prepare=False) as running:
         await running.session.answer(asked.question_id, AnswerRequest(answer="MySQL"))
         events = await running.finished("t1")
-        results = told(running, 0)
+        results = tool_texts(running, 0)
         assert await running.outcome("r1") is Outcome.COMPLETED
     assert len(results) == 3
     assert "MySQL" in results[1]
@@ -208,7 +210,7 @@ async def test_leave_is_for_exactly_one_command(
 ) -> None:
     env = {"command": ["env", "printf"]}
     other = {"command": ["env", "printf", ""]}
-    steps = (*(calls("run_command", said) for said in (env, env, other)), says("Done."))
+    steps = (*(calls("run_command", arguments) for arguments in (env, env, other)), says("Done."))
     async with open_session(*steps) as running:
         await running.session.execute(task(approvals="ask"))
         asked = await question(running)
@@ -251,7 +253,7 @@ async def test_leave_for_a_process_is_not_leave_for_a_command(open_session: Open
         assert again.text == asked.text
         assert again.fingerprint != asked.fingerprint
         assert "in the background" not in str(again.reason)
-        assert [said.partition(":")[0] for said in told(running, 3)] == [
+        assert [text.partition(":")[0] for text in tool_texts(running, 3)] == [
             *("p1 was started. p1", "p2 was started. p2"),
             *("p1", "p2"),
         ]
@@ -271,7 +273,7 @@ async def test_leave_survives_restarts_and_holds_for_later_tasks(open_session: O
     async with open_session(env, says("Ran again."), prepare=False) as running:
         await running.session.chat(message(1, approvals="ask"))
         assert await running.outcome("r1") is Outcome.COMPLETED
-        assert "Exit code 0" in told(running, 1)[-1]
+        assert "Exit code 0" in tool_texts(running, 1)[-1]
 
 
 async def test_a_message_instead_of_leave_runs_nothing(open_session: OpenSession) -> None:
@@ -280,7 +282,7 @@ async def test_a_message_instead_of_leave_runs_nothing(open_session: OpenSession
         await question(running)
         await running.session.chat(message(1, text="yes, do it"))
         events = await running.finished("t1")
-        assert "not run" in told(running, 1)[-1]
+        assert "not run" in tool_texts(running, 1)[-1]
     assert only(events, ToolFinished).exit_code is None
 
 
@@ -336,7 +338,7 @@ async def test_what_interrupts_is_done_next_and_joins_nothing(open_session: Open
         assert await running.outcome("t1") is Outcome.INTERRUPTED
         assert await running.outcome("r3") is Outcome.COMPLETED
         first = running.model.asked[1].messages
-    assert "this" in [said["content"] for said in first]
+    assert "this" in [entry["content"] for entry in first]
 
 
 async def test_what_interrupts_finds_room_in_a_full_queue(open_session: OpenSession) -> None:

@@ -41,27 +41,27 @@ async def evidence(running: RunningSession, task_id: str = "t1") -> Evidence:
 
 
 def files(workspace: Path) -> dict[str, bytes]:
-    found = (path for path in workspace.rglob("*") if ".git" not in path.parts)
-    return {str(path.relative_to(workspace)): path.read_bytes() for path in found if path.is_file()}
+    paths = (path for path in workspace.rglob("*") if ".git" not in path.parts)
+    return {str(path.relative_to(workspace)): path.read_bytes() for path in paths if path.is_file()}
 
 
 async def test_a_check_after_the_last_edit(open_session: OpenSession) -> None:
     async with open_session(WRITE_TEST, RUN_TESTS, says("Done.")) as running:
         await running.session.execute(task())
-        found = await evidence(running)
-    [check] = found.checks
+        recorded = await evidence(running)
+    [check] = recorded.checks
     assert (check.command, check.kind) == ("python3 -m unittest -q", CheckKind.TESTS)
     assert (check.exit_code, check.passed, check.failed) == (0, 1, 0)
     assert check.stale is False
-    assert found.changed is True
+    assert recorded.changed is True
 
 
 async def test_a_check_before_the_last_edit_is_stale(open_session: OpenSession) -> None:
     edit = calls("write_file", {"path": "README.md", "content": "other\n"})
     async with open_session(WRITE_TEST, RUN_TESTS, RUN_MISSING, edit, says("Done.")) as running:
         await running.session.execute(task())
-        found = await evidence(running)
-    assert [(check.exit_code, check.stale) for check in found.checks] == [(0, True), (1, True)]
+        recorded = await evidence(running)
+    assert [(check.exit_code, check.stale) for check in recorded.checks] == [(0, True), (1, True)]
 
 
 async def test_an_edit_that_is_taken_back_makes_no_check_stale(open_session: OpenSession) -> None:
@@ -77,15 +77,15 @@ async def test_only_the_newest_run_of_a_command_counts(open_session: OpenSession
     steps = (RUN_MISSING, WRITE_TEST, RUN_TESTS, RUN_TESTS, says("Done."))
     async with open_session(*steps) as running:
         await running.session.execute(task())
-        found = await evidence(running)
-    assert [(check.exit_code, check.stale) for check in found.checks] == [(1, True), (0, False)]
+        recorded = await evidence(running)
+    assert [(check.exit_code, check.stale) for check in recorded.checks] == [(1, True), (0, False)]
 
 
-@pytest.mark.parametrize("looks", [True, False])
+@pytest.mark.parametrize("reads", [True, False])
 async def test_a_task_that_changes_nothing_and_checks_nothing(
-    open_session: OpenSession, *, looks: bool
+    open_session: OpenSession, *, reads: bool
 ) -> None:
-    steps = (calls("read_file", {"path": "README.md"}),) if looks else ()
+    steps = (calls("read_file", {"path": "README.md"}),) if reads else ()
     async with open_session(*steps, says("Hello.")) as running:
         await running.session.execute(task())
         assert await evidence(running) == Evidence(changed=False)
@@ -100,9 +100,9 @@ async def test_an_interrupted_task_keeps_its_evidence_over_a_restart(
         await running.events(lambda event: event.type == "question_asked")
     async with open_session(prepare=False) as running:
         await running.session.interrupt()
-        found = await evidence(running)
-    assert [check.stale for check in found.checks] == [False]
-    assert found.changed is True
+        recorded = await evidence(running)
+    assert [check.stale for check in recorded.checks] == [False]
+    assert recorded.changed is True
 
 
 async def test_an_undone_task_leaves_the_files_as_they_were(
@@ -143,10 +143,10 @@ async def test_an_undone_task_leaves_the_files_as_they_were(
         assert not (workspace / "kept.txt").exists()
         await running.session.chat(message(2))
         await running.finished("r2")
-        said = [str(one["content"]) for one in running.model.asked[-1].messages]
-    assert sum("undone the last task" in text for text in said) == 2
-    [told] = [event for event in events if isinstance(event, TaskUndone)]
-    assert told.undone_task_id == "r1"
+        texts = [str(entry["content"]) for entry in running.model.asked[-1].messages]
+    assert sum("undone the last task" in text for text in texts) == 2
+    [undo_event] = [event for event in events if isinstance(event, TaskUndone)]
+    assert undo_event.undone_task_id == "r1"
 
 
 async def test_what_was_committed_is_taken_back_by_a_commit(

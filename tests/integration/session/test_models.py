@@ -53,7 +53,7 @@ def texts(running: RunningSession) -> list[list[str]]:
     return [[str(m.get("content")) for m in asked.messages] for asked in running.model.asked]
 
 
-def looks(number: int, text: str = "") -> ModelTurn:
+def reading(number: int, text: str = "") -> ModelTurn:
     """A step unlike any other."""
     return calls("read_file", {"path": "./" * number + "README.md"}, text)
 
@@ -66,7 +66,7 @@ def with_fallbacks(settings: BridgeSettings) -> BridgeSettings:
 async def test_fallbacks_are_tried_in_order_and_the_next_task_begins_with_the_wanted_model(
     open_session: OpenSession, with_fallbacks: BridgeSettings
 ) -> None:
-    steps = (DOWN, DOWN, DOWN, UNKNOWN, looks(1), says("Done."), says("Again."))
+    steps = (DOWN, DOWN, DOWN, UNKNOWN, reading(1), says("Done."), says("Again."))
     async with open_session(*steps, settings=with_fallbacks) as running:
         await running.session.execute(task())
         events = await running.finished("t1")
@@ -118,10 +118,10 @@ async def test_a_reply_changes_the_model_from_the_next_call_on(open_session: Ope
 
     async def interjects(_request: ModelRequest) -> ModelTurn:
         await running.session.chat(message(1, model="other/model"))
-        return looks(1, text="I look.")
+        return reading(1, text="I look.")
 
     first = ModelTurn(
-        text="One.", tool_calls=looks(2).tool_calls, reasoning="Hm.", reasoning_details=thought
+        text="One.", tool_calls=reading(2).tool_calls, reasoning="Hm.", reasoning_details=thought
     )
     async with open_session(first, interjects, says("Done."), says("Still.")) as running:
         await running.session.execute(task())
@@ -142,7 +142,7 @@ async def test_a_reply_changes_the_model_from_the_next_call_on(open_session: Ope
     ("step", "ended_at", "words"),
     [
         (lambda _: calls("read_file", {"path": "README.md"}), 6, "same call (read_file)"),
-        (lambda n: looks(n % 2), 10, "two steps in turn"),
+        (lambda n: reading(n % 2), 10, "two steps in turn"),
         (lambda n: calls("read_file", {"path": f"no{n}"}), 12, "every call failed"),
     ],
 )
@@ -242,7 +242,7 @@ async def test_many_long_results_of_one_step_share_the_room(
 
 
 async def test_an_overflow_leads_to_one_summary_and_one_more_try(open_session: OpenSession) -> None:
-    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    long = [reading(n, text="I look. " * 200) for n in range(6)]
     steps = (*long, TOO_LONG, says("All looked at, goal: do it."), says("Done."))
     async with open_session(*steps) as running:
         await running.session.execute(task())
@@ -263,7 +263,7 @@ async def test_an_overflow_leads_to_one_summary_and_one_more_try(open_session: O
 async def test_a_model_of_its_own_writes_the_summaries(
     open_session: OpenSession, settings: BridgeSettings
 ) -> None:
-    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    long = [reading(n, text="I look. " * 200) for n in range(6)]
     steps = (*long, TOO_LONG, says("Summary."), says("Done."))
     small = settings.model_copy(update={"summary_model": "acme/small"})
     async with open_session(*steps, settings=small) as running:
@@ -275,7 +275,7 @@ async def test_a_model_of_its_own_writes_the_summaries(
 
 
 async def test_a_summary_outlives_a_restart(open_session: OpenSession) -> None:
-    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    long = [reading(n, text="I look. " * 200) for n in range(6)]
     steps = (*long, TOO_LONG, says("The codename is heron."), says("Done."))
     async with open_session(*steps) as running:
         await running.session.execute(task())
@@ -290,19 +290,19 @@ async def test_a_summary_outlives_a_restart(open_session: OpenSession) -> None:
 
 
 async def test_a_summary_that_cannot_be_had_stops_nothing(open_session: OpenSession) -> None:
-    long = [looks(n, text=f"I look {n}. " * 150) for n in range(6)]
+    long = [reading(n, text=f"I look {n}. " * 150) for n in range(6)]
     async with open_session(*long, TOO_LONG, DOWN, DOWN, says("Done.")) as running:
         await running.session.execute(task(text="Keep the port 4711."))
         events = await running.finished("t1")
-        told = texts(running)[-1][1]
+        summary = texts(running)[-1][1]
     (compacted,) = (event for event in events if isinstance(event, ContextCompacted))
     assert not compacted.by_model
     assert events[-1].outcome is Outcome.COMPLETED
-    assert "Keep the port 4711." in told
+    assert "Keep the port 4711." in summary
 
 
 async def test_a_second_overflow_is_the_end(open_session: OpenSession) -> None:
-    long = [looks(n, text="I look. " * 200) for n in range(6)]
+    long = [reading(n, text="I look. " * 200) for n in range(6)]
     async with open_session(*long, TOO_LONG, says("Summary."), TOO_LONG, says("Here.")) as running:
         await running.session.execute(task())
         events = await running.finished("t1")
@@ -315,7 +315,7 @@ async def test_the_first_step_of_each_task_is_made_by_the_model_for_plans(
     open_session: OpenSession, settings: BridgeSettings
 ) -> None:
     planned = settings.model_copy(update={"plan_model": "acme/planner"})
-    steps = (looks(1), looks(2), says("Done."), says("Again."))
+    steps = (reading(1), reading(2), says("Done."), says("Again."))
     async with open_session(*steps, settings=planned) as running:
         await running.session.execute(task())
         events = await running.finished("t1")
@@ -330,7 +330,7 @@ async def test_without_the_model_for_plans_the_task_goes_on_with_its_own(
     open_session: OpenSession, settings: BridgeSettings
 ) -> None:
     planned = settings.model_copy(update={"plan_model": "acme/planner"})
-    async with open_session(UNKNOWN, looks(1), says("Done."), settings=planned) as running:
+    async with open_session(UNKNOWN, reading(1), says("Done."), settings=planned) as running:
         await running.session.execute(task())
         events = await running.finished("t1")
         asked = [request.model for request in running.model.asked]

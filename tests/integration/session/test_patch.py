@@ -56,14 +56,14 @@ def change(root: Path) -> None:
 
 
 def listed(root: Path) -> dict[str, tuple[int, bytes]]:
-    found = {}
+    files = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
         if path.is_symlink():
-            found[name] = (0, os.fsencode(path.readlink()))
+            files[name] = (0, os.fsencode(path.readlink()))
         elif path.is_file() and not name.startswith(".git/"):
-            found[name] = (path.stat().st_mode & 0o111, path.read_bytes())
-    return found
+            files[name] = (path.stat().st_mode & 0o111, path.read_bytes())
+    return files
 
 
 async def patch_of(open_session: OpenSession, settings: BridgeSettings) -> bytes:

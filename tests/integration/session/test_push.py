@@ -18,7 +18,7 @@ def bare(remote: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def wish(bare: Path) -> PushRequest:
+def push_request(bare: Path) -> PushRequest:
     return PushRequest(clone_url=f"file://{bare}")
 
 
@@ -35,14 +35,14 @@ async def test_what_is_committed_is_pushed_and_what_is_not_stays(
     async with open_session() as running:
         workspace = tmp_path / "workspace"
         (workspace / "loose.txt").write_text("not committed")
-        assert (await running.session.push(wish(bare))).commit is None
+        assert (await running.session.push(push_request(bare))).commit is None
         head = ""
         for text in ("one", "two"):
             head = commit(workspace, text)
-            pushed = await running.session.push(wish(bare))
+            pushed = await running.session.push(push_request(bare))
             assert (pushed.commit, pushed.refusal) == (head, "")
             assert run_git(bare, "rev-parse", BRANCH) == head
-        again = await running.session.push(wish(bare))
+        again = await running.session.push(push_request(bare))
         assert again.commit == head
 
 
@@ -95,7 +95,7 @@ async def test_a_hostile_checkout_changes_neither_the_target_nor_runs_anything(
         hook.write_text(f"#!/bin/sh\ntouch {canary}\n")
         hook.chmod(0o755)
         run_git(workspace, "tag", "v1")
-        pushed = await running.session.push(wish(bare))
+        pushed = await running.session.push(push_request(bare))
         assert (pushed.commit, pushed.refusal) == (head, "")
         assert run_git(elsewhere, "for-each-ref") == ""
         assert "refs/tags" not in run_git(bare, "for-each-ref")
@@ -111,7 +111,7 @@ async def test_a_branch_that_others_have_moved_is_not_overwritten(
         theirs = commit(other, "theirs")
         run_git(other, "push", "--quiet", "origin", f"HEAD:{BRANCH}")
         commit(tmp_path / "workspace")
-        pushed = await running.session.push(wish(bare))
+        pushed = await running.session.push(push_request(bare))
         assert pushed.commit is None
         assert "rejected" in pushed.refusal
         assert run_git(bare, "rev-parse", BRANCH) == theirs
@@ -122,6 +122,6 @@ async def test_a_remote_that_is_away_is_a_refusal(
 ) -> None:
     async with open_session() as running:
         commit(tmp_path / "workspace")
-        pushed = await running.session.push(wish(tmp_path / "nowhere"))
+        pushed = await running.session.push(push_request(tmp_path / "nowhere"))
         assert pushed.commit is None
         assert pushed.refusal

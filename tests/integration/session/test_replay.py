@@ -37,11 +37,11 @@ WRITE = {"path": "new.txt", "content": "one\n"}
 USED = CallUsage(prompt_tokens=100, completion_tokens=5, cached_tokens=90, cost_usd=0.25)
 
 
-def looks(number: int) -> ModelTurn:
+def reading(number: int) -> ModelTurn:
     return calls("read_file", {"path": "./" * number + "README.md"}, "I look. " * 200)
 
 
-STORIES: dict[str, tuple[Step, ...]] = {
+SCENARIOS: dict[str, tuple[Step, ...]] = {
     "work": (
         calls("read_file", {"path": "README.md"}, text="Let me look."),
         calls("write_file", WRITE),
@@ -59,7 +59,7 @@ STORIES: dict[str, tuple[Step, ...]] = {
         Half("I w", DOWN),
     ),
     "circles": tuple(calls("read_file", {"path": "README.md"}) for _ in range(6)),
-    "a summary": (*(looks(n) for n in range(6)), TOO_LONG, says("Summary."), says("Done.")),
+    "a summary": (*(reading(n) for n in range(6)), TOO_LONG, says("Summary."), says("Done.")),
     "the last step": tuple(calls("read_file", {"path": f"{n}"}) for n in range(7)),
 }
 
@@ -73,17 +73,17 @@ async def recorded(
     return events
 
 
-@pytest.mark.parametrize("steps", STORIES.values(), ids=STORIES)
+@pytest.mark.parametrize("steps", SCENARIOS.values(), ids=SCENARIOS)
 async def test_a_replay_comes_out_as_recorded(
     open_session: OpenSession, steps: tuple[Step, ...]
 ) -> None:
     events = await recorded(open_session, steps, max_steps=7)
-    said: list[str] = []
-    assert await replay(events, said.append), said
+    lines: list[str] = []
+    assert await replay(events, lines.append), lines
     again: list[str] = []
     assert await replay(events, again.append)
-    assert said == again
-    assert said[-1] == "1 tasks, 1 as recorded"
+    assert lines == again
+    assert lines[-1] == "1 tasks, 1 as recorded"
 
 
 async def test_a_task_with_fallbacks_steering_and_an_interruption(
@@ -105,9 +105,9 @@ async def test_a_task_with_fallbacks_steering_and_an_interruption(
         await running.session.interrupt()
         events = await running.finished("r2")
     assert events[-1].outcome is Outcome.INTERRUPTED
-    said: list[str] = []
-    assert await replay(events, said.append), said
-    assert said[-1] == "2 tasks, 2 as recorded"
+    lines: list[str] = []
+    assert await replay(events, lines.append), lines
+    assert lines[-1] == "2 tasks, 2 as recorded"
 
 
 async def test_what_people_said_meanwhile_reaches_the_model_again(
@@ -119,28 +119,28 @@ async def test_what_people_said_meanwhile_reaches_the_model_again(
         return calls("list_directory", {})
 
     async def answers(request: ModelRequest) -> ModelTurn:
-        asked.extend(dict(one) for one in request.messages[1:])
+        asked.extend(dict(entry) for entry in request.messages[1:])
         return says("Done.")
 
     asked: list[dict[str, object]] = []
     async with open_session(interjects, answers) as running:
         await running.session.execute(task())
         events: list[AgentEvent] = await running.finished("t1")
-    said: list[str] = []
-    again = Replay(tmp_path, said.append)
+    printed: list[str] = []
+    again = Replay(tmp_path, printed.append)
     try:
         (recorded_task,) = recorded_tasks(events)
-        assert await again.run(recorded_task), said
+        assert await again.run(recorded_task), printed
     finally:
         again.close()
-    assert [line.strip() for line in said if "hears" in line] == [
+    assert [line.strip() for line in printed if "hears" in line] == [
         "hears: use tabs",
         "hears: and a test",
     ]
     lines = (tmp_path / "conversation.jsonl").read_text().splitlines()
     written = [json.loads(line) for line in lines]
-    heard = [one["message"] for one in written if one["message"]["role"] == "user"]
-    assert heard == [one for one in asked if one["role"] == "user"]
+    heard = [entry["message"] for entry in written if entry["message"]["role"] == "user"]
+    assert heard == [entry for entry in asked if entry["role"] == "user"]
 
 
 async def test_a_record_of_an_earlier_bridge_has_no_words_and_is_replayed(
@@ -166,35 +166,35 @@ def changed(event: AgentEvent) -> AgentEvent:
 
 
 async def test_a_record_that_the_loop_would_not_make_differs(open_session: OpenSession) -> None:
-    events = [changed(event) for event in await recorded(open_session, STORIES["work"])]
-    said: list[str] = []
-    assert not await replay(events, said.append)
-    assert any("differs from the record" in line for line in said)
+    events = [changed(event) for event in await recorded(open_session, SCENARIOS["work"])]
+    lines: list[str] = []
+    assert not await replay(events, lines.append)
+    assert any("differs from the record" in line for line in lines)
 
 
 async def test_half_a_record_is_replayed_to_its_end(open_session: OpenSession) -> None:
-    events = await recorded(open_session, STORIES["work"])
+    events = await recorded(open_session, SCENARIOS["work"])
     for length in range(len(events)):
-        said: list[str] = []
-        assert await replay(events[:length], said.append), (events[:length], said)
+        lines: list[str] = []
+        assert await replay(events[:length], lines.append), (events[:length], lines)
 
 
 async def test_the_command_reads_a_file_of_events(
     open_session: OpenSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    events = await recorded(open_session, STORIES["work"])
+    events = await recorded(open_session, SCENARIOS["work"])
     path = tmp_path / "events.jsonl"
     path.write_text("".join(event.model_dump_json() + "\n" for event in events))
     assert [parse_event(line) for line in path.read_text().splitlines()] == events
     assert await asyncio.to_thread(main, [str(path)]) == 0
-    told = capsys.readouterr().out
-    assert "step 1 of 15" in told
-    assert "read_file README.md: ok" in told
-    assert "says: Done." in told
+    output = capsys.readouterr().out
+    assert "step 1 of 15" in output
+    assert "read_file README.md: ok" in output
+    assert "says: Done." in output
 
 
 @pytest.mark.parametrize("content", ["no json", json.dumps({"seq": 1}), '{"type": "task_started"}'])
-def test_a_file_that_is_no_record_is_said(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_no_record_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "odd.jsonl"
     path.write_text(content)
     assert main([str(path)]) in (0, 2)

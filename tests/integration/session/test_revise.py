@@ -85,9 +85,9 @@ async def test_a_revision_while_others_are_taken_up_reaches_the_model_or_is_too_
         second, third = running.session.revise("m2", "new"), running.session.revise("m3", None)
         answers = [answer.revised for answer in await asyncio.gather(first, second, third)]
         events = await running.finished("t1")
-        said = [m["content"] for m in running.model.asked[1].messages if m["role"] == "user"]
+        texts = [m["content"] for m in running.model.asked[1].messages if m["role"] == "user"]
     taken = [event.message_id for event in events if isinstance(event, MessageTakenUp)]
     assert answers[0] is False
     expected = ["do it", "say 1", "new" if answers[1] else "say 2"]
-    assert said == expected + ([] if answers[2] else ["say 3"])
+    assert texts == expected + ([] if answers[2] else ["say 3"])
     assert taken == ["m1", "m2"] + ([] if answers[2] else ["m3"])

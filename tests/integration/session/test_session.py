@@ -168,12 +168,12 @@ async def test_near_the_limit_the_model_is_told_to_wrap_up(
     async with open_session(*steps) as running:
         await running.session.execute(task(max_steps=max_steps))
         await running.finished("t1")
-        told = [
+        numbers = [
             number
             for number, request in enumerate(running.model.asked, start=1)
             if "4 steps are left" in str(request.messages[-1])
         ]
-    assert told == ([told_before] if told_before else [])
+    assert numbers == ([told_before] if told_before else [])
 
 
 @pytest.mark.parametrize(

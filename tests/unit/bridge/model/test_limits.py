@@ -8,13 +8,13 @@ from bridge.model.limits import Meter, ModelLimits, cut_before, limits_of, read_
 SYSTEM = {"role": "system", "content": "s"}
 
 
-def told(roles: str) -> list[dict[str, Any]]:
+def conversation_of(roles: str) -> list[dict[str, Any]]:
     names = {"u": "user", "a": "assistant", "t": "tool"}
     return [SYSTEM, *({"role": names[role], "content": "x" * 80} for role in roles)]
 
 
 def cut(roles: str, keep_bytes: int, first: int = 1) -> int | None:
-    messages = told(roles)
+    messages = conversation_of(roles)
     return cut_before(messages, [100] * len(messages), first, keep_bytes)
 
 
@@ -39,7 +39,7 @@ def test_where_a_conversation_is_cut(roles: str, keep_bytes: int, expected: int 
 
 @given(st.text("uat", max_size=40), st.integers(0, 5_000), st.integers(1, 10))
 def test_a_cut_never_parts_a_call_from_its_result(roles: str, keep: int, first: int) -> None:
-    messages = told("u" + roles.lstrip("t"))
+    messages = conversation_of("u" + roles.lstrip("t"))
     place = cut_before(messages, [100] * len(messages), first, keep)
     if place is not None:
         assert first < place < len(messages)

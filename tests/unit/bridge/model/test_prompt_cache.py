@@ -10,14 +10,14 @@ def message(role: str, content: object = "x") -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-def places(messages: list[dict[str, Any]]) -> list[int]:
+def marked_positions(messages: list[dict[str, Any]]) -> list[int]:
     before = copy.deepcopy(messages)
-    found = marked(messages)
+    messages_with_marks = marked(messages)
     assert messages == before
     return [
-        place
-        for place, one in enumerate(found)
-        if isinstance(one["content"], list) and one["content"][0]["cache_control"]
+        position
+        for position, message in enumerate(messages_with_marks)
+        if isinstance(message["content"], list) and message["content"][0]["cache_control"]
     ]
 
 
@@ -36,7 +36,7 @@ def places(messages: list[dict[str, Any]]) -> list[int]:
 )
 def test_the_marks_stand_where_a_request_ended(roles: str, expected: list[int]) -> None:
     names = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
-    assert places([message(names[role]) for role in roles]) == expected
+    assert marked_positions([message(names[role]) for role in roles]) == expected
 
 
 @pytest.mark.parametrize("content", [None, "", [{"type": "text", "text": "x"}]])

@@ -34,7 +34,11 @@ def waiting(number: int, mode: ChatMode) -> UserMessage:
 
 
 def assistant(*ids: str) -> dict[str, object]:
-    return {"role": "assistant", "content": None, "tool_calls": [{"id": one} for one in ids]}
+    return {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": call_id} for call_id in ids],
+    }
 
 
 def test_a_message_leaves_the_queue_as_it_enters_the_conversation(
