@@ -1,4 +1,4 @@
-"""`/agent set …` and `/agent me …`: what is set for a channel, and for oneself. Pure parsing."""
+"""Reads `/agent set …` and `/agent me …`, the settings of a channel and of oneself."""
 
 import re
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class SetMine:
     value: str = ""
 
 
-def parse_rule(rest: list[str]) -> SetRule:
-    """What stands behind `set`; raises InvalidCommand."""
-    if not rest:
+def parse_rule(words: list[str]) -> SetRule:
+    """Read the words after `set`; raises InvalidCommand."""
+    if not words:
         return SetRule()
-    name, value = rest[0].lower(), " ".join(rest[1:])
+    name, value = words[0].lower(), " ".join(words[1:])
     if name in _WHO and value.lower() in {"anyone", "owner"}:
         return SetRule(name, value.lower())
     if name == "approvals" and value.lower() in set(Approvals):
@@ -56,11 +56,11 @@ def parse_rule(rest: list[str]) -> SetRule:
     )
 
 
-def parse_mine(rest: list[str]) -> SetMine:
-    """What stands behind `me`; raises InvalidCommand."""
-    if not rest:
+def parse_mine(words: list[str]) -> SetMine:
+    """Read the words after `me`; raises InvalidCommand."""
+    if not words:
         return SetMine()
-    name, value = rest[0].lower(), " ".join(rest[1:])
+    name, value = words[0].lower(), " ".join(words[1:])
     if name in {"repo", "model"} and value:
         return SetMine(name, _default_of(name, value))
     raise InvalidCommand(
@@ -70,7 +70,7 @@ def parse_mine(rest: list[str]) -> SetMine:
 
 
 def checked_model(model: str) -> str:
-    """The model's name; raises InvalidCommand when it cannot be one."""
+    """Return the model's name; raises InvalidCommand when it cannot be one."""
     if len(model) > MAX_MODEL_CHARS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", model):
         raise InvalidCommand(
             f"{code(model, 60)} is not a model's name. For example `anthropic/claude-3.5-sonnet`."

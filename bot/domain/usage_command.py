@@ -1,4 +1,4 @@
-"""`/agent usage …`: whose model calls, of how many days, and in which form. Pure parsing."""
+"""Reads `/agent usage …`: whose model calls, of how many days, and in which form."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ _MAX_DIGITS = 4
 
 
 class UsageOf(StrEnum):
-    """Whose calls are added up: those of who asks, of the channel, or all."""
+    """The calls that are added up: those of who asks, of the channel, or all."""
 
     ME = "me"
     CHANNEL = "channel"
@@ -20,7 +20,7 @@ class UsageOf(StrEnum):
 
 
 class UsageForm(StrEnum):
-    """How the sums are shown: a private message, a picture, a table with a line for each call."""
+    """The form of the sums: a private message, a picture, a table with a line for each call."""
 
     TEXT = "text"
     CHART = "chart"

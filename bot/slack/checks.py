@@ -34,7 +34,7 @@ def client_for(token: SecretStr, api_url: str, session: aiohttp.ClientSession) -
 
 
 async def bot_token(client: AsyncWebClient, wanted: Collection[str] | None) -> Finding:
-    """Whether the bot's token works and has the manifest's scopes (None: it is not here)."""
+    """Check that the bot's token works and has the manifest's scopes (None: unknown)."""
     if not client.token:
         return broken("SLACK_BOT_TOKEN is not set", "Run `threadsmith setup`.")
     try:
@@ -56,7 +56,7 @@ async def bot_token(client: AsyncWebClient, wanted: Collection[str] | None) -> F
 
 
 async def app_token(client: AsyncWebClient) -> Finding:
-    """Whether a socket could be opened with the app's token; none is, it would take events."""
+    """Check that a socket could be opened with the app's token; an open one would take events."""
     if not client.token:
         return fine("not set; Slack calls us by signed HTTP")
     try:
@@ -69,7 +69,7 @@ async def app_token(client: AsyncWebClient) -> Finding:
 
 
 def sockets(count: int | None) -> Finding:
-    """Whether another process takes events with the same app token; only the bot itself sees it.
+    """Check whether another process takes events with the same app token, as only the bot can see.
 
     Slack tells the number when a connection is opened, every few hours.
     """
@@ -84,7 +84,7 @@ def sockets(count: int | None) -> Finding:
 
 
 async def in_channels(client: AsyncWebClient, name: str, channels: Sequence[str]) -> Finding:
-    """Whether the bot is a member of these channels."""
+    """Check that the bot is a member of these channels."""
     if not channels:
         return doubtful(
             "no channel is known yet", "Name one: `threadsmith doctor --channel C0123456789`."
@@ -116,7 +116,7 @@ async def join(client: AsyncWebClient, channel: str) -> None:
 
 
 async def clock(client: AsyncWebClient, now: Callable[[], float] = time.time) -> Finding:
-    """How far this host's clock is from Slack's."""
+    """Compare this host's clock with Slack's."""
     try:
         answer: Any = await client.api_test()
     except SlackApiError as error:
@@ -148,8 +148,10 @@ def _code(error: SlackApiError) -> str:
 
 
 def _header(answer: Any, name: str) -> str:  # noqa: ANN401  (the SDK's answer, of either kind)
-    found = {str(key).lower(): value for key, value in (answer.headers or {}).items()}.get(name, "")
-    return str(found[0] if isinstance(found, list) else found)
+    values = {str(key).lower(): value for key, value in (answer.headers or {}).items()}.get(
+        name, ""
+    )
+    return str(values[0] if isinstance(values, list) else values)
 
 
 def _away(client: AsyncWebClient, error: Exception) -> Finding:

@@ -1,4 +1,4 @@
-"""Says to one person alone what became of their request: what went wrong above all."""
+"""Tells one person privately what became of their request, above all what went wrong."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -19,14 +19,14 @@ Tell = Callable[[str], Awaitable[None]]
 
 
 class EphemeralReplies:
-    """Ephemeral messages. `hide` takes known secrets out of what is said."""
+    """Sends ephemeral messages. `hide` takes known secrets out of their text."""
 
     def __init__(self, client: AsyncWebClient, hide: Hide) -> None:
         self._client = client
         self.hide = hide
 
     def to(self, user: str, channel: str, thread_ts: str | None = None) -> Tell:
-        """The way to tell this person something where they are."""
+        """Return a function that tells this person something where they are."""
 
         async def tell(text: str) -> None:
             try:
@@ -39,11 +39,11 @@ class EphemeralReplies:
         return tell
 
     async def _directly(self, user: str, channel: str, text: str, why: str) -> None:
-        """Where nothing can be said to them in the channel, a direct message says it."""
+        """Tell the person by a direct message when the channel takes no private one."""
         logger.info("nothing can be said to a person in %s: %s", channel, why)
         try:
-            said = self.hide(f"About <#{channel}>: {text}")
-            await self._client.chat_postMessage(channel=user, text=said)
+            sentence = self.hide(f"About <#{channel}>: {text}")
+            await self._client.chat_postMessage(channel=user, text=sentence)
         except SlackApiError as error:
             logger.warning("could not tell a person: %s", error.response.get("error"))
 

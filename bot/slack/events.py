@@ -1,4 +1,4 @@
-"""What Slack sends, as small values: messages and reactions, bounded and told apart."""
+"""Reads what Slack sends as small values: messages and reactions, bounded and told apart."""
 
 import re
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ def person_message(
 
 
 def shared_files(message: Mapping[str, Any]) -> list[SharedFile]:
-    """The files of a message, as Slack tells of them."""
+    """Return the files of a message, as Slack describes them."""
     listed = message.get("files")
     return [
         SharedFile(
@@ -115,7 +115,7 @@ def revised_message(
 
 
 def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
-    """Whether this input may stop an agent, so that it must not wait for anything."""
+    """Check whether this input may stop an agent, so that it must not wait for anything."""
     event = body.get("event") or {}
     if event.get("type") == "agent_session_stopped":
         return True
@@ -127,5 +127,5 @@ def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
 
 
 def reaction_name(name: str) -> str:
-    """A reaction's name without a skin tone."""
+    """Return a reaction's name without a skin tone."""
     return name.partition("::")[0]

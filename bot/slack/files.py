@@ -43,8 +43,8 @@ class SlackFiles:
             raise FileUnavailable("Slack did not answer.", type(error).__name__) from error
 
     def _address(self, file: dict[str, Any]) -> URL:
-        said = str(file.get("url_private_download") or file.get("url_private") or "")
-        url, home = URL(said), URL(self._client.base_url)
+        address = str(file.get("url_private_download") or file.get("url_private") or "")
+        url, home = URL(address), URL(self._client.base_url)
         own = url.host == home.host and url.port == home.port
         below = bool(url.host and home.host and url.host.endswith(f".{home.host}"))
         if url.scheme != home.scheme or not (own or (below and url.explicit_port is None)):

@@ -27,7 +27,7 @@ def scopes(path: Path = PATH) -> frozenset[str] | None:
 
 
 def new_app_link(manifest: str) -> str:
-    """Where Slack makes an app of this manifest. Comments only make the link longer."""
+    """Return the link by which Slack makes an app of a manifest, its comments left out."""
     lines = [line.partition(" #")[0].rstrip() for line in manifest.splitlines()]
     kept = [line for line in lines if line and not line.lstrip().startswith("#")]
     return _NEW_APP + quote("\n".join(kept) + "\n", safe="")

@@ -1,4 +1,4 @@
-"""Reads what was said in a thread before an agent came into it, and the files that lie there."""
+"""Reads the messages and files of a thread from before an agent came into it."""
 
 import asyncio
 import logging
@@ -59,16 +59,16 @@ class ThreadHistory:
 
     async def _opening(self, messages: Sequence[Mapping[str, Any]]) -> Opening:
         names: dict[str, str] = {}
-        said = []
+        messages_read = []
         files: list[Attachment] = []
         for message in reversed(messages):
             text = plain(str(message.get("text") or "")).strip()
             taken, _ = sort_files(shared_files(message))
             files += [file for file in taken if not message.get("bot_id")]
             if text:
-                said.append(ContextMessage(await self._speaker(message, names), text))
+                messages_read.append(ContextMessage(await self._speaker(message, names), text))
         # The message that starts the agent has room for as many again.
-        return Opening(tuple(reversed(said)), tuple(files[:5]))
+        return Opening(tuple(reversed(messages_read)), tuple(files[:5]))
 
     async def _speaker(self, message: Mapping[str, Any], names: dict[str, str]) -> str:
         user = str(message.get("user") or "")

@@ -99,7 +99,7 @@ class Delivery:
         self._client = client
         self._note_file = note_file
         self._timeout_seconds = call_timeout_seconds
-        self._looks = BlockFallback()
+        self._fallback = BlockFallback()
 
     async def perform(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
         """Make the call, within the timeout, and say what came of it."""
@@ -130,7 +130,7 @@ class Delivery:
 
     async def _post(self, row: OpenRow, content: PostContent) -> Verdict:
         about = {"outbox_id": content.id, "version": content.version}
-        answer = await self._looks.send(
+        answer = await self._fallback.send(
             replace(content, above=(), below=()),
             lambda blocks: self._client.chat_postMessage(
                 channel=row.channel,
@@ -146,7 +146,7 @@ class Delivery:
 
     async def _update(self, row: OpenRow, content: PostContent) -> Verdict:
         # An empty list, since Slack keeps the old blocks when none are named.
-        await self._looks.send(
+        await self._fallback.send(
             content,
             lambda blocks: self._client.chat_update(
                 channel=row.channel,
@@ -258,7 +258,7 @@ def _shared_ts(answer: Any, channel: str) -> str | None:  # noqa: ANN401  (JSON 
 
 
 def meaning(error: SlackApiError) -> Verdict:
-    """What a refusal of Slack means for the one who called."""
+    """Read what a refusal of Slack means for the caller."""
     response, code = error.response, _code(error)
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:

@@ -1,6 +1,6 @@
-"""How fast Slack lets us talk: budgets by method, channel and message, and its Retry-After.
+"""Limits the calls to Slack: budgets by method, channel and message, and its Retry-After.
 
-Slack counts for the whole app, not for one thread, so one Pace serves the process.
+Slack counts for the whole app, not for one thread, so one RateLimiter serves the process.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class SlackCall:
 
     @property
     def is_lookup(self) -> bool:
-        """Whether it only reads."""
+        """Check whether the call only reads."""
         return self.method in {SlackMethod.REPLIES, SlackMethod.HISTORY}
 
 
@@ -96,7 +96,7 @@ class _Bucket:
 
 
 class RateLimiter:
-    """When each call may go. All times are of the clock that the caller reads."""
+    """Tells when each call may go. All times are of the clock that the caller reads."""
 
     def __init__(self) -> None:
         self._buckets = {
@@ -133,7 +133,7 @@ class RateLimiter:
         self._not_before[key] = max(until, self._not_before.get(key, until))
 
     def last_served(self, row_id: str) -> float:
-        """When a call was last made for this row; minus infinity when never, or long ago."""
+        """Return when a call was last made for this row; minus infinity when never, or long ago."""
         return self._served.get(row_id, float("-inf"))
 
     def _keys(self, call: SlackCall) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The one sender of the process: it makes Slack agree with the stored posts, within its limits.
+"""Sends the stored posts until Slack agrees with them, within Slack's limits.
 
 A row holds the newest content under one key. The sender takes the most important row that may go,
 marks it as on its way, calls Slack and notes the answer; whatever is enqueued meanwhile is simply
@@ -45,7 +45,7 @@ _LONGEST_FAILURE_SECONDS = 86_400.0
 
 
 class OutboxSender:
-    """The sender: `run` lives as long as the bot, `wake` says that there is something new.
+    """Sends posts: `run` lives as long as the bot, `wake` says that there is something new.
 
     `on_dead(agent_id, key, error_code)` is awaited once when Slack refuses a post for good. The
     client must have been made with `retry_handlers=[]`.
@@ -258,7 +258,7 @@ def _call_for(row: OpenRow) -> SlackCall | None:
 
 
 def _must_wait(row: OpenRow, rows: Iterable[OpenRow]) -> bool:
-    """Whether an earlier post of the same agent, at least as important, has to appear first."""
+    """Check whether an earlier post of the same agent, at least as important, comes first."""
     return _is_new(row) and any(
         other.agent_id == row.agent_id
         and other.position < row.position

@@ -34,11 +34,11 @@ _NO_THREAD = (
 class Undeliverable:
     """Each agent's starter is told once that its thread is closed to us."""
 
-    def __init__(self, store: Store, voice: Presenter, client: AsyncWebClient) -> None:
+    def __init__(self, store: Store, presenter: Presenter, client: AsyncWebClient) -> None:
         self._store = store
-        self._voice = voice
+        self._presenter = presenter
         self._client = client
-        self._told: LRUCache[str, bool] = LRUCache(MOST_TOLD)
+        self._told_agents: LRUCache[str, bool] = LRUCache(MOST_TOLD)
 
     async def note(self, agent_id: str, key: str, code: str) -> None:
         """Slack refused a post for good, for this reason."""
@@ -49,15 +49,15 @@ class Undeliverable:
             return
         if kind == "patch":
             await self._in_words(agent, key, code)
-        elif kind in _WAITED_FOR and agent.id not in self._told:
-            self._told[agent.id] = True
+        elif kind in _WAITED_FOR and agent.id not in self._told_agents:
+            self._told_agents[agent.id] = True
             await self._directly(agent, code)
 
     async def _in_words(self, agent: Agent, key: str, code: str) -> None:
-        said = self._voice.trouble(agent, f"file:{key}", _NO_FILE.format(code=quoted(code)))
+        post = self._presenter.trouble(agent, f"file:{key}", _NO_FILE.format(code=quoted(code)))
         try:
             async with self._store.transaction() as tx:
-                await tx.enqueue(agent.id, said)
+                await tx.enqueue(agent.id, post)
         except BotError as error:
             logger.warning("nobody is told of a missing file: %s", error)
 

@@ -1,4 +1,4 @@
-"""How the end of a task looks: the model's answer or our own words, the facts, the buttons."""
+"""Draws the end of a task: the model's answer or a sentence, the facts, the buttons."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -73,9 +73,9 @@ def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
             return f"⏹ *Interrupted* after {seconds(card.seconds)}. {kept}", card.answer
         case Outcome.FAILED:
             reason = card.error.message if card.error else "The task failed."
-            said = line(reason, 600)
+            cause = line(reason, 600)
             again = 'Nothing is lost; reply "go on" to try again.'
-            return f"⚠ {said} {again} {code(agent.id)}", card.answer
+            return f"⚠ {cause} {again} {code(agent.id)}", card.answer
 
 
 def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
@@ -100,7 +100,7 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
 
 
 def _of_agent(card: TaskCard) -> bool:
-    """Whether it is the agent's own budget that is used, which its people may raise."""
+    """Check whether the agent's own budget is used up, which its people may raise."""
     return card.error is not None and card.error.code == ErrorCode.BUDGET_USED
 
 
@@ -109,10 +109,10 @@ def _no_money(agent: Agent, card: TaskCard) -> str:
     if _of_agent(card) and agent.budget_nano is not None:
         # Our own numbers: the error's came through the container.
         used, budget = money(agent.spent_nano / NANO), money(agent.budget_nano / NANO)
-        rest = "" if agent.spent_nano >= agent.budget_nano else (
+        question = "" if agent.spent_nano >= agent.budget_nano else (
             " The next call might cost more than what is left."
         )  # fmt: skip
-        return f"⏸ *Budget used: {used} of {budget}.*{rest} {kept}"
+        return f"⏸ *Budget used: {used} of {budget}.*{question} {kept}"
     reason = line(card.error.message, 300) if card.error else "The budget is used."
     return f"⏸ {reason} {kept} Reply to go on then."
 

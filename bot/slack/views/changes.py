@@ -27,9 +27,9 @@ _PIECES_A_PAGE = 3
 
 
 def files_view(
-    place: ModalLocation, agent: Agent, changes: Changes, said: str = ""
+    place: ModalLocation, agent: Agent, changes: Changes, notice: str = ""
 ) -> dict[str, Any]:
-    """The files that differ from the source branch, with a button for each; `said` comes first."""
+    """List the files that differ from the source branch, each with a button, below a notice."""
     files = changes.files
     pages = max(1, -(-len(files) // _FILES_A_PAGE))
     place = replace(place, page=min(place.page, pages - 1), file="")
@@ -37,7 +37,7 @@ def files_view(
     shown = [_file(place, file) for file in files[first : first + _FILES_A_PAGE]]
     head = f"*{_sum(files)}* against {code(agent.source_branch or 'the source branch')}"
     more = [leading("Refresh", place, "refresh"), _as_file(place, "Post the patch")]
-    news = [section(said)] if said else []
+    news = [section(notice)] if notice else []
     blocks = [*news, section(head), _as_of(changes.at), *shown, *turning(place, pages, more)]
     return window(TITLE, blocks)
 

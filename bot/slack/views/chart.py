@@ -32,7 +32,7 @@ def usage_chart(sums: Sequence[Sum], title: str, last: date, days: int) -> bytes
     from PIL import Image, ImageDraw, ImageFont
 
     shown = [(last - timedelta(days=back)).isoformat() for back in reversed(range(days))]
-    names = [name for name, _ in ranking(sums, lambda one: one.model)]
+    names = [name for name, _ in ranking(sums, lambda row: row.model)]
     named = names if len(names) <= _NAMED + 1 else [*names[:_NAMED], _OTHERS]
     parts = _by_day(sums, set(named))
     image = Image.new("RGB", (WIDTH, HEIGHT), _BACK)
@@ -51,8 +51,8 @@ def usage_chart(sums: Sequence[Sum], title: str, last: date, days: int) -> bytes
 
 def _by_day(sums: Sequence[Sum], named: set[str]) -> defaultdict[str, defaultdict[str, int]]:
     parts: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for one in sums:
-        parts[one.day][one.model if one.model in named else _OTHERS] += one.nano
+    for row in sums:
+        parts[row.day][row.model if row.model in named else _OTHERS] += row.nano
     return parts
 
 

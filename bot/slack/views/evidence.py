@@ -1,4 +1,4 @@
-"""What the bridge recorded about a task, and the model's plan, as short lines."""
+"""Writes the recorded checks of a task, and the model's plan, as short lines."""
 
 from collections.abc import Callable
 
@@ -36,11 +36,11 @@ def _line(evidence: Evidence, quote: Quote, strong: str) -> str:
     if not evidence.checks:
         return f"{_HEAD}: none. {_NO_TESTS}" if evidence.changed else ""
     shown = evidence.checks[-_SHOWN_CHECKS:]
-    said = "; ".join(_check(check, quote, strong) for check in shown)
+    listed = "; ".join(_check(check, quote, strong) for check in shown)
     if more := len(evidence.checks) - len(shown):
-        said += f"; and {more} earlier"
+        listed += f"; and {more} earlier"
     ending = f" {_NO_TESTS}" if no_tests and evidence.changed else ""
-    return f"{_HEAD}: {said}.{ending}"
+    return f"{_HEAD}: {listed}.{ending}"
 
 
 def _check(check: Check, quote: Quote, strong: str) -> str:
@@ -67,7 +67,7 @@ def _item(item: PlanItem) -> str:
 
 
 def plan_left(plan: tuple[PlanItem, ...]) -> str:
-    """What is done, in progress and not done, as sentences; "" without a plan."""
+    """Return what is done, in progress and not done, as sentences; "" without a plan."""
     heads = {
         PlanStatus.DONE: "Done",
         PlanStatus.DOING: "In progress",
@@ -75,7 +75,7 @@ def plan_left(plan: tuple[PlanItem, ...]) -> str:
     }
     sentences = []
     for status, head in heads.items():
-        found = [line(item.text, _PLAN_CHARS) for item in plan if item.status is status]
-        if found:
-            sentences.append(f"{head}: {', '.join(found)}.")
+        items = [line(item.text, _PLAN_CHARS) for item in plan if item.status is status]
+        if items:
+            sentences.append(f"{head}: {', '.join(items)}.")
     return " ".join(sentences)

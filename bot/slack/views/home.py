@@ -64,7 +64,7 @@ def defaults_form(mine: Preferences) -> dict[str, Any]:
 
 
 def read_defaults(view: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """What was typed, by field; and what is wrong, by field. Empty means the default."""
+    """Return the typed values and the errors, by field. Empty means the default."""
     values = view.get("state", {}).get("values", {})
     typed = {
         name: str(values.get(name, {}).get(name, {}).get("value") or "").strip()

@@ -1,4 +1,4 @@
-"""How agents look in a list: one line each."""
+"""Lists agents and models: one line each."""
 
 from collections.abc import Sequence
 
@@ -67,7 +67,7 @@ def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
 
 
 def price_of(offer: ModelOffer) -> str:
-    """What a million tokens cost, of the prompt and of the answer."""
+    """Return the price of a million tokens, of the prompt and of the answer."""
     if offer.prompt_usd is None or offer.completion_usd is None:
         return "price unknown"
     return f"${offer.prompt_usd:,.2f} / ${offer.completion_usd:,.2f}"

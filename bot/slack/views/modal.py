@@ -1,4 +1,4 @@
-"""The frame of the windows that show what an agent did: where one is, pages, literal text."""
+"""Frames the modals that show what an agent did: location, pages, literal text."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _MOST_PAGES = 1_000_000
 
 
 class ModalView(StrEnum):
-    """What a window shows."""
+    """The content of a modal."""
 
     STEPS = "steps"
     FILES = "files"
@@ -24,7 +24,7 @@ class ModalView(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModalLocation:
-    """What a window shows and where; it travels in the values of the window's buttons."""
+    """The content and the page of a modal; it travels in the values of its buttons."""
 
     shows: ModalView
     agent_id: str
@@ -40,10 +40,10 @@ class ModalLocation:
     def unpacked(cls, value: str) -> Self | None:
         """Read a button's value; None when it is of another kind."""
         try:
-            found = json.loads(value)
-            page = max(0, min(int(found["page"]), _MOST_PAGES))
-            names = [str(found[name]) for name in ("agent_id", "task_id", "file")]
-            return cls(ModalView(found["shows"]), names[0], names[1], page, names[2])
+            fields = json.loads(value)
+            page = max(0, min(int(fields["page"]), _MOST_PAGES))
+            names = [str(fields[name]) for name in ("agent_id", "task_id", "file")]
+            return cls(ModalView(fields["shows"]), names[0], names[1], page, names[2])
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
 
@@ -71,8 +71,8 @@ def turning(place: ModalLocation, pages: int, more: Sequence[Block] = ()) -> lis
     if place.page < pages - 1:
         shown.append(leading("Next", replace(place, page=place.page + 1), "next"))
     shown += more
-    said = [context(f"Page {place.page + 1} of {pages}")] if pages > 1 else []
-    return said + ([actions(shown)] if shown else [])
+    position = [context(f"Page {place.page + 1} of {pages}")] if pages > 1 else []
+    return position + ([actions(shown)] if shown else [])
 
 
 def leading(label: str, place: ModalLocation, how: str) -> Block:

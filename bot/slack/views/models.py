@@ -31,7 +31,7 @@ def model_form(place: ModalLocation, current: str) -> dict[str, Any]:
             "placeholder": {"type": "plain_text", "text": "Search, or type a name"},
         },
     }
-    said = f"Now: {code(current, 80)}. The conversation goes on with the new one."
+    hint = f"Now: {code(current, 80)}. The conversation goes on with the new one."
     return {
         "type": "modal",
         "callback_id": CALLBACK,
@@ -39,12 +39,12 @@ def model_form(place: ModalLocation, current: str) -> dict[str, Any]:
         "title": {"type": "plain_text", "text": TITLE},
         "submit": {"type": "plain_text", "text": "Change"},
         "close": {"type": "plain_text", "text": "Cancel"},
-        "blocks": [menu, context(said)],
+        "blocks": [menu, context(hint)],
     }
 
 
 def model_options(offers: Sequence[ModelOffer], typed: str) -> list[Block]:
-    """What the menu offers for what was typed: models that can work, and the name as typed.
+    """Return the options for a typed text: models that can work, and the name as typed.
 
     A server may serve what it does not list; the name is checked when it is chosen.
     """

@@ -39,7 +39,7 @@ def tool_block(card: TaskCard, tool: ToolLine, number: int) -> Block:
 
 
 def in_words(tool: ToolLine) -> list[str]:
-    """What the mark of a call says, for those who do not see it; an exit code says it already."""
+    """Return the mark of a call in words, for those who do not see it."""
     if tool.ok is None:
         return ["running"]
     return [] if tool.ok or tool.summary.startswith("exit ") else ["failed"]

@@ -1,4 +1,4 @@
-"""What Threadsmith says in a thread: each thing that happened becomes a post. Pure."""
+"""Makes a post of each thing that Threadsmith says in a thread. Pure."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ REACTIONS = {"received": "eyes", "queued": "clock1", "used": "white_check_mark"}
 
 
 class SlackPresenter:
-    """The posts of an agent; `stop_reaction` is the emoji's name without colons.
+    """Makes the posts of an agent; `stop_reaction` is the emoji's name without colons.
 
     `holds_secret` tells whether there is a known secret in a file's content; `native`: cards have
     Slack's own blocks for plans and tool calls, and plain ones for where these are refused.
@@ -91,7 +91,7 @@ class SlackPresenter:
         return replace(post, payload=payload, beneath=True)
 
     def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
-        """What one step of a task did, as a message of its own."""
+        """Show one step of a task as a message of its own."""
         head = f"*Step {number}*"
         shown = [tool_line(tool) for tool in lines]
         blocks = [section("\n".join([head, *shown[:SHOWN_TOOLS]]))]
@@ -116,30 +116,30 @@ class SlackPresenter:
         return _message(agent, key, text, blocks, Priority.NOTICE)
 
     def stopped(self, agent: Agent, actor: str, seconds_: float, saved: SavedWork) -> Post:
-        """Who stopped the agent, what was changed, and what is left of it."""
+        """Tell who stopped the agent, what was changed, and what is kept."""
         by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
-        told_whom = starter(agent, agent.task_number)
-        if told_whom and actor != agent.started_by:
-            tail += f" · {told_whom}"
-        said = f"{head} {_kept(agent, saved)}"
+        mention = starter(agent, agent.task_number)
+        if mention and actor != agent.started_by:
+            tail += f" · {mention}"
+        summary = f"{head} {_kept(agent, saved)}"
         if saved.pushed:
-            said += f" Its commits are on the branch {code(agent.target_branch)}."
-        told = saved.card and "\n".join(filter(None, _state_of(saved.card)))
-        blocks = [section(said), *([section(told)] if told else []), context(tail)]
-        return _message(agent, f"stopped:{agent.last_seq}", said, blocks, Priority.ANSWER)
+            summary += f" Its commits are on the branch {code(agent.target_branch)}."
+        work = saved.card and "\n".join(filter(None, _state_of(saved.card)))
+        blocks = [section(summary), *([section(work)] if work else []), context(tail)]
+        return _message(agent, f"stopped:{agent.last_seq}", summary, blocks, Priority.ANSWER)
 
     def salvaged(self, agent: Agent, saved: SavedWork) -> Post:
-        """What was read after the stop; the thread has heard that it would come."""
-        said = f"📄 *Read after the stop.* {_kept(agent, saved)}"
+        """Tell what was read after the stop, as announced by the post about the stop."""
+        text = f"📄 *Read after the stop.* {_kept(agent, saved)}"
         if saved.leftover is Leftover.FILES:
-            said = f"⚠ {_kept(agent, saved)}"
+            text = f"⚠ {_kept(agent, saved)}"
         key = f"salvaged:{agent.last_seq}"
-        return _message(agent, key, said, [section(said)], Priority.NOTICE)
+        return _message(agent, key, text, [section(text)], Priority.NOTICE)
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
-        """Something that happened and is no trouble; `text` is mrkdwn of ours."""
+        """Tell something that happened and is no trouble; `text` is safe mrkdwn."""
         return _message(agent, f"notice:{key}", text, [section(text)], Priority.NOTICE)
 
     def fallback(self, agent: Agent, event: ModelChanged) -> Post:
@@ -153,11 +153,11 @@ class SlackPresenter:
         return self.notice(agent, f"denied:{key}", denied_line(command, hosts))
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
-        """What went wrong and the next step; `text` is mrkdwn of ours, or plain words."""
-        said = f"⚠ {text}"
+        """Tell what went wrong and the next step; `text` is safe mrkdwn, or plain words."""
+        marked = f"⚠ {text}"
         foot = " · ".join(filter(None, (code(agent.id), starter(agent, agent.task_number))))
-        blocks = [section(said), context(foot)]
-        return _message(agent, f"trouble:{key}", said, blocks, Priority.ANSWER)
+        blocks = [section(marked), context(foot)]
+        return _message(agent, f"trouble:{key}", marked, blocks, Priority.ANSWER)
 
     def patch(self, agent: Agent, key: str, patch: bytes) -> Post:
         """The changes as a file. The content travels as base64: a patch may hold any bytes.
@@ -165,11 +165,11 @@ class SlackPresenter:
         One with a secret in it is not shown: without the secret it would not be the changes.
         """
         if self._holds_secret(patch):
-            said = (
+            text = (
                 "The patch is not posted: a secret that is stored here is part of the changes. "
                 "Tell the agent to take it out of the files; the changes themselves are kept."
             )
-            return self.trouble(agent, f"patch:{key}", said)
+            return self.trouble(agent, f"patch:{key}", text)
         payload = {
             "name": f"{agent.id}.patch",
             "title": f"Changes of {agent.id} against {agent.source_branch or 'the source branch'}",
@@ -205,7 +205,7 @@ def _message(agent: Agent, key: str, text: str, blocks: list[Block], priority: P
 
 
 def _kept(agent: Agent, saved: SavedWork) -> str:
-    """What was changed, as far as it is known, and where it is now."""
+    """Return what was changed, as far as it is known, and where it is kept."""
     if saved.leftover is Leftover.NOTHING and saved.diff is None and not saved.newest:
         if saved.patch:
             return f"Its changes as of its last task are kept. {FOLLOWS}"
@@ -242,10 +242,10 @@ def _whereabouts(saved: SavedWork) -> str:
 
 
 def _state_of(card: TaskCard) -> Sequence[str]:
-    """What a stopped task had done and not done, by its plan, and what was checked."""
+    """Return the state of a stopped task by its plan, and its checks."""
     return plan_left(card.plan), evidence_line(card.evidence)
 
 
 def _name(agent: Agent) -> str:
-    """Who started it, in words: a mention would notify them of what they just did."""
+    """Return the starter's name: a mention would notify them of what they just did."""
     return line(agent.starter_name, 80) if agent.starter_name else f"<@{agent.started_by}>"

@@ -1,4 +1,4 @@
-"""How a question to people looks: open, answered, or never answered."""
+"""Draws a question to people: open, answered, or never answered."""
 
 import re
 import time
@@ -100,8 +100,8 @@ def _closed(asked: QuestionAsked, closed: Closed) -> str:
         return "Not answered: its task has ended."
     who = f"<@{escaped(closed.user)}>, {_clock(closed.at)}"
     if asked.kind is QuestionKind.APPROVAL:
-        said = next((_DONE[one] for one in ApprovalChoice if one == closed.answer), "")
-        return f"*{said}* — {who}" if said else f"*Not run: a message came instead* — {who}"
+        done = next((_DONE[choice] for choice in ApprovalChoice if choice == closed.answer), "")
+        return f"*{done}* — {who}" if done else f"*Not run: a message came instead* — {who}"
     if closed.by_message:
         return f"*Answered by a message* — {who}"
     return f"*{line(cut(closed.answer, _ANSWER_CHARS), _ANSWER_CHARS)}* — {who}"

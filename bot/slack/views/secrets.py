@@ -167,8 +167,8 @@ def _use(entry: SecretEntry) -> str:
 
 
 def _element(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (values.get(name) or {}).get(name) or {}
-    return found
+    field: Mapping[str, Any] = (values.get(name) or {}).get(name) or {}
+    return field
 
 
 def _typed(values: Mapping[str, Any], name: str) -> str:

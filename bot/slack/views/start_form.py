@@ -23,7 +23,7 @@ _FIELD_CHARS = 3_000  # the most that Slack takes in one text field
 
 @dataclass(frozen=True, slots=True)
 class FormLocation:
-    """Where the agent will live: a new thread of the channel, or the one named."""
+    """The place where an agent starts: a new thread of the channel, or the thread named."""
 
     channel: str
     thread_ts: str | None = None
@@ -31,7 +31,7 @@ class FormLocation:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the form is filled in with. `listed`: repositories can be searched for."""
+    """The values in a new form. `listed`: repositories can be searched for."""
 
     task: str = ""
     repo: str = ""
@@ -63,17 +63,17 @@ def start_form(place: FormLocation, draft: Draft) -> dict[str, Any]:
 
 def place_of(view: Mapping[str, Any]) -> FormLocation:
     """Where the form said that the agent will live; an older form named the channel alone."""
-    said = str(view.get("private_metadata") or "")
-    if not said.startswith("{"):
-        return FormLocation(said)
-    place = json.loads(said)
+    metadata = str(view.get("private_metadata") or "")
+    if not metadata.startswith("{"):
+        return FormLocation(metadata)
+    place = json.loads(metadata)
     return FormLocation(place["channel"], place.get("thread_ts"))
 
 
-def repository_options(found: Sequence[str], typed: str) -> list[dict[str, Any]]:
-    """What the menu offers for what was typed; a name that is not listed can be taken as typed."""
+def repository_options(repositories: Sequence[str], typed: str) -> list[dict[str, Any]]:
+    """Return the options for a typed text; a name that is not listed is taken as typed."""
     wanted = typed.strip().lower()
-    names = [name for name in found if wanted in name.lower() and len(name) <= OPTION_CHARS]
+    names = [name for name in repositories if wanted in name.lower() and len(name) <= OPTION_CHARS]
     shown = [option(name) for name in names[: MOST_OPTIONS - 2]]
     if wanted and len(typed.strip()) <= OPTION_CHARS and wanted not in {n.lower() for n in names}:
         with suppress(InvalidCommand):  # it may be no whole name yet

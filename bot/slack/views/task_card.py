@@ -1,4 +1,4 @@
-"""How the live card of a task and its summary line look."""
+"""Draws the live card of a task and its summary line."""
 
 from bot.domain.agent import Agent
 from bot.domain.budget import NANO
@@ -91,7 +91,7 @@ def _state(card: TaskCard) -> str:
 
 
 def cost_of(agent: Agent, card: TaskCard) -> str:
-    """What the task has cost, or, of an agent with a budget, the agent in all: `$0.11 of $2.00`."""
+    """Return the cost of the task, or of an agent with a budget in all: `$0.11 of $2.00`."""
     if agent.budget_nano is not None:
         return f"{money(agent.spent_nano / NANO)} of {money(agent.budget_nano / NANO)}"
     return "" if card.cost_usd is None else money(card.cost_usd)

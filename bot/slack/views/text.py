@@ -23,7 +23,7 @@ SHOWN_SECONDS = 0.05
 
 def visible(text: str) -> str:
     """Text for a block that shows it literally: what nobody would see is written as `\\u202e`."""
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\r\n", "\n"))
 
 
 def model_markdown(text: str) -> str:
@@ -33,13 +33,13 @@ def model_markdown(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """What a person typed, from Slack's formatted text: links as they were typed, no entities."""
+    """Return what a person typed, from Slack's formatted text: links as typed, no entities."""
     unlinked = _BARE_LINK.sub(r"\1", _LABELLED.sub(r"\1", text))
     return html.unescape(unlinked).replace("\u00a0", " ")
 
 
 def below_field(error: UserError) -> str:
-    """What an error says, as Slack shows it below the field of a form: literally."""
+    """Return the text of an error as Slack shows it below a form's field: literally."""
     return html.unescape(error.user_text).replace("`", "")
 
 
@@ -52,8 +52,8 @@ def seconds(value: float) -> str:
     if whole < minute:
         return f"{whole} s"
     if whole < hour:
-        rest = whole % minute
-        return f"{whole // minute} min {rest} s" if rest else f"{whole // minute} min"
+        remaining = whole % minute
+        return f"{whole // minute} min {remaining} s" if remaining else f"{whole // minute} min"
     return f"{whole // hour} h {whole % hour // minute} min"
 
 

@@ -1,4 +1,4 @@
-"""How the sums of the ledger look: a few lines of mrkdwn, or a table with a line for each call."""
+"""Writes the sums of the ledger: a few lines of mrkdwn, or a table with a line for each call."""
 
 import csv
 import io
@@ -17,49 +17,49 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PER_CENT = 100
 
 
-def heading(wish: ShowUsage, user: str, channel: str) -> str:
+def heading(query: ShowUsage, user: str, channel: str) -> str:
     """Whose usage of how many days, as mrkdwn."""
     whose = {
         UsageOf.ME: f"<@{user}>'s agents",
         UsageOf.CHANNEL: f"agents of <#{channel}>",
         UsageOf.ALL: "all agents",
     }
-    days = "today" if wish.days == 1 else f"the last {wish.days} days"
-    return f"*Usage of {whose[wish.of]}* · {days} (UTC)"
+    days = "today" if query.days == 1 else f"the last {query.days} days"
+    return f"*Usage of {whose[query.of]}* · {days} (UTC)"
 
 
-def usage_text(sums: Sequence[Sum], wish: ShowUsage, head: str, today: str, cap_nano: int) -> str:
-    """What the calls come to, by model, and by person where there may be several.
+def usage_text(sums: Sequence[Sum], query: ShowUsage, head: str, today: str, cap_nano: int) -> str:
+    """Return the cost of calls by model, and by person where there may be several.
 
     `today` is a day as in the sums; `cap_nano` the most that may be spent in a day, 0 for no cap.
     """
     if not sums:
         return f"{head}\nNo model calls."
     lines = [head, _in_all(sums)]
-    spent = sum(one.nano for one in sums if one.day == today)
+    spent = sum(row.nano for row in sums if row.day == today)
     lines.append(f"Today {dollars(spent)}" + (f" of {dollars(cap_nano)}" if cap_nano else ""))
-    lines += _ranking("By model", sums, lambda one: code(one.model, 60))
-    if wish.of is not UsageOf.ME:
-        lines += _ranking("By person", sums, lambda one: f"<@{one.user}>")
-    if wish.of is UsageOf.ALL:
-        lines += _ranking("By channel", sums, lambda one: f"<#{one.channel}>")
-    if guessed := sum(one.estimated_nano for one in sums):
+    lines += _ranking("By model", sums, lambda row: code(row.model, 60))
+    if query.of is not UsageOf.ME:
+        lines += _ranking("By person", sums, lambda row: f"<@{row.user}>")
+    if query.of is UsageOf.ALL:
+        lines += _ranking("By channel", sums, lambda row: f"<#{row.channel}>")
+    if guessed := sum(row.estimated_nano for row in sums):
         lines.append(f"{dollars(guessed)} of it is estimated: calls that were cut or still run.")
-    command = f"/agent usage {wish.of.value} {wish.days}"
+    command = f"/agent usage {query.of.value} {query.days}"
     lines.append(f"`{command} chart` draws it, `{command} csv` lists every call.")
     return "\n".join(lines)
 
 
 def _in_all(sums: Iterable[Sum]) -> str:
-    found = list(sums)
-    calls = sum(one.calls for one in found)
-    prompt = sum(one.prompt_tokens for one in found)
-    cached = sum(one.cached_tokens for one in found)
-    answer = sum(one.completion_tokens for one in found)
+    listed = list(sums)
+    calls = sum(row.calls for row in listed)
+    prompt = sum(row.prompt_tokens for row in listed)
+    cached = sum(row.cached_tokens for row in listed)
+    answer = sum(row.completion_tokens for row in listed)
     share = f" ({cached * _PER_CENT // prompt} % from the cache)" if cached and prompt else ""
     noun = "call" if calls == 1 else "calls"
     return (
-        f"{dollars(sum(one.nano for one in found))} · {calls:,} {noun} · "
+        f"{dollars(sum(row.nano for row in listed))} · {calls:,} {noun} · "
         f"{prompt:,} tokens of prompts{share} · {answer:,} of answers"
     )
 
@@ -67,17 +67,17 @@ def _in_all(sums: Iterable[Sum]) -> str:
 def _ranking(title: str, sums: Iterable[Sum], name: Callable[[Sum], str]) -> list[str]:
     ranked = ranking(sums, name)
     shown = [f"{label} {dollars(nano)}" for label, nano in ranked[:SHOWN_NAMES]]
-    rest = ranked[SHOWN_NAMES:]
-    if rest:
-        shown.append(f"{len(rest)} more {dollars(sum(nano for _, nano in rest))}")
+    others = ranked[SHOWN_NAMES:]
+    if others:
+        shown.append(f"{len(others)} more {dollars(sum(nano for _, nano in others))}")
     return [f"{title}: {' · '.join(shown)}"]
 
 
 def ranking(sums: Iterable[Sum], name: Callable[[Sum], str]) -> list[tuple[str, int]]:
     """The names with what theirs comes to in nano-dollars, the dearest first."""
     totals: defaultdict[str, int] = defaultdict(int)
-    for one in sums:
-        totals[name(one)] += one.nano
+    for row in sums:
+        totals[name(row)] += row.nano
     return sorted(totals.items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -89,12 +89,12 @@ def usage_csv(lines: Iterable[LedgerLine]) -> bytes:
         ("time", "agent", "task", "user", "channel", "model", "provider", "prompt_tokens",
          "cached_tokens", "completion_tokens", "cost_usd", "cost_source", "key_of")
     )  # fmt: skip
-    for one in lines:
+    for call in lines:
         row = (
-            datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            one.agent_id, one.task_id, one.user, one.channel, one.model, one.provider,
-            one.prompt_tokens, one.cached_tokens, one.completion_tokens,
-            f"{one.nano / NANO:.9f}", one.source.value, one.paid_by.value,
+            datetime.fromtimestamp(call.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            call.agent_id, call.task_id, call.user, call.channel, call.model, call.provider,
+            call.prompt_tokens, call.cached_tokens, call.completion_tokens,
+            f"{call.nano / NANO:.9f}", call.source.value, call.paid_by.value,
         )  # fmt: skip
         writer.writerow([_cell(value) for value in row])
     return out.getvalue().encode("utf-8", "replace")

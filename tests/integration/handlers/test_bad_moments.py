@@ -122,7 +122,7 @@ async def test_a_thread_that_was_told_of_long_ago_may_be_told_of_again(
         await tx.add_agent(second)
     for agent in (first, first, second, second, first):
         await undelivered.note(agent.id, "answer:1", "is_archived")
-        assert list(undelivered._told) == [agent.id]
+        assert list(undelivered._told_agents) == [agent.id]
     sent = [e.data["arguments"] for e in scene.slack.feed.entries("api_call")]
     told = [call["text"] for call in sent if "takes no messages of mine" in str(call)]
     assert [first.id in text for text in told] == [True, False, True]

@@ -148,7 +148,7 @@ async def test_a_workspace_that_takes_no_plan_gets_plain_blocks_and_is_not_tried
     [card] = scene.texts(agent)
     assert "▸ find the" in card
     assert "read_file `a.py`" in card
-    looks: BlockFallback = scene.outbox._delivery._looks
+    looks: BlockFallback = scene.outbox._delivery._fallback
     assert looks.plain
     failed = [
         entry.data["answer"]["error"]
