@@ -14,7 +14,7 @@ class BodyTooLargeError(Exception):
 
 
 async def read_bounded(chunks: AsyncIterator[bytes], limit_bytes: int) -> bytes:
-    """Read a whole body; raises BodyTooLargeError as soon as it is beyond the limit."""
+    """Reads a whole body; raises BodyTooLargeError as soon as it is beyond the limit."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk
@@ -24,7 +24,7 @@ async def read_bounded(chunks: AsyncIterator[bytes], limit_bytes: int) -> bytes:
 
 
 def create_private_file(path: Path, content: bytes = b"") -> None:
-    """Create a file that only its owner reads; one that exists keeps its content. Raises OSError.
+    """Creates a file that only its owner reads; one that exists keeps its content. Raises OSError.
 
     The file appears whole, and of several processes that create it only the first one succeeds.
     """
@@ -36,7 +36,7 @@ def create_private_file(path: Path, content: bytes = b"") -> None:
 
 
 def replace_private_file(path: Path, content: bytes) -> None:
-    """Write a file that only its owner reads, whole or not at all. Raises OSError.
+    """Writes a file that only its owner reads, whole or not at all. Raises OSError.
 
     A link stays a link: the file that it points to is replaced. The file keeps its owner.
     """
@@ -51,7 +51,7 @@ def replace_private_file(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _private_copy(target: Path, content: bytes) -> Iterator[Path]:
-    """Write the content beside `target` and flush it to the disk; removes the copy at the end."""
+    """Writes the content beside `target` and flush it to the disk; removes the copy at the end."""
     copy = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -66,7 +66,7 @@ def _private_copy(target: Path, content: bytes) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def socket_address(path: Path) -> Iterator[str]:
-    """Give an address of the socket at `path`, which need not exist yet. Raises OSError.
+    """Gives an address of the socket at `path`, which need not exist yet. Raises OSError.
 
     The address leads through the open folder, because the kernel accepts 107 bytes only.
     """
@@ -79,7 +79,7 @@ def socket_address(path: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def untrusted_socket_address(path: Path) -> Iterator[str]:
-    """Give an address of the socket at `path`, in a folder that a stranger writes to.
+    """Gives an address of the socket at `path`, in a folder that a stranger writes to.
 
     The path is opened without following a link, and the address leads to that very file, whatever
     replaces it meanwhile. Raises OSError, also when the file is no socket.

@@ -47,14 +47,14 @@ class Redactor:
         self.add(*values)
 
     def add(self, *values: str) -> None:
-        """Hide these values from now on; one that is too short, or a plain word, is left out."""
+        """Hides these values from now on; one that is too short, or a plain word, is left out."""
         new = {value for value in values if not _is_plain(value)} - self._values
         if new:
             self._values |= new
             self._stale = True
 
     def add_passing(self, value: str) -> None:
-        """Hide a value for as long as it is one of the newest hundred: a token of one agent."""
+        """Hides a value for as long as it is one of the newest hundred: a token of one agent."""
         if value in self._passing:
             return
         self._passing[value] = None
@@ -63,7 +63,7 @@ class Redactor:
         self._stale = True
 
     def hiding(self, token_of: Callable[[str], SecretStr]) -> Callable[[str], SecretStr]:
-        """Wrap a function so that its results are hidden from their first use on."""
+        """Wraps a function so that its results are hidden from their first use on."""
 
         def hidden(agent_id: str) -> SecretStr:
             token = token_of(agent_id)
@@ -73,23 +73,23 @@ class Redactor:
         return hidden
 
     def __call__(self, text: str) -> str:
-        """Return the text without known secrets, and without text that looks like one."""
+        """Returns the text without known secrets, and without text that looks like one."""
         # Two passes take half the time of one pattern for both.
         return _SHAPE.sub(HIDDEN, self.known(text))
 
     def known(self, text: str) -> str:
-        """Return the text without the known values; text that only looks like a secret stays."""
+        """Returns the text without the known values; text that only looks like a secret stays."""
         pattern = self._compiled()
         return pattern.sub(HIDDEN, text) if pattern else text
 
     def holds(self, data: str | bytes) -> bool:
-        """Check for a known value in text, or in bytes, which are read as UTF-8."""
+        """Checks for a known value in text, or in bytes, which are read as UTF-8."""
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
         pattern = self._compiled()
         return bool(pattern and pattern.search(text))
 
     def _compiled(self) -> re.Pattern[str] | None:
-        """Return one pattern for every known value; it is built again after new values."""
+        """Returns one pattern for every known value; it is built again after new values."""
         if self._stale:
             self._stale = False
             forms = {form for value in self._values | set(self._passing) for form in _forms(value)}
@@ -102,7 +102,7 @@ def _is_plain(value: str) -> bool:
 
 
 def worth_hiding(value: str) -> bool:
-    """Check that hiding this value everywhere would hide a secret, and not a plain word."""
+    """Checks that hiding this value everywhere would hide a secret, and not a plain word."""
     return (
         len(value) >= _MIN_STORED_CHARS
         and len(set(value)) >= _MIN_DISTINCT_CHARS
@@ -111,7 +111,7 @@ def worth_hiding(value: str) -> bool:
 
 
 def hidden_in(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (JSON of any shape)
-    """Return the JSON value with every string in it passed through `hide`; keys stay."""
+    """Returns the JSON value with every string in it passed through `hide`; keys stay."""
     match value:
         case str():
             return hide(value)
@@ -124,7 +124,7 @@ def hidden_in(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (JSON of any shap
 
 
 def _forms(value: str) -> Iterator[str]:
-    """Yield the value as it is, and as tools and languages write it: JSON, URL, hex, base64."""
+    """Yields the value as it is, and as tools and languages write it: JSON, URL, hex, base64."""
     yield value
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
@@ -143,7 +143,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Yield the part of the base64 of any surrounding text that depends on the value alone."""
+    """Yields the part of the base64 of any surrounding text that depends on the value alone."""
     for before in range(3):
         after = -(before + len(raw)) % 3
         encoded = base64.b64encode(b"\0" * before + raw + b"\0" * after).decode("ascii")
@@ -159,7 +159,7 @@ _Trie = dict[str, Any]
 
 
 def _trie_pattern(words: Iterable[str]) -> str:
-    """Build a pattern for many literals that reads each character of the text about once.
+    """Builds a pattern for many literals that reads each character of the text about once.
 
     A plain alternation would try every literal at every position.
     """

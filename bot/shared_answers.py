@@ -19,7 +19,7 @@ class SharedAnswers(Generic[K, T]):
         self._asked: dict[K, asyncio.Future[T]] = {}
 
     async def get(self, key: K, ask: Callable[[], Awaitable[T]]) -> T:
-        """Call `ask`, or wait for a call under way; its error is raised for all of its waiters.
+        """Calls `ask`, or waits for a call under way; its error is raised for all of its waiters.
 
         When the caller that asks is cancelled, the next waiting caller asks anew.
         """

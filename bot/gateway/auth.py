@@ -33,15 +33,15 @@ class Tokens:
         self._secret = secret
 
     def gateway_token(self, agent_id: str) -> SecretStr:
-        """Return the token that the container shows at the gateway; it names its agent."""
+        """Returns the token that the container shows at the gateway; it names its agent."""
         return SecretStr(f"{_PREFIX}{agent_id}.{self._mac('gateway', agent_id)}")
 
     def bridge_token(self, agent_id: str) -> SecretStr:
-        """Return the token that the bot shows at the agent's bridge."""
+        """Returns the token that the bot shows at the agent's bridge."""
         return SecretStr(self._mac("bridge", agent_id))
 
     def agent_of(self, token: str) -> str | None:
-        """Return the agent of a genuine gateway token; None for any other text."""
+        """Returns the agent of a genuine gateway token; None for any other text."""
         if len(token) > _MAX_TOKEN_CHARS or not token.startswith(_PREFIX) or not token.isascii():
             return None
         agent_id, _, mac = token.removeprefix(_PREFIX).rpartition(".")
@@ -54,7 +54,7 @@ class Tokens:
 
 
 def load_tokens(data_dir: Path) -> Tokens:
-    """Read DATA_DIR/secret, made once with mode 0600; raises ConfigurationError."""
+    """Reads DATA_DIR/secret, made once with mode 0600; raises ConfigurationError."""
     path = data_dir / "secret"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
@@ -82,17 +82,17 @@ class GatewayAuth:
         self.read_agent: ReadAgent | None = None
 
     def admit_agent(self, agent_id: str, repo: RepoRef) -> None:
-        """Admit requests of this agent, for this repository."""
+        """Admits requests of this agent, for this repository."""
         self._repos[agent_id] = repo
 
     def dismiss_agent(self, agent_id: str) -> None:
-        """Refuse requests of this agent from now on."""
+        """Refuses requests of this agent from now on."""
         self._repos.pop(agent_id, None)
 
     def identify_agent(
         self, authorization: str, owner: str | None = None
     ) -> tuple[str, RepoRef] | None:
-        """Return the agent behind an Authorization header, and its repository, if it is admitted.
+        """Returns the agent behind an Authorization header, and its repository, if it is admitted.
 
         `owner` is the agent whose own listener the request came by; no other agent's token is
         accepted there.
@@ -104,12 +104,12 @@ class GatewayAuth:
         return (agent_id, repo) if agent_id and repo else None
 
     def agent_of(self, token: str) -> str | None:
-        """Return the agent of a genuine token, if it is admitted."""
+        """Returns the agent of a genuine token, if it is admitted."""
         agent_id = self._tokens.agent_of(token)
         return agent_id if agent_id in self._repos else None
 
     async def branch_of(self, agent_id: str) -> str | None:
-        """Return the branch that the agent may push; None once it has ended or is not admitted.
+        """Returns the branch that the agent may push; None once it has ended or is not admitted.
 
         The stored agent is read each time, because one that failed stays admitted until it is
         removed.
@@ -121,12 +121,12 @@ class GatewayAuth:
 
     @property
     def admitted_agents(self) -> tuple[str, ...]:
-        """Return the agents that are admitted."""
+        """Returns the agents that are admitted."""
         return tuple(self._repos)
 
 
 def _read_token(authorization: str) -> str:
-    """Read `Bearer TOKEN`, or `Basic` with the token as the password, which git sends."""
+    """Reads `Bearer TOKEN`, or `Basic` with the token as the password, which git sends."""
     scheme, _, value = authorization.partition(" ")
     match scheme.lower():
         case "bearer":
@@ -142,7 +142,7 @@ def _read_token(authorization: str) -> str:
 
 
 def ambiguity_of(request: web.Request) -> str | None:
-    """Return why two servers might understand this request differently; None if they agree."""
+    """Returns why two servers might understand this request differently; None if they agree."""
     headers = request.headers
     lengths = headers.getall("Content-Length", [])
     codings = headers.getall("Transfer-Encoding", [])

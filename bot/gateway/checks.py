@@ -54,7 +54,7 @@ class _Repository(BaseModel):
 
 
 async def model_key(session: aiohttp.ClientSession, settings: Settings) -> Finding:
-    """Check that the provider accepts the key, and how much the key may still spend."""
+    """Checks that the provider accepts the key, and how much the key may still spend."""
     key = settings.openrouter_api_key
     if not key.get_secret_value():
         return broken("OPENROUTER_API_KEY is not set", "Run `threadsmith setup`.")
@@ -82,7 +82,7 @@ async def model_key(session: aiohttp.ClientSession, settings: Settings) -> Findi
 
 
 async def model_tools(session: aiohttp.ClientSession, settings: Settings) -> Finding:
-    """Check that the provider has the default model, with tools; raises ModelUnusable."""
+    """Checks that the provider has the default model, with tools; raises ModelUnusable."""
     catalogue = Catalogue(session, settings.openrouter_base_url, settings.openrouter_api_key)
     model = settings.agent_model
     await catalogue.check_model(model)
@@ -97,7 +97,7 @@ async def model_tools(session: aiohttp.ClientSession, settings: Settings) -> Fin
 async def git_access(
     session: aiohttp.ClientSession, settings: Settings, repositories: Sequence[RepoRef]
 ) -> Finding:
-    """Check that the git host accepts the token, and what it allows on these repositories."""
+    """Checks that the git host accepts the token, and what it allows on these repositories."""
     apps = AppTokens.of(settings, session)
     token = settings.github_token
     if not apps and not token.get_secret_value():
@@ -128,7 +128,7 @@ async def git_access(
 
 
 async def _describe_token(client: GithubClient, settings: Settings) -> str:
-    """Return what the API tells about the token, "" without an API; raises FindingError."""
+    """Returns what the API tells about the token, "" without an API; raises FindingError."""
     response = await _ask_github(client, settings, "/user", settings.github_token)
     if response.status in _REFUSED:
         raise FindingError(
@@ -145,7 +145,7 @@ async def _describe_token(client: GithubClient, settings: Settings) -> str:
 async def _may_push(
     client: GithubClient, settings: Settings, token: SecretStr, repo: RepoRef
 ) -> bool:
-    """Return whether the API allows a push; a host without an API passes."""
+    """Returns whether the API allows a push; a host without an API passes."""
     response = await _ask_github(client, settings, f"/repos/{repo}", token)
     try:
         repository = _Repository.model_validate_json(response.body or b"{}")
@@ -211,7 +211,7 @@ def _unspent(body: bytes) -> float | None:
 
 
 def _expiry(text: str) -> datetime | None:
-    """GitHub writes `2026-12-01 08:00:00 UTC`, or an offset in place of the name."""
+    """Reads GitHub's `2026-12-01 08:00:00 UTC`, or an offset in place of the name."""
     try:
         return datetime.fromisoformat(text.replace(" UTC", "+00:00").replace(" +", "+"))
     except ValueError:

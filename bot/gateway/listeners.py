@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 async def _runner_of(routes: Sequence[web.RouteDef], agent_id: str | None) -> web.AppRunner:
-    """Make a server for these routes, which listens nowhere yet."""
+    """Makes a server for these routes, which listens nowhere yet."""
     app = web.Application()
     app[AGENT] = agent_id
     app.add_routes(routes)
@@ -84,13 +84,13 @@ class AgentListeners:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def protocol_for(self, agent_id: str) -> asyncio.Protocol | None:
-        """Return a protocol for one more connection of this agent, if its listener is open."""
+        """Returns a protocol for one more connection of this agent, if its listener is open."""
         listener = self._open.get(agent_id)
         server = listener.runner.server if listener else None
         return server() if server else None
 
     async def open_listener(self, agent_id: str) -> None:
-        """Open the agent's listener, unless it is open. Raises EngineError."""
+        """Opens the agent's listener, unless it is open. Raises EngineError."""
         async with self._lock_of(agent_id):
             if agent_id in self._open:
                 return
@@ -107,7 +107,7 @@ class AgentListeners:
             self._open[agent_id] = listener
 
     async def close_listener(self, agent_id: str) -> None:
-        """Close the agent's listener, cut its connections and remove its folders, if any."""
+        """Closes the agent's listener, cuts its connections and removes its folders, if any."""
         async with self._lock_of(agent_id):
             listener = self._open.pop(agent_id, None)
             if listener:
@@ -115,14 +115,14 @@ class AgentListeners:
             self._remove_dirs(agent_id)
 
     async def remove_leftovers(self) -> None:
-        """Remove the folders of agents that have no listener."""
+        """Removes the folders of agents that have no listener."""
         # Agents whose lock is in use are just being opened or closed.
         in_use = {*self._open, *self._locks}
         for agent_id in self._socket_dirs.agents_beyond(in_use) if self._socket_dirs else ():
             self._remove_dirs(agent_id)
 
     async def close_all(self) -> None:
-        """Close every listener; the folders stay, because containers work on with them."""
+        """Closes every listener; the folders stay, because containers work on with them."""
         for lock in list(self._locks.values()):
             async with lock:  # what is just being opened is closed with the others
                 pass
@@ -170,7 +170,7 @@ class SharedPort:
         self._server: asyncio.Server | None = None
 
     async def listen(self, routes: Sequence[web.RouteDef], host: str, wanted: int) -> int:
-        """Listen at the port that is wanted, remembered or free (0); raises ConfigurationError."""
+        """Listens at the port that is wanted, remembered or free (0); raises ConfigurationError."""
         runner = await _runner_of(routes, None)
         port = wanted or self._remembered_port()
         try:
@@ -186,7 +186,7 @@ class SharedPort:
         return port
 
     async def stop(self) -> None:
-        """Stop listening and cut what is under way; safe to call twice."""
+        """Stops listening and cut what is under way; safe to call twice."""
         if self._server:
             self._server.close()
         if self._runner:
@@ -230,7 +230,7 @@ class Preamble(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the line, up to a deadline."""
+        """Waits for the line, up to a deadline."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a connection that is no stream")
         self._transport = transport
@@ -238,7 +238,7 @@ class Preamble(asyncio.Protocol):
         self._deadline = loop.call_later(_LINE_SECONDS, transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        """Hand the connection on once the line is whole, or once it is clear that there is none."""
+        """Hands the connection on once the line is whole, or clearly missing."""
         self._read += data
         line, end, following = self._read.partition(b"\n")
         if not _WORD.startswith(self._read[: len(_WORD)]):
@@ -250,7 +250,7 @@ class Preamble(asyncio.Protocol):
             self._hand_over(None, b"")
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Stop waiting for a connection that ended before its line."""
+        """Stops waiting for a connection that ended before its line."""
         self._stop_waiting()
 
     def _hand_over(self, protocol: asyncio.Protocol | None, data: bytes) -> None:

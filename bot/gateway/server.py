@@ -86,11 +86,11 @@ class HostGateway:
         return [*self._model.routes(), *self._git.routes()]
 
     def read_agents_by(self, read_agent: ReadAgent) -> None:
-        """Set how to read the branch that an agent may push; until then nobody pushes."""
+        """Sets how to read the branch that an agent may push; until then nobody pushes."""
         self._auth.read_agent = read_agent
 
     def account_with(self, billing: Billing) -> None:
-        """Reserve budget for each model call at `billing`, and report what the call cost."""
+        """Reserves budget for each model call at `billing`, and reports what the call cost."""
         self._model.billing = billing
 
     async def _key_of(self, agent_id: str) -> ModelKey:
@@ -104,7 +104,7 @@ class HostGateway:
         return own or self._settings.github_token
 
     async def start(self, host: str, advertised: str | None = None) -> None:
-        """Listen on `host`; containers get the name `advertised`, if they see it by another one.
+        """Listens on `host`; containers get the name `advertised`, if they see it by another one.
 
         The port is GATEWAY_PORT, or the one of the last start, since running containers have it
         in their environment, or a free one. Raises ConfigurationError.
@@ -119,7 +119,7 @@ class HostGateway:
         await self._open_all(self._listeners)
 
     async def start_sealed(self) -> None:
-        """Listen on sockets of each agent only; raises ConfigurationError, EngineError."""
+        """Listens on sockets of each agent only; raises ConfigurationError, EngineError."""
         self._socket_dirs.prepare_root()
         self._listeners = AgentListeners(self._routes, self._socket_dirs, self._egress())
         self._address = f"http://{FORWARDER_GATEWAY}"
@@ -129,7 +129,7 @@ class HostGateway:
         _log.info("the gateway listens on the sockets of each agent")
 
     async def _open_all(self, listeners: AgentListeners) -> None:
-        """Open the listeners of agents whose containers worked on while the bot was down."""
+        """Opens the listeners of agents whose containers worked on while the bot was down."""
         for agent_id in self._auth.admitted_agents:
             await listeners.open_listener(agent_id)
 
@@ -144,14 +144,14 @@ class HostGateway:
         self.denied(agent_id, denial)
 
     async def stop(self) -> None:
-        """Stop listening and cut what is under way; safe to call twice."""
+        """Stops listening and cut what is under way; safe to call twice."""
         if self._port:
             await self._port.stop()
         if self._listeners:
             await self._listeners.close_all()
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
-        """Return the addresses and the token of one agent; the gateway must have been started."""
+        """Returns the addresses and the token of one agent; the gateway must have been started."""
         if not self._address:
             raise ConfigurationError("the gateway was asked for its address before it was started")
         folders = self._socket_dirs.dirs_of(agent_id) if self._sealed else None
@@ -163,43 +163,43 @@ class HostGateway:
         )
 
     async def open(self, agent_id: str, repo: RepoRef) -> None:
-        """Admit this agent for this repository, and open its listener; raises EngineError."""
+        """Admits this agent for this repository, and opens its listener; raises EngineError."""
         self._auth.admit_agent(agent_id, repo)
         if self._listeners:
             await self._listeners.open_listener(agent_id)
 
     async def close(self, agent_id: str) -> None:
-        """Refuse the agent's requests from now on, and close its listener."""
+        """Refuses the agent's requests from now on, and closes its listener."""
         self._auth.dismiss_agent(agent_id)
         self._model.forget_agent(agent_id)
         if self._listeners:
             await self._listeners.close_listener(agent_id)
 
     async def check_repository(self, repo: RepoRef, branch: str | None) -> str:
-        """Return the branch to start from; raises RepositoryError."""
+        """Returns the branch to start from; raises RepositoryError."""
         return await self._git_host.choose_branch(repo, branch)
 
     @property
     def lists_repositories(self) -> bool:
-        """Return whether there is a token to list repositories with."""
+        """Returns whether there is a token to list repositories with."""
         return self._repositories.is_available
 
     async def repositories(self) -> Sequence[str]:
-        """Return the names of what the token can see; none when the host does not tell."""
+        """Returns the names of what the token can see; none when the host does not tell."""
         return await self._repositories.names()
 
     async def check_model(self, model: str) -> None:
-        """Raise ModelUnusable when the provider is known not to serve this model with tools."""
+        """Raises ModelUnusable when the provider is known not to serve this model with tools."""
         await self._catalogue.check_model(model)
 
     async def may_push(self, repo: RepoRef) -> bool:
-        """Check that pushing is on, and that there is a token that might do it."""
+        """Checks that pushing is on, and that there is a token that might do it."""
         if not self._settings.push_branches:
             return False
         return self._app_tokens is not None or bool((await self._token_of(repo)).get_secret_value())
 
     async def models(self) -> Sequence[ModelOffer]:
-        """Return what the provider lists; raises UserError when it shows no list."""
+        """Returns what the provider lists; raises UserError when it shows no list."""
         return await self._catalogue.offers()
 
 

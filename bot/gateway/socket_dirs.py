@@ -32,7 +32,7 @@ class SocketDirStore:
         self._gid = own if self._user else BRIDGE_USER
 
     def prepare_root(self) -> None:
-        """Make the root folder, for the bot alone; raises ConfigurationError."""
+        """Makes the root folder, for the bot alone; raises ConfigurationError."""
         if RUNNER_USER in (self._user, self._gid):
             raise ConfigurationError(
                 f"The bot runs as user {self._user}, group {self._gid}. {RUNNER_USER} is the "
@@ -49,12 +49,12 @@ class SocketDirStore:
             ) from error
 
     def dirs_of(self, agent_id: str) -> SocketDirs:
-        """Return the paths of this agent's folders, which may not exist yet."""
+        """Returns the paths of this agent's folders, which may not exist yet."""
         own = self._root / agent_id
         return SocketDirs(own / "gateway", own / "bridge", self._gid)
 
     def make_dirs(self, agent_id: str) -> SocketDirs:
-        """Make the agent's folders, or correct the modes of existing ones; raises OSError."""
+        """Makes the agent's folders, or correct the modes of existing ones; raises OSError."""
         folders = self.dirs_of(agent_id)
         folders.gateway.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The container sees the first one read-only, and makes its own socket in the second.
@@ -65,17 +65,17 @@ class SocketDirStore:
         return folders
 
     def remove_dirs(self, agent_id: str) -> None:
-        """Remove the agent's folders, if they exist. Raises OSError."""
+        """Removes the agent's folders, if they exist. Raises OSError."""
         own = self._root / agent_id
         if own.exists():
             shutil.rmtree(own)
 
     def agents_beyond(self, agent_ids: Collection[str]) -> list[str]:
-        """Return the agents, other than these, that have folders."""
+        """Returns the agents, other than these, that have folders."""
         return [path.name for path in self._root.iterdir() if path.name not in agent_ids]
 
     def listen_at(self, path: Path) -> socket.socket:
-        """Open a listening socket at `path` for the group, in place of an older one.
+        """Opens a listening socket at `path` for the group, in place of an older one.
 
         Raises OSError.
         """

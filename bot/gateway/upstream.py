@@ -54,7 +54,7 @@ class _BoundedBody:
 
 
 def forwarded_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """Return the part of a container's request headers that the upstream may see."""
+    """Returns the part of a container's request headers that the upstream may see."""
     return CIMultiDict(
         (name, value) for name, value in headers.items() if name.lower() in _REQUEST_HEADERS
     )
@@ -63,7 +63,7 @@ def forwarded_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:
 async def forward_request(
     request: web.Request, session: aiohttp.ClientSession, url: str, headers: CIMultiDict[str]
 ) -> web.StreamResponse:
-    """Send the request to `url` with exactly `headers`, and stream the answer back.
+    """Sends the request to `url` with exactly `headers`, and streams the answer back.
 
     Redirects are not followed: the headers hold a credential. Raises BodyTooLargeError and
     UpstreamError, both only while nothing has been answered yet.
@@ -95,7 +95,7 @@ async def forward_request(
 async def stream_answer(
     request: web.Request, upstream: aiohttp.ClientResponse
 ) -> web.StreamResponse:
-    """Stream an upstream's answer to the container, each piece as soon as it is there.
+    """Streams an upstream's answer to the container, each piece as soon as it is there.
 
     An upstream that breaks off breaks this answer off too, so that the reader cannot take the
     part for the whole.
@@ -119,7 +119,7 @@ async def stream_answer(
 def problem(
     status: int, message: str, *, retry_after_seconds: float | None = None, **metadata: str
 ) -> web.Response:
-    """Build an error in the provider's own shape, so that any client understands it."""
+    """Builds an error in the provider's own shape, so that any client understands it."""
     error: dict[str, object] = {"code": status, "message": message}
     if metadata:
         error["metadata"] = metadata
@@ -143,5 +143,5 @@ class RequestRefusedError(Exception):
         self._retry_after_seconds = retry_after_seconds
 
     def response(self) -> web.Response:
-        """Build the answer that says so."""
+        """Builds the answer that says so."""
         return problem(self.status, self.message, retry_after_seconds=self._retry_after_seconds)

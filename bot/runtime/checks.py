@@ -18,7 +18,7 @@ _SHOWN = 12
 
 
 async def engine(runtime: DockerRuntime, settings: Settings) -> Finding:
-    """Check that the engine answers and is new enough; raises EngineError."""
+    """Checks that the engine answers and is new enough; raises EngineError."""
     survey = await runtime.survey(settings.bridge_image)
     summary = f"Docker {survey.version}, API {survey.api_version}, storage {survey.storage_driver}"
     if tuple(int(part) for part in survey.api_version.split(".")) < (1, 41):
@@ -34,7 +34,7 @@ async def engine(runtime: DockerRuntime, settings: Settings) -> Finding:
 
 
 async def image(runtime: DockerRuntime, settings: Settings, code: Path) -> Finding:
-    """Check that the image of the bridge exists and holds the code in this folder."""
+    """Checks that the image of the bridge exists and holds the code in this folder."""
     survey = await runtime.survey(settings.bridge_image)
     name = settings.bridge_image
     if survey.image_code is None:
@@ -47,7 +47,7 @@ async def image(runtime: DockerRuntime, settings: Settings, code: Path) -> Findi
 
 
 def code_hash(code: Path) -> str:
-    """Hash the Python files below a folder, as `scripts/build-image.sh` does for its label."""
+    """Hashes the Python files below a folder, as `scripts/build-image.sh` does for its label."""
     whole = hashlib.sha256()
     for path in sorted(
         code.rglob("*.py"), key=lambda file: file.relative_to(code.parent).as_posix()
@@ -60,7 +60,7 @@ def code_hash(code: Path) -> str:
 async def network(
     runtime: DockerRuntime, settings: Settings, tables: Path = Path("/proc/net")
 ) -> Finding:
-    """Check that containers are sealed, and else which ports of this host they can reach."""
+    """Checks that containers are sealed, and else which ports of this host they can reach."""
     try:
         reason = await why_open(runtime.why_not_sealed, settings)
     except ConfigurationError as error:
@@ -71,7 +71,7 @@ async def network(
 
 
 def open_network(reason: str, gateway_port: int, tables: Path) -> Finding:
-    """Report what a container on an open network can reach; `reason` says why it is open."""
+    """Reports what a container on an open network can reach; `reason` says why it is open."""
     summary = (
         f"the containers' network is open ({reason}): the internet, its private ranges, the "
         "metadata service of a cloud"
@@ -89,7 +89,7 @@ def open_network(reason: str, gateway_port: int, tables: Path) -> Finding:
 
 
 def _reachable(tables: Path) -> Iterator[int]:
-    """Yield the ports that listen on all interfaces, from the kernel's tables."""
+    """Yields the ports that listen on all interfaces, from the kernel's tables."""
     for name in ("tcp", "tcp6"):
         for line in (tables / name).read_text().splitlines()[1:]:
             local, state = line.split()[1], line.split()[3]

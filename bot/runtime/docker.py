@@ -54,7 +54,7 @@ class DockerRuntime:
         await self.close()
 
     async def close(self) -> None:
-        """Let the running calls end, end the watches and close the client."""
+        """Lets the running calls end, ends the watches and closes the client."""
         for watch in tuple(self._watches):
             watch.close()
         await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
@@ -63,32 +63,32 @@ class DockerRuntime:
             self._engine = None
 
     async def check(self, image: str) -> None:
-        """Raise EngineError, with the next step, unless containers of `image` could start."""
+        """Raises EngineError, with the next step, unless containers of `image` could start."""
         engine = await self._connected()
         await self._call("check", QUERY_SECONDS, lambda: engine.check(image))
 
     async def survey(self, image: str) -> Survey:
-        """Return the survey of the engine and this image; raises EngineError."""
+        """Returns the survey of the engine and this image; raises EngineError."""
         engine = await self._connected()
         return await self._call("survey", QUERY_SECONDS, lambda: engine.survey(image))
 
     async def why_not_sealed(self) -> str:
-        """Return why containers here need a network, empty when they do not."""
+        """Returns why containers here need a network, empty when they do not."""
         engine = await self._connected()
         return await self._call("sealing", QUERY_SECONDS, engine.why_not_sealed)
 
     async def network_gateway(self) -> str:
-        """Return the host's address on this deployment's network, which is made when missing."""
+        """Returns the host's address on this deployment's network, which is made when missing."""
         engine = await self._connected()
         return await self._call("network", QUERY_SECONDS, engine.network_gateway)
 
     async def forget_network(self) -> None:
-        """Remove this deployment's network if no container is on it; it is made again on demand."""
+        """Removes this deployment's network if it has no container; it is made again on demand."""
         engine = await self._connected()
         await self._call("network", QUERY_SECONDS, engine.forget_network)
 
     async def start(self, spec: ContainerSpec) -> Container:
-        """Create and start the container; one already running from the same spec is returned.
+        """Creates and starts the container; one already running from the same spec is returned.
 
         A leftover container of this agent is replaced, its volumes are kept. Raises EngineError.
         A cancelled or late start removes what it makes, and no more, before it raises.
@@ -100,17 +100,17 @@ class DockerRuntime:
         return started.container
 
     async def find(self, agent_id: str) -> Container | None:
-        """Return the agent's container, running or not; raises EngineError."""
+        """Returns the agent's container, running or not; raises EngineError."""
         engine = await self._connected()
         return await self._call("find", QUERY_SECONDS, lambda: engine.find(agent_id))
 
     async def list(self) -> Sequence[Container]:
-        """Return all containers of this deployment; raises EngineError."""
+        """Returns all containers of this deployment; raises EngineError."""
         engine = await self._connected()
         return await self._call("list", QUERY_SECONDS, engine.containers)
 
     async def stop(self, agent_id: str) -> None:
-        """Stop the container, killing it after 5 s, and keep it and its volumes.
+        """Stops the container, killing it after 5 s, and keeps it and its volumes.
 
         One that is stopped or gone is a success. Raises EngineError.
         """
@@ -118,7 +118,7 @@ class DockerRuntime:
         await self._call("stop", STOP_SECONDS, lambda: engine.stop(agent_id))
 
     async def resume(self, agent_id: str) -> Container:
-        """Start the stopped container again: files, environment and limits as before, a new port.
+        """Starts the stopped container again: files, environment and limits as before, a new port.
 
         One that runs is returned. Raises EngineError when it is gone, misses its network, or ends
         at once; it is left as it is then. Cancelled or late, it may come to run all the same.
@@ -127,29 +127,29 @@ class DockerRuntime:
         return await self._call("resume", START_SECONDS, lambda: engine.resume(agent_id))
 
     async def has_files(self, agent_id: str) -> bool:
-        """Check that all volumes of the agent exist; raises EngineError."""
+        """Checks that all volumes of the agent exist; raises EngineError."""
         engine = await self._connected()
         return await self._call("files", QUERY_SECONDS, lambda: engine.has_files(agent_id))
 
     async def files(self) -> Mapping[str, float]:
-        """Return the agents with volumes, and when the newest was made; raises EngineError."""
+        """Returns the agents with volumes, and when the newest was made; raises EngineError."""
         engine = await self._connected()
         return await self._call("volumes", QUERY_SECONDS, engine.files)
 
     async def disk_usage(self) -> Mapping[str, int]:
-        """Return how many bytes the files of each agent take; raises EngineError."""
+        """Returns how many bytes the files of each agent take; raises EngineError."""
         engine = await self._connected()
         return await self._call("disk usage", MEASURE_SECONDS, engine.disk_usage)
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
-        """Remove the container, and its volumes unless they are kept; gone is a success."""
+        """Removes the container, and its volumes unless they are kept; gone is a success."""
         engine = await self._connected()
         await self._call(
             "remove", REMOVE_SECONDS, lambda: engine.remove(agent_id, keep_files=keep_files)
         )
 
     def watch(self) -> AsyncGenerator[str, None]:
-        """Yield ids of agents whose container ended, was removed or ran out of memory.
+        """Yields ids of agents whose container ended, was removed or ran out of memory.
 
         A hint to look at once, never the truth: ids may repeat, and are missed while nobody
         watches. Covers what happens after the call. Ends, or raises EngineError, when the engine
@@ -189,7 +189,7 @@ class DockerRuntime:
         function: Callable[[], T],
         undo: Callable[[T], None] | None = None,
     ) -> T:
-        """Run `function` on a thread; once nobody waits for it any more, `undo` its result."""
+        """Runs `function` on a thread; once nobody waits for it any more, `undo` its result."""
         future = self._pool.submit(function)
         try:
             async with asyncio.timeout(seconds):
@@ -205,7 +205,7 @@ class DockerRuntime:
             raise
 
     async def _undone(self, future: Future[T], undo: Callable[[T], None]) -> None:
-        """Wait for the abandoned call and its undoing, for a while, and through cancellation."""
+        """Waits for the abandoned call and its undoing, for a while, and through cancellation."""
 
         def follow() -> None:
             if future.exception() is None:

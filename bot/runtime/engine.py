@@ -64,16 +64,16 @@ class Engine:
     def connect(
         cls, deployment: Deployment, address: str | None, timeout_seconds: int, connections: int
     ) -> Self:
-        """Open a client; `address` None means what the environment says, as for the CLI."""
+        """Opens a client; `address` None means what the environment says, as for the CLI."""
         api, address = connect(address, timeout_seconds, connections)
         return cls(api, address, deployment)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Gives the connections back."""
         self._api.close()
 
     def check(self, image: str) -> None:
-        """Raise EngineError, with the next step, unless containers of `image` could start."""
+        """Raises EngineError, with the next step, unless containers of `image` could start."""
         with engine_errors(self._address):
             self._api.ping()
             version = self._api.version()["ApiVersion"]
@@ -92,27 +92,27 @@ class Engine:
                 self._api.inspect_image(image)  # type: ignore[no-untyped-call]  # an open stub
 
     def survey(self, image: str) -> Survey:
-        """Return what the engine says about itself and this image."""
+        """Returns what the engine says about itself and this image."""
         with engine_errors(self._address):
             return survey_engine(self._api, image)
 
     def why_not_sealed(self) -> str:
-        """Return why containers here need a network, empty when they do not."""
+        """Returns why containers here need a network, empty when they do not."""
         with engine_errors(self._address):
             return why_not_sealed(self._api.info(), self._address)
 
     def network_gateway(self) -> str:
-        """Return the host's IPv4 address on our network, which is made when missing."""
+        """Returns the host's IPv4 address on our network, which is made when missing."""
         with engine_errors(self._address):
             return self._network.gateway()
 
     def forget_network(self) -> None:
-        """Remove our network; one that is gone, or that a container needs, is left alone."""
+        """Removes our network; one that is gone, or that a container needs, is left alone."""
         with engine_errors(self._address):
             self._network.forget()
 
     def containers(self, agent_id: str | None = None) -> list[Container]:
-        """Return our containers in any state; with `agent_id` that agent's only."""
+        """Returns our containers in any state; with `agent_id` that agent's only."""
         with engine_errors(self._address):
             containers = []
             for item in self._listed(agent_id):
@@ -126,11 +126,11 @@ class Engine:
             return containers
 
     def find(self, agent_id: str) -> Container | None:
-        """Return the agent's container: the one that runs, or the newest."""
+        """Returns the agent's container: the one that runs, or the newest."""
         return max(self.containers(agent_id), key=lambda container: container.running, default=None)
 
     def watch(self, since: int) -> EngineEvents:
-        """Return a watch of our containers' ends and memory kills from `since` (epoch seconds)."""
+        """Returns a watch of our containers' ends and memory kills from `since` (epoch seconds)."""
         filters = {
             "type": "container",
             "event": ["die", "destroy", "oom"],
@@ -148,7 +148,7 @@ class Engine:
         return list(self._api.containers(all=True, filters=filters))
 
     def start(self, spec: ContainerSpec) -> Started:
-        """Start the agent's container, or find the same one running; on failure undo our part."""
+        """Starts the agent's container unless the same one runs; undoes its part on failure."""
         config = self._deployment.container_config(spec)
         if spec.folders is None:
             self.network_gateway()
@@ -170,19 +170,19 @@ class Engine:
                 raise
 
     def undo(self, started: Started) -> None:
-        """Remove what a start has made that nobody waits for any more, and nothing older."""
+        """Removes what a start has made that nobody waits for any more, and nothing older."""
         with engine_errors(self._address):
             self._undo(started.container.id if started.fresh else None, started.volumes)
 
     def stop(self, agent_id: str) -> None:
-        """Stop the agent's container and keep it; one that is stopped or gone is a success."""
+        """Stops the agent's container and keeps it; one that is stopped or gone is a success."""
         with engine_errors(self._address):
             for item in self._listed(agent_id):
                 with contextlib.suppress(NotFound):
                     self._api.stop(item["Id"], timeout=GRACE_SECONDS)
 
     def resume(self, agent_id: str) -> Container:
-        """Start the agent's stopped container again; one that runs is returned."""
+        """Starts the agent's stopped container again; one that runs is returned."""
         with engine_errors(self._address):
             container = self.find(agent_id)
             with resume_errors():
@@ -196,7 +196,7 @@ class Engine:
                 return self._verified(container.id, facts["HostConfig"])
 
     def has_files(self, agent_id: str) -> bool:
-        """Check that every volume of the agent exists."""
+        """Checks that every volume of the agent exists."""
         with engine_errors(self._address):
             return self._volumes.complete(agent_id)
 
@@ -256,7 +256,7 @@ class Engine:
         return output[-_LOG_TAIL_BYTES:].decode(errors="replace")
 
     def _undo(self, container_id: str | None, volumes: Iterable[str]) -> None:
-        """Remove what a failed start has made; an error here must not hide the first one."""
+        """Removes what a failed start has made; an error here must not hide the first one."""
         try:
             if container_id is not None:
                 self._remove_container(container_id)
@@ -266,17 +266,17 @@ class Engine:
             _log.warning("a failed start left something behind: %s", error)
 
     def files(self) -> dict[str, float]:
-        """Return the agents with volumes, and when the newest volume was made, since the epoch."""
+        """Returns the agents with volumes, and when the newest volume was made, since the epoch."""
         with engine_errors(self._address):
             return self._volumes.newest()
 
     def disk_usage(self) -> dict[str, int]:
-        """Return how many bytes the files of each agent take."""
+        """Returns how many bytes the files of each agent take."""
         with engine_errors(self._address):
             return self._volumes.measured()
 
     def remove(self, agent_id: str, *, keep_files: bool) -> None:
-        """Remove the agent's containers, and its volumes too; gone or going is a success."""
+        """Removes the agent's containers, and its volumes too; gone or going is a success."""
         with engine_errors(self._address):
             for item in self._listed(agent_id):
                 self._remove_container(item["Id"])

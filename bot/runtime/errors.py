@@ -17,7 +17,7 @@ DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 def connect(
     address: str | None, timeout_seconds: int, connections: int
 ) -> tuple[docker.APIClient, str]:
-    """Return a client and the address of its engine; raises EngineError if no engine answers.
+    """Returns a client and the address of its engine; raises EngineError if no engine answers.
 
     With `address` None the environment names the engine, as for Docker's own command line.
     """
@@ -36,14 +36,14 @@ def connect(
 
 @contextlib.contextmanager
 def engine_errors(address: str) -> Iterator[None]:
-    """Turn the SDK's errors into EngineError, also when nobody listens at the address."""
+    """Turns the SDK's errors into EngineError, also when nobody listens at the address."""
     with sdk_errors(address):
         _probe(address)
         yield
 
 
 def _probe(address: str) -> None:
-    """Fail on a dead socket before the SDK does, because it would leave its own sockets open."""
+    """Fails on a dead socket before the SDK does, because it would leave its own sockets open."""
     if address.startswith("unix://"):
         path = "/" + address.removeprefix("unix://").lstrip("/")
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
@@ -52,7 +52,7 @@ def _probe(address: str) -> None:
 
 @contextlib.contextmanager
 def sdk_errors(address: str) -> Iterator[None]:
-    """Turn the SDK's errors into EngineError; of nested uses the innermost one does it."""
+    """Turns the SDK's errors into EngineError; of nested uses the innermost one does it."""
     try:
         yield
     except APIError as error:
@@ -76,7 +76,7 @@ def sdk_errors(address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def missing_image_errors(image: str) -> Iterator[None]:
-    """Raise EngineError when the image is missing, with how to make it."""
+    """Raises EngineError when the image is missing, with how to make it."""
     try:
         yield
     except NotFound as error:
@@ -91,7 +91,7 @@ def missing_image_errors(image: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def conflicts_ignored() -> Iterator[None]:
-    """Go on when somebody else has made the same thing first."""
+    """Goes on when somebody else has made the same thing first."""
     try:
         yield
     except APIError as error:
@@ -101,7 +101,7 @@ def conflicts_ignored() -> Iterator[None]:
 
 @contextlib.contextmanager
 def resume_errors() -> Iterator[None]:
-    """Raise EngineError when a stopped container lacks what it needs to start again."""
+    """Raises EngineError when a stopped container lacks what it needs to start again."""
     try:
         yield
     except APIError as error:

@@ -19,10 +19,10 @@ class EventStream(Protocol):
     """Yields events, as the engine's SDK does; `close` ends the iteration from another thread."""
 
     def __iter__(self) -> Iterator[Json]:
-        """Block until the next event."""
+        """Blocks until the next event."""
 
     def close(self) -> None:
-        """End the stream."""
+        """Ends the stream."""
 
 
 class EngineEvents:
@@ -45,7 +45,7 @@ class EngineEvents:
         self._closed = False
 
     async def agent_ids(self) -> AsyncGenerator[str, None]:
-        """Yield until the stream ends or is closed; raises EngineError. To be used once."""
+        """Yields until the stream ends or is closed; raises EngineError. To be used once."""
         threading.Thread(target=self._follow, name="engine-events", daemon=True).start()
         try:
             while not self._ending():
@@ -67,7 +67,7 @@ class EngineEvents:
         return self._closed or (self._finished.is_set() and not self._ended)
 
     def close(self) -> bool:
-        """End the iteration without an error; return whether there was a stream to close."""
+        """Ends the iteration without an error; return whether there was a stream to close."""
         with self._lock:
             self._closed = True
             self._news.set()

@@ -50,7 +50,7 @@ class Inventory:
         self._api.close()
 
     def resources(self, agent_id: str | None = None) -> Sequence[Resource]:
-        """Return every resource, or those of one agent."""
+        """Returns every resource, or those of one agent."""
         filters = {"label": self._deployment.label_filter(agent_id)}
         with engine_errors(self._address):
             resources = [
@@ -71,7 +71,7 @@ class Inventory:
         return resources
 
     def remove(self, resource: Resource) -> None:
-        """Remove a resource; one that is gone is a success."""
+        """Removes a resource; one that is gone is a success."""
         with engine_errors(self._address), contextlib.suppress(NotFound):
             match resource.kind:
                 case ResourceKind.CONTAINER:
@@ -82,7 +82,7 @@ class Inventory:
                     self._api.remove_network(resource.id)
 
     def remove_image(self, name: str) -> bool:
-        """Remove an image by its name; False when it is in use, or missing."""
+        """Removes an image by its name; False when it is in use, or missing."""
         with engine_errors(self._address):
             try:
                 self._api.remove_image(name)
@@ -95,7 +95,7 @@ class Inventory:
         return True
 
     def logs(self, agent_id: str, lines: int, *, follow: bool) -> Iterator[bytes]:
-        """Yield the last output of the agent's container, and what follows; raises EngineError."""
+        """Yields the last output of the agent's container, and what follows; raises EngineError."""
         containers = [
             resource
             for resource in self.resources(agent_id)

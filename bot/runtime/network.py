@@ -23,7 +23,7 @@ class Network:
         self._lock = threading.Lock()
 
     def gateway(self) -> str:
-        """Return the host's IPv4 address on the network, which is made when missing."""
+        """Returns the host's IPv4 address on the network, which is made when missing."""
         name = self._deployment.network_name
         with self._lock:
             network = self._find() or self._make()
@@ -42,7 +42,7 @@ class Network:
         )
 
     def forget(self) -> None:
-        """Remove the network unless a container needs it; one that is gone is a success.
+        """Removes the network unless a container needs it; one that is gone is a success.
 
         A stopped container needs it too: it is bound to this very network, not to its name.
         """

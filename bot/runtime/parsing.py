@@ -15,12 +15,12 @@ Json = dict[str, Any]
 
 
 def is_running(item: Json) -> bool:
-    """Check an entry of a list; a paused container counts as running, although it is silent."""
+    """Checks an entry of a list; a paused container counts as running, although it is silent."""
     return item["State"] in ("running", "paused")
 
 
 def running_container(item: Json) -> Container:
-    """Read an entry of a list; only for running containers, because a list has no exit codes."""
+    """Reads an entry of a list; only for running containers, because a list has no exit codes."""
     ports = [
         port["PublicPort"]
         for port in item.get("Ports") or ()
@@ -33,7 +33,7 @@ def running_container(item: Json) -> Container:
 
 
 def inspected_container(facts: Json) -> Container:
-    """Read the long form, of a container in any state."""
+    """Reads the long form, of a container in any state."""
     agent_id = (facts["Config"]["Labels"] or {}).get(LABEL_AGENT, "")
     state = facts["State"]
     if not state["Running"]:
@@ -48,7 +48,7 @@ def inspected_container(facts: Json) -> Container:
 
 
 def newest_volumes(items: Iterable[Json]) -> dict[str, float]:
-    """Read a list of volumes: their agents, and when the newest was made, since the epoch."""
+    """Reads a list of volumes: their agents, and when the newest was made, since the epoch."""
     newest: dict[str, float] = {}
     for item in items:
         agent_id = (item["Labels"] or {}).get(LABEL_AGENT, "")
@@ -60,7 +60,7 @@ def newest_volumes(items: Iterable[Json]) -> dict[str, float]:
 
 
 def sizes_of_volumes(items: Iterable[Json], labels: Mapping[str, str]) -> dict[str, int]:
-    """Read a list of measured volumes: how many bytes those with these labels hold, by agent."""
+    """Reads a list of measured volumes: how many bytes those with these labels hold, by agent."""
     sizes: dict[str, int] = {}
     for item in items:
         marks = item.get("Labels") or {}
@@ -72,7 +72,7 @@ def sizes_of_volumes(items: Iterable[Json], labels: Mapping[str, str]) -> dict[s
 
 
 def _socket(item: Json) -> str | None:
-    """Return the bridge's socket on this host, if the container shares a folder for it."""
+    """Returns the bridge's socket on this host, if the container shares a folder for it."""
     for mount in item.get("Mounts") or ():
         if mount.get("Type") == "bind" and mount.get("Destination") == BRIDGE_FOLDER:
             return f"unix:{mount['Source']}/{BRIDGE_SOCKET_NAME}"

@@ -52,29 +52,29 @@ class Deployment:
 
     @property
     def network_name(self) -> str:
-        """The bridge network that the containers of this deployment share."""
+        """Returns the name of the bridge network that the containers of this deployment share."""
         return f"{PRODUCT}-{self.instance}"
 
     def labels(self, agent_id: str | None = None) -> dict[str, str]:
-        """Return the labels of our resources; with `agent_id` the labels of that agent's."""
+        """Returns the labels of our resources; with `agent_id` the labels of that agent's."""
         ours = {LABEL_PRODUCT: PRODUCT, LABEL_INSTANCE: self.instance}
         return ours | ({LABEL_AGENT: _checked(agent_id)} if agent_id is not None else {})
 
     def label_filter(self, agent_id: str | None = None) -> list[str]:
-        """Return the labels in the form of the engine's list filters."""
+        """Returns the labels in the form of the engine's list filters."""
         return [f"{key}={value}" for key, value in self.labels(agent_id).items()]
 
     def container_name(self, agent_id: str) -> str:
-        """Return a name for people to read; the bot finds containers by label alone."""
+        """Returns a name for people to read; the bot finds containers by label alone."""
         return f"{PRODUCT}-{self.instance}-{_checked(agent_id)}"
 
     def volume_names(self, agent_id: str) -> dict[str, str]:
-        """Return the mount point of each volume, by the volume's name."""
+        """Returns the mount point of each volume, by the volume's name."""
         base = self.container_name(agent_id)
         return {f"{base}-{kind}": target for kind, target in MOUNTS.items()}
 
     def network_config(self) -> Json:
-        """Return the network's arguments; containers cannot reach one another on it."""
+        """Returns the network's arguments; containers cannot reach one another on it."""
         return {
             "driver": "bridge",
             "options": {"com.docker.network.bridge.enable_icc": "false"},
@@ -83,7 +83,7 @@ class Deployment:
         }
 
     def container_config(self, spec: ContainerSpec) -> Json:
-        """Return the body of the engine's create call, config hash included."""
+        """Returns the body of the engine's create call, config hash included."""
         environment = ENVIRONMENT | spec.environment
         config: Json = {
             "Image": spec.image,
@@ -96,7 +96,7 @@ class Deployment:
         return config | {"Labels": self.labels(spec.agent_id) | {LABEL_CONFIG_HASH: digest}}
 
     def host_config(self, spec: ContainerSpec) -> Json:
-        """Return the limits and the isolation of one container."""
+        """Returns the limits and the isolation of one container."""
         volumes = [
             {"Type": "volume", "Source": name, "Target": target}
             for name, target in self.volume_names(spec.agent_id).items()
@@ -125,13 +125,13 @@ class Deployment:
 
 
 def _ulimits(spec: ContainerSpec) -> list[Json]:
-    """Forbid core files, and files beyond the disk's limit, which is measured only now and then."""
+    """Forbids core files, and files beyond the disk's limit, which is measured only sometimes."""
     limits = {"core": 0} | ({"fsize": spec.disk_bytes} if spec.disk_bytes else {})
     return [{"Name": name, "Soft": value, "Hard": value} for name, value in limits.items()]
 
 
 def _binds(folders: SocketDirs) -> list[Json]:
-    """Mount the two folders of sockets; a socket in a read-only one can be connected to as well."""
+    """Mounts the two folders of sockets; a socket in a read-only folder accepts connections too."""
     return [
         {"Type": "bind", "Source": str(folder), "Target": target, "ReadOnly": read_only}
         for folder, target, read_only in (
@@ -150,7 +150,7 @@ _PROMISES = (
 
 
 def broken_promises(expected: Json, actual: Json) -> list[str]:
-    """Compare the host config that was asked for with the one read back; empty when all hold."""
+    """Compares the host config that was asked for with the one read back; empty when all hold."""
     wrong = [
         f"{key} is {actual.get(key)!r}, not {expected[key]!r}"
         for key in _PROMISES
@@ -176,7 +176,7 @@ def broken_promises(expected: Json, actual: Json) -> list[str]:
 
 
 def _mounts(config: Json) -> set[tuple[Any, ...]]:
-    """Return what is mounted where, without the fields that engines add."""
+    """Returns what is mounted where, without the fields that engines add."""
     return {
         (mount.get("Type"), mount.get("Source"), mount.get("Target"), bool(mount.get("ReadOnly")))
         for mount in config.get("Mounts") or ()
@@ -184,7 +184,7 @@ def _mounts(config: Json) -> set[tuple[Any, ...]]:
 
 
 def _checked(name: str) -> str:
-    """Check a name that becomes part of engine names and filters; raises ValueError."""
+    """Checks a name that becomes part of engine names and filters; raises ValueError."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name[:100]!r} cannot be part of a container's name")
     return name

@@ -34,7 +34,7 @@ class Survey:
 
 
 def survey_engine(api: "docker.APIClient", image: str) -> Survey:
-    """Ask the engine for its survey; raises the errors of the SDK."""
+    """Asks the engine for its survey; raises the errors of the SDK."""
     from docker.errors import NotFound
 
     version, info = api.version(), api.info()
@@ -56,7 +56,7 @@ def survey_engine(api: "docker.APIClient", image: str) -> Survey:
 
 
 async def why_open(why_not: Callable[[], Awaitable[str]], settings: Settings) -> str:
-    """Return why containers get a network; empty where they are sealed, which is the rule.
+    """Returns why containers get a network; empty where they are sealed, which is the rule.
 
     `why_not` asks the engine, as `why_not_sealed` answers. Raises ConfigurationError when the
     settings demand sealing and the engine cannot, and the errors of `why_not`.
@@ -70,7 +70,7 @@ async def why_open(why_not: Callable[[], Awaitable[str]], settings: Settings) ->
 
 
 def why_not_sealed(info: Mapping[str, Any], address: str, platform: str = sys.platform) -> str:
-    """Return why this engine's containers cannot use sockets of this host; empty if they can."""
+    """Returns why this engine's containers cannot use sockets of this host; empty if they can."""
     options = " ".join(map(str, info.get("SecurityOptions") or ()))
     if platform != "linux":
         return "the bot does not run on Linux"

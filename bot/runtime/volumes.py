@@ -29,16 +29,16 @@ class Volumes:
         self._has_quota = True  # until the engine refuses one
 
     def complete(self, agent_id: str) -> bool:
-        """Check that every volume of the agent exists."""
+        """Checks that every volume of the agent exists."""
         existing = {volume["Name"] for volume in self._all(agent_id)}
         return existing.issuperset(self._deployment.volume_names(agent_id))
 
     def newest(self) -> dict[str, float]:
-        """Return the agents with volumes, and when the newest volume was made, since the epoch."""
+        """Returns the agents with volumes, and when the newest volume was made, since the epoch."""
         return newest_volumes(self._all())
 
     def make(self, agent_id: str, limit_bytes: int) -> list[str]:
-        """Make the missing volumes and return their names; a leftover keeps somebody's work."""
+        """Makes the missing volumes and returns their names; a leftover keeps somebody's work."""
         existing = {volume["Name"] for volume in self._all(agent_id)}
         fresh = [n for n in self._deployment.volume_names(agent_id) if n not in existing]
         for name in fresh:
@@ -61,7 +61,7 @@ class Volumes:
         self._api.create_volume(name, labels=dict(labels))
 
     def measured(self) -> dict[str, int]:
-        """Return how many bytes the volumes of each agent hold; the engine walks through them."""
+        """Returns how many bytes the volumes of each agent hold; the engine walks through them."""
         # The SDK has no way to ask for volumes alone, which spares newer engines the images.
         answer = self._api.get(
             f"{self._api.base_url}/v{self._api.api_version}/system/df",
@@ -72,12 +72,12 @@ class Volumes:
         return sizes_of_volumes(answer.json()["Volumes"] or (), self._deployment.labels())
 
     def remove_all(self, agent_id: str) -> None:
-        """Remove the volumes of one agent; a missing one is a success."""
+        """Removes the volumes of one agent; a missing one is a success."""
         for volume in self._all(agent_id):
             self.remove(volume["Name"])
 
     def remove(self, name: str) -> None:
-        """Remove a volume; a missing one is a success."""
+        """Removes a volume; a missing one is a success."""
         with contextlib.suppress(NotFound):
             self._api.remove_volume(name, force=True)
 

@@ -69,17 +69,17 @@ class AllowList:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the list of these settings."""
+        """Returns the list of these settings."""
         known = REGISTRIES if settings.egress_registries else ()
         return cls((*known, *_host_of(settings), *settings.egress_allow))
 
     def allows(self, host: str) -> bool:
-        """Check a name in lower case without a last dot, or a literal address."""
+        """Checks a name in lower case without a last dot, or a literal address."""
         return self._everything or host in self._exact or host.endswith(self._below)
 
 
 def _host_of(settings: Settings) -> tuple[str, ...]:
-    """Return the git host, since dependencies are named by its addresses too."""
+    """Returns the git host, since dependencies are named by its addresses too."""
     host = urlsplit(settings.github_url).hostname if settings.egress_registries else None
     return (host,) if host else ()
 
@@ -91,7 +91,7 @@ class AddressList:
         self._private: tuple[Network, ...] = tuple(map(ipaddress.ip_network, private))
 
     def allows(self, text: str) -> bool:
-        """Check a literal address; text that is no address is refused."""
+        """Checks a literal address; text that is no address is refused."""
         try:
             address = _ipv4_or_itself(ipaddress.ip_address(text))
         except ValueError:
@@ -104,7 +104,7 @@ class AddressList:
 
 
 def _ipv4_or_itself(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one embeds; raises ValueError for one with a zone."""
+    """Returns the IPv4 address that an IPv6 one embeds; raises ValueError for one with a zone."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address.scope_id:

@@ -50,7 +50,7 @@ class UpstreamProxy:
 
     @classmethod
     def read(cls, url: str) -> Self:
-        """Read `http://name:password@host:port`; raises ConfigurationError."""
+        """Reads `http://name:password@host:port`; raises ConfigurationError."""
         parts = urlsplit(url if "://" in url else f"http://{url}")
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -81,11 +81,11 @@ class UpstreamProxies:
 
     @classmethod
     def of_environment(cls) -> Self:
-        """Read the environment of this process; raises ConfigurationError."""
+        """Reads the environment of this process; raises ConfigurationError."""
         return cls(urllib.request.getproxies_environment())
 
     def proxy_for(self, host: str, port: int, *, tunnel: bool) -> UpstreamProxy | None:
-        """Return the proxy for this destination; None for a direct connection."""
+        """Returns the proxy for this destination; None for a direct connection."""
         proxy = self._read.get("https" if tunnel else "http")
         name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if proxy and urllib.request.proxy_bypass_environment(name, self._proxies):  # type: ignore[attr-defined]  # not in the stubs
@@ -94,7 +94,7 @@ class UpstreamProxies:
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """Return the addresses from getaddrinfo, the one to try first in front; raises OSError."""
+    """Returns the addresses from getaddrinfo, the one to try first in front; raises OSError."""
     loop = asyncio.get_running_loop()
     entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in entries]
@@ -127,7 +127,7 @@ class Connector:
         self._ports = ports
 
     async def connect(self, request: ProxyRequest) -> EgressConnection:
-        """Open a connection; raises DeniedError or DestinationUnreachableError."""
+        """Opens a connection; raises DeniedError or DestinationUnreachableError."""
         if not self._allowed.allows(request.host):
             raise DeniedError(DenialReason.NOT_ON_LIST)
         if request.port not in self._ports:
@@ -173,7 +173,7 @@ async def _first_of(
 
 
 async def _by_proxy(proxy: UpstreamProxy, request: ProxyRequest) -> EgressConnection:
-    """Connect through this machine's proxy; for a tunnel it is asked to connect on."""
+    """Connects through this machine's proxy; for a tunnel it is asked to connect on."""
     writer: asyncio.StreamWriter | None = None
     is_open = False
     try:

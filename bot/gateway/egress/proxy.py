@@ -67,7 +67,7 @@ class EgressProxy:
     async def serve_connection(
         self, agent_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Serve one connection of this agent to its end; the stream's limit bounds the head."""
+        """Serves one connection of this agent to its end; the stream's limit bounds the head."""
         client = _EgressClient(reader, writer)
         if self._open[agent_id] >= self._limits.connections:
             await client.refuse(503, "Too many connections at once.")
@@ -145,7 +145,7 @@ class _Tunnel:
     async def pass_bytes(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, length: int | None
     ) -> None:
-        """Pass bytes on until the source ends, or `length` of them; raises OSError."""
+        """Passes bytes on until the source ends, or `length` of them; raises OSError."""
         left = length
         while left is None or left > 0:
             chunk = await source.read(_CHUNK_BYTES if left is None else min(_CHUNK_BYTES, left))
@@ -172,7 +172,7 @@ class _EgressClient:
         writer.transport.set_write_buffer_limits(0)
 
     async def read_head(self, seconds: float) -> ProxyRequest:
-        """Read the head; raises MalformedError, or OSError when the client is gone or slow."""
+        """Reads the head; raises MalformedError, or OSError when the client is gone or slow."""
         try:
             async with asyncio.timeout(seconds):
                 head = await self.reader.readuntil(b"\r\n\r\n")
@@ -183,7 +183,7 @@ class _EgressClient:
         return read_request(head)
 
     async def refuse(self, status: int, text: str) -> None:
-        """Answer with a sentence, also in the first line, because most clients show only that."""
+        """Answers with a sentence, also in the first line, because most clients show only that."""
         body = f"Threadsmith: {text}\n".encode()
         head = (
             f"HTTP/1.1 {status} {text}\r\nContent-Type: text/plain\r\nConnection: close\r\n"
@@ -194,7 +194,7 @@ class _EgressClient:
             await self.wait_closed()
 
     async def wait_closed(self) -> None:
-        """Wait until the client closes; bytes that nobody reads would make the end a reset."""
+        """Waits until the client closes; bytes that nobody reads would make the end a reset."""
         with contextlib.suppress(OSError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.writer.drain()

@@ -54,11 +54,11 @@ class ProxyRequest:
 
     @property
     def authority(self) -> str:
-        """Return host and port in the form of a target of CONNECT."""
+        """Returns host and port in the form of a target of CONNECT."""
         return f"{_bracketed(self.host)}:{self.port}"
 
     def head(self, *, absolute: bool = False, extra: bytes = b"") -> bytes:
-        """Write the plain request anew; `absolute` and with `extra` headers for a proxy."""
+        """Writes the plain request anew; `absolute` and with `extra` headers for a proxy."""
         host = _bracketed(self.host) + ("" if self.port == _HTTP_PORT else f":{self.port}")
         target = (b"http://" + host.encode() if absolute else b"") + self.path
         lines = [self.method + b" " + target + b" HTTP/1.1", b"Host: " + host.encode()]
@@ -67,7 +67,7 @@ class ProxyRequest:
 
 
 def read_request(head: bytes) -> ProxyRequest:
-    """Read a head, its empty line included; raises MalformedError."""
+    """Reads a head, its empty line included; raises MalformedError."""
     lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
     match = _LINE.fullmatch(lines[0])
     if not match:
@@ -141,7 +141,7 @@ def _authority(text: str, default_port: int | None) -> tuple[str, int]:
 
 
 def _host(text: str) -> str:
-    """Return the host in its canonical form, so that no spelling passes by a list."""
+    """Returns the host in its canonical form, so that no spelling passes by a list."""
     if text.startswith("["):
         try:
             return ipaddress.IPv6Address(text[1:-1]).compressed

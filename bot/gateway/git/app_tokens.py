@@ -62,7 +62,7 @@ class AppTokens:
 
     @classmethod
     def of(cls, settings: Settings, session: aiohttp.ClientSession) -> Self | None:
-        """Build it for the App that the settings name, if any; raises ConfigurationError."""
+        """Builds it for the App that the settings name, if any; raises ConfigurationError."""
         value = settings.github_app_private_key.get_secret_value()
         file = settings.github_app_private_key_file
         if not settings.github_app_id and not value and not file:
@@ -77,7 +77,7 @@ class AppTokens:
         return cls(client, settings.github_app_id, key)
 
     async def token(self, repo: RepoRef) -> SecretStr:
-        """Return a token that reads and writes this repository; raises RepositoryError."""
+        """Returns a token that reads and writes this repository; raises RepositoryError."""
         cached = self._tokens.get(repo)
         if cached is None or cached.expires_at.timestamp() - self._clock() < RENEW_SECONDS:
             cached = await self._asked.get(repo, lambda: self._mint(repo))
@@ -139,7 +139,7 @@ def _refused(repo: RepoRef, status: int, path: str) -> RepositoryError:
 
 
 def _read_key(value: str, file: str) -> RSAPrivateKey:
-    """Read the private key from the value or the file; raises ConfigurationError without it."""
+    """Reads the private key from the value or the file; raises ConfigurationError without it."""
     name = "GITHUB_APP_PRIVATE_KEY" if value else "GITHUB_APP_PRIVATE_KEY_FILE"
     try:
         pem = value.replace("\\n", "\n").encode() if value else Path(file).read_bytes()

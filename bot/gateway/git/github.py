@@ -57,7 +57,7 @@ class GithubClient:
         limit_bytes: int = _MAX_ANSWER_BYTES,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> ApiResponse:
-        """Send a request, with `token` unless it is empty; raises RepositoryError without answer.
+        """Sends a request, with `token` unless it is empty; raises RepositoryError without answer.
 
         Any status is an answer.
         """
@@ -93,7 +93,7 @@ class _Pull(BaseModel):
     merged_at: str | None = None
 
     def pull_request(self) -> PullRequest:
-        """Return it as a value of the domain."""
+        """Returns it as a value of the domain."""
         closed = PullState.MERGED if self.merged_at else PullState.CLOSED
         state = PullState.OPEN if self.state == "open" else closed
         return PullRequest(self.number, self.html_url, self.title, state)
@@ -116,7 +116,7 @@ class HostPulls:
         self._token_of = token_of
 
     async def find(self, repo: RepoRef, branch: str) -> PullRequest | None:
-        """Return the newest pull request of this branch; raises RepositoryError."""
+        """Returns the newest pull request of this branch; raises RepositoryError."""
         query = {"head": f"{repo.owner}:{branch}", "state": "all", "per_page": "1"}
         response = await self._send("GET", repo, query=query)
         if response.status != 200:  # noqa: PLR2004
@@ -127,7 +127,7 @@ class HostPulls:
     async def create(
         self, repo: RepoRef, branch: str, base: str, title: str, body: str
     ) -> PullRequest:
-        """Open a pull request; raises NothingToPropose without a difference, or RepositoryError."""
+        """Opens a pull request; raises NothingToPropose if nothing differs, or RepositoryError."""
         fields = {"title": title, "head": branch, "base": base, "body": body}
         response = await self._send("POST", repo, body=fields)
         if response.status == 201:  # noqa: PLR2004
@@ -143,12 +143,12 @@ class HostPulls:
         raise _refused(repo, response.status)
 
     def compare_url(self, repo: RepoRef, branch: str, base: str) -> str:
-        """Return the address where a person opens a pull request by hand."""
+        """Returns the address where a person opens a pull request by hand."""
         names = f"{quote(base, safe='/')}...{quote(branch, safe='/')}"
         return f"{self._host_url}/{repo}/compare/{names}?expand=1"
 
     def branch_url(self, repo: RepoRef, branch: str) -> str:
-        """Return the address where a person sees the branch."""
+        """Returns the address where a person sees the branch."""
         return f"{self._host_url}/{repo}/tree/{quote(branch, safe='/')}"
 
     async def _send(
@@ -222,11 +222,11 @@ class RepositoryList:
 
     @property
     def is_available(self) -> bool:
-        """Return whether there is a token to ask with."""
+        """Returns whether there is a token to ask with."""
         return bool(self._token.get_secret_value())
 
     async def names(self) -> Sequence[str]:
-        """Return the names; the last known ones, or none, when the host does not tell."""
+        """Returns the names; the last known ones, or none, when the host does not tell."""
         if not self.is_available:
             return ()
         if self._clock() >= self._fresh_until:

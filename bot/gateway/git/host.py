@@ -56,7 +56,7 @@ class GitHost:
         self._bases: LRUCache[RepoRef, str] = LRUCache(MOST_BASES)
 
     async def headers(self, repo: RepoRef) -> CIMultiDict[str]:
-        """Return the headers of a request about it: our name, and its token if there is one."""
+        """Returns the headers of a request about it: our name, and its token if there is one."""
         headers = CIMultiDict({"User-Agent": "git/2.0 (threadsmith)"})
         if token := (await self._token_of(repo)).get_secret_value():
             value = base64.b64encode(f"x-access-token:{token}".encode()).decode()
@@ -64,14 +64,14 @@ class GitHost:
         return headers
 
     def base(self, repo: RepoRef) -> str:
-        """Return the repository's address, where its refs were last read from."""
+        """Returns the repository's address, where its refs were last read from."""
         return self._bases.get(repo, f"{self.url}/{repo}.git")
 
     @contextlib.asynccontextmanager
     async def open_refs(
         self, repo: RepoRef, headers: Mapping[str, str], service: str = UPLOAD
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask for the refs and give the answer, whatever its status; remember its address.
+        """Asks for the refs and gives the answer, whatever its status; remembers its address.
 
         A renamed repository is followed on the same host only, since the token goes along. A
         host that knows no `.git` ending is asked without it. Raises HostUnreachableError.
@@ -110,7 +110,7 @@ class GitHost:
         raise aiohttp.ClientError("too many redirects")
 
     async def choose_branch(self, repo: RepoRef, branch: str | None) -> str:
-        """Return the branch to start from: `branch` if it exists, the default one if None.
+        """Returns the branch to start from: `branch` if it exists, the default one if None.
 
         Raises RepositoryError with a text for the person who asked.
         """
@@ -159,14 +159,14 @@ class GitHost:
 
 
 def is_success(upstream: aiohttp.ClientResponse, service: str = UPLOAD) -> bool:
-    """Check that the answer is an advertisement of refs, and not a page for people."""
+    """Checks that the answer is an advertisement of refs, and not a page for people."""
     return upstream.status == 200 and upstream.content_type.startswith(  # noqa: PLR2004
         f"application/x-{service}-advertisement"
     )
 
 
 def _redirected(upstream: aiohttp.ClientResponse) -> URL | None:
-    """Return where to ask next: the same host, no weaker scheme, still a repository's refs."""
+    """Returns where to ask next: the same host, no weaker scheme, still a repository's refs."""
     if upstream.status not in _REDIRECTS or "Location" not in upstream.headers:
         return None
     here = upstream.url
@@ -194,7 +194,7 @@ def _not_cloneable(repo: RepoRef, answer: aiohttp.ClientResponse) -> RepositoryE
 
 
 def chosen_branch(repo: RepoRef, branch: str | None, refs: Refs) -> str:
-    """Return `branch` if the repository has it, the default one if None; raises RepositoryError."""
+    """Returns `branch` if the refs hold it, the default one if None; raises RepositoryError."""
     if not refs.branches:
         raise RepositoryError(
             f"`{repo}` is empty: it has no branch to start from. Push a first commit and try "

@@ -33,7 +33,7 @@ class _Collected:
         )
 
     def _same_commit(self) -> str | None:
-        """Return a branch at HEAD's commit, for an old server that names the commit only."""
+        """Returns a branch at HEAD's commit, for an old server that names the commit only."""
         if self.head_target or not self.head_commit:
             return None
         at_head = [name for name, commit in self.branches.items() if commit == self.head_commit]
@@ -43,7 +43,7 @@ class _Collected:
 
 
 def pkt_lines(data: bytes) -> Iterator[bytes | None]:
-    """Split pkt-lines; None for a flush or delimiter. Raises NotGitError."""
+    """Splits pkt-lines; None for a flush or delimiter. Raises NotGitError."""
     position = 0
     while position < len(data):
         head = data[position : position + LENGTH_DIGITS]
@@ -62,17 +62,17 @@ def pkt_lines(data: bytes) -> Iterator[bytes | None]:
 
 
 def pkt_line(text: str) -> bytes:
-    """Write one pkt-line."""
+    """Writes one pkt-line."""
     return f"{len(text) + LENGTH_DIGITS:04x}{text}".encode()
 
 
 def speaks_version_2(advertisement: bytes) -> bool:
-    """Check whether the server answered with capabilities, so that it must be asked for refs."""
+    """Checks whether the server answered with capabilities, so that it must be asked for refs."""
     return any(line == b"version 2" for line in _payload(advertisement))
 
 
 def read_advertisement(advertisement: bytes) -> Refs:
-    """Read the refs of a server of protocol version 0 or 1. Raises NotGitError."""
+    """Reads the refs of a server of protocol version 0 or 1. Raises NotGitError."""
     collected = _Collected()
     for number, line in enumerate(_payload(advertisement)):
         text, _, capabilities = line.partition(b"\0")
@@ -91,7 +91,7 @@ def read_advertisement(advertisement: bytes) -> Refs:
 
 
 def commit_of(advertisement: bytes, branch: str) -> str | None:
-    """Return the commit of a branch in a list of protocol version 0 or 1; None without it.
+    """Returns the commit of a branch in a list of protocol version 0 or 1; None without it.
 
     Raises NotGitError.
     """
@@ -104,7 +104,7 @@ def commit_of(advertisement: bytes, branch: str) -> str | None:
 
 
 def ls_refs_request() -> bytes:
-    """Write the request to a server of protocol version 2 for HEAD and the branches."""
+    """Writes the request to a server of protocol version 2 for HEAD and the branches."""
     return b"".join(
         (
             pkt_line("command=ls-refs\n"),
@@ -119,7 +119,7 @@ def ls_refs_request() -> bytes:
 
 
 def read_ls_refs(data: bytes) -> Refs:
-    """Read the answer to `ls_refs_request`. Raises NotGitError."""
+    """Reads the answer to `ls_refs_request`. Raises NotGitError."""
     collected = _Collected()
     for line in pkt_lines(data):
         if line is None:
@@ -143,6 +143,6 @@ def _collect(collected: _Collected, commit: str, name: str) -> None:
 
 
 def _payload(advertisement: bytes) -> Iterable[bytes]:
-    """Give the lines of a smart-HTTP advertisement without its service header."""
+    """Gives the lines of a smart-HTTP advertisement without its service header."""
     lines = (line for line in pkt_lines(advertisement) if line is not None)
     return (line for line in lines if not line.startswith(b"# service="))

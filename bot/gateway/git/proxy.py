@@ -32,7 +32,7 @@ class GitProxy:
         self._pushes = pushes
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes of git."""
+        """Returns the routes of git."""
         base = f"{PREFIX}/{{owner}}/{{name}}"
         return [
             web.get(f"{base}/info/refs", self._refs, allow_head=False),
@@ -94,7 +94,7 @@ class GitProxy:
             return _unreachable(repo, error)
 
     def _identify(self, request: web.Request) -> tuple[str, RepoRef] | web.Response:
-        """Return the agent and its repository if the path names that, and a refusal otherwise."""
+        """Returns the agent and its repository if the path names that, and a refusal otherwise."""
         if reason := ambiguity_of(request):
             return _refused(400, reason)
         identified = self._auth.identify_agent(

@@ -56,7 +56,7 @@ class PushPolicy:
     async def handle_push(
         self, request: web.Request, agent_id: str, repo: RepoRef, branch: str
     ) -> web.StreamResponse:
-        """Answer a `git-receive-pack`; raises HostUnreachableError or UpstreamError."""
+        """Answers a `git-receive-pack`; raises HostUnreachableError or UpstreamError."""
         if "Content-Encoding" in request.headers:
             return _refused(415, "A compressed push is not read here.")
         if agent_id in self._under_way:
@@ -98,7 +98,7 @@ class PushPolicy:
         return passed
 
     async def _spool(self, request: web.Request, spool: IO[bytes]) -> tuple[PushHead | None, int]:
-        """Return the head of a push and its whole size; no head for git's question if it may push.
+        """Returns the head of a push and its whole size; no head for git's question if it may push.
 
         Bytes beyond the limit are not kept, and are read only so far that git shows the refusal.
         """
@@ -132,7 +132,7 @@ class PushPolicy:
             raise PushRefusedError("there is no pack behind the commands")
 
     async def _check_old(self, repo: RepoRef, command: Command, branch: str) -> None:
-        """Check that the branch stands where the push says, so that no commit is lost unseen."""
+        """Checks that the branch stands where the push says, so that no commit is lost unseen."""
         async with self._host.open_refs(repo, {}, RECEIVE) as upstream:
             if not is_success(upstream, RECEIVE):
                 raise PushRefusedError(f"the git host answered {upstream.status}")

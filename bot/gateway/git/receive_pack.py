@@ -43,7 +43,7 @@ class PushHead:
 
 
 def read_head(data: bytes) -> PushHead | None:
-    """Read the commands; None while their end has not arrived. Raises PushRefusedError."""
+    """Reads the commands; None while their end has not arrived. Raises PushRefusedError."""
     commands: list[Command] = []
     capabilities: frozenset[str] = frozenset()
     position = 0
@@ -94,7 +94,7 @@ def _command(line: bytes) -> Command:
 
 
 def check_push(head: PushHead, branch: str) -> Command:
-    """Return the only command of a push that is allowed for `branch`; raises PushRefusedError."""
+    """Returns the only command of a push that is allowed for `branch`; raises PushRefusedError."""
     if "push-options" in head.capabilities:
         raise PushRefusedError("push options are not allowed")
     if len(head.commands) != 1:
@@ -110,12 +110,12 @@ def check_push(head: PushHead, branch: str) -> Command:
 
 
 def is_pack(data: bytes) -> bool:
-    """Check that the data begins like a pack."""
+    """Checks that the data begins like a pack."""
     return _PACK.match(data) is not None
 
 
 def rejection(head: PushHead, reason: str) -> bytes | None:
-    """Write the answer that git shows as `[remote rejected] … (reason)`; None if it reads none."""
+    """Writes the answer that git shows as `[remote rejected] … (reason)`; None if it reads none."""
     asked = head.capabilities & {"report-status", "report-status-v2"}
     if not asked or not head.commands:
         return None

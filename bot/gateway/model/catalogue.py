@@ -55,7 +55,7 @@ class Listing:
 
     @property
     def takes_tools(self) -> bool | None:
-        """Return whether the model can call tools; None where the provider does not say."""
+        """Returns whether the model can call tools; None where the provider does not say."""
         return None if self.parameters is None else "tools" in self.parameters
 
 
@@ -86,7 +86,7 @@ class Catalogue:
         self._failed_at: float | None = None
 
     async def check_model(self, model: str) -> None:
-        """Raise ModelUnusable when the model is known not to work with tools.
+        """Raises ModelUnusable when the model is known not to work with tools.
 
         A provider that lists no models, as many compatible servers do, passes for having it.
         """
@@ -106,7 +106,7 @@ class Catalogue:
             )
 
     async def listing_of(self, model: str) -> Listing:
-        """Return what is known of a model: nothing where the provider does not answer."""
+        """Returns what is known of a model: nothing where the provider does not answer."""
         now = self._clock()
         is_old = self._cached is None or now - self._cached[0] >= PRICE_SECONDS
         tried_lately = self._failed_at is not None and now - self._failed_at < _AGAIN_SECONDS
@@ -123,7 +123,7 @@ class Catalogue:
         return replace(listing, price=own) if own else listing
 
     async def offers(self) -> Sequence[ModelOffer]:
-        """Return every model on offer; raises UserError when the provider shows no list.
+        """Returns every model on offer; raises UserError when the provider shows no list.
 
         Of a server that lists nothing, the models that `own_prices` name are on offer.
         """
@@ -185,7 +185,7 @@ def _cache_seconds(models: Models | None) -> float:
 
 
 def own_prices(settings: Settings) -> Mapping[str, Price]:
-    """Read the prices in MODEL_PRICES, by the model's name."""
+    """Reads the prices in MODEL_PRICES, by the model's name."""
     matches = (MODEL_PRICE_PATTERN.fullmatch(word) for word in settings.model_prices)
     return {
         match[1]: Price(Decimal(match[2]) / _PER_MILLION, Decimal(match[3]) / _PER_MILLION)
@@ -197,7 +197,7 @@ def own_prices(settings: Settings) -> Mapping[str, Price]:
 def offers_of(
     models: Mapping[str, Listing], own_prices: Mapping[str, Price]
 ) -> Sequence[ModelOffer]:
-    """Return every model that is listed and not hidden, and those that only `own_prices` name.
+    """Returns every model that is listed and not hidden, and those that only `own_prices` name.
 
     `own_prices` replace the prices that the provider lists.
     """
@@ -242,7 +242,7 @@ class _List(BaseModel):
 
 
 def read_models(body: bytes) -> Models | None:
-    """Read a provider's list; None when it has another shape, or names no model."""
+    """Reads a provider's list; None when it has another shape, or names no model."""
     try:
         models = _List.model_validate_json(body)
     except ValidationError:
@@ -278,7 +278,7 @@ def _listing(item: _ListedModel) -> Listing:
 
 
 def _price(pricing: Mapping[str, object]) -> Price | None:
-    """Return the highest price of a token; None where it is missing or depends on the routing."""
+    """Returns the highest price of a token; None where it is missing or depends on the routing."""
     prompt, completion = _usd(pricing.get("prompt")), _usd(pricing.get("completion"))
     if prompt is None or completion is None:
         return None

@@ -47,7 +47,7 @@ class CompletionClient:
         self._access_of = access_of
 
     async def write(self, agent: Agent, instructions: str, text: str) -> str:
-        """Return what the agent's model wrote; "" when it gives no answer or the budget is used."""
+        """Returns what the agent's model wrote; "" without an answer, or without budget."""
         access = self._access_of(agent.id, agent.repo)
         call = {
             "model": agent.model,
@@ -83,7 +83,7 @@ class CompletionClient:
 
     @asynccontextmanager
     async def _session_for(self, access: Access) -> AsyncIterator[aiohttp.ClientSession]:
-        """Give a session to the shared port, or to the agent's socket on a sealed network."""
+        """Gives a session to the shared port, or to the agent's socket on a sealed network."""
         if access.folders is None:
             yield self._session
             return

@@ -24,7 +24,7 @@ class KeyCheck:
         self._base_url = base_url
 
     async def check_key(self, key: SecretStr) -> None:
-        """Raise ModelUnusable when the provider refuses the key, or does not answer.
+        """Raises ModelUnusable when the provider refuses the key, or does not answer.
 
         OpenRouter describes a key at `/key`, and lists its models for anybody; a provider without
         `/key` is asked for its models.

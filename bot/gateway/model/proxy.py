@@ -66,7 +66,7 @@ class ProxyLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> "ProxyLimits":
-        """Read the limits of the settings."""
+        """Reads the limits of the settings."""
         return cls(settings.model_allow, settings.model_max_tokens, settings.model_calls_per_minute)
 
 
@@ -96,11 +96,11 @@ class ModelProxy:
         self.billing: Billing | None = None
 
     def forget_agent(self, agent_id: str) -> None:
-        """Drop the counts of an agent that has ended."""
+        """Drops the counts of an agent that has ended."""
         self._rate.forget_agent(agent_id)
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes of model calls."""
+        """Returns the routes of model calls."""
         return [
             web.post(f"{PREFIX}/chat/completions", self._chat),
             web.get(f"{PREFIX}/models", self._models, allow_head=False),
@@ -160,7 +160,7 @@ class ModelProxy:
             await record.close()
 
     def _identify(self, request: web.Request) -> str:
-        """Return the agent that sent the request; raises RequestRefusedError."""
+        """Returns the agent that sent the request; raises RequestRefusedError."""
         if reason := ambiguity_of(request):
             raise RequestRefusedError(400, reason)
         identified = self._auth.identify_agent(
@@ -217,7 +217,7 @@ class _PendingRecord:
         self.result = CallResult()
 
     async def close(self) -> None:
-        """Record the result; only the first time counts."""
+        """Records the result; only the first time counts."""
         if not self._closed and self._billing is not None:
             self._closed = True
             await self._billing.settle(self._reservation, self.result)
@@ -229,7 +229,7 @@ async def _forward_answer(
     record: _PendingRecord,
     key: str,
 ) -> web.StreamResponse:
-    """Ask the provider and pass its answer on, hiding `key` in the text of an error.
+    """Asks the provider and passes its answer on, hiding `key` in the text of an error.
 
     Raises UpstreamError, only while nothing has been answered yet.
     """

@@ -16,7 +16,7 @@ class CallRate:
         self._calls: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def wait_seconds(self, agent_id: str) -> float:
-        """Count a call and return 0.0, or return the seconds until the next call is allowed."""
+        """Counts a call and returns 0.0, or returns the seconds until the next call is allowed."""
         if not self._per_minute:
             return 0.0
         now = self._clock()
@@ -29,5 +29,5 @@ class CallRate:
         return 0.0
 
     def forget_agent(self, agent_id: str) -> None:
-        """Drop the counts of an agent that has ended."""
+        """Drops the counts of an agent that has ended."""
         self._calls.pop(agent_id, None)

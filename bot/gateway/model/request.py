@@ -46,11 +46,11 @@ class ChatCall:
 
     @property
     def model(self) -> str:
-        """Return the model that is asked first."""
+        """Returns the model that is asked first."""
         return self.models[0]
 
     def limit(self, max_tokens: int, context_tokens: int | None) -> int:
-        """Return the limit of the answer: the one that the agent named, at most `max_tokens`.
+        """Returns the limit of the answer: the one that the agent named, at most `max_tokens`.
 
         Where it named nothing, the answer fits into the context beside the prompt.
         """
@@ -61,7 +61,7 @@ class ChatCall:
         return max(min(max_tokens, context_tokens - self.prompt_tokens), LEAST_ANSWER_TOKENS)
 
     def body(self, max_tokens: int) -> bytes:
-        """Write the body for the provider, with this limit and a request for the usage."""
+        """Writes the body for the provider, with this limit and a request for the usage."""
         fields = dict(self.fields)
         name = next((key for key in _LIMITS if key in fields), _LIMITS[0])
         for key in _LIMITS:
@@ -75,7 +75,7 @@ class ChatCall:
 
 
 def read_chat(body: bytes, allowed: Sequence[str]) -> ChatCall:
-    """Read and check a body; `allowed` are patterns of models, and an empty one allows all.
+    """Reads and checks a body; `allowed` are patterns of models, and an empty one allows all.
 
     Raises RequestRefusedError.
     """

@@ -26,7 +26,7 @@ class UsageReader:
         self._skipping = False
 
     def feed(self, piece: bytes) -> None:
-        """Read the next bytes."""
+        """Reads the next bytes."""
         *whole, partial = piece.split(b"\n")
         for part in whole:
             self._line += part
@@ -51,12 +51,12 @@ class UsageReader:
 
 
 def usage_in(body: bytes) -> UsageTotals | None:
-    """Read the usage of an answer that came in one piece."""
+    """Reads the usage of an answer that came in one piece."""
     return usage_of(_object(body))
 
 
 def usage_of(answer: Mapping[str, Any]) -> UsageTotals | None:
-    """Read the usage that a chunk or answer names; None when it names none."""
+    """Reads the usage that a chunk or answer names; None when it names none."""
     usage = answer.get("usage")
     if not isinstance(usage, dict):
         return None
