@@ -201,7 +201,7 @@ _BY_WORD = {word: row for row in COMMANDS for word in (row.word, *row.aliases)}
 
 
 def parse(text: str, *, max_steps: int, default: RepoRef | None = None) -> Command:
-    """Read the text behind `/agent`. `max_steps` is the most that a task may ask for.
+    """Reads the text behind `/agent`. `max_steps` is the most that a task may ask for.
 
     `default` is the repository of a task that names none. Raises InvalidCommand with a sentence
     for the person.

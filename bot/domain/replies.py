@@ -55,7 +55,7 @@ _RESTARTS = frozenset({"restart", "go on", "continue"})
 
 
 def read_reply(text: str) -> Reply:
-    """Read a reply, the mention of the bot left out of it."""
+    """Reads a reply, the mention of the bot left out of it."""
     stripped = text.strip()
     if stripped.strip(".!").lower() == Intent.STOP:
         return Reply(Intent.STOP)
@@ -71,7 +71,7 @@ def read_reply(text: str) -> Reply:
 
 
 def read_message(text: str, mode: ChatMode) -> Reply:
-    """Read the text of a reply that is known to be a message, its mode read already."""
+    """Reads the text of a reply that is known to be a message, its mode read already."""
     model, after_model = _read_model(text)
     return Reply(
         Intent.MESSAGE,
@@ -86,7 +86,7 @@ def read_message(text: str, mode: ChatMode) -> Reply:
 
 
 def _read_model(text: str) -> tuple[str | None, str]:
-    """Return the model that a text names by its first word, and the text behind the name."""
+    """Returns the model that a text names by its first word, and the text behind the name."""
     plain = text.lstrip()
     dashed = DASHES.sub("--", plain)
     match = _MODEL.match(dashed)

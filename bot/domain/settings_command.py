@@ -33,7 +33,7 @@ class SetMine:
 
 
 def parse_rule(words: list[str]) -> SetRule:
-    """Read the words after `set`; raises InvalidCommand."""
+    """Reads the words after `set`; raises InvalidCommand."""
     if not words:
         return SetRule()
     name, value = words[0].lower(), " ".join(words[1:])
@@ -57,7 +57,7 @@ def parse_rule(words: list[str]) -> SetRule:
 
 
 def parse_mine(words: list[str]) -> SetMine:
-    """Read the words after `me`; raises InvalidCommand."""
+    """Reads the words after `me`; raises InvalidCommand."""
     if not words:
         return SetMine()
     name, value = words[0].lower(), " ".join(words[1:])
@@ -70,7 +70,7 @@ def parse_mine(words: list[str]) -> SetMine:
 
 
 def checked_model(model: str) -> str:
-    """Return the model's name; raises InvalidCommand when it cannot be one."""
+    """Returns the model's name; raises InvalidCommand when it cannot be one."""
     if len(model) > MAX_MODEL_CHARS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*", model):
         raise InvalidCommand(
             f"{code(model, 60)} is not a model's name. For example `anthropic/claude-3.5-sonnet`."

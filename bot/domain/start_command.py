@@ -50,7 +50,7 @@ class StartAgent:
 
 
 def read_start(text: str, max_steps: int, default: RepoRef | None) -> StartAgent:
-    """Read the start that a text asks for, as in `parse`; raises InvalidCommand."""
+    """Reads the start that a text asks for, as in `parse`; raises InvalidCommand."""
     target, options, task = _split(text, needs_target=default is None)
     repo, branch = _target(target, default)
     return StartAgent(
@@ -86,7 +86,7 @@ def _refuse_addresses(target: str) -> None:
 
 
 def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
-    """Split a text into the repository, the options before the task, and the task as typed.
+    """Splits a text into the repository, the options before the task, and the task as typed.
 
     Without `needs_target` a word that cannot name a repository begins the task.
     """
@@ -127,7 +127,7 @@ def _first_word(text: str) -> tuple[str, str, str]:
 
 
 def checked_task(task: str, repo: RepoRef) -> str:
-    """Return the task without surrounding space; raises InvalidCommand when empty or too long."""
+    """Returns the task without surrounding space; raises InvalidCommand when empty or too long."""
     task = task.strip()
     if not task:
         where = f"in `{repo}`" if repo.exists else "in an empty workspace"
@@ -141,13 +141,13 @@ def checked_task(task: str, repo: RepoRef) -> str:
 
 
 def checked_steps(text: str, max_steps: int) -> int:
-    """Return the number of steps; raises InvalidCommand outside 1…max_steps."""
+    """Returns the number of steps; raises InvalidCommand outside 1…max_steps."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= max_steps:
         raise InvalidCommand(f"`--steps` takes a whole number from 1 to {max_steps}.")
     return int(text)
 
 
 def title_of(task: str) -> str:
-    """Return the first line of the task, short enough for a heading."""
+    """Returns the first line of the task, short enough for a heading."""
     line = next((line.strip() for line in task.splitlines() if line.strip()), task.strip())
     return line if len(line) <= MAX_TITLE_CHARS else line[: MAX_TITLE_CHARS - 1].rstrip() + "…"

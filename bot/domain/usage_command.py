@@ -37,7 +37,7 @@ class ShowUsage:
 
 
 def parse_usage(words: list[str]) -> ShowUsage:
-    """Read the words after `usage`, in any order; raises InvalidCommand."""
+    """Reads the words after `usage`, in any order; raises InvalidCommand."""
     of, form, days = UsageOf.ME, UsageForm.TEXT, DEFAULT_DAYS
     for word in (word.lower() for word in words):
         if word in set(UsageOf):

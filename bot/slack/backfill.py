@@ -77,13 +77,13 @@ class Backfill:
         self._woken = asyncio.Event()
 
     def note_missed(self, seconds: float = LONGEST_LOOK_BACK_SECONDS) -> None:
-        """Events of the last so many seconds may not have arrived."""
+        """Notes that events of the last so many seconds may not have arrived."""
         since = self._wall() - seconds
         self._since = since if self._since is None else min(since, self._since)
         self._woken.set()
 
     async def serve(self) -> None:
-        """Catch up whenever something may have been missed, until cancelled."""
+        """Catches up whenever something may have been missed, until cancelled."""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -104,7 +104,7 @@ class Backfill:
             raise
 
     async def run(self, since: float) -> bool:
-        """Read every thread from `since` (seconds since the epoch), or its cursor if earlier.
+        """Reads every thread from `since` (seconds since the epoch), or its cursor if earlier.
 
         False when a thread could not be read for a reason that may pass.
         """
@@ -141,7 +141,7 @@ class Backfill:
             await self._handlers.buttons.stop(agent.id, stop_by, agent.channel, agent.thread_ts)
 
     async def _messages(self, agent: Agent, oldest: str) -> AsyncGenerator[Json]:
-        """The thread in its order. Of one beyond 999 messages, the newest and the first ones.
+        """Reads the thread in its order; of one beyond 999 messages, the newest and the first ones.
 
         A quiet workspace is read every 85 seconds, so most threads must cost one call: the older
         messages are wanted as well, for their reactions.
@@ -166,7 +166,7 @@ class Backfill:
             await self._handlers.threads.take_message(read, mention_event=False)
 
     def _stopper(self, thread: OwnThread, message: Json) -> str | None:
-        """Return who put a stop reaction on this message that was not handled."""
+        """Returns who put a stop reaction on this message that was not handled."""
         agent = thread.agent
         begun = float(_beginning(agent)) - MARGIN_SECONDS
         if float(message["ts"]) <= max(thread.stopped_at, begun):
@@ -192,7 +192,7 @@ class Backfill:
                 return
 
     async def _call(self, agent: Agent, **asked: Any) -> Any:  # noqa: ANN401  (the SDK's answer)
-        """Read one page; what may pass is tried a few times, within Slack's pace."""
+        """Reads one page; what may pass is tried a few times, within Slack's pace."""
         call = SlackCall(SlackMethod.REPLIES, agent.channel, agent.id)
         tries = 0
         while True:
@@ -232,14 +232,14 @@ def _next_cursor(page: Json) -> str | None:
 
 
 def _beginning(agent: Agent) -> str:
-    """Return where the agent's part begins: at the root, or later in an older thread."""
+    """Returns where the agent's part begins: at the root, or later in an older thread."""
     root = agent.thread_ts or "0"
     older = float(root) < agent.created_at - MARGIN_SECONDS
     return f"{agent.created_at:.6f}" if older else root
 
 
 def _oldest(agent: Agent, since: float) -> str:
-    """Return where to read on: at the cursor, or at `since` if that is earlier."""
+    """Returns where to read on: at the cursor, or at `since` if that is earlier."""
     beginning = _beginning(agent)
     cursor = agent.read_ts or beginning
     earlier = min(cursor, f"{since:.6f}", key=float)

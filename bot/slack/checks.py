@@ -1,4 +1,4 @@
-"""The doctor's questions to Slack: tokens and scopes, the socket, channels, the clock."""
+"""Checks for the doctor: Slack's tokens and scopes, the socket, channels, the clock."""
 
 import contextlib
 import time
@@ -27,14 +27,14 @@ _MAKE_APP = (
 
 
 def client_for(token: SecretStr, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
-    """A client for questions; it repeats nothing by itself."""
+    """Returns a client for questions; it repeats nothing by itself."""
     return AsyncWebClient(
         token=token.get_secret_value(), base_url=api_url, session=session, retry_handlers=[]
     )
 
 
 async def bot_token(client: AsyncWebClient, wanted: Collection[str] | None) -> Finding:
-    """Check that the bot's token works and has the manifest's scopes (None: unknown)."""
+    """Checks that the bot's token works and has the manifest's scopes (None: unknown)."""
     if not client.token:
         return broken("SLACK_BOT_TOKEN is not set", "Run `threadsmith setup`.")
     try:
@@ -56,7 +56,7 @@ async def bot_token(client: AsyncWebClient, wanted: Collection[str] | None) -> F
 
 
 async def app_token(client: AsyncWebClient) -> Finding:
-    """Check that a socket could be opened with the app's token; an open one would take events."""
+    """Checks that a socket could be opened with the app's token; an open one would take events."""
     if not client.token:
         return fine("not set; Slack calls us by signed HTTP")
     try:
@@ -69,7 +69,7 @@ async def app_token(client: AsyncWebClient) -> Finding:
 
 
 def sockets(count: int | None) -> Finding:
-    """Check whether another process takes events with the same app token, as only the bot can see.
+    """Checks whether another process takes events with the same app token, as only the bot can see.
 
     Slack tells the number when a connection is opened, every few hours.
     """
@@ -84,7 +84,7 @@ def sockets(count: int | None) -> Finding:
 
 
 async def in_channels(client: AsyncWebClient, name: str, channels: Sequence[str]) -> Finding:
-    """Check that the bot is a member of these channels."""
+    """Checks that the bot is a member of these channels."""
     if not channels:
         return doubtful(
             "no channel is known yet", "Name one: `threadsmith doctor --channel C0123456789`."
@@ -110,13 +110,13 @@ async def in_channels(client: AsyncWebClient, name: str, channels: Sequence[str]
 
 
 async def join(client: AsyncWebClient, channel: str) -> None:
-    """Enter a public channel where the app has the scope for it; else a person invites the bot."""
+    """Enters a public channel where the app has the scope for it; else a person invites the bot."""
     with contextlib.suppress(SlackApiError, aiohttp.ClientError, OSError):
         await client.conversations_join(channel=channel)
 
 
 async def clock(client: AsyncWebClient, now: Callable[[], float] = time.time) -> Finding:
-    """Compare this host's clock with Slack's."""
+    """Compares this host's clock with Slack's."""
     try:
         answer: Any = await client.api_test()
     except SlackApiError as error:
@@ -136,7 +136,7 @@ async def clock(client: AsyncWebClient, now: Callable[[], float] = time.time) ->
 
 
 async def name_of(client: AsyncWebClient) -> str:
-    """The bot's name for `/invite`; empty when Slack does not say."""
+    """Returns the bot's name for `/invite`; empty when Slack does not say."""
     try:
         return str((await client.auth_test()).get("user") or "")
     except (SlackApiError, aiohttp.ClientError, OSError):

@@ -26,7 +26,7 @@ class EphemeralReplies:
         self.hide = hide
 
     def to(self, user: str, channel: str, thread_ts: str | None = None) -> Tell:
-        """Return a function that tells this person something where they are."""
+        """Returns a function that tells this person something where they are."""
 
         async def tell(text: str) -> None:
             try:
@@ -39,7 +39,7 @@ class EphemeralReplies:
         return tell
 
     async def _directly(self, user: str, channel: str, text: str, why: str) -> None:
-        """Tell the person by a direct message when the channel takes no private one."""
+        """Tells the person by a direct message when the channel takes no private one."""
         logger.info("nothing can be said to a person in %s: %s", channel, why)
         try:
             sentence = self.hide(f"About <#{channel}>: {text}")
@@ -48,7 +48,7 @@ class EphemeralReplies:
             logger.warning("could not tell a person: %s", error.response.get("error"))
 
     async def guarded(self, tell: Tell, action: Awaitable[object]) -> None:
-        """Await the action; say privately what went wrong, if the person can do something."""
+        """Awaits the action; says privately what went wrong, if the person can do something."""
         try:
             await action
         except UserError as error:

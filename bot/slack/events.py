@@ -38,7 +38,7 @@ class IncomingMessage:
 def person_message(
     body: Mapping[str, Any], event: Mapping[str, Any], bot_user_id: str
 ) -> IncomingMessage | None:
-    """Read a `message` or `app_mention` event; None for everything that no person wrote."""
+    """Reads a `message` or `app_mention` event; None for everything that no person wrote."""
     if event.get("subtype") not in _HUMAN_SUBTYPES or event.get("hidden"):
         return None
     user = event.get("user")
@@ -64,7 +64,7 @@ def person_message(
 
 
 def shared_files(message: Mapping[str, Any]) -> list[SharedFile]:
-    """Return the files of a message, as Slack describes them."""
+    """Returns the files of a message, as Slack describes them."""
     listed = message.get("files")
     return [
         SharedFile(
@@ -93,7 +93,7 @@ class EditedMessage:
 def revised_message(
     body: Mapping[str, Any], event: Mapping[str, Any], bot_user_id: str
 ) -> EditedMessage | None:
-    """Read a `message_changed` or `message_deleted`; None for anything else.
+    """Reads a `message_changed` or `message_deleted`; None for anything else.
 
     Slack reports a change too when it adds a preview or a reply count: the text is the same then.
     """
@@ -115,7 +115,7 @@ def revised_message(
 
 
 def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
-    """Check whether this input may stop an agent, so that it must not wait for anything."""
+    """Checks whether this input may stop an agent, so that it must not wait for anything."""
     event = body.get("event") or {}
     if event.get("type") == "agent_session_stopped":
         return True
@@ -127,5 +127,5 @@ def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
 
 
 def reaction_name(name: str) -> str:
-    """Return a reaction's name without a skin tone."""
+    """Returns a reaction's name without a skin tone."""
     return name.partition("::")[0]

@@ -29,7 +29,7 @@ class SlackFiles:
         self._token = token
 
     async def fetch(self, file_id: str, limit_bytes: int) -> bytes:
-        """The content; raises FileUnavailable."""
+        """Returns the content of a file; raises FileUnavailable."""
         try:
             answer = await self._client.files_info(file=file_id)
             url = self._address(answer["file"])

@@ -37,7 +37,7 @@ class Identity:
 
 
 def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
-    """Make the client for the workspace of these settings."""
+    """Makes the client for the workspace of these settings."""
     return AsyncWebClient(
         token=settings.slack_bot_token.get_secret_value(),
         base_url=settings.slack_api_url,
@@ -48,7 +48,7 @@ def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWeb
 
 
 async def identify(client: AsyncWebClient) -> Identity:
-    """Ask Slack who we are; raises ConfigurationError when the token does not work."""
+    """Asks Slack who the bot is; raises ConfigurationError when the token does not work."""
     try:
         answer = await client.auth_test()
     except SlackApiError as error:
@@ -88,7 +88,7 @@ class SlackPeople:
         self._asked: SharedAnswers[str, Person | None] = SharedAnswers()
 
     async def person(self, user: str) -> Person | None:
-        """Return a person; None when Slack does not say."""
+        """Returns a person; None when Slack does not say."""
         known = self._known.get(user)
         if known and self._clock() - known[0] < FRESH_SECONDS:
             return known[1]
@@ -123,7 +123,7 @@ class SlackPeople:
 
 
 def person_of(user: Mapping[str, Any], team: str) -> Person:
-    """Read Slack's user object; `team` is the workspace that the app is installed in."""
+    """Reads Slack's user object; `team` is the workspace that the app is installed in."""
     home = str(user.get("team_id") or team)
     grid = (user.get("enterprise_user") or {}).get("teams") or ()
     return Person(

@@ -60,7 +60,7 @@ class Inbox:
         ack: AsyncAck,
         next: Callable[[], Awaitable[None]],  # noqa: A002  (Bolt hands it over by this name)
     ) -> BoltResponse | None:
-        """Store the input, then go on; a duplicate is acknowledged and goes no further."""
+        """Stores the input, then goes on; a duplicate is acknowledged and goes no further."""
         replayed = context.get(_REPLAY)
         key = key_of(body)
         if isinstance(replayed, _Replay):
@@ -84,7 +84,7 @@ class Inbox:
         return None
 
     def finishes(self, listener: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[None]]:
-        """Mark the input as done when this listener has ended, by an error too.
+        """Marks the input as done when this listener has ended, by an error too.
 
         A listener that is cancelled leaves it for the next start. A form that was answered with
         errors stays open for the person, so the same submission may come again.
@@ -108,7 +108,7 @@ class Inbox:
         return finishing
 
     async def replay(self, app: AsyncApp) -> int:
-        """Run what an earlier life stored and did not finish; returns how much that was.
+        """Runs what an earlier life stored and did not finish; returns how much that was.
 
         Call it once at start; what this life is at work on is left alone.
         """
@@ -165,7 +165,7 @@ class Inbox:
 
 
 def is_replay(context: Mapping[str, Any]) -> bool:
-    """Check whether this input comes out of the inbox, and not from Slack."""
+    """Checks whether this input comes out of the inbox, and not from Slack."""
     return isinstance(context.get(_REPLAY), _Replay)
 
 
@@ -177,7 +177,7 @@ class _Replay:
 
 
 def key_of(body: Mapping[str, Any]) -> str | None:
-    """Return the key that tells this input from all others, the same for each delivery of it.
+    """Returns the key that tells this input from all others, the same for each delivery of it.
 
     None for what needs no storing: it changes nothing (options of a menu, a closed form).
     """

@@ -1,4 +1,4 @@
-"""The manifest of the Slack app, as it lies beside the code."""
+"""Reads the manifest of the Slack app, which lies beside the code."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +10,7 @@ _NEW_APP = "https://api.slack.com/apps?new_app=1&manifest_yaml="
 
 
 def text(path: Path = PATH) -> str | None:
-    """The manifest; None where the code was installed without it."""
+    """Returns the manifest; None where the code was installed without it."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError:
@@ -18,7 +18,7 @@ def text(path: Path = PATH) -> str | None:
 
 
 def scopes(path: Path = PATH) -> frozenset[str] | None:
-    """The scopes of the bot's token; None where there is no manifest, or none that says so."""
+    """Returns the scopes of the bot's token; None without a manifest that names them."""
     try:
         manifest = yaml.safe_load(text(path) or "")
         return frozenset(str(scope) for scope in manifest["oauth_config"]["scopes"]["bot"])
@@ -27,7 +27,7 @@ def scopes(path: Path = PATH) -> frozenset[str] | None:
 
 
 def new_app_link(manifest: str) -> str:
-    """Return the link by which Slack makes an app of a manifest, its comments left out."""
+    """Returns the link by which Slack makes an app of a manifest, its comments left out."""
     lines = [line.partition(" #")[0].rstrip() for line in manifest.splitlines()]
     kept = [line for line in lines if line and not line.lstrip().startswith("#")]
     return _NEW_APP + quote("\n".join(kept) + "\n", safe="")

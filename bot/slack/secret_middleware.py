@@ -32,7 +32,7 @@ class SecretMiddleware:
         context: AsyncBoltContext,
         next: Callable[[], Awaitable[None]],  # noqa: A002  (Bolt hands it over by this name)
     ) -> None:
-        """Treat the body in place, then go on."""
+        """Removes secrets from the body in place, then goes on."""
         if not is_replay(context):
             self._seal_form(body)
             _cut_words(body)
@@ -57,6 +57,6 @@ class SecretMiddleware:
 
 
 def _cut_words(body: dict[str, Any]) -> None:
-    """Forget what somebody typed behind `/agent secrets`: it may be the secret itself."""
+    """Forgets what somebody typed behind `/agent secrets`: it may be the secret itself."""
     if body.get("command") and str(body.get("text") or "").split()[:1] in (["secrets"], ["secret"]):
         body["text"] = "secrets"

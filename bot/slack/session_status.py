@@ -1,4 +1,4 @@
-"""Slack's own sign that an agent is at work, with its Stop button, where the workspace has it."""
+"""Sets Slack's own session status of an agent, with its Stop button, where a workspace has it."""
 
 import asyncio
 import logging
@@ -60,7 +60,7 @@ class SessionStatusUpdater:
         self._woken = asyncio.Event()
 
     def note_change(self, agent: Agent) -> None:
-        """Note that an agent was stored: its session may have another status now."""
+        """Notes that an agent was stored: its session may have another status now."""
         if self.enabled and agent.thread_ts and self._shown.get(agent.id) != _STATUS[agent.status]:
             self._changed[agent.id] = agent
             self._woken.set()
@@ -68,7 +68,7 @@ class SessionStatusUpdater:
             self._changed.pop(agent.id, None)
 
     async def serve(self) -> None:
-        """Tell Slack of changes, the newest of each agent, until cancelled."""
+        """Tells Slack of changes, the newest of each agent, until cancelled."""
         never = asyncio.Event()
         while self.enabled:
             self._woken.clear()

@@ -1,4 +1,4 @@
-"""One Socket Mode connection at a time, watched: one that is cut off or deaf is replaced.
+"""Keeps one Socket Mode connection, and replaces one that is cut off or receives nothing.
 
 The SDK reconnects when a socket closes or no longer answers pings. It does not notice a socket
 that answers pings and delivers nothing. A quiet workspace looks the same, so silence alone is
@@ -56,7 +56,7 @@ class SocketConnection:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connect, and watch the connection for the length of a block."""
+        """Connects, and watches the connection for the length of a block."""
         try:
             await self._open()
             self._heard_at = self._connected_at = self._replaced_at = self._clock.now()

@@ -26,14 +26,14 @@ _SECONDS = 8.0
 
 
 class ThreadHistory:
-    """A thread that cannot be read gives an empty opening: the task goes on without it."""
+    """Reads a thread; one that cannot be read gives an empty opening, so that the task goes on."""
 
     def __init__(self, client: AsyncWebClient, directory: Directory) -> None:
         self._client = client
         self._directory = directory
 
     async def before(self, channel: str, thread_ts: str, ts: str) -> Opening:
-        """The messages of the thread up to `ts`, that one left out, and their newest files."""
+        """Returns the messages of the thread before `ts`, and their newest files."""
         try:
             async with asyncio.timeout(_SECONDS):
                 messages = await self._messages(channel, thread_ts)

@@ -32,7 +32,7 @@ MAX_MODELS = 200
 
 
 def commands(repositories: list[str], models: list[str]) -> list[Json]:
-    """Return the commands for the composer, as JSON."""
+    """Returns the commands for the composer, as JSON."""
     return [
         {
             "command": COMMAND,
@@ -46,5 +46,5 @@ def commands(repositories: list[str], models: list[str]) -> list[Json]:
 
 
 def shortcuts() -> list[Json]:
-    """Return the entries in the menu of a message, as JSON."""
+    """Returns the entries in the menu of a message, as JSON."""
     return [{"callback_id": w.word, "name": w.about} for w in SHORTCUTS]

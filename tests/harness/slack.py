@@ -27,7 +27,7 @@ class SlackHarness:
 
 
 def slack_harness(harness: AppHarness, client: AsyncWebClient, inbox: Inbox) -> SlackHarness:
-    """Make an app with all handlers, wired as the bot wires them."""
+    """Makes an app with all handlers, wired as the bot wires them."""
     people = SlackPeople(client, TEAM_ID)
     app = AsyncApp(
         name="tests", client=client, request_verification_enabled=False, signing_secret="canary"

@@ -47,7 +47,7 @@ class Click:
 
     @classmethod
     def from_payload(cls, body: Mapping[str, Any]) -> Self:
-        """Read a `block_actions` payload of a message."""
+        """Reads a `block_actions` payload of a message."""
         agent_id, _, behind = str(body["actions"][0].get("value") or "").partition(":")
         task_id, _, choice = behind.partition(":")
         return cls(
@@ -65,7 +65,7 @@ RunClick = Callable[[Click], Awaitable[None]]
 
 
 def register_click(app: AsyncApp, inbox: Inbox, action_id: str, run_click: RunClick) -> None:
-    """Attach a button of an agent's message; its value begins with `agent:task`."""
+    """Attaches a button of an agent's message; its value begins with `agent:task`."""
 
     @app.action(action_id)
     @inbox.finishes
@@ -92,7 +92,7 @@ class ButtonHandlers:
     async def run_allowed(
         self, click: Click, action: Action, run: Callable[[], Awaitable[object]]
     ) -> None:
-        """Run what a button asks for when the person may; other handlers' buttons use it too."""
+        """Runs what a button asks for when the person may; other handlers' buttons use it too."""
 
         async def check_and_run() -> None:
             agent = await self._service.find_agent(click.agent_id)
@@ -106,14 +106,14 @@ class ButtonHandlers:
             await self._replies.guarded(tell, check_and_run())
 
     async def interrupt_task(self, click: Click) -> None:
-        """End the running task of an agent."""
+        """Ends the running task of an agent."""
         interrupt = self._service.interrupt
         await self.run_allowed(
             click, Action.INTERRUPT, lambda: interrupt(click.agent_id, click.task_id)
         )
 
     async def pause_task(self, click: Click) -> None:
-        """Let the task wait before its next step."""
+        """Lets the task wait before its next step."""
         tell = self._replies.to(click.user, click.channel, click.thread_ts)
 
         async def pause() -> None:
@@ -122,21 +122,21 @@ class ButtonHandlers:
         await self.run_allowed(click, Action.INTERRUPT, pause)
 
     async def resume_task(self, click: Click) -> None:
-        """Let a paused task go on."""
+        """Lets a paused task go on."""
         resume = self._service.buttons.resume_task
         await self.run_allowed(
             click, Action.STEER, lambda: resume(click.agent_id, click.task_id, click.user)
         )
 
     async def undo_task(self, click: Click) -> None:
-        """Put the files back to before the last task."""
+        """Puts the files back to before the last task."""
         undo = self._service.buttons.undo_task
         await self.run_allowed(
             click, Action.STEER, lambda: undo(click.agent_id, click.task_id, click.user)
         )
 
     async def answer_question(self, click: Click, kind: QuestionKind) -> None:
-        """Answer a question, or an approval; the button's value names both."""
+        """Answers a question, or an approval; the button's value names both."""
         question_id, _, choice = click.choice.partition(":")
         answer = self._service.questions.answer_question
         action = Action.APPROVE if kind is QuestionKind.APPROVAL else Action.STEER
@@ -149,7 +149,7 @@ class ButtonHandlers:
         )
 
     async def file_patch(self, click: Click) -> None:
-        """Put the changes of an agent into its thread."""
+        """Puts the changes of an agent into its thread."""
 
         async def file() -> None:
             agent = await self._service.find_agent(click.agent_id)
@@ -158,33 +158,33 @@ class ButtonHandlers:
         await self.run_allowed(click, Action.READ, file)
 
     async def continue_task(self, click: Click) -> None:
-        """Give a task that has used up its steps as many again."""
+        """Gives a task that has used up its steps as many again."""
         go_on = self._service.buttons.add_steps
         await self.run_allowed(
             click, Action.STEER, lambda: go_on(click.agent_id, click.task_id, click.user)
         )
 
     async def add_budget(self, click: Click, usd: int) -> None:
-        """Add to the budget of an agent; who may start agents here may spend on them."""
+        """Adds to the budget of an agent; who may start agents here may spend on them."""
         add = self._service.buttons.add_budget
         await self.run_allowed(
             click, Action.START, lambda: add(click.agent_id, click.task_id, usd, click.user)
         )
 
     async def stop_clicked(self, click: Click) -> None:
-        """Stop the agent of a button."""
+        """Stops the agent of a button."""
         await self.stop(click.agent_id, click.user, click.channel, click.thread_ts)
 
     async def stop(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
     ) -> None:
-        """Stop an agent, by whatever way a person asked for it; tells them what went wrong."""
+        """Stops an agent, by whatever way a person asked for it; tells them what went wrong."""
         tell = self._replies.to(user, channel, thread_ts)
         with log_scope(agent=agent_id, user=user):
             await self._replies.guarded(tell, self.stop_allowed(agent_id, user))
 
     async def stop_allowed(self, agent_id: str, user: str) -> None:
-        """Stop an agent when the person may; raises UserError."""
+        """Stops an agent when the person may; raises UserError."""
         agent = await self._service.find_agent(agent_id)
         await self._authorization.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
         try:
@@ -196,7 +196,7 @@ class ButtonHandlers:
     async def control_by_message(
         self, intent: Intent, team: str, channel: str, ts: str, user: str
     ) -> None:
-        """Stop, interrupt or pause the agent whose thread has this message; none is no error."""
+        """Stops, interrupts or pauses the agent whose thread has this message; none is no error."""
         agent = await self._service.store.agent_of_message(team, channel, ts)
         if agent is None:
             root = await self._root_of_message(channel, ts)
@@ -226,7 +226,7 @@ class ButtonHandlers:
             await self._service.interrupt(agent.id, agent.task_id)
 
     async def _root_of_message(self, channel: str, ts: str) -> str | None:
-        """Ask Slack for the thread of a message that the bot did not post."""
+        """Asks Slack for the thread of a message that the bot did not post."""
         try:
             page = await self._client.conversations_replies(channel=channel, ts=ts, limit=1)
         except SlackApiError:
@@ -236,7 +236,7 @@ class ButtonHandlers:
 
 
 def register(app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers, stop_reaction: str) -> None:
-    """Attach buttons, reactions, shortcuts; `stop_reaction` is the emoji's name without colons."""
+    """Attaches buttons, reactions, shortcuts; `stop_reaction` is an emoji's name without colons."""
     runs: dict[str, RunClick] = {
         task_card.INTERRUPT: buttons.interrupt_task,
         task_card.STOP: buttons.stop_clicked,
@@ -260,7 +260,7 @@ def register(app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers, stop_reaction
 def _register_reactions(
     app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers, intents: Mapping[str, Intent]
 ) -> None:
-    """Attach reactions, and Slack's own Stop button."""
+    """Attaches reactions, and Slack's own Stop button."""
 
     @app.event("reaction_added")
     @inbox.finishes
@@ -282,7 +282,7 @@ def _register_reactions(
 
 
 def _register_shortcuts(app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers) -> None:
-    """Attach the entries in the menu of a message."""
+    """Attaches the entries in the menu of a message."""
 
     async def control(intent: Intent, body: dict[str, Any]) -> None:
         message = body["message"]

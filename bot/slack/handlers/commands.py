@@ -61,7 +61,7 @@ class CommandHandlers:
         self.hide = service.hide
 
     async def run_slash(self, body: Mapping[str, Any], tell: Tell) -> None:
-        """Carry out `/agent …`, wherever it was typed."""
+        """Carries out `/agent …`, wherever it was typed."""
         trigger_id = str(body.get("trigger_id") or "")
         origin = Origin(body["team_id"], body["channel_id"], body["user_id"], trigger_id)
         await self.run_text(plain(str(body.get("text") or "")), origin, tell, trigger_id)
@@ -74,7 +74,7 @@ class CommandHandlers:
         trigger_id: str = "",
         message: IncomingMessage | None = None,
     ) -> None:
-        """Read a command and carry it out; `message` is the mention that it was typed in."""
+        """Reads a command and carries it out; `message` is the mention that it was typed in."""
 
         async def read_and_run() -> None:
             command = await self._starts.read(text, origin, tell if message else None)
@@ -131,7 +131,7 @@ class CommandHandlers:
 
 
 def register(app: AsyncApp, inbox: Inbox, commands: CommandHandlers) -> None:
-    """Attach the slash command."""
+    """Attaches the slash command."""
 
     @app.command("/agent")
     @inbox.finishes

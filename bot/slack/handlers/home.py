@@ -68,19 +68,19 @@ class HomeHandlers:
         self._woken = asyncio.Event()
 
     async def show_tab(self, team: str, user: str) -> None:
-        """Show the tab to a person who looks at it."""
+        """Shows the tab to a person who looks at it."""
         self._shown.pop((team, user), None)
         await self._show(team, user)
 
     def note_change(self, agent: Agent) -> None:
-        """Note that an agent was stored, so that who started it sees the change."""
+        """Notes that an agent was stored, so that who started it sees the change."""
         person = (agent.team, agent.started_by)
         if person in self._shown:
             self._changed[person] = None
             self._woken.set()
 
     async def serve(self) -> None:
-        """Show changes, a few people at a time and with a pause between, until cancelled."""
+        """Shows changes, a few people at a time and with a pause between, until cancelled."""
         never = asyncio.Event()
         while True:
             await self._woken.wait()
@@ -92,7 +92,7 @@ class HomeHandlers:
             await self._clock.wait(never, BETWEEN_SECONDS)
 
     async def open_defaults(self, trigger_id: str, team: str, user: str) -> None:
-        """Show the form for a person's own defaults."""
+        """Shows the form for a person's own defaults."""
         mine = await self._service.channel_settings.mine(team, user)
         try:
             await self._client.views_open(trigger_id=trigger_id, view=defaults_form(mine))
@@ -102,7 +102,7 @@ class HomeHandlers:
             await self._client.chat_postMessage(channel=user, text=TOO_LATE)
 
     async def set_defaults(self, typed: dict[str, str], team: str, user: str) -> dict[str, str]:
-        """Store what was typed; return the errors by field."""
+        """Stores what was typed; returns the errors by field."""
         errors: dict[str, str] = {}
         await self._authorization.require(Action.READ, user, team, user)
         for name, value in typed.items():
@@ -113,7 +113,7 @@ class HomeHandlers:
         return errors
 
     async def stop_agent(self, agent_id: str, team: str, user: str) -> None:
-        """Stop an agent by the button of the tab."""
+        """Stops an agent by the button of the tab."""
         agent = await self._service.agent_of_team(agent_id, team)
         if agent is not None:
             await self._buttons.stop(agent.id, user, agent.channel, agent.thread_ts)
@@ -149,7 +149,7 @@ class HomeHandlers:
 
 
 def register(app: AsyncApp, inbox: Inbox, home: HomeHandlers) -> None:
-    """Attach the tab's event, its buttons and the form for one's defaults."""
+    """Attaches the tab's event, its buttons and the form for one's defaults."""
 
     @app.event("app_home_opened")
     @inbox.finishes

@@ -31,17 +31,17 @@ class LookHandlers:
         self._workspace_url = workspace_url
 
     async def list_agents(self, origin: Origin, tell: Tell) -> None:
-        """Tell which agents run in the channel."""
+        """Tells which agents run in the channel."""
         await self._authorization.require(Action.READ, origin.user, origin.team, origin.channel)
         agents = await self._service.store.agents(alive=True, channel=origin.channel)
         await tell(list_text(agents, self._workspace_url))
 
     async def list_models(self, search: str, tell: Tell) -> None:
-        """Tell the models that can be used, with price and context."""
+        """Tells the models that can be used, with price and context."""
         await tell(offers_text(await self._service.gateway.models(), search))
 
     async def show_status(self, agent_id: str | None, origin: Origin, tell: Tell) -> None:
-        """Tell what an agent does and has changed, and the state of its pull request."""
+        """Tells what an agent does and has changed, and the state of its pull request."""
         await self._authorization.require(Action.READ, origin.user, origin.team, origin.channel)
         agent = await self.agent_named(agent_id, origin)
         diff = await self._service.diff(agent) if agent.alive else None
@@ -50,13 +50,13 @@ class LookHandlers:
         await tell(f"{line} · {pull_state(pull)}" if pull else line)
 
     async def show_health(self, origin: Origin, tell: Tell) -> None:
-        """Examine the deployment and this channel. For admins: it names hosts, folders, ports."""
+        """Examines the deployment and this channel. For admins: it names hosts, folders, ports."""
         user, team, channel = origin.user, origin.team, origin.channel
         await self._authorization.check(Action.ADMINISTER, user, team, channel)
         await tell(report_text(await self._examine([channel])))
 
     async def agent_named(self, agent_id: str | None, origin: Origin) -> Agent:
-        """Return the agent with this id, or the only one of the channel; of this workspace."""
+        """Returns the agent with this id, or the only one of the channel; of this workspace."""
         if agent_id is not None:
             agent = await self._service.find_agent(agent_id)
             if agent.team != origin.team:

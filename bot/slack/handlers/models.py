@@ -54,7 +54,7 @@ class ModelHandlers:
         self._hide = hide
 
     async def open_form(self, click: ModalClick) -> None:
-        """Put the form on top of the modal; a refusal is said in the modal."""
+        """Puts the form on top of the modal; a refusal is said in the modal."""
         with log_scope(user=click.user):
             refusal = await self._modals.view_or_refusal(TITLE, self._open(click))
             if refusal:
@@ -74,7 +74,7 @@ class ModelHandlers:
     async def list_options(
         self, location: ModalLocation | None, user: str, typed: str
     ) -> list[Block]:
-        """Return the models to choose from, for who may change it."""
+        """Returns the models to choose from, for who may change it."""
         try:
             await self._agent_to_steer(location, user)
         except UserError:
@@ -89,7 +89,7 @@ class ModelHandlers:
     async def change_model(
         self, location: ModalLocation | None, model: str, user: str, view_id: str
     ) -> dict[str, Any]:
-        """Change the model as the form asks; return the acknowledgement of the form, in time."""
+        """Changes the model as the form asks; returns the acknowledgement of the form, in time."""
         change = self._change(location, model, user, view_id)
         with log_scope(user=user):
             try:
@@ -119,7 +119,7 @@ class ModelHandlers:
 
 
 def register(app: AsyncApp, inbox: Inbox, models: ModelHandlers) -> None:
-    """Attach the button, the menu's options and the submission."""
+    """Attaches the button, the menu's options and the submission."""
 
     @app.action(CHANGE_MODEL)
     @inbox.finishes

@@ -41,11 +41,11 @@ class PublishHandlers:
         self._workspace_url = workspace_url
 
     async def push_branch(self, click: Click) -> None:
-        """Put the agent's branch at the git host."""
+        """Puts the agent's branch at the git host."""
         await self._buttons.run_allowed(click, Action.STEER, lambda: self._push(click))
 
     async def open_pull_request(self, click: Click) -> None:
-        """Open a pull request, or push the newest commits to the one that there is."""
+        """Opens a pull request, or pushes the newest commits to the one that there is."""
         await self._buttons.run_allowed(click, Action.STEER, lambda: self._open(click))
 
     async def _push(self, click: Click) -> None:
@@ -83,7 +83,7 @@ class PublishHandlers:
         return agent
 
     async def _name(self, user: str) -> str:
-        """Return a person's name in Slack; their id when Slack does not say."""
+        """Returns a person's name in Slack; their id when Slack does not say."""
         try:
             account = (await self._client.users_info(user=user))["user"]
         except (SlackApiError, aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -100,6 +100,6 @@ class PublishHandlers:
 
 
 def register(app: AsyncApp, inbox: Inbox, publish: PublishHandlers) -> None:
-    """Attach both buttons."""
+    """Attaches both buttons."""
     register_click(app, inbox, task_card.PUSH, publish.push_branch)
     register_click(app, inbox, task_card.PULL, publish.open_pull_request)

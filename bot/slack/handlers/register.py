@@ -43,12 +43,12 @@ class Handlers:
     sessions: SessionStatusUpdater
 
     def note_change(self, agent: Agent) -> None:
-        """Note that an agent was stored."""
+        """Notes that an agent was stored."""
         self.home.note_change(agent)
         self.sessions.note_change(agent)
 
     def loops(self) -> Mapping[str, Loop]:
-        """Return the loops that show changes outside of threads, by name."""
+        """Returns the loops that show changes outside of threads, by name."""
         return {"home tabs": self.home.serve, "session status": self.sessions.serve}
 
 
@@ -65,7 +65,7 @@ def register_handlers(  # noqa: PLR0913  (each handler needs something of its ow
     publishing: Publishing,
     workspace_url: str,
 ) -> Handlers:
-    """Make every handler and attach it; what the manifest subscribes to has a listener here."""
+    """Makes every handler and attaches it; what the manifest subscribes to has a listener here."""
     settings = dependencies.settings
     replies = EphemeralReplies(client, service.hide)
 

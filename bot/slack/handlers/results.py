@@ -48,7 +48,7 @@ class ModalClick:
 
     @classmethod
     def from_payload(cls, body: Mapping[str, Any]) -> Self:
-        """Read a `block_actions` payload of a view."""
+        """Reads a `block_actions` payload of a view."""
         return cls(
             ModalLocation.unpacked(str(body["actions"][0].get("value") or "")),
             user=body["user"]["id"],
@@ -73,13 +73,13 @@ class AgentModals:
         self._hide = hide
 
     async def agent_of(self, location: ModalLocation, action: Action, user: str) -> Agent:
-        """Return the agent of a modal; raises UserError when the person may not do this."""
+        """Returns the agent of a modal; raises UserError when the person may not do this."""
         agent = await self._service.find_agent(location.agent_id)
         await self._authorization.require(action, user, agent.team, agent.channel, agent=agent)
         return agent
 
     async def view_or_refusal(self, title: str, making: Awaitable[View]) -> View:
-        """Return the view, or one with the sentence that says why there is none.
+        """Returns the view, or one with the sentence that says why there is none.
 
         ModelUnusable goes on to the caller, since a form shows it below its field.
         """
@@ -95,7 +95,7 @@ class AgentModals:
             return sentence(title, FAILED)
 
     async def update(self, view_id: str, view: View) -> None:
-        """Show a view in a modal; one that was closed meanwhile is no fault."""
+        """Shows a view in a modal; one that was closed meanwhile is no fault."""
         try:
             await self._client.views_update(view_id=view_id, view=view)
         except SlackApiError as error:
@@ -118,7 +118,7 @@ class ResultHandlers:
         self._replies = replies
 
     async def open_modal(self, shows: ModalView, click: Click) -> None:
-        """Open a modal; it opens before its content is read, since Slack waits three seconds."""
+        """Opens a modal; it opens before its content is read, since Slack waits three seconds."""
         location = ModalLocation(shows, click.agent_id, click.task_id)
         tell = self._replies.to(click.user, click.channel, click.thread_ts)
         with log_scope(agent=click.agent_id, user=click.user):
@@ -131,12 +131,12 @@ class ResultHandlers:
         await self._show(location, click.user, str(answer["view"]["id"]))
 
     async def turn_page(self, click: ModalClick) -> None:
-        """Show another page, or the same one anew."""
+        """Shows another page, or the same one anew."""
         with log_scope(user=click.user):
             await self._show(click.location, click.user, click.view_id)
 
     async def post_patch(self, click: ModalClick) -> None:
-        """Put what the modal shows into the thread as a file, and say so in the modal."""
+        """Puts what the modal shows into the thread as a file, and says so in the modal."""
         with log_scope(user=click.user):
             view = await self._modals.view_or_refusal(_title(click.location), self._post(click))
             await self._modals.update(click.view_id, view)
@@ -176,7 +176,7 @@ class ResultHandlers:
 
 
 def known_location(location: ModalLocation | None) -> ModalLocation:
-    """Return the location of a modal; raises UserError in a modal of an older version."""
+    """Returns the location of a modal; raises UserError in a modal of an older version."""
     if location is None:
         raise UserError(OLD_WINDOW)
     return location
@@ -187,7 +187,7 @@ def _title(location: ModalLocation | None) -> str:
 
 
 def register(app: AsyncApp, inbox: Inbox, results: ResultHandlers) -> None:
-    """Attach the buttons that open a modal, and those inside: a value is where it leads."""
+    """Attaches the buttons that open a modal, and those inside: a value is where it leads."""
     register_click(app, inbox, task_card.DETAILS, partial(results.open_modal, ModalView.STEPS))
     register_click(app, inbox, task_card.DIFF, partial(results.open_modal, ModalView.FILES))
 

@@ -47,18 +47,18 @@ class SecretHandlers:
         self._client = client
 
     async def open_list(self, trigger_id: str, user: str, team: str, channel: str) -> None:
-        """Show the stored secrets, without their values; raises NotAllowed."""
+        """Shows the stored secrets, without their values; raises NotAllowed."""
         await self._authorization.require(Action.SET_OWN_SECRET, user, team, channel)
         view = await self._list(user, team, channel)
         await self._client.views_open(trigger_id=trigger_id, view=view)
 
     async def open_form(self, trigger_id: str, user: str, channel: str) -> None:
-        """Show the form for a new secret."""
+        """Shows the form for a new secret."""
         view = secret_form(channel, admin=await self._authorization.is_admin(user))
         await self._client.views_push(trigger_id=trigger_id, view=view)
 
     async def store_secret(self, form: SecretForm, user: str, channel: str) -> dict[str, str]:
-        """Store what was typed; return the errors by field, when nothing is stored."""
+        """Stores what was typed; returns the errors by field, when nothing is stored."""
         try:
             await self._check(form.ref, user, channel)
         except UserError as error:
@@ -72,7 +72,7 @@ class SecretHandlers:
         return {}
 
     async def remove_secret(self, ref: SecretRef, user: str, channel: str, view_id: str) -> None:
-        """Remove a secret when the person may, and show the list anew."""
+        """Removes a secret when the person may, and shows the list anew."""
         try:
             await self._check(ref, user, channel)
             await self._secrets.remove(ref, user)
@@ -81,7 +81,7 @@ class SecretHandlers:
         await self.refresh_list(view_id, user, ref.team, channel)
 
     async def refresh_list(self, view_id: str, user: str, team: str, channel: str) -> None:
-        """Show the list anew, if it is still open."""
+        """Shows the list anew, if it is still open."""
         try:
             view = await self._list(user, team, channel)
             await self._client.views_update(view_id=view_id, view=view)
@@ -99,7 +99,7 @@ class SecretHandlers:
 
 
 def _visible(entries: Sequence[SecretEntry], user: str, *, admin: bool) -> Sequence[SecretEntry]:
-    """Return one's own secrets, and for admins the shared ones; never those of another person."""
+    """Returns one's own secrets, and for admins the shared ones; never those of another person."""
     return [
         entry
         for entry in entries
@@ -108,7 +108,7 @@ def _visible(entries: Sequence[SecretEntry], user: str, *, admin: bool) -> Seque
 
 
 def register(app: AsyncApp, inbox: Inbox, secrets: SecretHandlers) -> None:
-    """Attach the buttons of the list, and the form's submission."""
+    """Attaches the buttons of the list, and the form's submission."""
 
     @app.action(ADD)
     @inbox.finishes

@@ -56,7 +56,7 @@ class StartHandlers:
         self._max_steps = max_steps
 
     async def read(self, text: str, origin: Origin, greet: Tell | None) -> Command:
-        """Read what was typed behind `/agent` or a mention; raises InvalidCommand.
+        """Reads what was typed behind `/agent` or a mention; raises InvalidCommand.
 
         A task that names no repository is about the one that is set for the channel or person.
         `greet` tells a newcomer, whose text starts nothing, what the bot does.
@@ -85,7 +85,7 @@ class StartHandlers:
     async def start(
         self, command: StartAgent, origin: Origin, message: IncomingMessage | None = None
     ) -> None:
-        """Start an agent; `message` is what asked for it. Raises UserError."""
+        """Starts an agent; `message` is what asked for it. Raises UserError."""
         origin = await self._known(origin)
         opening = Opening()
         if message is not None:
@@ -95,20 +95,20 @@ class StartHandlers:
         await self._service.start(command, origin, opening)
 
     async def _known(self, origin: Origin) -> Origin:
-        """Add the name of the person, who must be allowed to start agents; raises UserError."""
+        """Adds the name of the person, who must be allowed to start agents; raises UserError."""
         person = await self._authorization.require(
             Action.START, origin.user, origin.team, origin.channel
         )
         return replace(origin, name=person.name)
 
     async def ask(self, trigger_id: str, origin: Origin, task: str) -> None:
-        """Ask for what is missing in a form; raises InvalidCommand where none can be opened."""
+        """Asks for what is missing in a form; raises InvalidCommand where none can be opened."""
         if not trigger_id:
             raise InvalidCommand(_NO_REPOSITORY)
         await self._open(trigger_id, origin, FormLocation(origin.channel), task)
 
     async def list_options(self, origin: Origin, typed: str) -> list[dict[str, Any]]:
-        """Return the repositories to choose from, for who may start agents there."""
+        """Returns the repositories to choose from, for who may start agents there."""
         _, why_not = await self._authorization.judge(
             Action.START, origin.user, origin.team, origin.channel
         )
@@ -128,7 +128,7 @@ class StartHandlers:
         await self._client.views_open(trigger_id=trigger_id, view=start_form(place, draft))
 
     async def submit_form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
-        """Start an agent as the submitted form says."""
+        """Starts an agent as the submitted form says."""
         tell = self._replies.to(origin.user, origin.channel, origin.thread_ts)
         with log_scope(channel=origin.channel, user=origin.user):
             await self._replies.guarded(tell, self._from_form(command, origin, place))
@@ -142,7 +142,7 @@ class StartHandlers:
         await self._service.start(command, origin, opening)
 
     async def open_from_message(self, body: Mapping[str, Any], tell: Tell) -> None:
-        """Open the form from the menu of a message, for an agent in the thread of the message."""
+        """Opens the form from the menu of a message, for an agent in the thread of the message."""
         message, channel = body["message"], body["channel"]["id"]
         team, user = body["team"]["id"], body["user"]["id"]
         thread_ts = str(message.get("thread_ts") or message["ts"])
@@ -172,7 +172,7 @@ _LIVED_HERE = (
 
 
 def register(app: AsyncApp, inbox: Inbox, starts: StartHandlers) -> None:
-    """Attach the form's submission and the shortcut."""
+    """Attaches the form's submission and the shortcut."""
 
     @app.shortcut(START_SHORTCUT)
     @inbox.finishes

@@ -42,7 +42,7 @@ class ThreadHandlers:
         self._with_files: deque[tuple[str, str]] = deque(maxlen=_MOST_WITH_FILES)
 
     async def take_message(self, message: IncomingMessage, *, mention_event: bool) -> None:
-        """Take a message in a channel, a thread or a DM; one not for the bot has no effect.
+        """Takes a message in a channel, a thread or a DM; one not for the bot has no effect.
 
         A mention arrives twice, as `message` and as `app_mention`: outside agents' threads
         only the second counts, and inside them the message is claimed once. A mention with a file
@@ -69,7 +69,7 @@ class ThreadHandlers:
         await self._commands.run_text(message.text or "help", origin, tell, message=message)
 
     async def take_edit(self, edited: EditedMessage) -> None:
-        """Take the new text of a message in a thread. No edit is a command: not even "stop"."""
+        """Takes the new text of a message in a thread. No edit is a command: not even "stop"."""
         text = None
         if edited.text is not None:
             reply = read_reply(edited.text)
@@ -94,7 +94,7 @@ class ThreadHandlers:
             await tell(f"Not handed to the agent: {listed}")
 
     async def _take_reply(self, message: IncomingMessage, thread_ts: str) -> bool:
-        """Take a message in a thread; False when no agent has the thread."""
+        """Takes a message in a thread; False when no agent has the thread."""
         thread = ThreadRef(message.team, message.channel, thread_ts)
         reply = read_reply(message.text)
         text = "See what is attached." if message.files and not reply.text else reply.text
@@ -188,7 +188,7 @@ class ThreadHandlers:
         action: Action,
         run: Callable[[], Awaitable[None]],
     ) -> None:
-        """Do what a word asks for; noted afterwards, since doing it twice does no harm."""
+        """Does what a word asks for; noted afterwards, since doing it twice does no harm."""
         reading = self._service.handled_messages
         if await reading.is_handled(agent, message.ts):
             return
@@ -199,7 +199,7 @@ class ThreadHandlers:
     async def _refuse(
         self, action: Action, agent: Agent, message: ThreadMessage, why_not: str, tell: Tell
     ) -> None:
-        """Say once why a message has no effect, however often it is delivered."""
+        """Says once why a message has no effect, however often it is delivered."""
         if await self._service.handled_messages.ignore_message(
             agent, message.ts, message.client_msg_id
         ):
@@ -208,7 +208,7 @@ class ThreadHandlers:
 
 
 def register(app: AsyncApp, inbox: Inbox, threads: ThreadHandlers) -> None:
-    """Attach both events that a message may arrive as."""
+    """Attaches both events that a message may arrive as."""
 
     async def on_message(
         body: dict[str, Any], event: dict[str, Any], context: AsyncBoltContext

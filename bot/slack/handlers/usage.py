@@ -57,7 +57,7 @@ class UsageHandlers:
         channel: str,
         tell: Callable[[str], Awaitable[None]],
     ) -> None:
-        """Answer privately; raises NotAllowed, and UserError when Slack takes no file."""
+        """Answers privately; raises NotAllowed, and UserError when Slack takes no file."""
         action = Action.ADMINISTER if command.of is UsageOf.ALL else Action.READ
         await self._authorization.require(action, user, team, channel)
         today = day_start(self._clock())
@@ -90,7 +90,7 @@ class UsageHandlers:
         await tell(f"{head}: it is in our direct messages, as `{command.form.value}`.")
 
     async def _send(self, user: str, name: str, data: bytes, comment: str) -> None:
-        """Send a file by direct message, since no file is private in a channel."""
+        """Sends a file by direct message, since no file is private in a channel."""
         try:
             opened = await self._client.conversations_open(users=user)
             file_id = await upload_bytes(self._client, name, data)

@@ -1,4 +1,4 @@
-"""Which blocks a message is sent with: the best that the workspace takes, its text at the least."""
+"""Chooses the blocks of a message: the best that the workspace takes, its text at the least."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class BlockFallback:
         self.plain = False
 
     async def send(self, content: PostContent, call: Callable[[Blocks], Awaitable[Any]]) -> Any:  # noqa: ANN401
-        """Send with the first blocks that Slack takes; raises its last word when it takes none."""
+        """Sends with the first blocks that Slack takes; raises the last error else."""
         refused: SlackApiError | None = None
         new = False
         for blocks in self._choices(content):
@@ -49,7 +49,7 @@ class BlockFallback:
         raise refused or ValueError("a message without any content")
 
     def _choices(self, content: PostContent) -> Iterator[Blocks]:
-        """The best first; nothing of what a message is shared with is lost before the post is."""
+        """Yields the blocks to try, the best first; those of the shared message go last."""
         parts = (*content.above, content.payload, *content.below)
         shared = len(parts) > 1
         if not self.plain and any(_has_new(_blocks(part)) for part in parts):
@@ -64,7 +64,7 @@ class BlockFallback:
 
 
 def _joined(parts: Sequence[Blocks]) -> Blocks:
-    """The blocks of all parts; where they are too many, those below show head and buttons alone."""
+    """Joins the blocks of all parts; too many are cut to head and buttons below the first."""
     first, *others = parts
     if others and _chars(parts) > _MOST_CHARS:
         others = [[*part[:1], *part[1:][-1:]] for part in others]
@@ -92,6 +92,6 @@ def _chars(value: object) -> int:
 
 
 def error_code(error: SlackApiError) -> str:
-    """Slack's word for what went wrong; "" when it says none."""
+    """Returns Slack's code of an error; "" when it has none."""
     data = getattr(error.response, "data", None)
     return str(data.get("error", "")) if isinstance(data, dict) else ""

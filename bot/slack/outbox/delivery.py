@@ -1,4 +1,4 @@
-"""One post to Slack: the calls that show it, what their answers mean, and whether it is there.
+"""Delivers one post to Slack: makes the calls, reads their answers, looks up a lost post.
 
 A post carries the id of its row in the message's metadata. Slack offers no key that would make a
 post idempotent, so after a doubt the thread is read for that id before the post goes out again.
@@ -102,7 +102,7 @@ class Delivery:
         self._fallback = BlockFallback()
 
     async def perform(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
-        """Make the call, within the timeout, and say what came of it."""
+        """Makes the call, within the timeout, and says what came of it."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._perform(call, row, content)
@@ -236,7 +236,7 @@ def _text(payload: Mapping[str, Any]) -> str:
 
 
 def _all_text(content: PostContent) -> str:
-    """The words of all posts that share the message; Slack takes 4,000 characters in an edit."""
+    """Joins the texts of all posts that share the message, up to the length of an edit."""
     parts = (*content.above, content.payload, *content.below)
     return "\n".join(filter(None, map(_text, parts)))[:_MOST_TEXT]
 
@@ -258,7 +258,7 @@ def _shared_ts(answer: Any, channel: str) -> str | None:  # noqa: ANN401  (JSON 
 
 
 def meaning(error: SlackApiError) -> Verdict:
-    """Read what a refusal of Slack means for the caller."""
+    """Reads what a refusal of Slack means for the caller."""
     response, code = error.response, _code(error)
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _TOO_FAST:
@@ -276,7 +276,7 @@ def _seconds(header: str | None) -> float:
 
 
 async def upload_bytes(client: AsyncWebClient, name: str, data: bytes) -> str:
-    """Give Slack a file that nobody sees yet; its id. Raises what aiohttp and the SDK raise."""
+    """Uploads a file that nobody sees yet; returns its id. Raises as aiohttp and the SDK do."""
     place = await client.files_getUploadURLExternal(filename=name, length=len(data))
     async with (
         aiohttp.ClientSession(trust_env=True) as session,

@@ -26,21 +26,21 @@ class Clock(Protocol):
     """Time as the sender sees it, in seconds of a clock that never jumps."""
 
     def now(self) -> float:
-        """The time."""
+        """Returns the time."""
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
-        """Return when the event is set, or after so many seconds; None waits for the event."""
+        """Returns when the event is set, or after so many seconds; None waits for the event."""
 
 
 class MonotonicClock:
     """The real time."""
 
     def now(self) -> float:
-        """The time."""
+        """Returns the time."""
         return time.monotonic()
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
-        """Return when the event is set, or after so many seconds."""
+        """Returns when the event is set, or after so many seconds."""
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
@@ -69,7 +69,7 @@ class SlackCall:
 
     @property
     def is_lookup(self) -> bool:
-        """Check whether the call only reads."""
+        """Checks whether the call only reads."""
         return self.method in {SlackMethod.REPLIES, SlackMethod.HISTORY}
 
 
@@ -110,13 +110,13 @@ class RateLimiter:
         self._served: dict[str, float] = {}
 
     def ready_at(self, call: SlackCall, now: float) -> float:
-        """The earliest time for this call; not later than `now` when it may go at once."""
+        """Returns the earliest time for this call; not later than `now` when it may go at once."""
         at = max((self._not_before.get(key, now) for key in self._keys(call)), default=now)
         bucket = self._buckets.get(call.method)
         return max(at, bucket.ready_at(now) if bucket else now)
 
     def take(self, call: SlackCall, now: float) -> None:
-        """Count the call; it is made now."""
+        """Counts the call; it is made now."""
         if call.method in self._buckets:
             self._buckets[call.method].take(now)
         if call.method in {SlackMethod.POST, SlackMethod.UPLOAD}:
@@ -127,13 +127,13 @@ class RateLimiter:
         self._forget(now)
 
     def hold(self, call: SlackCall, seconds: float, now: float) -> None:
-        """Slack has asked to stay away from this method for so long; posts only in the channel."""
+        """Holds back calls of a method for so long, as Slack asked; posts only in the channel."""
         until = now + min(max(seconds, 1.0), _LONGEST_HOLD_SECONDS)
         key = self._held_key(call)
         self._not_before[key] = max(until, self._not_before.get(key, until))
 
     def last_served(self, row_id: str) -> float:
-        """Return when a call was last made for this row; minus infinity when never, or long ago."""
+        """Returns the time of the last call for a row; minus infinity when never, or long ago."""
         return self._served.get(row_id, float("-inf"))
 
     def _keys(self, call: SlackCall) -> tuple[str, ...]:

@@ -75,11 +75,11 @@ class OutboxSender:
         self._waiting: dict[tuple[str, str], list[asyncio.Event]] = {}
 
     def wake(self) -> None:
-        """There may be something to send; called after each commit that enqueued."""
+        """Notes that there may be something to send; called after each commit that enqueued."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Send until cancelled. A cancelled sender leaves nothing that the next one cannot find."""
+        """Sends until cancelled. A cancelled sender leaves only rows that the next one can find."""
         # A sender that was ended may have left some that never came to their first step.
         self._in_flight.clear()
         async with asyncio.TaskGroup() as sending:
@@ -93,7 +93,7 @@ class OutboxSender:
                 await self._clock.wait(self._woken, seconds)
 
     async def drain(self, timeout_seconds: float) -> bool:
-        """Wait until everything is sent; False when that takes longer than the timeout."""
+        """Waits until everything is sent; False when that takes longer than the timeout."""
         self._idle.clear()
         self.wake()
         try:
@@ -104,7 +104,7 @@ class OutboxSender:
         return True
 
     async def sent(self, agent_id: str, key: str, timeout_seconds: float) -> str:
-        """The ts of the post, once Slack has it ("" for a file whose ts Slack keeps to itself).
+        """Returns the ts of the post, once Slack has it ("" for a file without a known ts).
 
         Raises ChannelUnavailable when Slack refuses it for good, TimeoutError after the timeout.
         """
@@ -127,7 +127,7 @@ class OutboxSender:
                 self._waiting.pop((agent_id, key), None)
 
     async def _start_due(self, sending: asyncio.TaskGroup) -> float | None:
-        """Start what may go now; the seconds until something else may, None when nothing waits."""
+        """Starts what may go now; returns the seconds until more may, None when nothing waits."""
         rows = await self._open_rows()
         if not rows:
             self._idle.set()
@@ -154,7 +154,7 @@ class OutboxSender:
         return None if next_at == float("inf") else next_at - now
 
     async def _open_rows(self) -> Sequence[OpenRow]:
-        """The open rows as they are now: not as they were while a delivery ended."""
+        """Returns the open rows as they are now: not as they were while a delivery ended."""
         while True:
             before = self._deliveries
             rows = await self._rows.open()
@@ -242,7 +242,7 @@ class OutboxSender:
 
 
 def _call_for(row: OpenRow) -> SlackCall | None:
-    """The next call that brings Slack and the row together; None while its thread is unknown."""
+    """Returns the next call that a row needs; None while its thread is unknown."""
     if row.kind is PostKind.REACTION:
         return SlackCall(SlackMethod.REACT, row.channel, row.id)
     if (row.thread_ts is None and row.key != ROOT_KEY) or row.waits_for_host:
@@ -258,7 +258,7 @@ def _call_for(row: OpenRow) -> SlackCall | None:
 
 
 def _must_wait(row: OpenRow, rows: Iterable[OpenRow]) -> bool:
-    """Check whether an earlier post of the same agent, at least as important, comes first."""
+    """Checks whether an earlier post of the same agent, at least as important, comes first."""
     return _is_new(row) and any(
         other.agent_id == row.agent_id
         and other.position < row.position

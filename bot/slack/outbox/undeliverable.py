@@ -1,4 +1,4 @@
-"""Says elsewhere what a thread could not be told: a file in words, an answer by direct message."""
+"""Tells elsewhere what a thread could not show: a file in words, an answer directly."""
 
 import logging
 
@@ -32,7 +32,7 @@ _NO_THREAD = (
 
 
 class Undeliverable:
-    """Each agent's starter is told once that its thread is closed to us."""
+    """Tells each agent's starter once that its thread takes no posts."""
 
     def __init__(self, store: Store, presenter: Presenter, client: AsyncWebClient) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class Undeliverable:
         self._told_agents: LRUCache[str, bool] = LRUCache(MOST_TOLD)
 
     async def note(self, agent_id: str, key: str, code: str) -> None:
-        """Slack refused a post for good, for this reason."""
+        """Tells that Slack refused a post for good, for this reason."""
         logger.error("%s of agent %s will never be shown: %s", key, agent_id, code)
         agent = await self._store.agent(agent_id)
         kind = key.partition(":")[0]

@@ -30,7 +30,7 @@ from bridge.protocol import ErrorCode, Outcome
 
 
 def answer_messages(agent: Agent, card: TaskCard) -> Sequence[tuple[str, list[Block]]]:
-    """The messages that tell of the end of a task, each as its plain text and its blocks."""
+    """Returns the messages about the end of a task, each as its plain text and its blocks."""
     heading, body = _ending(agent, card)
     parts = split_markdown(model_markdown(body)) if body else []
     messages: list[list[Block]] = [[markdown(part)] for part in parts] or [[]]
@@ -46,7 +46,7 @@ def answer_messages(agent: Agent, card: TaskCard) -> Sequence[tuple[str, list[Bl
 
 
 def starter(agent: Agent, task_number: int) -> str:
-    """Whom a message of the first task is for, by a mention.
+    """Returns a mention of the person whom a message of the first task is for.
 
     Its root names nobody, so that nothing before the answer notifies anybody; from the mention on
     they follow the thread.
@@ -55,7 +55,7 @@ def starter(agent: Agent, task_number: int) -> str:
 
 
 def _ending(agent: Agent, card: TaskCard) -> tuple[str, str]:
-    """Our own heading (mrkdwn, may be empty) and the model's text (markdown, may be empty)."""
+    """Returns the heading (mrkdwn, may be empty) and the model's text (markdown, may be empty)."""
     match card.outcome:
         case Outcome.COMPLETED | None:
             if card.answer.strip():
@@ -100,7 +100,7 @@ def _buttons(agent: Agent, card: TaskCard) -> list[Block]:
 
 
 def _of_agent(card: TaskCard) -> bool:
-    """Check whether the agent's own budget is used up, which its people may raise."""
+    """Checks whether the agent's own budget is used up, which its people may raise."""
     return card.error is not None and card.error.code == ErrorCode.BUDGET_USED
 
 
@@ -133,7 +133,7 @@ def _footer(agent: Agent, card: TaskCard) -> str:
 
 
 def _payer(agent: Agent) -> str:
-    """Whose key the model calls were made with; nothing for the deployment's own."""
+    """Returns whose key paid the model calls; "" for the deployment's own."""
     match agent.paid_by:
         case SecretScope.USER:
             return f"paid by the key of <@{agent.started_by}>"

@@ -1,4 +1,4 @@
-"""Block Kit's blocks as functions from data, each within Slack's limits."""
+"""Makes Block Kit's blocks from data, each within Slack's limits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,23 +15,23 @@ MOST_OPTIONS = 100
 
 
 def section(mrkdwn: str) -> Block:
-    """A paragraph of mrkdwn; everything that is not ours in it is escaped already."""
+    """Returns a paragraph of mrkdwn; text of others in it is escaped already."""
     return {"type": "section", "text": {"type": "mrkdwn", "text": cut(mrkdwn, SECTION_CHARS)}}
 
 
 def context(mrkdwn: str) -> Block:
-    """Small grey text."""
+    """Returns a block of small grey text."""
     element = {"type": "mrkdwn", "text": cut(mrkdwn, CONTEXT_CHARS)}
     return {"type": "context", "elements": [element]}
 
 
 def markdown(text: str) -> Block:
-    """A model's markdown, as Slack renders it."""
+    """Returns a model's markdown, as Slack renders it."""
     return {"type": "markdown", "text": text}
 
 
 def button(label: str, action_id: str, value: str, style: str | None = None) -> Block:
-    """A button; `value` comes back with the click."""
+    """Returns a button; `value` comes back with the click."""
     made: Block = {
         "type": "button",
         "text": {"type": "plain_text", "text": cut(label, BUTTON_CHARS)},
@@ -44,7 +44,7 @@ def button(label: str, action_id: str, value: str, style: str | None = None) -> 
 
 
 def option(value: str, label: str = "") -> Block:
-    """One choice of a menu; `value` and label within OPTION_CHARS."""
+    """Returns one choice of a menu; `value` and label within OPTION_CHARS."""
     return {
         "text": {"type": "plain_text", "text": label or value, "emoji": False},
         "value": value,
@@ -52,5 +52,5 @@ def option(value: str, label: str = "") -> Block:
 
 
 def actions(buttons: Sequence[Block]) -> Block:
-    """A row of buttons."""
+    """Returns a row of buttons."""
     return {"type": "actions", "elements": list(buttons)}

@@ -1,4 +1,4 @@
-"""The windows with an agent's changes: the list of files, and the hunks of one."""
+"""Draws the modals with an agent's changes: the list of files, and the hunks of one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ _PIECES_A_PAGE = 3
 def files_view(
     place: ModalLocation, agent: Agent, changes: Changes, notice: str = ""
 ) -> dict[str, Any]:
-    """List the files that differ from the source branch, each with a button, below a notice."""
+    """Lists the files that differ from the source branch, each with a button, below a notice."""
     files = changes.files
     pages = max(1, -(-len(files) // _FILES_A_PAGE))
     place = replace(place, page=min(place.page, pages - 1), file="")
@@ -43,7 +43,7 @@ def files_view(
 
 
 def hunks_view(place: ModalLocation, file: FileHunks, at: float) -> dict[str, Any]:
-    """One page of what changed in one file."""
+    """Returns one page of what changed in one file."""
     parts = pieces(file.text)
     pages = max(1, -(-len(parts) // _PIECES_A_PAGE))
     place = replace(place, page=min(place.page, pages - 1))

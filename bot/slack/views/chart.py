@@ -27,7 +27,7 @@ _MOST_LABELS = 8
 
 
 def usage_chart(sums: Sequence[Sum], title: str, last: date, days: int) -> bytes:
-    """A PNG of the `days` that end with `last`; `title` is plain text."""
+    """Returns a PNG of the `days` that end with `last`; `title` is plain text."""
     # Loaded when it is needed: most runs of the bot never draw.
     from PIL import Image, ImageDraw, ImageFont
 
@@ -57,7 +57,7 @@ def _by_day(sums: Sequence[Sum], named: set[str]) -> defaultdict[str, defaultdic
 
 
 def _round_up(nano: int) -> int:
-    """The next of 1, 2, 4, 8 times a power of ten, so that the grid has round numbers."""
+    """Returns the next of 1, 2, 4, 8 times a power of ten, so that the grid has round numbers."""
     size = 1_000_000  # a tenth of a cent
     while size * 10 < nano:
         size *= 10

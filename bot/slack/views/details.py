@@ -1,4 +1,4 @@
-"""The window with all steps of a task: what each tool was given, and what it said."""
+"""Draws the modal with all steps of a task: the arguments and the output of each tool."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ _ENDS = {
 
 
 def details_view(place: ModalLocation, steps: TaskSteps, model: str = "") -> dict[str, Any]:
-    """One page of the steps; a page that is not there becomes the nearest one.
+    """Returns one page of the steps; a page that is not there becomes the nearest one.
 
     `model` is that of the agent, where it can be changed.
     """

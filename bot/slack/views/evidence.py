@@ -18,12 +18,12 @@ Quote = Callable[[str], str]
 
 
 def evidence_line(evidence: Evidence) -> str:
-    """The checks with exit codes and whether files changed since; "" where there is nothing."""
+    """Returns the checks with exit codes and whether files changed since; "" without checks."""
     return _line(evidence, code, "*")
 
 
 def evidence_markdown(evidence: Evidence) -> str:
-    """The same for the description of a pull request, in the git host's markdown."""
+    """Returns the checks for the description of a pull request, in the git host's markdown."""
     return _line(evidence, _quoted, "**")
 
 
@@ -58,7 +58,7 @@ def _check(check: Check, quote: Quote, strong: str) -> str:
 
 
 def plan_line(plan: tuple[PlanItem, ...]) -> str:
-    """The plan as a checklist: a mark and, where it is not plain to do, a word for the mark."""
+    """Returns the plan as a checklist: marks, and a word for each that is not plainly to do."""
     return "\n".join(_item(item) for item in plan)
 
 
@@ -67,7 +67,7 @@ def _item(item: PlanItem) -> str:
 
 
 def plan_left(plan: tuple[PlanItem, ...]) -> str:
-    """Return what is done, in progress and not done, as sentences; "" without a plan."""
+    """Returns what is done, in progress and not done, as sentences; "" without a plan."""
     heads = {
         PlanStatus.DONE: "Done",
         PlanStatus.DOING: "In progress",

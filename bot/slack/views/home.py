@@ -1,4 +1,4 @@
-"""The Home tab of the app: a person's agents, their defaults, and how to start."""
+"""Draws the Home tab of the app: a person's agents, their defaults, and how to start."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ From any message: "Start an agent" in its menu. In its thread, a reply steers an
 def home_view(
     agents: Sequence[Agent], mine: Preferences, default_model: str, workspace_url: str
 ) -> dict[str, Any]:
-    """The tab; `agents` are the person's own, the newest first."""
+    """Returns the tab; `agents` are the person's own, the newest first."""
     running = [agent for agent in agents if agent.alive]
     ended = [agent for agent in agents if not agent.alive][:SHOWN_ENDED]
     blocks: list[Block] = [section(_counted(len(running)))]
@@ -43,12 +43,12 @@ def home_view(
 
 
 def closed_view(why_not: str) -> dict[str, Any]:
-    """The tab of somebody who may not use agents here."""
+    """Returns the tab of somebody who may not use agents here."""
     return {"type": "home", "blocks": [section(why_not)]}
 
 
 def defaults_form(mine: Preferences) -> dict[str, Any]:
-    """The form for a person's own repository and model."""
+    """Returns the form for a person's own repository and model."""
     return {
         "type": "modal",
         "callback_id": DEFAULTS,
@@ -64,7 +64,7 @@ def defaults_form(mine: Preferences) -> dict[str, Any]:
 
 
 def read_defaults(view: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the typed values and the errors, by field. Empty means the default."""
+    """Returns the typed values and the errors, by field. Empty means the default."""
     values = view.get("state", {}).get("values", {})
     typed = {
         name: str(values.get(name, {}).get(name, {}).get("value") or "").strip()

@@ -23,7 +23,7 @@ _MARKS = {
 
 
 def agent_line(agent: Agent, workspace_url: str, diff: Diff | None = None) -> str:
-    """One agent on one line of mrkdwn, with a link to its thread."""
+    """Returns one agent on one line of mrkdwn, with a link to its thread."""
     mark = "⏳ waiting for a place" if agent.waiting else _MARKS[agent.status]
     facts = [f"{mark} {code(agent.id)} {line(agent.title, 80)}"]
     facts.append(escaped(str(agent.repo)))
@@ -43,7 +43,7 @@ def agent_line(agent: Agent, workspace_url: str, diff: Diff | None = None) -> st
 
 
 def list_text(agents: Sequence[Agent], workspace_url: str) -> str:
-    """The agents of a channel."""
+    """Returns the agents of a channel."""
     if not agents:
         return "No agent runs in this channel. `/agent help` shows how to start one."
     head = "*1 agent runs here*" if len(agents) == 1 else f"*{len(agents)} agents run here*"
@@ -54,7 +54,7 @@ def list_text(agents: Sequence[Agent], workspace_url: str) -> str:
 
 
 def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
-    """The models that a search finds, a line each."""
+    """Returns the models that a search finds, a line each."""
     matching = matching_offers(offers, search)
     if not matching:
         named = f" with {code(search, 60)} in its name" if search else ""
@@ -67,7 +67,7 @@ def offers_text(offers: Sequence[ModelOffer], search: str) -> str:
 
 
 def price_of(offer: ModelOffer) -> str:
-    """Return the price of a million tokens, of the prompt and of the answer."""
+    """Returns the price of a million tokens, of the prompt and of the answer."""
     if offer.prompt_usd is None or offer.completion_usd is None:
         return "price unknown"
     return f"${offer.prompt_usd:,.2f} / ${offer.completion_usd:,.2f}"

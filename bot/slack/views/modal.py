@@ -33,12 +33,12 @@ class ModalLocation:
     file: str = ""
 
     def packed(self) -> str:
-        """The value of a button that leads here."""
+        """Returns the value of a button that leads here."""
         return json.dumps(asdict(self), separators=(",", ":"))
 
     @classmethod
     def unpacked(cls, value: str) -> Self | None:
-        """Read a button's value; None when it is of another kind."""
+        """Reads a button's value; None when it is of another kind."""
         try:
             fields = json.loads(value)
             page = max(0, min(int(fields["page"]), _MOST_PAGES))
@@ -49,7 +49,7 @@ class ModalLocation:
 
 
 def window(title: str, blocks: Sequence[Block]) -> dict[str, Any]:
-    """A modal to read in; nothing is submitted."""
+    """Returns a modal to read in; nothing is submitted."""
     return {
         "type": "modal",
         "title": {"type": "plain_text", "text": title},
@@ -59,12 +59,12 @@ def window(title: str, blocks: Sequence[Block]) -> dict[str, Any]:
 
 
 def sentence(title: str, mrkdwn: str) -> dict[str, Any]:
-    """A window that says one thing: what is being read, or why there is nothing to see."""
+    """Returns a window that says one thing: what is being read, or why there is nothing to see."""
     return window(title, [section(mrkdwn)])
 
 
 def turning(place: ModalLocation, pages: int, more: Sequence[Block] = ()) -> list[Block]:
-    """Which page it is, and the buttons that lead on."""
+    """Returns the number of the page, and the buttons that lead on."""
     shown = []
     if place.page > 0:
         shown.append(leading("Previous", replace(place, page=place.page - 1), "previous"))
@@ -76,12 +76,12 @@ def turning(place: ModalLocation, pages: int, more: Sequence[Block] = ()) -> lis
 
 
 def leading(label: str, place: ModalLocation, how: str) -> Block:
-    """A button that leads to a place; `how` tells it from the others of its row."""
+    """Returns a button that leads to a place; `how` tells it from the others of its row."""
     return button(label, f"{TURN}:{how}", place.packed())
 
 
 def literal(text: str) -> Block:
-    """Text of others as it is: no markup in it means anything, and nothing pings."""
+    """Returns a block that shows text as it is: markup in it has no effect, nothing pings."""
     piece = {"type": "text", "text": text}
     return {
         "type": "rich_text",
@@ -90,7 +90,7 @@ def literal(text: str) -> Block:
 
 
 def pieces(text: str, limit: int = LITERAL_CHARS) -> list[str]:
-    """The text in parts that a literal block takes, cut at a line's end where it can be.
+    """Returns the text in parts that a literal block takes, cut at a line's end where it can be.
 
     What nobody would see is made visible. Parts that hold nothing are left out.
     """

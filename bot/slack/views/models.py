@@ -1,4 +1,4 @@
-"""The form that changes an agent's model: a menu that searches the provider's list."""
+"""Draws and reads the form that changes an agent's model, by the provider's list."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ TITLE = "Change the model"
 
 
 def model_form(place: ModalLocation, current: str) -> dict[str, Any]:
-    """The modal; whose model it is travels in its metadata."""
+    """Returns the modal; whose model it is travels in its metadata."""
     menu: Block = {
         "type": "input",
         "block_id": MODEL,
@@ -44,7 +44,7 @@ def model_form(place: ModalLocation, current: str) -> dict[str, Any]:
 
 
 def model_options(offers: Sequence[ModelOffer], typed: str) -> list[Block]:
-    """Return the options for a typed text: models that can work, and the name as typed.
+    """Returns the options for a typed text: models that can work, and the name as typed.
 
     A server may serve what it does not list; the name is checked when it is chosen.
     """
@@ -71,7 +71,7 @@ def _is_name(text: str) -> bool:
 
 
 def chosen_model(view: Mapping[str, Any]) -> str:
-    """The model in a submission; "" for none."""
+    """Returns the model in a submission; "" for none."""
     values = view.get("state", {}).get("values", {})
     chosen = values.get(MODEL, {}).get(MODEL, {}).get("selected_option") or {}
     try:

@@ -15,7 +15,7 @@ _MOST_FINDING_CHARS = 400
 
 
 def denied_line(command: str, hosts: Sequence[Denial]) -> str:
-    """Return one line of mrkdwn about refused hosts, whatever their number."""
+    """Returns one line of mrkdwn about refused hosts, whatever their number."""
     shown = ", ".join(code(denial.host) for denial in hosts[:SHOWN_HOSTS])
     if len(hosts) > SHOWN_HOSTS:
         shown += f" and {len(hosts) - SHOWN_HOSTS} more"
@@ -33,7 +33,7 @@ def _why_denied(hosts: Sequence[Denial]) -> str:
 
 
 def pushed_text(agent: Agent, published: Published, user: str) -> str:
-    """Return the sentence about a pushed branch, and its pull request if it has one."""
+    """Returns the sentence about a pushed branch, and its pull request if it has one."""
     branch = f"<{published.branch_url}|{agent.target_branch}>"
     pull = published.pull
     if pull is not None:
@@ -47,17 +47,17 @@ def pushed_text(agent: Agent, published: Published, user: str) -> str:
 
 
 def pull_link(pull: PullRequest) -> str:
-    """Return `#12`, as a link."""
+    """Returns `#12`, as a link."""
     return f"<{pull.url}|#{pull.number}>"
 
 
 def pull_state(pull: PullRequest) -> str:
-    """Return the state of a pull request in a few words."""
+    """Returns the state of a pull request in a few words."""
     return f"pull request {pull_link(pull)} {pull.state.value}: {code(pull.title, 100)}"
 
 
 def report_text(examined: Sequence[Examined]) -> str:
-    """Return the doctor's report as mrkdwn: what fails first, what is well last."""
+    """Returns the doctor's report as mrkdwn: what fails first, what is well last."""
     if not examined:
         return "Nothing was examined."
     order = (Verdict.FAIL, Verdict.WARN, Verdict.OK)

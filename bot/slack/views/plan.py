@@ -1,4 +1,4 @@
-"""Slack's own blocks for what an agent does: a plan, and a card for each tool call."""
+"""Makes Slack's own blocks for an agent's work: a plan, and a card for each tool call."""
 
 import re
 
@@ -19,7 +19,7 @@ _RUN = {None: "in_progress", True: "complete", False: "error"}
 
 
 def plan_block(card: TaskCard) -> Block:
-    """The model's plan; how much of it is done is said in words too."""
+    """Returns the model's plan; how much of it is done is said in words too."""
     done = sum(item.status is PlanStatus.DONE for item in card.plan)
     tasks = [
         _card(f"{card.task_id}-plan-{number}", item.text, _PLANNED[item.status])
@@ -29,7 +29,7 @@ def plan_block(card: TaskCard) -> Block:
 
 
 def tool_block(card: TaskCard, tool: ToolLine, number: int) -> Block:
-    """One tool call, on one line; `number` counts the calls of the task."""
+    """Returns one tool call, on one line; `number` counts the calls of the task."""
     parts = [f"{tool.tool} {tool.target}".strip()]
     if tool.ok is not None:
         parts += in_words(tool)
@@ -39,7 +39,7 @@ def tool_block(card: TaskCard, tool: ToolLine, number: int) -> Block:
 
 
 def in_words(tool: ToolLine) -> list[str]:
-    """Return the mark of a call in words, for those who do not see it."""
+    """Returns the mark of a call in words, for those who do not see it."""
     if tool.ok is None:
         return ["running"]
     return [] if tool.ok or tool.summary.startswith("exit ") else ["failed"]

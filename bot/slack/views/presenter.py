@@ -68,7 +68,7 @@ class SlackPresenter:
         self._native = native
 
     def root(self, agent: Agent) -> Post:
-        """The message that starts the thread; in a thread that exists it is a reply."""
+        """Returns the message that starts the thread; in a thread that exists it is a reply."""
         facts = [code(str(agent.repo)) if agent.repo.exists else "an empty workspace"]
         if agent.source_branch and agent.repo.exists:
             facts.append(f"from {code(agent.source_branch)}")
@@ -83,7 +83,7 @@ class SlackPresenter:
         return _message(agent, "root", f"🤖 {line(agent.title, 150)}", blocks, Priority.NOTICE)
 
     def card(self, agent: Agent, card: TaskCard) -> Post:
-        """The live card of a task; a line once the task has ended."""
+        """Returns the live card of a task; a line once the task has ended."""
         text, plain = card_blocks(agent, card)
         _, blocks = card_blocks(agent, card, native=self._native)
         post = _message(agent, f"card:{card.task_id}", text, blocks, Priority.PROGRESS)
@@ -91,7 +91,7 @@ class SlackPresenter:
         return replace(post, payload=payload, beneath=True)
 
     def step(self, agent: Agent, card: TaskCard, number: int, lines: Sequence[ToolLine]) -> Post:
-        """Show one step of a task as a message of its own."""
+        """Shows one step of a task as a message of its own."""
         head = f"*Step {number}*"
         shown = [tool_line(tool) for tool in lines]
         blocks = [section("\n".join([head, *shown[:SHOWN_TOOLS]]))]
@@ -101,7 +101,7 @@ class SlackPresenter:
         return _message(agent, f"step:{card.task_id}:{number}", text, blocks, Priority.NOTICE)
 
     def answer(self, agent: Agent, card: TaskCard) -> Sequence[Post]:
-        """The end of a task, in as many messages as its length needs."""
+        """Returns the end of a task, in as many messages as its length needs."""
         return [
             _message(agent, f"answer:{card.task_id}:{index}", text, blocks, Priority.ANSWER)
             for index, (text, blocks) in enumerate(answer_messages(agent, card))
@@ -110,13 +110,13 @@ class SlackPresenter:
     def question(
         self, agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None = None
     ) -> Post:
-        """A question to the people, or how it was closed."""
+        """Returns a question to the people, or how it was closed."""
         text, blocks = question_blocks(agent, card, asked, closed)
         key = f"question:{asked.question_id}"
         return _message(agent, key, text, blocks, Priority.NOTICE)
 
     def stopped(self, agent: Agent, actor: str, seconds_: float, saved: SavedWork) -> Post:
-        """Tell who stopped the agent, what was changed, and what is kept."""
+        """Tells who stopped the agent, what was changed, and what is kept."""
         by = f"<@{actor}>" if actor else "whoever runs Threadsmith"
         head = f"⏹ *Stopped by {by}* after {seconds(seconds_)}."
         tail = '_The container is gone. Reply "restart" to go on from here in a new one._'
@@ -131,7 +131,7 @@ class SlackPresenter:
         return _message(agent, f"stopped:{agent.last_seq}", summary, blocks, Priority.ANSWER)
 
     def salvaged(self, agent: Agent, saved: SavedWork) -> Post:
-        """Tell what was read after the stop, as announced by the post about the stop."""
+        """Tells what was read after the stop, as announced by the post about the stop."""
         text = f"📄 *Read after the stop.* {_kept(agent, saved)}"
         if saved.leftover is Leftover.FILES:
             text = f"⚠ {_kept(agent, saved)}"
@@ -139,28 +139,28 @@ class SlackPresenter:
         return _message(agent, key, text, [section(text)], Priority.NOTICE)
 
     def notice(self, agent: Agent, key: str, text: str) -> Post:
-        """Tell something that happened and is no trouble; `text` is safe mrkdwn."""
+        """Tells something that happened and is no trouble; `text` is safe mrkdwn."""
         return _message(agent, f"notice:{key}", text, [section(text)], Priority.NOTICE)
 
     def fallback(self, agent: Agent, event: ModelChanged) -> Post:
-        """Another model goes on, and why; the words come from a container."""
+        """Tells that another model goes on, and why; the words come from a container."""
         why = f"{line(event.error.message, 300)} " if event.error else ""
         text = f"{why}{code(event.model)} goes on in place of {code(event.previous)}."
         return self.notice(agent, f"fallback:{event.seq}", text)
 
     def denied(self, agent: Agent, key: str, command: str, hosts: Sequence[Denial]) -> Post:
-        """A line about refused hosts; names and command come from a container."""
+        """Returns a line about refused hosts; names and command come from a container."""
         return self.notice(agent, f"denied:{key}", denied_line(command, hosts))
 
     def trouble(self, agent: Agent, key: str, text: str) -> Post:
-        """Tell what went wrong and the next step; `text` is safe mrkdwn, or plain words."""
+        """Tells what went wrong and the next step; `text` is safe mrkdwn, or plain words."""
         marked = f"⚠ {text}"
         foot = " · ".join(filter(None, (code(agent.id), starter(agent, agent.task_number))))
         blocks = [section(marked), context(foot)]
         return _message(agent, f"trouble:{key}", marked, blocks, Priority.ANSWER)
 
     def patch(self, agent: Agent, key: str, patch: bytes) -> Post:
-        """The changes as a file. The content travels as base64: a patch may hold any bytes.
+        """Returns the changes as a file. The content travels as base64: a patch may hold any bytes.
 
         One with a secret in it is not shown: without the secret it would not be the changes.
         """
@@ -186,7 +186,7 @@ class SlackPresenter:
         )
 
     def mark(self, agent: Agent, message_ts: str, fate: str, *, present: bool = True) -> Post:
-        """A reaction on a person's message that says what became of it."""
+        """Returns a reaction on a person's message that says what became of it."""
         name = REACTIONS[fate]
         payload = {"ts": message_ts, "name": name, "present": present}
         return Post(
@@ -205,7 +205,7 @@ def _message(agent: Agent, key: str, text: str, blocks: list[Block], priority: P
 
 
 def _kept(agent: Agent, saved: SavedWork) -> str:
-    """Return what was changed, as far as it is known, and where it is kept."""
+    """Returns what was changed, as far as it is known, and where it is kept."""
     if saved.leftover is Leftover.NOTHING and saved.diff is None and not saved.newest:
         if saved.patch:
             return f"Its changes as of its last task are kept. {FOLLOWS}"
@@ -242,10 +242,10 @@ def _whereabouts(saved: SavedWork) -> str:
 
 
 def _state_of(card: TaskCard) -> Sequence[str]:
-    """Return the state of a stopped task by its plan, and its checks."""
+    """Returns the state of a stopped task by its plan, and its checks."""
     return plan_left(card.plan), evidence_line(card.evidence)
 
 
 def _name(agent: Agent) -> str:
-    """Return the starter's name: a mention would notify them of what they just did."""
+    """Returns the starter's name: a mention would notify them of what they just did."""
     return line(agent.starter_name, 80) if agent.starter_name else f"<@{agent.started_by}>"

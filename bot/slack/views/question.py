@@ -37,7 +37,7 @@ _ANSWER_CHARS = 300
 def question_blocks(
     agent: Agent, card: TaskCard, asked: QuestionAsked, closed: Closed | None
 ) -> tuple[str, list[Block]]:
-    """The fallback text and the blocks of a question or an approval."""
+    """Returns the fallback text and the blocks of a question or an approval."""
     is_approval = asked.kind is QuestionKind.APPROVAL
     text, blocks = _approval(card, asked) if is_approval else _question(card, asked)
     if closed is not None:
@@ -74,7 +74,7 @@ def _approval(card: TaskCard, asked: QuestionAsked) -> tuple[str, list[Block]]:
 
 
 def _fenced(text: str) -> str:
-    """The whole text as it is, in a fence that nothing in it ends."""
+    """Returns the whole text as it is, in a fence that nothing in it ends."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{model_markdown(text)}\n{fence}"
@@ -108,6 +108,6 @@ def _closed(asked: QuestionAsked, closed: Closed) -> str:
 
 
 def _clock(at: float) -> str:
-    """The time of day where the reader is; UTC where Slack cannot tell."""
+    """Returns the time of day where the reader is; UTC where Slack cannot tell."""
     utc = time.strftime("%H:%M UTC", time.gmtime(at))
     return f"<!date^{int(at)}^{{time}}|{utc}>"

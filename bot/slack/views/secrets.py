@@ -1,4 +1,4 @@
-"""The list of stored secrets and the form for a new one; a value is typed once, never shown."""
+"""Draws the list of stored secrets and the form for a new one; no value is ever shown."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class SecretForm:
 
 
 def secrets_list(entries: Sequence[SecretEntry], channel: str) -> dict[str, Any]:
-    """The modal with what is stored; each can be removed."""
+    """Returns the modal with what is stored; each can be removed."""
     blocks: list[Block] = [context(_INTRO)]
     if not entries:
         blocks.append(section("Nothing is stored yet."))
@@ -77,7 +77,7 @@ def secrets_list(entries: Sequence[SecretEntry], channel: str) -> dict[str, Any]
 
 
 def secret_form(channel: str, *, admin: bool) -> dict[str, Any]:
-    """The modal for a new secret. Inputs only: a click in it would send what is typed so far."""
+    """Returns the modal for a new secret. Inputs only: a click would send what is typed so far."""
     scopes = list(_SCOPES) if admin else [SecretScope.USER]
     kinds = [kind for kind in _KINDS if admin or kind is not SecretKind.GIT_TOKEN]
     blocks = [
@@ -105,7 +105,7 @@ def secret_form(channel: str, *, admin: bool) -> dict[str, Any]:
 def read_secret_form(
     view: Mapping[str, Any], team: str, user: str
 ) -> tuple[SecretForm | None, dict[str, str]]:
-    """The secret in a submission, or the errors by field."""
+    """Returns the secret in a submission, or the errors by field."""
     values = view.get("state", {}).get("values", {})
     kind, scope = SecretKind(_chosen(values, "kind")), SecretScope(_chosen(values, "scope"))
     if kind not in KINDS_OF_SCOPE[scope]:
@@ -134,7 +134,7 @@ def read_secret_form(
 
 
 def ref_of_button(value: str, team: str) -> SecretRef:
-    """Which secret a Remove button is about; raises ValueError for a button of no list of ours."""
+    """Returns the secret of a Remove button; raises ValueError for a button of another list."""
     scope, owner, kind, name = json.loads(value)
     return SecretRef(team, SecretScope(scope), str(owner), SecretKind(kind), str(name))
 
@@ -160,7 +160,7 @@ def _line(entry: SecretEntry) -> str:
 
 
 def _use(entry: SecretEntry) -> str:
-    """Say whether tools get the variable; an earlier version took names that are reserved now."""
+    """Says whether tools get the variable; an earlier version took names that are reserved now."""
     if is_reserved_variable(entry.ref.name):
         return "not given to tools: the name is reserved"
     return "given to tools" if entry.exposed else "not given to tools"

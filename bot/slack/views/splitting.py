@@ -1,4 +1,4 @@
-"""Long markdown as several messages: fences are closed and opened again, tables keep their head."""
+"""Splits long markdown into messages: fences are closed and reopened, tables keep their head."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ _DELIMITERS = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|
 
 
 def split_markdown(text: str, limit: int = MAX_POST_CHARS) -> list[str]:
-    """Markdown in parts of at most `limit` characters.
+    """Returns markdown in parts of at most `limit` characters.
 
     A part ends at a line's end where it can. A code fence that is cut is closed, and opened again
     with its language in the next part; a table that is cut has its head row again there.
@@ -39,7 +39,7 @@ def split_markdown(text: str, limit: int = MAX_POST_CHARS) -> list[str]:
 
 
 def _marked(rows: Sequence[str]) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Each row, the one after it, and what a part that begins with it needs before it.
+    """Yields each row, the next one, and the head that a part beginning with it needs.
 
     That is the opening of a code fence (one line), or the head of a table (two lines).
     """

@@ -1,4 +1,4 @@
-"""The form that asks for a new agent's details, and what comes back from it."""
+"""Draws the form that asks for a new agent's details, and reads its submission."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Draft:
 
 
 def start_form(place: FormLocation, draft: Draft) -> dict[str, Any]:
-    """The modal; the place to answer in travels in its metadata."""
+    """Returns the modal; the place to answer in travels in its metadata."""
     task = _field("task", "Task", "What should be done?", _FIELD_CHARS, multiline=True)
     if draft.task:
         task["element"]["initial_value"] = cut(shown(draft.task), _FIELD_CHARS)
@@ -62,7 +62,7 @@ def start_form(place: FormLocation, draft: Draft) -> dict[str, Any]:
 
 
 def place_of(view: Mapping[str, Any]) -> FormLocation:
-    """Where the form said that the agent will live; an older form named the channel alone."""
+    """Returns the place that a form names; an older form named the channel alone."""
     metadata = str(view.get("private_metadata") or "")
     if not metadata.startswith("{"):
         return FormLocation(metadata)
@@ -71,7 +71,7 @@ def place_of(view: Mapping[str, Any]) -> FormLocation:
 
 
 def repository_options(repositories: Sequence[str], typed: str) -> list[dict[str, Any]]:
-    """Return the options for a typed text; a name that is not listed is taken as typed."""
+    """Returns the options for a typed text; a name that is not listed is taken as typed."""
     wanted = typed.strip().lower()
     names = [name for name in repositories if wanted in name.lower() and len(name) <= OPTION_CHARS]
     shown = [option(name) for name in names[: MOST_OPTIONS - 2]]
@@ -84,7 +84,7 @@ def repository_options(repositories: Sequence[str], typed: str) -> list[dict[str
 
 
 def read_form(view: Mapping[str, Any]) -> tuple[StartAgent | None, dict[str, str]]:
-    """The command in a submission, or the errors by field."""
+    """Returns the command in a submission, or the errors by field."""
     values = view.get("state", {}).get("values", {})
     texts = {name: _text(values, name) for name in (REPOSITORY, "branch", "model", "task")}
     errors: dict[str, str] = {}

@@ -22,7 +22,7 @@ BUDGETS = {"agent_budget_1": 1, "agent_budget_5": 5}
 
 
 def card_blocks(agent: Agent, card: TaskCard, *, native: bool = False) -> tuple[str, list[Block]]:
-    """The fallback text and the blocks of a card: booting, at work, or ended.
+    """Returns the fallback text and the blocks of a card: booting, at work, or ended.
 
     `native`: plan and tool calls as Slack's own blocks for them, which not every workspace takes.
     """
@@ -91,14 +91,14 @@ def _state(card: TaskCard) -> str:
 
 
 def cost_of(agent: Agent, card: TaskCard) -> str:
-    """Return the cost of the task, or of an agent with a budget in all: `$0.11 of $2.00`."""
+    """Returns the cost of the task, or of an agent with a budget in all: `$0.11 of $2.00`."""
     if agent.budget_nano is not None:
         return f"{money(agent.spent_nano / NANO)} of {money(agent.budget_nano / NANO)}"
     return "" if card.cost_usd is None else money(card.cost_usd)
 
 
 def tool_line(tool: ToolLine) -> str:
-    """One tool call on one line: mark, name, target, result in a few words, duration."""
+    """Returns one tool call on one line: mark, name, target, result in a few words, duration."""
     mark = "⋯" if tool.ok is None else "✓" if tool.ok else "✗"
     parts = [f"{mark} {escaped(tool.tool)}"]
     if tool.target:
@@ -141,7 +141,7 @@ def _summary(card: TaskCard) -> str:
 
 
 def changed(files: tuple[FileChange, ...]) -> str:
-    """`2 files, +14 -6`, with a real minus sign."""
+    """Returns `2 files, +14 -6`, with a real minus sign."""
     added, removed = sum(f.added for f in files), sum(f.removed for f in files)
     noun = "file" if len(files) == 1 else "files"
     return f"{len(files)} {noun}, +{added} \u2212{removed}"

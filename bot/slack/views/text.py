@@ -1,4 +1,4 @@
-"""Text on its way to and from Slack: escaping, neutralising, cutting, units."""
+"""Converts text to and from Slack: escapes, neutralises and cuts it, writes units."""
 
 import html
 import re
@@ -22,29 +22,29 @@ SHOWN_SECONDS = 0.05
 
 
 def visible(text: str) -> str:
-    """Text for a block that shows it literally: what nobody would see is written as `\\u202e`."""
+    """Returns text for a literal block: invisible characters are written as `\\u202e`."""
     return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\r\n", "\n"))
 
 
 def model_markdown(text: str) -> str:
-    """A model's markdown for a markdown block: it keeps its look and pings nobody."""
+    """Returns a model's markdown for a markdown block: it keeps its look and pings nobody."""
     clean = CONTROLS.sub("", text)
     return _AT_WORD.sub(f"@{NO_BREAK}", _PING.sub(f"<{NO_BREAK}", clean))
 
 
 def plain(text: str) -> str:
-    """Return what a person typed, from Slack's formatted text: links as typed, no entities."""
+    """Returns what a person typed, from Slack's formatted text: links as typed, no entities."""
     unlinked = _BARE_LINK.sub(r"\1", _LABELLED.sub(r"\1", text))
     return html.unescape(unlinked).replace("\u00a0", " ")
 
 
 def below_field(error: UserError) -> str:
-    """Return the text of an error as Slack shows it below a form's field: literally."""
+    """Returns the text of an error as Slack shows it below a form's field: literally."""
     return html.unescape(error.user_text).replace("`", "")
 
 
 def seconds(value: float) -> str:
-    """A duration as people say it: `0.4 s`, `38 s`, `1 min 52 s`, `2 h 5 min`."""
+    """Returns a duration as people say it: `0.4 s`, `38 s`, `1 min 52 s`, `2 h 5 min`."""
     minute, hour = 60, 3_600
     if value < 10:  # noqa: PLR2004  (below ten seconds the tenths matter)
         return f"{value:.1f} s"
@@ -58,6 +58,6 @@ def seconds(value: float) -> str:
 
 
 def money(usd: float) -> str:
-    """A price: `$0.03`, or `<$0.01` for what is smaller than a cent."""
+    """Returns a price: `$0.03`, or `<$0.01` for what is smaller than a cent."""
     cent = 0.01
     return f"<${cent}" if 0 < usd < cent else f"${usd:,.2f}"

@@ -18,7 +18,7 @@ _PER_CENT = 100
 
 
 def heading(query: ShowUsage, user: str, channel: str) -> str:
-    """Whose usage of how many days, as mrkdwn."""
+    """Returns the heading: whose usage of how many days, as mrkdwn."""
     whose = {
         UsageOf.ME: f"<@{user}>'s agents",
         UsageOf.CHANNEL: f"agents of <#{channel}>",
@@ -29,7 +29,7 @@ def heading(query: ShowUsage, user: str, channel: str) -> str:
 
 
 def usage_text(sums: Sequence[Sum], query: ShowUsage, head: str, today: str, cap_nano: int) -> str:
-    """Return the cost of calls by model, and by person where there may be several.
+    """Returns the cost of calls by model, and by person where there may be several.
 
     `today` is a day as in the sums; `cap_nano` the most that may be spent in a day, 0 for no cap.
     """
@@ -74,7 +74,7 @@ def _ranking(title: str, sums: Iterable[Sum], name: Callable[[Sum], str]) -> lis
 
 
 def ranking(sums: Iterable[Sum], name: Callable[[Sum], str]) -> list[tuple[str, int]]:
-    """The names with what theirs comes to in nano-dollars, the dearest first."""
+    """Returns the names with what theirs comes to in nano-dollars, the dearest first."""
     totals: defaultdict[str, int] = defaultdict(int)
     for row in sums:
         totals[name(row)] += row.nano
@@ -82,7 +82,7 @@ def ranking(sums: Iterable[Sum], name: Callable[[Sum], str]) -> list[tuple[str, 
 
 
 def usage_csv(lines: Iterable[LedgerLine]) -> bytes:
-    """A table with a heading line, as spreadsheets read it: UTF-8, commas, dollars as numbers."""
+    """Returns a table with a heading line for spreadsheets: UTF-8, commas, dollars as numbers."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(
