@@ -25,6 +25,7 @@ from bot.store.agents import SqlStore
 from bot.store.engine import Engines, parse_url
 from bot.store.transaction import SqlTransaction
 from tests.fakes import FakeFiles, FakeGateway, FakeOutbox, FakeRuntime, Shown
+from tests.harness.clocks import Clock
 from tests.harness.waiting import Changes
 from tests.publishing_fakes import FakePulls, FakeWriter
 from tests.scripted_bridge import ScriptedBridge
@@ -76,17 +77,6 @@ async def open_store(folder: Path) -> WatchedStore:
         _migrated.append(path.read_bytes())
     path.write_bytes(_migrated[0])
     return WatchedStore(Engines.of(parse_url(address)))
-
-
-class Clock:
-    """The time, which stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        """Seconds since the epoch."""
-        return self.now
 
 
 @dataclass
@@ -142,14 +132,19 @@ class AppHarness:
 
         return await self.changes.found(look)
 
+    async def stored(self, agent_id: str) -> Agent:
+        """Returns the agent as stored; it must be there."""
+        agent = await self.store.agent(agent_id)
+        assert agent
+        return agent
+
     async def asked(self, route: str, times: int = 1) -> None:
         """Wait until a bridge was asked for this route so many times."""
         await self.changes.until(lambda: len(self.bridge.bodies(route)) >= times)
 
     async def reply(self, agent: Agent, ts: str, text: str = "go on", **fields: object) -> bool:
         """Reply in the agent's thread."""
-        stored = await self.store.agent(agent.id)
-        assert stored
+        stored = await self.stored(agent.id)
         assert stored.thread_ts
         thread = ThreadRef("T1", "C1", stored.thread_ts)
         return await self.service.reply(ThreadMessage(thread, "UBEN", ts, text, **fields))  # type: ignore[arg-type]

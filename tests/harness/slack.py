@@ -1,7 +1,11 @@
-"""Puts the bot's real Slack handlers in front of a stage, for tests with real listeners."""
+"""Puts the bot's real Slack handlers in front of an app harness, before a playground's Slack."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import aiohttp
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -11,8 +15,12 @@ from bot.slack.handlers.register import Handlers, register_handlers
 from bot.slack.identity import SlackPeople
 from bot.slack.inbox import Inbox
 from bot.slack.secret_middleware import SecretMiddleware
+from playground.event_feed import EventFeed
+from playground.slack.server import slack_running
+from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import TEAM_ID
-from tests.harness.app import AppHarness
+from playground.slack.slack_workspace import SlackWorkspace
+from tests.harness.app import AppHarness, app_harness
 
 URL = "https://playground.invalid/"
 
@@ -24,6 +32,25 @@ class SlackHarness:
     handlers: Handlers
     people: SlackPeople
     app: AsyncApp
+
+
+@asynccontextmanager
+async def app_and_slack(
+    folder: Path, settings: SlackSettings
+) -> AsyncIterator[tuple[AppHarness, SlackWorkspace, AsyncWebClient]]:
+    """Runs a core with fakes and a playground's Slack, with a client of that Slack."""
+    async with (
+        app_harness(folder) as harness,
+        slack_running(settings, EventFeed()) as slack,
+        aiohttp.ClientSession() as session,
+    ):
+        client = AsyncWebClient(
+            token=settings.bot_token,
+            base_url=f"{slack.trigger_tokens.base_url}/api/",
+            session=session,
+            retry_handlers=[],
+        )
+        yield harness, slack, client
 
 
 def slack_harness(harness: AppHarness, client: AsyncWebClient, inbox: Inbox) -> SlackHarness:

@@ -46,8 +46,7 @@ async def test_the_other_button_of_the_same_notice_adds_as_well(harness: AppHarn
     agent = await used(harness)
     for usd in (1, 5):
         await harness.service.buttons.add_budget(agent.id, agent.first_task_id, usd, "UBEN")
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.budget_nano == 8 * NANO
 
 

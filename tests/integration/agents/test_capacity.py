@@ -83,8 +83,7 @@ async def test_a_waiting_agent_is_stopped_and_the_others_move_up(one_place: AppH
     assert "interrupted" in await card(harness, second)
     shown = await harness.shown(second.id)
     assert any("Stopped by <@UBEN>" in post.text for post in shown.values())
-    stored = await harness.store.agent(second.id)
-    assert stored
+    stored = await harness.stored(second.id)
     assert (stored.status, stored.placed, stored.waiting) == (AgentStatus.STOPPED, False, False)
     await harness.service.stop(first.id, "UANA")
     await harness.reaches(third.id, AgentStatus.WORKING)
@@ -135,8 +134,7 @@ async def test_an_agent_that_has_ended_comes_back_through_the_queue(one_place: A
     busy = await start(harness, 2)
     await harness.reaches(busy.id, AgentStatus.WORKING)
     await harness.reply(ended, "8.1", "restart")
-    stored = await harness.store.agent(ended.id)
-    assert stored
+    stored = await harness.stored(ended.id)
     assert stored.waiting
     shown = (await harness.shown(ended.id))[f"notice:place:{stored.last_seq}"]
     assert "1st in the queue" in shown.text

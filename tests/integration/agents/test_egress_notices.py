@@ -32,8 +32,7 @@ async def denials(harness: AppHarness) -> AsyncIterator[EgressNotices]:
 async def run_command(
     harness: AppHarness, agent: Agent, call_id: str, command: str, at: float
 ) -> None:
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     progress = Progress(harness.dependencies, stored)
     await progress.restore(stored)
     seq = stored.last_seq + 1

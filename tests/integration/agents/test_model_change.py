@@ -50,8 +50,7 @@ async def test_a_model_that_cannot_be_used_is_said_and_changes_nothing(
     shown = await harness.shown(agent.id)
     assert "model" in shown["trouble:model:5.1"].text
     assert "<!channel>" not in shown["trouble:model:5.1"].text
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.model == agent.model
     assert harness.bridge.bodies("chat") == []
 
@@ -72,8 +71,7 @@ async def test_a_fallback_is_told_in_the_thread_and_the_agent_keeps_its_model(
     notice = await harness.changes.found(told)
     assert "`second/one` goes on" in notice.text
     assert "<!channel>" not in notice.text
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.model == agent.model
 
 
@@ -113,6 +111,5 @@ async def test_replies_behind_a_check_that_hangs_keep_their_order(harness: AppHa
     await harness.asked("chat", 4)
     texts = [body.text for body in harness.bridge.bodies("chat")]
     assert texts == ["elsewhere", "first", "second", "third"]
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.model == "acme/third"

@@ -124,8 +124,7 @@ async def test_a_silent_engine_changes_nothing(harness: AppHarness) -> None:
     harness.runtime.silent = True
     with pytest.raises(EngineError):
         await harness.fleet.reconcile()
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.status is AgentStatus.WORKING
     assert not harness.runtime.removed
 
@@ -225,8 +224,7 @@ async def test_closing_leaves_the_containers_at_work(harness: AppHarness) -> Non
     await harness.fleet.close()
     await harness.fleet.close()
     assert agent.id in harness.runtime.containers
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.alive
 
 

@@ -50,8 +50,7 @@ async def test_a_patch_with_a_secret_is_kept_and_not_posted(
 async def test_an_edit_of_a_message_is_stored_without_secrets(harness: AppHarness) -> None:
     agent = await harness.working()
     await harness.reply(agent, "5.1", "queue it")
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.thread
     await harness.asked("chat")
     await harness.service.message_edits.revise_message(stored.thread, "5.1", f"use {KNOWN_SECRET}")

@@ -79,8 +79,7 @@ async def test_what_is_taken_back_or_edited_on_its_way_reaches_no_task(harness: 
     await harness.asked("chat")  # it is on its way; the others wait behind it
     await harness.reply(agent, "5.2", "forget this one", mode=ChatMode.QUEUE)
     await harness.reply(agent, "5.3", "forget this one, too", mode=ChatMode.QUEUE)
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.thread_ts
     thread = ThreadRef("T1", "C1", stored.thread_ts)
     revise = harness.service.message_edits.revise_message

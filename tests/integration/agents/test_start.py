@@ -24,8 +24,7 @@ async def test_a_start_stores_posts_boots_clones_and_executes_in_this_order(
     harness: AppHarness,
 ) -> None:
     agent = await harness.working()
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert (stored.repo, stored.source_branch, stored.title) == (REPO, "main", "fix the flaky test")
     assert stored.target_branch == f"agent/{agent.id}-fix-the-flaky-test"
     assert stored.container_id == harness.runtime.containers[agent.id].id

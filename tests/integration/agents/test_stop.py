@@ -26,8 +26,7 @@ def _stopped(shown: Mapping[str, Shown]) -> Shown:
 
 async def is_over(harness: AppHarness, agent_id: str) -> str:
     """Everything of the agent is gone; what its thread says about the stop."""
-    agent = await harness.store.agent(agent_id)
-    assert agent
+    agent = await harness.stored(agent_id)
     assert agent.status is AgentStatus.STOPPED
     assert agent_id not in harness.runtime.containers
     assert agent_id not in harness.gateway.opened
@@ -205,8 +204,7 @@ async def test_with_a_silent_engine_the_agent_is_stopped_and_its_container_goes_
     agent = await harness.working()
     harness.runtime.silent = True
     await harness.service.stop(agent.id, "UBEN")
-    stored = await harness.store.agent(agent.id)
-    assert stored
+    stored = await harness.stored(agent.id)
     assert stored.status is AgentStatus.STOPPED
     assert agent.id not in harness.gateway.opened
     harness.runtime.silent = False

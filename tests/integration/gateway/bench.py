@@ -1,5 +1,6 @@
 """A gateway with accounts: a store, agents in it, and a door that asks them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,18 @@ class GatewayBench:
         assert self.gateway
         await self.gateway.open(agent_id, API)
         return made
+
+    async def spent_nano(self, agent_id: str = "k3f9ab") -> int:
+        """Returns what the store says that an agent has spent."""
+        agent = await self.store.agent(agent_id)
+        assert agent
+        return agent.spent_nano
+
+    def bill_by(self, clock: Callable[[], float], **changes: object) -> None:
+        """Accounts from now on by this clock, and with these settings."""
+        assert self.gateway
+        settings = self.settings.model_copy(update=changes)
+        self.gateway.account_with(Billing(self.store, SlackPresenter("x"), settings, clock=clock))
 
     async def ask(
         self, agent_id: str = "k3f9ab", body: dict[str, Any] = ASKED

@@ -74,9 +74,7 @@ async def test_a_stream_is_entered_with_what_the_provider_says(
     assert (row.prompt_tokens, row.completion_tokens) == (200, 10)
     assert (row.cached_tokens, row.reasoning_tokens) == (50, 3)
     assert (row.nano, row.source) == (750_000, CostSource.PROVIDER)
-    agent = await bench.store.agent("k3f9ab")
-    assert agent
-    assert agent.spent_nano == 750_000
+    assert await bench.spent_nano("k3f9ab") == 750_000
 
 
 async def test_usage_is_asked_for_and_the_answer_is_limited(
@@ -362,12 +360,8 @@ async def test_each_cap_is_held_and_named(
 
 async def test_a_day_ends_at_midnight_utc(bench: GatewayBench, provider: Provider) -> None:
     now = 86_400.0 * 20_000 - 1
-    settings = bench.settings.model_copy(update={"budget_user_day_usd": 0.2})
     await bench.agent()
-    assert bench.gateway
-    bench.gateway.account_with(
-        Billing(bench.store, SlackPresenter("x"), settings, clock=lambda: now)
-    )
+    bench.bill_by(lambda: now, budget_user_day_usd=0.2)
     provider.chat = streaming(chunk(usage=usage(0.2)), DONE)
     assert (await bench.ask())[0] == N
     assert (await bench.ask())[0] == 402
@@ -381,12 +375,8 @@ async def test_a_clock_that_jumps_opens_no_cap_and_closes_none_for_years(
     bench: GatewayBench, provider: Provider
 ) -> None:
     today = now = 86_400.0 * 20_000 + 3_600
-    settings = bench.settings.model_copy(update={"budget_user_day_usd": 0.2})
     await bench.agent()
-    assert bench.gateway
-    bench.gateway.account_with(
-        Billing(bench.store, SlackPresenter("x"), settings, clock=lambda: now)
-    )
+    bench.bill_by(lambda: now, budget_user_day_usd=0.2)
     provider.chat = streaming(chunk(usage=usage(0.2)), DONE)
     assert (await bench.ask())[0] == N
     now = today - 2 * 3_600  # back over midnight: what was spent just now still counts
@@ -409,9 +399,7 @@ async def test_a_call_that_is_entered_twice_counts_once(bench: GatewayBench) -> 
     await billing.settle(reservation, CallResult(UsageTotals(cost_nano=9_000)))
     [row] = await bench.rows()
     assert row.nano == 700
-    stored = await bench.store.agent("twice")
-    assert stored
-    assert stored.spent_nano == 700
+    assert await bench.spent_nano("twice") == 700
 
 
 async def test_what_a_killed_process_left_open_stands_at_its_worst(

@@ -5,22 +5,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import pytest
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.slack.handlers.register import Handlers
-from playground.event_feed import EventFeed
 from playground.slack.event_delivery import DeliveryFailed, OutgoingPayload
-from playground.slack.server import slack_running
 from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import Json
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from tests.harness.app import AppHarness, app_harness
-from tests.harness.slack import slack_harness
+from tests.harness.app import AppHarness
+from tests.harness.slack import app_and_slack, slack_harness
 from tests.harness.watched_inbox import WatchedInbox, settled
 
 
@@ -79,15 +76,7 @@ async def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     for part in ("run", "message_delivery"):
         monkeypatch.setattr(f"bot.agents.lifecycle.{part}.RETRY_SECONDS", 0.001)
     settings = SlackSettings(limits_enabled=False)
-    async with (
-        app_harness(tmp_path) as harness,
-        slack_running(settings, EventFeed()) as slack,
-        aiohttp.ClientSession() as session,
-    ):
-        base_url = f"{slack.trigger_tokens.base_url}/api/"
-        client = AsyncWebClient(
-            token=settings.bot_token, base_url=base_url, session=session, retry_handlers=[]
-        )
+    async with app_and_slack(tmp_path, settings) as (harness, slack, client):
         inbox = WatchedInbox(harness)
         listening = slack_harness(harness, client, inbox)
         app = listening.app

@@ -32,8 +32,7 @@ async def test_the_button_of_a_task_that_has_ended_interrupts_no_later_one(offic
     await ben.click(INTERRUPT, "general")
     await office.settle()
     assert len([told for told in ben.ephemerals() if "has ended" in told.text]) == 2
-    stored = await office.harness.store.agent(agent.id)
-    assert stored
+    stored = await office.harness.stored(agent.id)
     assert stored.status is AgentStatus.WORKING
     assert "interrupt" not in office.harness.bridge.routes(agent.id)
 

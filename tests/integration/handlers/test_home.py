@@ -8,8 +8,8 @@ import pytest
 from bot.domain.agent import AgentStatus
 from bot.slack.handlers.home import HomeHandlers
 from bot.slack.views.home import OPEN_DEFAULTS, STOP_HERE
+from tests.harness.clocks import VirtualClock
 from tests.integration.handlers.conftest import Office
-from tests.integration.slack.fake_slack import VirtualClock
 
 HOME = "views.publish"
 

@@ -115,8 +115,7 @@ async def test_a_word_that_only_begins_like_stop_does_not_stop(office: Office) -
     agent, root = await office.in_thread()
     await office.person("ben").say("stop using print", thread_ts=root)
     await office.harness.asked("chat")
-    stored = await office.harness.store.agent(agent.id)
-    assert stored
+    stored = await office.harness.stored(agent.id)
     assert stored.alive
 
 
@@ -146,8 +145,7 @@ async def test_other_reactions_and_other_threads_stop_nothing(office: Office) ->
     await office.person("ben").react("general", root, "eyes")
     await office.person("ben").react("general", elsewhere, "octagonal_sign")
     await office.settle()
-    stored = await office.harness.store.agent(agent.id)
-    assert stored
+    stored = await office.harness.stored(agent.id)
     assert stored.alive
     assert not office.person("ben").ephemerals()
 

@@ -35,8 +35,7 @@ async def form(office: Office, name: str = "ana") -> tuple[Agent, UserClient]:
 
 
 async def model_of(office: Office, agent: Agent) -> str:
-    stored = await office.harness.store.agent(agent.id)
-    assert stored
+    stored = await office.harness.stored(agent.id)
     return stored.model
 
 

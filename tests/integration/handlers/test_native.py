@@ -11,10 +11,10 @@ from bot.slack.outbox.block_fallback import BlockFallback
 from bot.slack.session_status import SessionStatusUpdater
 from bridge.protocol import PlanItem, PlanStatus, PlanUpdated, ToolStarted
 from playground.slack.slack_state import Json
+from tests.harness.clocks import VirtualClock
 from tests.integration.handlers.conftest import Office
 from tests.integration.handlers.test_quietness import GENERAL, Scene, scene
 from tests.integration.handlers.test_thread_words import asks
-from tests.integration.slack.fake_slack import VirtualClock
 
 __all__ = ["scene"]
 
@@ -83,8 +83,7 @@ async def test_slacks_own_button_asks_for_the_right_as_every_other_way(office: O
     guest = office.person("eve")
     await guest.stop_session("general", thread)
     await guest.wait_for_ephemeral("Guests")
-    stored = await office.harness.store.agent(agent.id)
-    assert stored
+    stored = await office.harness.stored(agent.id)
     assert stored.status is AgentStatus.WORKING
 
 

@@ -7,23 +7,20 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import aiohttp
 import pytest
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.service import Origin, ThreadMessage
 from bot.domain.agent import Agent, AgentStatus, ThreadRef
 from bot.domain.settings_command import SetRule
 from bot.slack.outbox.sender import OutboxSender
 from bridge.protocol import AgentEvent, StepStarted, ToolFinished, ToolStarted
-from playground.event_feed import EventFeed
-from playground.slack.server import slack_running
 from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import TEAM_ID
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from tests.harness.app import COMMAND, AppHarness, app_harness
-from tests.integration.slack.fake_slack import VirtualClock
+from tests.harness.app import COMMAND, AppHarness
+from tests.harness.clocks import VirtualClock
+from tests.harness.slack import app_and_slack
 
 GENERAL = "C0GENERAL0"
 STEPS = 3
@@ -134,18 +131,8 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     settings = SlackSettings(limits_enabled=False, retry_delays_seconds=())
-    async with (
-        app_harness(tmp_path) as harness,
-        slack_running(settings, EventFeed()) as slack,
-        aiohttp.ClientSession() as session,
-    ):
+    async with app_and_slack(tmp_path, settings) as (harness, slack, client):
         harness.clock.now = time.time()
-        client = AsyncWebClient(
-            token=settings.bot_token,
-            base_url=f"{slack.trigger_tokens.base_url}/api/",
-            session=session,
-            retry_handlers=[],
-        )
 
         async def dead(agent_id: str, key: str, code: str) -> None:
             raise AssertionError((agent_id, key, code))

@@ -49,6 +49,16 @@ async def button_posted(
     )
 
 
+async def pressed(office: Office, action: str, patch: bytes = b"") -> tuple[Agent, UserClient]:
+    """Lets @ana press a button of her agent, whose work is this patch."""
+    agent, root = await office.in_thread()
+    ana = office.person("ana")
+    office.harness.bridge.patch_bytes = patch or office.harness.bridge.patch_bytes
+    await button_posted(office, agent, root, action)
+    assert (await ana.click(action, "general")).ok
+    return agent, ana
+
+
 async def works(office: Office, agent: Agent, calls: int) -> None:
     task = agent.first_task_id
     for n in range(1, calls + 1):
@@ -71,10 +81,7 @@ async def works(office: Office, agent: Agent, calls: int) -> None:
 
 
 async def test_the_steps_are_read_page_by_page_and_anew(office: Office) -> None:
-    agent, root = await office.in_thread()
-    ana = office.person("ana")
-    await button_posted(office, agent, root, DETAILS)
-    assert (await ana.click(DETAILS, "general")).ok
+    agent, ana = await pressed(office, DETAILS)
     await ana.wait_for_view("No tool was called so far")
     await works(office, agent, 5)
     await ana.click_view(f"{TURN}:refresh")
@@ -93,10 +100,7 @@ async def test_the_steps_are_read_page_by_page_and_anew(office: Office) -> None:
 
 
 async def test_a_window_left_open_shows_the_end_of_its_task(office: Office) -> None:
-    agent, root = await office.in_thread()
-    ana = office.person("ana")
-    await button_posted(office, agent, root, DETAILS)
-    await ana.click(DETAILS, "general")
+    agent, ana = await pressed(office, DETAILS)
     await ana.wait_for_view("at work")
     office.harness.bridge.finish(agent.id, "Done.")
     await office.harness.reaches(agent.id, AgentStatus.IDLE)
@@ -105,11 +109,7 @@ async def test_a_window_left_open_shows_the_end_of_its_task(office: Office) -> N
 
 
 async def test_a_diff_is_read_file_by_file_while_the_agent_works(office: Office) -> None:
-    agent, root = await office.in_thread()
-    ana = office.person("ana")
-    office.harness.bridge.patch_bytes = SMALL + LONG
-    await button_posted(office, agent, root, DIFF)
-    await ana.click(DIFF, "general")
+    agent, ana = await pressed(office, DIFF, SMALL + LONG)
     await ana.wait_for_view("a.py")
     assert "2 files, +2001 \u22121" in seen(ana)
     assert "As it is now." in seen(ana)
@@ -129,11 +129,7 @@ async def test_a_diff_is_read_file_by_file_while_the_agent_works(office: Office)
 
 
 async def test_a_file_that_is_changed_back_meanwhile_is_named_so(office: Office) -> None:
-    agent, root = await office.in_thread()
-    ana = office.person("ana")
-    office.harness.bridge.patch_bytes = SMALL + LONG
-    await button_posted(office, agent, root, DIFF)
-    await ana.click(DIFF, "general")
+    _, ana = await pressed(office, DIFF, SMALL + LONG)
     await ana.wait_for_view("a.py")
     office.harness.bridge.patch_bytes = LONG
     await ana.click_view(f"{TURN}:read")

@@ -222,8 +222,7 @@ async def test_pausing_and_interrupting_by_pointing_at_any_message(
     await point("black_square_for_stop", "interrupt_agent")
     await office.harness.asked("interrupt")
     await office.settle()
-    stored = await office.harness.store.agent(agent.id)
-    assert stored
+    stored = await office.harness.stored(agent.id)
     assert stored.alive
 
 

@@ -25,6 +25,15 @@ class Bolt:
         await self._handler.connect_async()  # type: ignore[no-untyped-call]
         await self._playground.slack.socket_mode.connected()
 
+    async def hear_messages(self) -> None:
+        """Connects an app whose listener puts each message into `heard`."""
+
+        @self.app.event("message")
+        async def listen(event: dict[str, Any]) -> None:
+            await self.heard.put(event)
+
+        await self.connect()
+
     async def next(self) -> dict[str, Any]:
         async with asyncio.timeout(5):
             return await self.heard.get()

@@ -109,11 +109,7 @@ async def test_an_event_without_acknowledgement_is_sent_again_until_it_has_one(
             raise RuntimeError("not stored")
         await next_()
 
-    @bolt.app.event("message")
-    async def listen(event: dict[str, Any]) -> None:
-        await bolt.heard.put(event)
-
-    await bolt.connect()
+    await bolt.hear_messages()
     await playground.person("ana").say("once")
     assert (await bolt.next())["text"] == "once"
     await playground.slack.delivery.idle()
@@ -135,11 +131,7 @@ async def test_an_event_that_nobody_acknowledges_is_given_up_after_three_retries
 async def test_the_client_reconnects_when_asked_to_refresh(
     playground: Playground, bolt: Bolt
 ) -> None:
-    @bolt.app.event("message")
-    async def listen(event: dict[str, Any]) -> None:
-        await bolt.heard.put(event)
-
-    await bolt.connect()
+    await bolt.hear_messages()
     sockets = playground.slack.socket_mode
     await sockets.disconnect()
     await sockets.connected()
@@ -151,11 +143,7 @@ async def test_the_client_reconnects_when_asked_to_refresh(
 async def test_a_lost_event_stays_lost_and_a_doubled_one_comes_twice(
     playground: Playground, bolt: Bolt
 ) -> None:
-    @bolt.app.event("message")
-    async def listen(event: dict[str, Any]) -> None:
-        await bolt.heard.put(event)
-
-    await bolt.connect()
+    await bolt.hear_messages()
     playground.slack.faults.event("message", "lost")
     playground.slack.faults.event("message", "twice")
     ana = playground.person("ana")

@@ -104,6 +104,19 @@ class HangingStep:
         raise AssertionError
 
 
+class SlowStep:
+    """A step that tells that it was reached, and gives its turn when it is let go on."""
+
+    def __init__(self, turn: ModelTurn) -> None:
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        self._turn = turn
+
+    async def __call__(self, _request: ModelRequest) -> ModelTurn:
+        self.reached.set()
+        await self.go_on.wait()
+        return self._turn
+
+
 @pytest.fixture(scope="session")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = {

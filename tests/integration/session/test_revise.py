@@ -5,8 +5,6 @@ import asyncio
 import pytest
 
 from bridge.errors import BridgeError
-from bridge.model.client import ModelRequest
-from bridge.model.response import ModelTurn
 from bridge.protocol import (
     ChatMode,
     Disposition,
@@ -15,7 +13,14 @@ from bridge.protocol import (
     SessionStatus,
     TaskStarted,
 )
-from tests.integration.session.conftest import HangingStep, OpenSession, message, says, task
+from tests.integration.session.conftest import (
+    HangingStep,
+    OpenSession,
+    SlowStep,
+    message,
+    says,
+    task,
+)
 
 
 async def test_a_queued_message_can_be_edited_and_withdrawn_for_good(
@@ -66,20 +71,14 @@ async def test_a_message_that_never_was_is_not_found(open_session: OpenSession) 
 async def test_a_revision_while_others_are_taken_up_reaches_the_model_or_is_too_late(
     open_session: OpenSession,
 ) -> None:
-    at_work, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(_request: ModelRequest) -> ModelTurn:
-        at_work.set()
-        await go_on.wait()
-        return says("Finished, I think.")
-
+    slow = SlowStep(says("Finished, I think."))
     async with open_session(slow, says("That too.")) as running:
         await running.session.execute(task())
-        await at_work.wait()
+        await slow.reached.wait()
         for number in (1, 2, 3):
             accepted = await running.session.chat(message(number))
             assert accepted.disposition is Disposition.STEERING
-        go_on.set()
+        slow.go_on.set()
         await running.events(lambda event: isinstance(event, MessageTakenUp))
         first = running.session.revise("m1", "late")
         second, third = running.session.revise("m2", "new"), running.session.revise("m3", None)

@@ -26,7 +26,15 @@ from bridge.protocol import (
     UsageRecorded,
     WorkspaceRequest,
 )
-from tests.integration.session.conftest import HangingStep, OpenSession, calls, message, says, task
+from tests.integration.session.conftest import (
+    HangingStep,
+    OpenSession,
+    SlowStep,
+    calls,
+    message,
+    says,
+    task,
+)
 
 
 async def test_a_task_reads_edits_and_answers(open_session: OpenSession) -> None:
@@ -247,18 +255,12 @@ async def test_an_answer_cut_by_the_output_limit_goes_on_once(open_session: Open
 async def test_a_reply_steers_the_task_at_work_even_after_its_answer(
     open_session: OpenSession,
 ) -> None:
-    at_work, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(_request: ModelRequest) -> ModelTurn:
-        at_work.set()
-        await go_on.wait()
-        return says("Finished, I think.")
-
+    slow = SlowStep(says("Finished, I think."))
     async with open_session(slow, says("And that too.")) as running:
         await running.session.execute(task())
-        await at_work.wait()
+        await slow.reached.wait()
         accepted = await running.session.chat(message(1))
-        go_on.set()
+        slow.go_on.set()
         events = await running.finished("t1")
         last = running.model.asked[1].messages[-1]
     assert accepted.disposition is Disposition.STEERING

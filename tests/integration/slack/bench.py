@@ -11,9 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.domain.posts import Post, PostKind, Priority
 from bot.slack.outbox.sender import OutboxSender
 from bot.store.agents import SqlStore
-from tests.integration.slack.fake_slack import (
-    VirtualClock,
-)
+from tests.harness.clocks import VirtualClock
 
 ROOT = Post("root", PostKind.MESSAGE, "C1", None, Priority.NOTICE, {"text": "root"})
 CARD = Post("card", PostKind.MESSAGE, "C1", None, Priority.PROGRESS, {"text": "card"})

@@ -165,9 +165,8 @@ async def test_the_input_is_stored_before_the_acknowledgement(bot: Bot) -> None:
     assert await bot.unfinished() == []
 
 
-async def test_a_listener_cut_short_runs_again_at_the_next_start(
-    bot: Bot, store: SqlStore, client: AsyncWebClient
-) -> None:
+async def crash_at_work(bot: Bot) -> None:
+    """Ends the process while its two listeners are at work."""
     bot.block = asyncio.Event()
     await bot.receive(MENTION, to_the_end=False)
     await bot.receive(COMMAND, to_the_end=False)
@@ -175,6 +174,12 @@ async def test_a_listener_cut_short_runs_again_at_the_next_start(
         bot.arrived.clear()
         await bot.arrived.wait()
     await crash(bot)
+
+
+async def test_a_listener_cut_short_runs_again_at_the_next_start(
+    bot: Bot, store: SqlStore, client: AsyncWebClient
+) -> None:
+    await crash_at_work(bot)
     assert len(await bot.unfinished()) == 2
 
     again = Bot(store, client)
@@ -221,13 +226,7 @@ async def test_an_input_that_ends_the_process_each_time_is_given_up(
 async def test_an_input_whose_replay_fails_does_not_keep_the_bot_from_starting(
     bot: Bot, store: SqlStore, client: AsyncWebClient
 ) -> None:
-    bot.block = asyncio.Event()
-    await bot.receive(MENTION, to_the_end=False)
-    await bot.receive(COMMAND, to_the_end=False)
-    while len(bot.seen) < 2:
-        bot.arrived.clear()
-        await bot.arrived.wait()
-    await crash(bot)
+    await crash_at_work(bot)
 
     async def fail(body: dict[str, Any], next: Any) -> None:  # noqa: A002  (Bolt's name)
         if "event" in body:

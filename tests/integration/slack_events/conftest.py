@@ -1,63 +1,30 @@
 """The bot's ears: the real app on a real socket of a playground, before a core with fakes."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import pytest
 from slack_bolt.async_app import AsyncApp
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.slack.backfill import Backfill
 from bot.slack.events import is_urgent
 from bot.slack.socket_mode import SocketConnection
-from playground.event_feed import EventFeed
-from playground.slack.server import slack_running
 from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import BOT_USER_ID
 from playground.slack.slack_workspace import SlackWorkspace
 from playground.slack.user_client import UserClient
-from tests.harness.app import AppHarness, app_harness
-from tests.harness.slack import slack_harness
+from tests.harness.app import AppHarness
+from tests.harness.clocks import ManualClock, VirtualClock
+from tests.harness.slack import app_and_slack, slack_harness
 from tests.harness.watched_inbox import WatchedInbox, settled
-from tests.integration.slack.fake_slack import VirtualClock
 
 STOP = "octagonal_sign"
 SETTINGS = SlackSettings(
     limits_enabled=False, ack_timeout_seconds=10.0, retry_delays_seconds=(0.0, 0.05)
 )
-
-
-class ManualClock:
-    """Time that only the test moves."""
-
-    def __init__(self) -> None:
-        self._now = 1_000.0
-        self._moved = asyncio.Event()
-        self.waits = 0
-
-    def now(self) -> float:
-        return self._now
-
-    async def wait(self, event: asyncio.Event, seconds: float | None) -> None:
-        assert seconds is not None
-        due = self._now + seconds
-        self.waits += 1
-        while self._now < due:
-            await self._moved.wait()
-
-    async def advance(self, seconds: float) -> None:
-        """Move on in steps of a second; whoever waits gets each turn."""
-        for _ in range(int(seconds)):
-            self._now += 1
-            moved, self._moved = self._moved, asyncio.Event()
-            moved.set()
-            for _ in range(5):
-                await asyncio.sleep(0)
 
 
 @dataclass
@@ -108,18 +75,8 @@ class Line:
 
 @pytest.fixture
 async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Line]:
-    async with (
-        app_harness(tmp_path) as harness,
-        slack_running(SETTINGS, EventFeed()) as slack,
-        aiohttp.ClientSession() as session,
-    ):
+    async with app_and_slack(tmp_path, SETTINGS) as (harness, slack, client):
         harness.clock.now = time.time()
-        client = AsyncWebClient(
-            token=SETTINGS.bot_token,
-            base_url=f"{slack.trigger_tokens.base_url}/api/",
-            session=session,
-            retry_handlers=[],
-        )
         inbox = WatchedInbox(harness, lambda body: is_urgent(body, STOP))
         listening = slack_harness(harness, client, inbox)
         app = listening.app

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from bot.domain.agent import (
+    Agent,
     AgentStatus,
     OwnThread,
 )
@@ -43,28 +44,30 @@ async def test_a_later_message_that_arrives_first_hides_no_earlier_one(line: Lin
     heard = await line.person().say("heard", thread_ts=root)
     assert await line.texts(1) == ["heard"]
     await line.settle()
-    stored = await line.harness.store.agent(agent.id)
-    assert stored
+    stored = await line.harness.stored(agent.id)
     assert stored.read_ts == heard
     assert await line.read()
     assert await line.texts(2) == ["heard", "missed"]
-    again = await line.harness.store.agent(agent.id)
-    assert again
+    again = await line.harness.stored(agent.id)
     assert again.read_ts == heard
+
+
+async def stops_once(line: Line, agent: Agent, root: str) -> None:
+    """Reads the missed stop, and reads it again after a restart, which it must not end."""
+    assert await line.read()
+    await line.harness.reaches(agent.id, AgentStatus.STOPPED)
+    await line.person("ben").say("restart", thread_ts=root)
+    await line.settle()
+    assert await line.read()
+    stored = await line.harness.stored(agent.id)
+    assert stored.alive
 
 
 async def test_a_missed_stop_word_stops_once_and_never_again(line: Line) -> None:
     agent, root = await line.in_thread()
     line.lose()
     await line.person("ben").say("Stop!", thread_ts=root)
-    assert await line.read()
-    await line.harness.reaches(agent.id, AgentStatus.STOPPED)
-    await line.person("ben").say("restart", thread_ts=root)
-    await line.settle()
-    assert await line.read()
-    stored = await line.harness.store.agent(agent.id)
-    assert stored
-    assert stored.alive
+    await stops_once(line, agent, root)
 
 
 async def test_a_missed_stop_reaction_on_an_old_message_stops_the_agent_once(line: Line) -> None:
@@ -74,14 +77,7 @@ async def test_a_missed_stop_reaction_on_an_old_message_stops_the_agent_once(lin
     await line.settle()
     line.lose("reaction_added")
     await line.person("ben").react("general", root, f"{STOP}::skin-tone-3")
-    assert await line.read()
-    await line.harness.reaches(agent.id, AgentStatus.STOPPED)
-    await line.person("ben").say("restart", thread_ts=root)
-    await line.settle()
-    assert await line.read()
-    stored = await line.harness.store.agent(agent.id)
-    assert stored
-    assert stored.alive
+    await stops_once(line, agent, root)
 
 
 async def test_the_reaction_of_the_bot_itself_stops_nothing(line: Line) -> None:
@@ -89,8 +85,7 @@ async def test_the_reaction_of_the_bot_itself_stops_nothing(line: Line) -> None:
     message = line.person().message("general", root)
     message.reactions[STOP] = [BOT_USER_ID]
     assert await line.read()
-    stored = await line.harness.store.agent(agent.id)
-    assert stored
+    stored = await line.harness.stored(agent.id)
     assert stored.alive
 
 

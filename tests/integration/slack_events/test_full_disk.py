@@ -116,8 +116,7 @@ async def test_an_agent_at_work_is_followed_again_when_there_is_room(line: Line)
     async with asyncio.timeout(5):
         while line.harness.fleet.run_of(agent.id):
             await asyncio.sleep(0.01)  # nothing is stored that could be waited for
-    found = await line.harness.store.agent(agent.id)
-    assert found
+    found = await line.harness.stored(agent.id)
     assert found.alive
     await empty(line)
     await line.harness.fleet.reconcile()

@@ -49,8 +49,7 @@ async def test_a_message_that_is_withdrawn_leaves_the_queue_and_loses_its_mark(
     assert await stored(line, agent) == ["first"]
     shown = await line.harness.shown(agent.id)
     assert not shown[f"mark:{ts}:eyes"].payload["present"]
-    found = await line.harness.store.agent(agent.id)
-    assert found
+    found = await line.harness.stored(agent.id)
     assert found.alive
 
 
@@ -86,8 +85,7 @@ async def test_an_edit_after_the_fact_and_one_of_a_preview_change_nothing(line: 
     assert await line.texts(1) == ["use pytest"]
     shown = await line.harness.shown(agent.id)
     assert shown[f"mark:{ts}:eyes"].payload["present"]
-    found = await line.harness.store.agent(agent.id)
-    assert found
+    found = await line.harness.stored(agent.id)
     assert found.alive
 
 

@@ -6,19 +6,12 @@ from playground.slack.slack_settings import SlackSettings
 from playground.slack.slack_state import SlackMessage, SlackState, default_state
 from playground.slack.token_buckets import RateLimits
 from playground.slack.trigger_tokens import TriggerTokens
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.harness.clocks import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_700_000_000.0)
 
 
 def test_a_channel_takes_a_burst_and_then_one_post_a_second(clock: Clock) -> None:
