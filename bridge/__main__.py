@@ -1,4 +1,4 @@
-"""The bridge's process: settings, logs, signals, and the order of starting and stopping."""
+"""Starts and stops the bridge's process in order: settings, logs, listener, tasks."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ _STOP_SECONDS = 2.0
 
 
 def main() -> int:
-    """Run the bridge until SIGTERM; the exit status of the process."""
+    """Runs the bridge until SIGTERM; returns the exit status of the process."""
     if "--version" in sys.argv[1:]:
         sys.stdout.write(f"threadsmith bridge, protocol {PROTOCOL_VERSION}\n")
         return 0
@@ -90,13 +90,13 @@ async def _serve(settings: BridgeSettings) -> None:
 
 
 async def _cancel_after(work: asyncio.Task[None], connection: asyncio.Task[None]) -> None:
-    """The tool at work is ended through the runner, so its connection is closed last."""
+    """Closes the runner's connection last, since the running tool is ended through it."""
     await asyncio.wait((work,))
     connection.cancel()
 
 
 async def _prewarm(model: OpenAIChatModel, answered: asyncio.Event) -> None:
-    """Load the model client and the list of models early, but not in the way of an answer."""
+    """Loads the model client and the list of models after the first answer, not before it."""
     await answered.wait()
     await model.prewarm()
     await model.limits("")

@@ -1,4 +1,4 @@
-"""The bridge's settings: the environment of the container, read once at start."""
+"""Reads the bridge's settings from the environment of the container, once at start."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from bridge.protocol.limits import SMALLEST_CONTEXT_TOKENS
 
 
 class BridgeSettings(BaseModel):
-    """Everything the container is told from outside. Defaults suit the image."""
+    """Holds the settings of one container. Defaults suit the image."""
 
     model_config = ConfigDict(frozen=True)
     host: str = "0.0.0.0"  # noqa: S104  (the container's own interface; the host publishes it)
@@ -46,7 +46,7 @@ class BridgeSettings(BaseModel):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the settings; a field `x_y` comes from the variable `X_Y`.
+        """Reads the settings; a field `x_y` comes from the variable `X_Y`.
 
         Raises pydantic.ValidationError naming the missing or wrong variable.
         """

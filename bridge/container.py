@@ -31,7 +31,7 @@ STATE_FOLDER = "/state"
 
 
 class Variable(StrEnum):
-    """The environment of the container: the bot and the launcher set it, tools never see it."""
+    """Names the container's environment: the bot and the launcher set it, tools never see it."""
 
     BRIDGE_TOKEN = "BRIDGE_TOKEN"  # noqa: S105  (the name of a variable)
     BRIDGE_SOCKET = "BRIDGE_SOCKET"
@@ -84,6 +84,6 @@ _RESERVED_PREFIXES = ("LD_", "DYLD_", "GIT_", "THREADSMITH_")
 
 
 def is_reserved_variable(name: str) -> bool:
-    """Tell whether the sandbox keeps this name, in either case, from the variables of people."""
+    """Tells whether the sandbox keeps this name, in either case, from the variables of people."""
     upper = name.upper()
     return upper in _RESERVED or upper.startswith(_RESERVED_PREFIXES)

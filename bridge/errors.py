@@ -1,4 +1,4 @@
-"""What can go wrong in the bridge.
+"""Defines the errors of the bridge.
 
 BridgeError              ends a request or a task; its code and message go to the bot
     WorkspaceError       the checkout could not be made or read
@@ -18,7 +18,7 @@ class BridgeError(Exception):
         self.message = message
 
     def on_the_wire(self) -> WireError:
-        """The same error as the bot reads it."""
+        """Returns the same error as the bot reads it."""
         return WireError(code=self.code, message=self.message[:2_000])
 
 

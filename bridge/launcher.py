@@ -1,6 +1,6 @@
-"""The first process of a container: starts the others, each as its own user, and starts them anew.
+"""Starts the container's processes, each as its own user, and starts them again when they end.
 
-It is root with no more than the right to become another user, reads nothing that comes from the
+It is root with no right but to become another user, reads nothing that comes from the
 workspace, and ends with the bridge. The bridge gets a connection to each runner from it.
 """
 
@@ -34,7 +34,7 @@ _PAUSE_SECONDS = 0.5
 
 
 class Launcher:
-    """The processes of one container."""
+    """Runs the processes of one container."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -48,7 +48,7 @@ class Launcher:
         self._listeners: list[socket.socket] = []
 
     def run(self) -> int:
-        """Start everything, and return when the bridge has ended, with its exit status."""
+        """Starts everything, and returns the bridge's exit status when that has ended."""
         woken, waker = socket.socketpair()
         for end in (woken, waker, self._ours):
             end.setblocking(False)
@@ -74,7 +74,7 @@ class Launcher:
                     selector.unregister(self._ours)
 
     def _open_listeners(self) -> None:
-        """Open the forwarder's ports before anybody can ask: who comes before it does waits."""
+        """Opens the forwarder's ports first, so that early connections wait in the backlog."""
         environ = self._environ
         if environ.get(Variable.GATEWAY_SOCKET) or environ.get(Variable.GATEWAY_ADDRESS):
             ports = [GATEWAY_PORT, *([EGRESS_PORT] if environ.get(Variable.EGRESS_SOCKET) else [])]
@@ -98,7 +98,7 @@ class Launcher:
                 self._again(name)
 
     def _read_request(self) -> bool:
-        """Read what the bridge asks for, which can only be another runner; False: it is gone."""
+        """Reads the bridge's request, which can only be for another runner; False: it is gone."""
         try:
             request = self._ours.recv(16)
         except BlockingIOError:
@@ -169,7 +169,7 @@ _PYTHON = [sys.executable, "-I", "-u", "-m"]
 
 
 def runner_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """All that the runner is told: nothing of the container's environment but certificate paths.
+    """Returns the runner's environment: of the container's own only the certificate paths.
 
     Where the sandbox is sealed, tools reach the web through the forwarder.
     """
@@ -183,14 +183,14 @@ def runner_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _drop_to(user: int, groups: list[int]) -> None:
-    """Become this user for good; no capability is left then."""
+    """Becomes this user for good; no capability is left then."""
     os.setgroups(groups)
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
 
 
 def _as_user(user: int, act: Callable[[], None]) -> None:
-    """Do something with the rights of a user for a moment: root itself may not signal others.
+    """Acts with the rights of a user for a moment: root itself may not signal others.
 
     Only the effective user is that one, so that its processes cannot signal this one.
     """
@@ -207,7 +207,7 @@ def _end_all_of(user: int) -> None:
 
 
 def main() -> int:
-    """Run the container until the bridge ends; the exit status of the process."""
+    """Runs the container until the bridge ends; returns the exit status of the process."""
     if sys.argv[1:]:
         os.execv(sys.executable, [*_PYTHON, "bridge", *sys.argv[1:]])
     if os.geteuid() != 0:

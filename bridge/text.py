@@ -24,12 +24,12 @@ def printed(output: str) -> str:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """`1 file`, `3 files`, `2 matches`."""
+    """Returns a number with its noun: `1 file`, `3 files`, `2 matches`."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def size(size_bytes: int) -> str:
-    """`512 B`, `1.5 KiB`, `3.0 MiB`."""
+    """Returns a size with its unit: `512 B`, `1.5 KiB`, `3.0 MiB`."""
     if size_bytes < 1024:  # noqa: PLR2004  (a kibibyte)
         return f"{size_bytes} B"
     kibibytes = size_bytes / 1024

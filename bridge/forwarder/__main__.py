@@ -1,4 +1,4 @@
-"""The sandbox's way to the gateway: bytes of two loopback ports passed on, both ways, as they are.
+"""Passes the bytes of two loopback ports on to the gateway's sockets, both ways, unchanged.
 
 It knows no HTTP but one refusal, and imports next to nothing: there is one in each container.
 """
@@ -18,29 +18,29 @@ _BACKLOG = 128
 
 
 class Forwarder:
-    """All connections of this process, in one thread; none can hold up another."""
+    """Serves all connections of this process in one thread; none can hold up another."""
 
     def __init__(self) -> None:
         self._multiplexer = Multiplexer()
 
     def listen(self, port: int, gateway: GatewaySocket) -> int:
-        """Take connections on this loopback port (0: a free one); the port. Raises OSError."""
+        """Opens a loopback port (0: a free one) and returns its number. Raises OSError."""
         listener = socket.create_server((LOOPBACK, port), backlog=_BACKLOG)
         self.add_listener(listener, gateway)
         return int(listener.getsockname()[1])
 
     def add_listener(self, listener: socket.socket, gateway: GatewaySocket) -> None:
-        """Take connections on a port that somebody has opened."""
+        """Accepts connections on a port that is open already."""
         listener.setblocking(False)
         self._multiplexer.selector.register(listener, READ, gateway)
 
     def run(self) -> None:
-        """Pass bytes on until the process ends."""
+        """Passes bytes on until the process ends."""
         while True:
             self.turn()
 
     def turn(self) -> None:
-        """Wait for the next thing to happen, and do what it asks for."""
+        """Waits for the next events, and handles them."""
         for key, events in self._multiplexer.selector.select(self._multiplexer.pause()):
             if not isinstance(key.fileobj, socket.socket):
                 continue
@@ -71,7 +71,7 @@ class Forwarder:
 
 
 def main() -> int:
-    """Serve the ports until the parent ends; the exit status of the process."""
+    """Serves the ports until the parent ends; returns the exit status of the process."""
     end_with_parent()
     hide_from_siblings()
     token = os.environ.get(Variable.OPENROUTER_API_KEY, "")

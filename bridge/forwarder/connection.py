@@ -1,4 +1,4 @@
-"""One connection through the forwarder: its bytes go both ways, at the pace of the slower end."""
+"""Passes the bytes of one connection both ways, at the pace of the slower end."""
 
 import errno
 import selectors
@@ -20,7 +20,7 @@ _REFUSAL = (
 
 
 class GatewaySocket:
-    """Where connections of one port go: a unix socket, or a TCP address and a first line."""
+    """Dials the gateway for one port: a unix socket, or a TCP address and a first line."""
 
     def __init__(self, path: str = "", address: str = "", preamble: bytes = b"") -> None:
         self.preamble = preamble
@@ -31,7 +31,7 @@ class GatewaySocket:
             self._address = int(socket.AF_UNIX), path
 
     def dial(self) -> tuple[socket.socket, int]:
-        """A socket that is connecting, and connect's error number. Raises OSError."""
+        """Returns a socket that is connecting, and connect's error number. Raises OSError."""
         if self._address is None:
             first = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
             self._address = int(first[0]), first[4]
@@ -42,13 +42,13 @@ class GatewaySocket:
         return line, line.connect_ex(where)
 
     def forget(self) -> None:
-        """Look the address up again next time: it may have moved."""
+        """Drops the looked-up address, since the gateway may have moved."""
         if self._host:
             self._address = None
 
 
 class _Flow:
-    """One direction. What was read and is not written yet is the only thing that it holds."""
+    """Copies one direction, and holds only what was read and is not written yet."""
 
     def __init__(self, source: socket.socket, target: socket.socket, pending: bytes = b"") -> None:
         self.pending = memoryview(pending)
@@ -63,7 +63,7 @@ class _Flow:
         return not (self.pending or self._has_ended)
 
     def read(self) -> None:
-        """Take what is there and pass it on. Raises OSError when the source is broken."""
+        """Reads what is there and passes it on. Raises OSError when the source is broken."""
         data = self._source.recv(_CHUNK_BYTES)
         self._has_ended = not data
         if not self.is_lost:
@@ -71,7 +71,7 @@ class _Flow:
             self.write()
 
     def write(self) -> None:
-        """Write what waits; the end of the source becomes the end for the target."""
+        """Writes what waits, and ends the target after the source has ended."""
         try:
             if self.pending:
                 self.pending = self.pending[self._target.send(self.pending) :]
@@ -86,7 +86,7 @@ class _Flow:
 
 
 class Multiplexer:
-    """The connections, and what they wait for: events on their sockets, and moments."""
+    """Waits for socket events and timers of all connections."""
 
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
@@ -95,7 +95,7 @@ class Multiplexer:
         self._due: dict[Connection, float] = {}
 
     def on(self, end: socket.socket, events: int, connection: "Connection") -> None:
-        """Say what to look out for on a socket; 0: nothing."""
+        """Sets which events of a socket the connection is told; 0: none."""
         known = self._watched.pop(end, 0)
         if events:
             self._watched[end] = events
@@ -107,27 +107,27 @@ class Multiplexer:
             self.selector.modify(end, events, connection)
 
     def wake(self, connection: "Connection", moment: float | None) -> None:
-        """Call `is_due` at this moment, instead of at one named earlier; None: never."""
+        """Calls `is_due` at this moment, instead of at one named earlier; None: never."""
         self._due.pop(connection, None)
         if moment is not None:
             self._due[connection] = moment
 
     def forget(self, connection: "Connection") -> None:
-        """The connection is closed."""
+        """Removes a closed connection."""
         self.connections.discard(connection)
         self._due.pop(connection, None)
 
     def pause(self) -> float | None:
-        """Seconds until the next moment; None when there is none."""
+        """Returns the seconds until the next timer; None when there is none."""
         return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
 
     def tell(self, end: socket.socket, connection: "Connection", events: int) -> None:
-        """Hand an event on, if it is still looked out for."""
+        """Passes an event on, unless its socket was dropped meanwhile."""
         if end in self._watched:
             connection.ready(end, events)
 
     def run_timers(self) -> None:
-        """Call `is_due` on those whose moment has come."""
+        """Calls `is_due` on every connection whose timer has run out."""
         now = time.monotonic()
         for connection in [due for due, moment in self._due.items() if moment <= now]:
             del self._due[connection]
@@ -135,7 +135,7 @@ class Multiplexer:
 
 
 class Connection:
-    """One client and its own line to the gateway: dialing, then open, then parting."""
+    """Joins one client to its own line to the gateway: dialing, then open, then parting."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Connection:
         self._give_up_at = time.monotonic() + _DIAL_SECONDS
 
     def dial(self) -> None:
-        """Connect to the gateway. A unix socket whose backlog is full is tried again."""
+        """Connects to the gateway. A unix socket whose backlog is full is tried again."""
         try:
             line, error = self._gateway.dial()
         except OSError:
@@ -171,7 +171,7 @@ class Connection:
         return self._part(_REFUSAL)
 
     def ready(self, end: object, events: int) -> None:
-        """The selector saw `events` on one of the two sockets."""
+        """Handles `events` of one of the two sockets."""
         try:
             if self._flows is not None:
                 self._move(*self._flows, end is self._client, events)
@@ -191,7 +191,7 @@ class Connection:
                 self._part()
 
     def is_due(self) -> None:
-        """The moment that was asked for has come."""
+        """Handles the timer that `wake` has set."""
         if self._is_parting or self._flows is not None:
             self.close()
         elif self._line is not None:
@@ -200,7 +200,7 @@ class Connection:
             self.dial()
 
     def close(self) -> None:
-        """Let both sockets go."""
+        """Closes both sockets."""
         self._drop(self._client)
         self._drop(self._line)
         self._multiplexer.forget(self)
@@ -232,7 +232,7 @@ class Connection:
                 self._multiplexer.on(end, events, self)
 
     def _part(self, last: bytes = b"") -> None:
-        """End it; but wait for the client, because a reset would undo what it has not read yet."""
+        """Ends it, but waits for the client: a reset would undo what that has not read yet."""
         self._is_parting = True
         self._gateway.forget()
         self._drop(self._line)

@@ -1,8 +1,8 @@
-"""How many may be connected to the bridge, and how long without a request that shows the token.
+"""Bounds the bridge's connections, and how long one may stay without showing the token.
 
-aiohttp bounds neither. This stands between the listening socket and aiohttp's protocol, and the
-routes say when a request is whole and shows the token. Who holds a connection without one gives
-way to whoever comes next, so that the bot gets in however many others knock.
+aiohttp bounds neither. The guard stands between the listening socket and aiohttp's protocol, and
+the routes tell it when a request is whole and shows the token. At the limit it drops the oldest
+connection that has not shown the token, so that other clients cannot keep the bot out.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _http_log = logging.getLogger("bridge.http")
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether the fault is on this side: what is no HTTP would fill the log, from anybody."""
+    """Keeps bad requests out of the log, since any client could fill it with them."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError)
 
@@ -47,7 +47,7 @@ _http_log.addFilter(_is_ours)
 
 
 class ConnectionGuard:
-    """Keeps the connections of one server within bounds."""
+    """Limits the connections of one server."""
 
     def __init__(
         self, *, max_connections: int = MAX_CONNECTIONS, header_seconds: float = HEADER_SECONDS
@@ -64,7 +64,7 @@ class ConnectionGuard:
     async def serving(
         self, app: web.Application, listener: socket.socket, shutdown_seconds: float = 1.0
     ) -> AsyncIterator[None]:
-        """Answer at a listening socket while inside; then finish what is under way."""
+        """Serves a listening socket while inside; then finishes what is under way."""
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -86,25 +86,25 @@ class ConnectionGuard:
             await runner.cleanup()
 
     def begin_request(self, request: web.Request) -> None:
-        """The request's head is there."""
+        """Notes that a request's head has come."""
         if client := self._client_of(request):
             client.stop_clock()
 
     def mark_known(self, request: web.Request) -> None:
-        """The request is whole, and shows the token: its connection stays."""
+        """Notes that a whole request shows the token: its connection stays."""
         if client := self._client_of(request):
             client.is_known = True
             self._unknown.pop(client, None)
             self._idle.pop(client, None)
 
     def end_request(self, request: web.Request) -> None:
-        """The answer is made; the connection waits for its next request."""
+        """Notes that a request is answered, and its connection waits for the next one."""
         if client := self._client_of(request):
             client.is_idle = True
             self._queue_idle(client)
 
     def admit(self, client: "_Client", transport: asyncio.Transport) -> bool:
-        """Whether there is room for it, where it may be necessary to send another away."""
+        """Registers a connection, dropping another one at the limit; False: it is refused."""
         if not self._is_welcome(transport):
             return False
         if len(self._clients) >= self._max_connections:
@@ -117,13 +117,13 @@ class ConnectionGuard:
         return True
 
     def remove(self, client: "_Client", transport: asyncio.BaseTransport) -> None:
-        """Its connection is gone, or going."""
+        """Removes a connection that has ended."""
         self._clients.pop(transport, None)
         self._unknown.pop(client, None)
         self._idle.pop(client, None)
 
     def _is_welcome(self, transport: asyncio.Transport) -> bool:
-        """Whether it comes from outside, or from this process's user: the tools' is neither."""
+        """Refuses every peer inside the container that is not of this process's user."""
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if not isinstance(peer, tuple):
             return True  # a unix socket, whose mode decided that
@@ -145,7 +145,7 @@ class ConnectionGuard:
 
 
 class _Client(asyncio.Protocol):
-    """One connection: aiohttp's protocol, and the clocks that it lacks."""
+    """Wraps aiohttp's protocol of one connection with the timeouts that it lacks."""
 
     def __init__(self, guard: ConnectionGuard, inner: asyncio.Protocol) -> None:
         self.is_known = False
@@ -194,14 +194,14 @@ class _Client(asyncio.Protocol):
         self._inner.resume_writing()
 
     def stop_clock(self) -> None:
-        """A request has begun."""
+        """Stops the timeout, since a request has begun."""
         self.is_idle = False
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None
 
     def drop(self) -> None:
-        """Drop the connection, whatever is under way on it."""
+        """Drops the connection, whatever is under way on it."""
         if self._transport is not None:
             self._guard.remove(self, self._transport)
             self._transport.abort()

@@ -97,7 +97,7 @@ _PARAMETERS = {
 
 
 def describe() -> dict[str, Any]:
-    """The whole description, OpenAPI 3.1."""
+    """Returns the whole description, OpenAPI 3.1."""
     names, schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
     shared: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def _answers(route: Route, names: _Names) -> dict[str, Any]:
 
 
 def _errors(route: Route, shared: dict[str, Any]) -> dict[str, Any]:
-    """References to the errors of a route, which are added to those that routes share."""
+    """Returns references to the errors of a route, and adds those to the shared ones."""
     errors = [(STATUS_OF.get(code, INTERNAL_STATUS), code) for code in route.errors]
     errors += _ALWAYS
     errors += _WITH_A_TOKEN if route.needs_token else ()
@@ -182,7 +182,7 @@ def _content(shape: type[BaseModel] | str, names: _Names, mode: JsonSchemaMode) 
 
 
 class _Plain(GenerateJsonSchema):
-    """Schemas without a title for each field, which would only repeat its name."""
+    """Makes schemas without a title for each field, which would only repeat its name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002  (pydantic's)
         return False

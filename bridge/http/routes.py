@@ -39,7 +39,7 @@ _PLACE = ("last_event_id", "after")
 
 @dataclass(frozen=True)
 class Route:
-    """One route. `request` and `answer` are a model, or the media type of what is no JSON.
+    """Describes one route. `request` and `answer` are a model, or a media type other than JSON.
 
     `errors` are those of its own. `streams`: it answers with events, or, where `answer` is a model
     too, does so for callers that do not ask for JSON. `parameters` are names in openapi.py.

@@ -1,4 +1,4 @@
-"""The bridge's HTTP routes: the token, the requests and errors of the contract, nothing else."""
+"""Serves the bridge's HTTP routes: checks the token, reads requests, answers errors."""
 
 import asyncio
 import hmac
@@ -69,7 +69,7 @@ def create_app(
     heartbeat_seconds: float = 15.0,
     on_request: Callable[[], None] = lambda: None,
 ) -> web.Application:
-    """The routes over one session. `on_request` hears of each request, once it is answered."""
+    """Makes the routes over one session. `on_request` is called after each answered request."""
     streams = Streams(session.events, session.is_over, heartbeat_seconds=heartbeat_seconds)
     routes = _Routes(session, streams)
     app = web.Application(middlewares=[_guard(token, on_request)])

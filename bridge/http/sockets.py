@@ -1,4 +1,4 @@
-"""The one socket that the bridge is reached on: a path for its group alone, or a TCP port."""
+"""Opens the one socket of the bridge: a path for its group alone, or a TCP port."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ _UNIX_MODE = 0o660
 def listening_socket(
     path: Path | None, gid: int | None, host: str, port: int
 ) -> Iterator[tuple[socket.socket, str]]:
-    """A socket that listens at `path`, for its owner and the group `gid`; without one, on TCP.
+    """Opens a socket at `path`, for its owner and the group `gid`; without a path, on TCP.
 
     With it comes its name for people: `unix:/path`, or `host:port`. What an earlier bridge left at
     `path` is replaced. Raises OSError, also when something that is no socket lies there.

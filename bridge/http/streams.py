@@ -1,4 +1,4 @@
-"""The event log as HTTP: server-sent events and WebSocket frames, the same JSON in both."""
+"""Streams the event log over HTTP: server-sent events and WebSocket frames of the same JSON."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ _HEARTBEAT = b": heartbeat\n\n"
 
 
 class Streams:
-    """Hands the log to any number of readers, each at its own pace."""
+    """Sends the log to any number of readers, each at its own pace."""
 
     def __init__(
         self, log: EventLog, is_over: Callable[[str], bool], *, heartbeat_seconds: float
@@ -30,7 +30,7 @@ class Streams:
         self._open = 0
 
     def place(self, request: web.Request) -> int | None:
-        """The number of the last event that the reader has, if it says one.
+        """Returns the number of the last event that the reader names, if it names one.
 
         Raises BridgeError when it is no number, or lies beyond the log.
         """
@@ -55,7 +55,7 @@ class Streams:
     async def send(
         self, request: web.Request, after: int, *, task_id: str | None = None
     ) -> web.StreamResponse:
-        """Server-sent events: all of them, or those of one task until it is over."""
+        """Sends server-sent events: all of them, or those of one task until it is over."""
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -72,7 +72,7 @@ class Streams:
         return response
 
     async def send_websocket(self, request: web.Request, after: int) -> web.WebSocketResponse:
-        """The same events, one JSON object a text message.
+        """Sends the same events, one JSON object a text message.
 
         Who sends anything but control frames is closed: 1003 for a message, 1009 for one that is
         too long, 1007 for text that is none, 1002 for what is no frame.

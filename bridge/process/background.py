@@ -1,4 +1,4 @@
-"""Processes that outlive the call that started them, because it said so: few, bounded, and listed.
+"""Runs declared processes that outlive the call that started them: few, bounded, and listed.
 
 A development server or a long build is declared by its start; whatever else a call leaves behind
 ends with it. What one of these starts belongs to it, and ends with it.
@@ -21,12 +21,12 @@ _ENDED_KEPT = 8
 
 
 class ProcessesError(Exception):
-    """It cannot be started, or there is no such process; the message is for the model."""
+    """A process cannot be started, or does not exist; the message is for the model."""
 
 
 @dataclass(slots=True)
 class Process:
-    """One declared process. Its output is kept from its end backwards, `read` of it are known."""
+    """Holds one declared process, the newest of its output, and how much of that was `read`."""
 
     name: str
     command: str
@@ -40,12 +40,12 @@ class Process:
 
     @property
     def is_running(self) -> bool:
-        """Whether its first process lives."""
+        """Tells whether its first process lives."""
         return self.running.returncode is None
 
     @property
     def state(self) -> str:
-        """In words: running since when, or how it ended."""
+        """Describes since when it runs, or how it ended."""
         if self.is_running:
             return f"running for {time.monotonic() - self.began:.0f} s"
         code = self.running.returncode
@@ -53,7 +53,7 @@ class Process:
         return f"ended: {self.stopped or how}"
 
     def new_output(self) -> tuple[str, int]:
-        """What came since it was asked last, and how many bytes of that are lost."""
+        """Returns the output since the last call, and how many bytes of that are lost."""
         kept = self.stream.output()
         data = kept.head + kept.tail
         total = self.stream.total
@@ -64,7 +64,7 @@ class Process:
 
 
 class Processes:
-    """The declared processes of one agent, by name."""
+    """Holds the declared processes of one agent, by name."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Processes:
     async def start(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], command: str
     ) -> Process:
-        """Start one. Raises ProcessesError when as many run already, StartError when it cannot."""
+        """Starts a process. Raises ProcessesError at the limit, StartError when it cannot start."""
         await self.tidy()
         live = [process for process in self._all.values() if process.is_running]
         if len(live) >= self._max_processes:
@@ -107,13 +107,13 @@ class Processes:
         return made
 
     def find(self, name: str) -> Process:
-        """The process of that name. Raises ProcessesError."""
+        """Returns the process of that name. Raises ProcessesError."""
         if process := self._all.get(name):
             return process
         raise ProcessesError(f"There is no process {name[:40]!r}. {self.listed()}")
 
     def listed(self) -> str:
-        """All of them, in words."""
+        """Describes all of them, a line each."""
         if not self._all:
             return "No process has been started with start_process."
         return "\n".join(
@@ -122,7 +122,7 @@ class Processes:
         )
 
     async def stop(self, name: str) -> Process:
-        """End one and everything that it started."""
+        """Ends a process and everything that it started."""
         process = self.find(name)
         if process.is_running:
             process.stopped = "stopped"
@@ -130,7 +130,7 @@ class Processes:
         return process
 
     async def tidy(self) -> None:
-        """End what ended processes left behind, and forget the oldest of them."""
+        """Ends what ended processes left behind, and forgets the oldest of them."""
         ended = [process for process in self._all.values() if not process.is_running]
         for process in ended:
             await self._end(process)
@@ -138,7 +138,7 @@ class Processes:
             del self._all[process.name]
 
     async def close(self) -> None:
-        """End all of them."""
+        """Ends all of them."""
         for name in list(self._all):
             await self.stop(name)
 

@@ -1,4 +1,4 @@
-"""Log lines of the bridge: JSON on stderr, each with its task, none with a secret."""
+"""Writes the bridge's log: JSON lines on stderr, each with its task, none with a secret."""
 
 import json
 import logging
@@ -10,14 +10,14 @@ current_task: ContextVar[str | None] = ContextVar("current_task", default=None)
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line; every known secret is replaced."""
+    """Formats one JSON object a line, with every known secret replaced."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
+        """Returns the record as one line."""
         line: dict[str, object] = {
             "at": round(record.created, 3),
             "level": record.levelname.lower(),
@@ -36,7 +36,7 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logs(secrets: Iterable[str]) -> None:
-    """Send everything of level INFO to stderr as JSON lines."""
+    """Sends everything of level INFO to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

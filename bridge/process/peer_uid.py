@@ -1,7 +1,7 @@
-"""Who inside this network namespace holds the other end of a TCP connection.
+"""Tells which user inside this network namespace holds the other end of a TCP connection.
 
-Asked of the kernel for one connection, and not read from its table: hostile code can make that one
-as long as it likes.
+It asks the kernel about one connection, and does not read its table, since hostile code can make
+that as long as it likes.
 """
 
 import socket
@@ -19,10 +19,10 @@ _ANSWER = struct.Struct("=4x4s32x12x12xI")  # ports, addresses, place, queues, u
 
 
 def uid_of(peer: tuple[str, int], here: tuple[str, int]) -> int | None:
-    """The user id that owns the socket at `peer`, of a connection that came in at `here`.
+    """Returns the user id that owns the socket at `peer`, of a connection accepted at `here`.
 
-    Both are (address, port) as the socket module gives them. None: nobody inside holds it, so it
-    came from outside; or it is gone already; or the kernel does not say.
+    Both are (address, port) as the socket module gives them. None: no process inside holds it, so
+    it came from outside; or it is gone already; or the kernel does not say.
     """
     ports = _PORTS.pack(peer[1], here[1])
     try:

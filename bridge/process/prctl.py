@@ -13,7 +13,7 @@ _SET_DUMPABLE = 4
 
 
 def hide_from_siblings() -> None:
-    """Stop processes of the same user from reading this one's memory and environment.
+    """Stops processes of the same user from reading this one's memory and environment.
 
     Raises OSError.
     """
@@ -21,7 +21,7 @@ def hide_from_siblings() -> None:
 
 
 def end_with_parent() -> None:
-    """End when the parent ends; at once, when it has ended already. Raises OSError."""
+    """Ends this process when its parent ends; at once, if it has. Raises OSError."""
     parent = os.getppid()
     _prctl(_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:

@@ -25,7 +25,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much of each output stream is kept: its beginning and its end, in bytes."""
+    """Bounds how much of an output stream is kept: its beginning and its end, in bytes."""
 
     head_bytes: int = 8_000
     tail_bytes: int = 16_000
@@ -36,7 +36,7 @@ SHORT = Limit()
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What was kept of one stream. `cut_bytes` were dropped between `head` and `tail`."""
+    """Holds what was kept of one stream. `cut_bytes` were dropped between `head` and `tail`."""
 
     head: bytes = b""
     tail: bytes = b""
@@ -44,7 +44,7 @@ class Output:
 
     @property
     def text(self) -> str:
-        """The stream as text; undecodable bytes are replaced, and the cut is marked."""
+        """Returns the stream as text; undecodable bytes are replaced, and the cut is marked."""
         if not self.cut_bytes:
             return (self.head + self.tail).decode(errors="replace")
         head, tail = (part.decode(errors="replace") for part in (self.head, self.tail))
@@ -53,7 +53,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a program ended. `exit_code` is negative for a signal, None when time ran out.
+    """Holds how a program ended. `exit_code` is negative for a signal, None when time ran out.
 
     `stderr` is empty unless it was asked for apart from `stdout`.
     """
@@ -65,12 +65,12 @@ class CommandResult:
 
     @property
     def timed_out(self) -> bool:
-        """Whether it was killed because its time ran out."""
+        """Tells whether it was killed because its time ran out."""
         return self.exit_code is None
 
 
 def environment(home: Path, *, first_on_path: Sequence[Path] = ()) -> dict[str, str]:
-    """The whole environment of a command: nothing of ours goes in but these paths and proxies."""
+    """Returns the whole environment of a command: of ours only these paths and proxies."""
     carried = {
         name: value
         for name in (*CERTIFICATE_VARIABLES, *PROXY_VARIABLES)
@@ -97,7 +97,7 @@ async def run(
     on_output: Callable[[str], None] | None = None,
     separate_stderr: bool = False,
 ) -> CommandResult:
-    """Run `argv` to its end and kill everything that it started, then return.
+    """Runs `argv` to its end, kills everything that it started, and returns.
 
     `on_output` gets the running output of stdout (and stderr, unless separate) up to 256 KiB.
     The same killing happens when time runs out and when the caller is cancelled.
@@ -136,7 +136,7 @@ async def run(
 
 
 class OutputStream(asyncio.Protocol):
-    """One output pipe: keeps head and tail, passes text on, knows when it has ended."""
+    """Reads one output pipe: keeps head and tail, passes text on, tells when it has ended."""
 
     def __init__(self, limit: Limit, on_output: Callable[[str], None] | None) -> None:
         self._limit = limit
@@ -150,12 +150,12 @@ class OutputStream(asyncio.Protocol):
         self.ended.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The pipe is open."""
+        """Notes that the pipe is open."""
         self._transport = transport
         self.ended.clear()
 
     def data_received(self, data: bytes) -> None:
-        """More of it came."""
+        """Takes more output."""
         if self._on_output is not None and self._total < LIVE_LIMIT_BYTES:
             text = self._decoder.decode(data)
             if text:
@@ -170,21 +170,21 @@ class OutputStream(asyncio.Protocol):
             self._trim()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's name)
-        """Its last writer is gone."""
+        """Notes that the last writer is gone."""
         self.ended.set()
 
     def close(self) -> None:
-        """Read no more of it."""
+        """Stops reading."""
         if self._transport is not None:
             self._transport.close()
 
     @property
     def total(self) -> int:
-        """How many bytes have come."""
+        """Returns how many bytes have come."""
         return self._total
 
     def output(self) -> Output:
-        """What was kept of it so far."""
+        """Returns what was kept so far."""
         self._trim()
         head, tail = bytes(self._head), bytes(self._tail)
         return Output(head, tail, self._total - len(head) - len(tail))
@@ -206,7 +206,7 @@ async def spawn(
     env: Mapping[str, str],
     streams: tuple[OutputStream, OutputStream | None],
 ) -> asyncio.subprocess.Process:
-    """Start a program that goes first when memory runs out. Raises StartError.
+    """Starts a program that goes first when memory runs out. Raises StartError.
 
     Its pipes are our own, because asyncio's are only given up when their last holder has died.
     """
@@ -246,7 +246,7 @@ async def _pipe_into(stream: OutputStream) -> int:
 
 
 def find_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
-    """The file of the program that `argv` names. Raises StartError."""
+    """Returns the file of the program that `argv` names. Raises StartError."""
     if not argv or not argv[0]:
         raise StartError("There is no program to run.")
     if any("\0" in part for part in argv):
@@ -260,7 +260,7 @@ def find_program(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
 
 @cache
 def _oom_first() -> tuple[str, ...]:
-    """A prefix that makes a command, not this process, the first to go when memory runs out.
+    """Returns a prefix that makes a command the first to go when memory runs out.
 
     The command must be marked before it can fork, and code between our fork and its exec is not
     safe beside threads: a small program of util-linux does it instead.

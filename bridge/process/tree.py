@@ -38,7 +38,7 @@ class _Process:
 
 
 class ProcessTree:
-    """The processes of one command, from before its start until all of them are gone.
+    """Tracks the processes of one command, from before its start until all of them are gone.
 
     A descendant belongs to the command by its parents, its session or the mark in its
     environment. An orphan that shed all three belongs to whichever command ends next, unless it
@@ -53,11 +53,11 @@ class ProcessTree:
         _families.add(self)
 
     def started(self, pid: int) -> None:
-        """The command's first process, which leads a session of its own."""
+        """Notes the command's first process, which leads a session of its own."""
         self.pid = pid
 
     async def end(self) -> None:
-        """Kill what is left and reap the orphans; waits up to 2 s for the last one to die.
+        """Kills what is left and reaps the orphans; waits up to 2 s for the last one to die.
 
         The first round of kills happens before the first suspension, so a cancelled caller has
         killed all the same.
@@ -75,7 +75,7 @@ class ProcessTree:
             _families.discard(self)
 
     def kill(self) -> bool:
-        """One round; True while something is left to kill, to reap or to decide."""
+        """Kills once; returns True while something is left to kill, to reap or to decide."""
         table = _table()
         offspring: dict[int, list[_Process]] = defaultdict(list)
         for process in table:
@@ -99,7 +99,7 @@ class ProcessTree:
         return left
 
     def _owns(self, child: _Process) -> bool | None:
-        """Whether a child of ours is this family's orphan; None: not to be told yet."""
+        """Tells whether a child of ours is this command's orphan; None: not known yet."""
         if child.session in (os.getsid(0), *(other.pid for other in _families - {self})):
             return False
         if child.identity in self._before and child.session != self.pid:
@@ -120,7 +120,7 @@ _owned: set[int] = set()  # the user of which every process but this one may be 
 
 
 def own_the_user(user: int) -> None:
-    """Every other process of this user is one that this process started, or that is in its way.
+    """Declares that every other process of this user may be ended by this one.
 
     Raises PermissionError unless this process is of that user, which is no person's.
     """
@@ -130,7 +130,7 @@ def own_the_user(user: int) -> None:
 
 
 def end_all_others() -> None:
-    """Kill everything of the user that this process owns, in one step that no fork escapes."""
+    """Kills everything of the user that this process owns, in one step that no fork escapes."""
     if os.getuid() in _owned:
         with suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)  # to all that it may signal; never to this process
@@ -163,7 +163,7 @@ def _table() -> list[_Process]:
 
 
 def _read(path: str) -> bytes:
-    """The beginning of a file of /proc, empty when its process is gone.
+    """Reads the beginning of a file of /proc, empty when its process is gone.
 
     Without pathlib and buffers, because every call of a tool reads one file for each process.
     """

@@ -1,4 +1,4 @@
-"""The wire contract between the bot and the bridge: requests, answers, events, error codes.
+"""Defines the wire contract of bot and bridge: requests, answers, events, error codes.
 
 The bot imports this package, so it needs pydantic and nothing else of ours. Requests are read
 strictly (an unknown field is refused); events are read tolerantly, because a container outlives

@@ -1,4 +1,4 @@
-"""Deadlines of the bridge, named once and from the inside out: who waits for it waits longer.
+"""Names the deadlines of the bridge, from the inside out: each caller waits longer.
 
 None of them is how long a thing takes, but when the bridge itself gives it up and says so.
 """

@@ -1,4 +1,4 @@
-"""The errors that may cross the wire: a closed set of codes, and a sentence for people."""
+"""Defines the errors that may cross the wire: a closed set of codes, and a sentence each."""
 
 from enum import StrEnum
 

@@ -146,7 +146,7 @@ class ToolFinished(Event):
 
 
 class UsageRecorded(Event):
-    """What one model call used. `cost_usd` is None where the provider names no cost."""
+    """Usage of one model call. `cost_usd` is None where the provider names no cost."""
 
     type: Literal["usage_recorded"] = "usage_recorded"
     model: str = Field(max_length=MAX_MODEL_CHARS)
@@ -202,7 +202,7 @@ class ContextCompacted(Event):
 
 
 class Outcome(StrEnum):
-    """How a task ended."""
+    """The ways in which a task can end."""
 
     COMPLETED = "completed"
     STEP_LIMIT = "step_limit"

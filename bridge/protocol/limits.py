@@ -1,4 +1,4 @@
-"""The protocol's version, and the bounds of what crosses the wire.
+"""Names the protocol's version, and the bounds of what crosses the wire.
 
 The reader enforces them too: the container is untrusted.
 """

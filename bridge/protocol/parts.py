@@ -22,7 +22,7 @@ class Part(BaseModel):
 
 
 class PlanStatus(StrEnum):
-    """How far one part of a plan is."""
+    """The progress of one part of a plan."""
 
     TODO = "todo"
     DOING = "doing"
@@ -37,7 +37,7 @@ class PlanItem(Part):
 
 
 class QuestionKind(StrEnum):
-    """What is asked: an opinion, or leave to run a command."""
+    """A question asks for an opinion, or for approval of a command."""
 
     QUESTION = "question"
     APPROVAL = "approval"
@@ -52,7 +52,7 @@ class ApprovalChoice(StrEnum):
 
 
 class CheckKind(StrEnum):
-    """What a recognised command checks."""
+    """The kinds of checks that a recognised command can be."""
 
     TESTS = "tests"
     LINT = "lint"
@@ -83,7 +83,7 @@ class Check(CheckRun):
 
 
 class Evidence(Part):
-    """What the bridge recorded about a task, whatever the model says of it.
+    """The bridge's own record of a task, independent of what the model claims.
 
     `checks` holds the newest run of each command, oldest first. `changed`: the task changed files;
     None: unknown.

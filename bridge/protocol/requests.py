@@ -1,4 +1,4 @@
-"""What the bot asks of the bridge, which reads it strictly: an unknown field is refused."""
+"""Defines the bot's requests, which the bridge reads strictly: an unknown field is refused."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -63,7 +63,7 @@ class PushRequest(Request):
 
 
 class Approvals(StrEnum):
-    """What becomes of a command outside the allow-list: refused, or a person is asked."""
+    """A command outside the allow-list is refused, or a person is asked."""
 
     REFUSE = "refuse"
     ASK = "ask"
@@ -98,7 +98,7 @@ class ExecuteRequest(Request):
 
 
 class ChatMode(StrEnum):
-    """What a message does to a task that is at work."""
+    """A message joins the running task, waits for its end, or interrupts it."""
 
     STEER = "steer"
     QUEUE = "queue"
@@ -123,14 +123,14 @@ class ChatRequest(Request):
 
 
 class AnswerRequest(Request):
-    """POST /agent/answers/{id}: what a person says to a question; to an approval, a `Leave`."""
+    """POST /agent/answers/{id}: a person's answer; to an approval, an `ApprovalChoice`."""
 
     answer: TaskText
     author: Line = ""
 
 
 class TaskRequest(Request):
-    """Which task is meant, so that a late request does nothing to another one."""
+    """Names the task that is meant, so that a late request does nothing to another one."""
 
     task_id: Identifier
 
@@ -149,7 +149,7 @@ class SavedResult(Request):
 
 
 class SavedConversation(Request):
-    """GET and PUT /agent/conversation: what lets a fresh container go on.
+    """GET and PUT /agent/conversation: the state from which a fresh container goes on.
 
     `messages` are chat-completions messages, the standing instructions included, all of them;
     `summary` is what the model reads in place of those before `summary_upto`. `results` are the

@@ -1,4 +1,4 @@
-"""What the bridge answers at once, in JSON."""
+"""Defines the bridge's immediate answers, in JSON."""
 
 from enum import StrEnum
 from typing import Literal
@@ -35,7 +35,7 @@ class WorkspaceReady(Response):
 
 
 class Disposition(StrEnum):
-    """What became of a message: it started a task, joins the running one, or waits."""
+    """A message started a task, joins the running one, or waits."""
 
     STARTED = "started"
     STEERING = "steering"
@@ -90,7 +90,7 @@ class Attached(Response):
 
 
 class SessionStatus(StrEnum):
-    """What the bridge is doing."""
+    """The states of a bridge."""
 
     EMPTY = "empty"
     CLONING = "cloning"

@@ -22,7 +22,7 @@ _OOM_SCORE = "500"
 
 
 def main() -> int:
-    """Serve the connection that this descriptor is; usage: bridge.runner FD WORKSPACE USER."""
+    """Serves the connection that this descriptor is; usage: bridge.runner FD WORKSPACE USER."""
     set_up_logs(())
     own_the_user(int(sys.argv[3]))
     Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)  # not its own any more once it hides

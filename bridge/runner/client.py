@@ -1,4 +1,4 @@
-"""The bridge's end of the connection to its runner; it trusts nothing that comes back.
+"""Holds the bridge's end of the connection to its runner, and trusts nothing that comes back.
 
 Hostile code can be of the runner's user, so it can end, stop and imitate the runner. Then the
 operations under way fail, and the launcher gives the bridge another runner.
@@ -61,7 +61,7 @@ class RunnerClient:
         self._numbers = itertools.count(1)
 
     async def run(self) -> None:
-        """Hold a connection to a runner, until cancelled."""
+        """Holds a connection to a runner, until cancelled."""
         while (connection := await self._next_connection()) is not None:
             reader, writer = await asyncio.open_unix_connection(sock=connection)
             self._writer = writer
@@ -79,7 +79,7 @@ class RunnerClient:
                 self._fail_all()
 
     async def perform(self, call: Call[R], on_output: Callable[[str], None] = ignore_output) -> R:
-        """Have it performed. Raises ToolError or WorkspaceError, also when the runner ends."""
+        """Has it performed. Raises ToolError or WorkspaceError, also when the runner ends."""
         try:
             async with asyncio.timeout(RUNNER_SECONDS):
                 await self._connected.wait()
@@ -120,7 +120,7 @@ class RunnerClient:
             raise
 
     async def _cancel(self, number: int, pending: _PendingCall) -> None:
-        """Return when nothing of the operation runs any more."""
+        """Returns when nothing of the operation runs any more."""
         self._send({"number": number, "cancel": True})
         done, _ = await asyncio.wait((pending.answer,), timeout=_CANCEL_SECONDS)
         if not done:
@@ -163,7 +163,7 @@ class RunnerClient:
             self._launcher.send(b"another")
 
     async def _next_connection(self) -> socket.socket | None:
-        """Return what the launcher hands over next; None when the launcher is gone."""
+        """Returns the connection that the launcher sends next; None when the launcher is gone."""
         while True:
             await _readable(self._launcher)
             try:
@@ -181,7 +181,7 @@ class RunnerClient:
 
 
 def run_in_runner(runner: Runner, tools: Iterable[Tool[Any]]) -> tuple[Tool[Any], ...]:
-    """Return the same tools for the model, but run by the runner."""
+    """Returns the same tools for the model, but run by the runner."""
     return tuple(_run_in_runner(runner, tool) for tool in tools)
 
 

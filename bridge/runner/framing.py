@@ -1,4 +1,4 @@
-"""Frames between the bridge and its runner: a JSON object and bytes, each behind its length."""
+"""Reads and writes frames of bridge and runner: a JSON object and bytes, with their lengths."""
 
 import asyncio
 import json
@@ -13,17 +13,17 @@ Head = dict[str, Any]
 
 
 class BadFrameError(Exception):
-    """What came is no frame; nothing more can be read from its connection."""
+    """The bytes are no frame; nothing more can be read from their connection."""
 
 
 def framed(head: Head, data: bytes = b"") -> bytes:
-    """The bytes of a frame."""
+    """Returns the bytes of a frame."""
     body = json.dumps(head, separators=(",", ":")).encode()
     return b"".join((_LENGTHS.pack(len(body), len(data)), body, data))
 
 
 async def read_frame(reader: asyncio.StreamReader) -> tuple[Head, bytes] | None:
-    """The next frame, None at the end. Raises BadFrameError for anything else."""
+    """Reads the next frame, None at the end. Raises BadFrameError for anything else."""
     try:
         head_bytes, data_bytes = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
         if head_bytes > MAX_FRAME_HEAD_BYTES or data_bytes > MAX_DATA_BYTES:

@@ -49,7 +49,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 def ignore_output(_text: str) -> None:
-    """Drop the running output of an operation that nobody watches."""
+    """Drops the running output of an operation that nobody watches."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Runner(Protocol):
     """Performs operations. Raises ToolError or WorkspaceError, as the operation itself would."""
 
     async def perform(self, call: "Call[R]", on_output: Callable[[str], None] = ignore_output) -> R:
-        """Perform it to its end; when cancelled, nothing of it runs on."""
+        """Performs it to its end; when cancelled, nothing of it runs on."""
         ...
 
 
@@ -111,11 +111,11 @@ class Operation(Generic[P, R_co]):
         self._answer: TypeAdapter[Any] = TypeAdapter(hints["return"])
 
     async def __call__(self, runner: Runner, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Have a runner perform it."""
+        """Has a runner perform it."""
         return await runner.perform(self.call(*args, **kwargs))
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[R_co]:
-        """Make the call with these arguments."""
+        """Makes the call with these arguments."""
         bound = self._signature.bind(None, *args, **kwargs)
         _, *arguments = bound.arguments.items()
         values = dict(arguments)
@@ -123,11 +123,11 @@ class Operation(Generic[P, R_co]):
         return Call(self, self._request(**values), data)
 
     def read_call(self, request: object, data: bytes) -> Call[R_co]:
-        """Read a call that came over a connection. Raises pydantic.ValidationError."""
+        """Reads a call that came over a connection. Raises pydantic.ValidationError."""
         return Call(self, self._request.model_validate(request), data)
 
     async def run(self, site: Site, call: Call[R]) -> R_co:
-        """Run the function here."""
+        """Runs the function here."""
         names = type(call.request).model_fields
         values: dict[str, Any] = {name: getattr(call.request, name) for name in names}
         if self._data_name:
@@ -135,13 +135,13 @@ class Operation(Generic[P, R_co]):
         return await self._function(site, **values)
 
     def dump_answer(self, answer: object) -> tuple[object, bytes]:
-        """Write an answer as JSON and bytes."""
+        """Writes an answer as JSON and bytes."""
         if isinstance(answer, bytes):
             return None, answer
         return self._answer.dump_python(answer, mode="json"), b""
 
     def read_answer(self, value: object, data: bytes) -> R_co:
-        """Read an answer that came over a connection. Raises pydantic.ValidationError."""
+        """Reads an answer that came over a connection. Raises pydantic.ValidationError."""
         answer: R_co = self._answer.validate_python(data if self._answers_bytes else value)
         return answer
 
@@ -152,7 +152,7 @@ OPERATIONS: dict[str, Operation[..., object]] = {}
 def operation(
     *, seconds: float = GIT_OPERATION_SECONDS, is_tool: bool = False
 ) -> Callable[[Callable[Concatenate[Site, P], Awaitable[R]]], Operation[P, R]]:
-    """Make an operation of a function, and enter it into the table."""
+    """Makes an operation of a function, and enters it into the table."""
 
     def enter(function: Callable[Concatenate[Site, P], Awaitable[R]]) -> Operation[P, R]:
         made = Operation(function, seconds=seconds, is_tool=is_tool)
@@ -173,7 +173,7 @@ class LocalRunner:
         home.mkdir(parents=True, exist_ok=True)
 
     async def perform(self, call: Call[R], on_output: Callable[[str], None] = ignore_output) -> R:
-        """Perform it to its end; when cancelled, nothing of it runs on."""
+        """Performs it to its end; when cancelled, nothing of it runs on."""
         site = dataclasses.replace(self._site, on_output=on_output)
         return await call.operation.run(site, call)
 
@@ -201,7 +201,7 @@ class ToolRequest(BaseModel):
 
 @operation(seconds=_TOOL_SECONDS, is_tool=True)
 async def call_tool(site: Site, request: ToolRequest) -> ToolResult:
-    """Call a tool."""
+    """Calls a tool."""
     tool = _TOOLS.get(request.name)
     if tool is None:
         raise ToolError(f"There is no tool {request.name[:64]!r} here.")
@@ -224,7 +224,7 @@ async def call_tool(site: Site, request: ToolRequest) -> ToolResult:
 
 
 def _clean_result(result: ToolResult) -> ToolResult:
-    """Replace half characters in a result, which no JSON reader takes."""
+    """Replaces half characters in a result, which no JSON reader takes."""
     return dataclasses.replace(
         result,
         text=clean(result.text),
@@ -241,7 +241,7 @@ async def clone_repository(
     timeout_seconds: float,
     saved_patch: bytes,
 ) -> WorkspaceReady:
-    """Make the checkout with this patch in it, or return the checkout that is there."""
+    """Makes the checkout with this patch in it, or returns the checkout that is there."""
     end_all_others()  # while a token is in the environment of git
     return await clone.make_checkout(
         request,
@@ -254,84 +254,84 @@ async def clone_repository(
 
 @operation()
 async def read_changes(site: Site, base_commit: str) -> tuple[FileChange, ...]:
-    """Return every file that differs from the base."""
+    """Returns every file that differs from the base."""
     return await diff.read_changes(site.workspace, base_commit)
 
 
 @operation()
 async def read_diff(site: Site, base_commit: str, limit_bytes: int) -> Diff:
-    """Return the changes for people to read."""
+    """Returns the changes for people to read."""
     return await diff.read_diff(site.workspace, base_commit, limit_bytes)
 
 
 @operation()
 async def read_patch(site: Site, base_commit: str) -> bytes:
-    """Return the changes as `git apply` takes them."""
+    """Returns the changes as `git apply` takes them."""
     return await diff.read_patch(site.workspace, base_commit)
 
 
 @operation()
 async def read_head(site: Site) -> str | None:
-    """Return the commit that HEAD stands for."""
+    """Returns the commit that HEAD stands for."""
     return await clone.find_commit(site.workspace, "HEAD")
 
 
 @operation()
 async def commit_all(site: Site, message: str) -> None:
-    """Make what is not committed yet one commit, if there is any."""
+    """Commits what is not committed yet, if there is any."""
     await clone.commit_all(site.workspace, message)
 
 
 @operation()
 async def read_applied_digest(site: Site) -> str:
-    """Return the digest of the patch that was put into the checkout; empty: there was none."""
+    """Returns the digest of the patch that was put into the checkout; empty: there was none."""
     return await patch.applied_digest(site.workspace)
 
 
 @operation()
 async def is_changed(site: Site) -> bool:
-    """Tell whether the checkout differs from its commit."""
+    """Tells whether the checkout differs from its commit."""
     return await patch.is_changed(site.workspace)
 
 
 @operation()
 async def apply_patch(site: Site, data: bytes) -> None:
-    """Apply a patch to the checkout, and note its digest."""
+    """Applies a patch to the checkout, and notes its digest."""
     await patch.apply_patch(site.workspace, data)
 
 
 @operation()
 async def reset_checkout(site: Site) -> None:
-    """Put the checkout back to its commit."""
+    """Puts the checkout back to its commit."""
     await patch.reset_checkout(site.workspace)
 
 
 @operation()
 async def take_snapshot(site: Site, task_id: str) -> None:
-    """Store the files as they are before this task."""
+    """Stores the files as they are before this task."""
     await snapshots.take_snapshot(site.workspace, task_id)
 
 
 @operation()
 async def read_tree(site: Site, base_commit: str) -> str:
-    """Return git's name of the files as they are."""
+    """Returns git's name of the files as they are."""
     return await snapshots.tree_of(site.workspace, base_commit)
 
 
 @operation()
 async def read_snapshot_tree(site: Site, task_id: str) -> str:
-    """Return git's name of the files before a task; empty when no snapshot was taken."""
+    """Returns git's name of the files before a task; empty when no snapshot was taken."""
     snapshot = await snapshots.read_snapshot(site.workspace, task_id)
     return snapshot.tree if snapshot else ""
 
 
 @operation()
 async def restore_snapshot(site: Site, task_id: str) -> int:
-    """Make the files what they were before this task; returns how many of them differ by it."""
+    """Makes the files what they were before this task; returns how many of them differ by it."""
     return await snapshots.restore_snapshot(site.workspace, task_id)
 
 
 @operation()
 async def attach_file(site: Site, name: str, data: bytes) -> Attached:
-    """Put a file that a person attached beside the others."""
+    """Puts a file that a person attached beside the others."""
     return await asyncio.to_thread(attachments.put_file, site.workspace, name, data)

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class SavedPatch:
-    """The one patch of a state directory that is still to get into the checkout."""
+    """Stores the one patch that is still to get into the checkout, and applies it."""
 
     def __init__(self, directory: Path, runner: Runner) -> None:
         self._waiting = directory / "patch.waiting"
@@ -30,11 +30,11 @@ class SavedPatch:
 
     @property
     def exists(self) -> bool:
-        """Whether there is one."""
+        """Tells whether there is one."""
         return self._waiting.exists() or self._applying.exists()
 
     async def store(self, data: bytes) -> None:
-        """Store a patch, in place of one that waits already; raises BridgeError."""
+        """Stores a patch, in place of one that waits already; raises BridgeError."""
         try:
             await asyncio.to_thread(_store, self._waiting, data)
         except OSError as error:
@@ -43,18 +43,18 @@ class SavedPatch:
             raise BridgeError(code, f"The patch cannot be kept: {error.strerror}.") from error
 
     def drop(self) -> None:
-        """Forget the patch, if there is one."""
+        """Forgets the patch, if there is one."""
         self._waiting.unlink(missing_ok=True)
         self._applying.unlink(missing_ok=True)
 
     async def read_waiting(self) -> bytes:
-        """Return the patch that belongs into a checkout that is still to be made; empty: none."""
+        """Returns the patch that belongs into a checkout that is still to be made; empty: none."""
         if not self._waiting.exists():
             return b""
         return await asyncio.to_thread(self._waiting.read_bytes)
 
     async def apply(self) -> None:
-        """Apply the patch to the checkout in use, if there is one, and forget it.
+        """Applies the patch to the checkout in use, if there is one, and forgets it.
 
         Raises WorkspaceError when it does not fit, or would join changes that are there already;
         the checkout is as it was then.
@@ -74,7 +74,7 @@ class SavedPatch:
         self.drop()
 
     async def apply_now(self, data: bytes) -> None:
-        """Store this patch and apply it, all or nothing, and forget it. Raises BridgeError."""
+        """Stores this patch and applies it, all or nothing, and forgets it. Raises BridgeError."""
         await self.store(data)
         try:
             await self.apply()
@@ -83,7 +83,7 @@ class SavedPatch:
             raise
 
     async def finish(self) -> None:
-        """Complete what a kill cut short; its sender was told nothing, so a failure is logged."""
+        """Completes what a kill cut short; its sender was told nothing, so a failure is logged."""
         try:
             await self.apply()
         except WorkspaceError as error:
@@ -91,7 +91,7 @@ class SavedPatch:
             self.drop()
 
     async def is_applied(self, data: bytes) -> bool:
-        """Tell whether exactly this patch was put into the checkout before."""
+        """Tells whether exactly this patch was put into the checkout before."""
         digest = await operations.read_applied_digest(self._runner)
         return digest == hashlib.sha256(data).hexdigest()
 

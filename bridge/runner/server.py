@@ -1,4 +1,4 @@
-"""The runner's end of its connection to the bridge: performs the operations that come in."""
+"""Serves the runner's end of its connection to the bridge: performs what comes in."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 async def serve(connection: socket.socket, runner: LocalRunner) -> None:
-    """Perform what comes in over the connection until it ends; then end what is under way."""
+    """Performs what comes in over the connection until it ends; then ends what is under way."""
     connection.setblocking(False)
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     server = RunnerServer(runner, writer)
@@ -30,7 +30,7 @@ async def serve(connection: socket.socket, runner: LocalRunner) -> None:
 
 
 class RunnerServer:
-    """The operations under way, by the number that the bridge gave them."""
+    """Performs operations, and holds those under way by the number that the bridge gave them."""
 
     def __init__(self, runner: LocalRunner, writer: asyncio.StreamWriter) -> None:
         self._runner = runner
@@ -38,7 +38,7 @@ class RunnerServer:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def take_frame(self, head: Head, data: bytes, group: asyncio.TaskGroup) -> None:
-        """Begin the operation that a frame asks for, or cancel one."""
+        """Begins the operation that a frame asks for, or cancels one."""
         number = int(head["number"])
         if head.get("cancel"):
             if task := self._tasks.get(number):
@@ -47,7 +47,7 @@ class RunnerServer:
         self._tasks[number] = group.create_task(self._answer(number, head, data))
 
     def cancel_all(self) -> None:
-        """Cancel every operation under way."""
+        """Cancels every operation under way."""
         for task in self._tasks.values():
             task.cancel()
 

@@ -14,7 +14,7 @@ from bridge.tools.shell import RUN_COMMAND
 
 
 def default_tools() -> tuple[Tool[Any], ...]:
-    """Every tool of an agent, in the order in which the model is told of them."""
+    """Returns every tool of an agent, in the order in which the model is told of them."""
     return (
         READ_FILE,
         WRITE_FILE,

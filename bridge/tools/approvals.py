@@ -1,6 +1,6 @@
-"""Which command may run though it is not on the list: exactly the one that a person allowed.
+"""Prepares commands, and permits one outside the list only after a person has approved it.
 
-It is decided in the bridge; whoever runs the command is only told.
+The bridge decides; the runner is only told.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _OPERATORS = {
 
 
 def fingerprint(argv: Sequence[str], directory: str, lasting: str = "") -> str:
-    """What stands for exactly these arguments in exactly this directory, for so long."""
+    """Returns what stands for exactly these arguments in exactly this directory, for so long."""
     text = json.dumps([list(argv), directory, *([lasting] if lasting else [])])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -34,7 +34,7 @@ def fingerprint(argv: Sequence[str], directory: str, lasting: str = "") -> str:
 def is_permitted(
     context: ToolContext, argv: Sequence[str], directory: str, lasting: str = ""
 ) -> bool:
-    """Whether a person has allowed this command; `directory` is relative to the workspace.
+    """Tells whether a person has approved this command; `directory` is relative to the workspace.
 
     `lasting` says of one that outlives its call how long it goes on, and makes it another command.
     False where nobody has to be asked, too. Raises ToolError saying what to do instead, or
@@ -79,7 +79,7 @@ def _is_approval(answer: QuestionAnswered) -> bool:
 def prepare_command(
     context: ToolContext, command: str | list[str], working_directory: str
 ) -> tuple[list[str], Path, dict[str, str]]:
-    """What to run, where and with which environment. Raises ToolError for what is not allowed."""
+    """Returns arguments, directory and environment of a command. Raises ToolError if refused."""
     root = context.workspace.root
     asked = split_command(command)
     argv = asked if context.permitted else checked(asked, context.command_allow, root)
@@ -93,23 +93,23 @@ def prepare_command(
 def is_command_permitted(
     context: ToolContext, command: str | list[str], working_directory: str, lasting: str = ""
 ) -> bool:
-    """Whether a person has allowed this command, as `is_permitted` says it; raises the same."""
+    """Tells whether a person has approved a command as the model wrote it; see `is_permitted`."""
     directory = context.workspace.relative(working_directory)
     return is_permitted(context, split_command(command), directory, lasting)
 
 
 def command_line(command: str | list[str]) -> str:
-    """A command on one line."""
+    """Returns a command on one line."""
     return shown(command if isinstance(command, str) else shlex.join(command))
 
 
 def _own_programs(root: Path) -> tuple[Path, ...]:
-    """A repository's own tools come first, as they do for its developers."""
+    """Returns the repository's own tools, which come first, as they do for its developers."""
     return (root / ".venv" / "bin", root / "venv" / "bin", root / "node_modules" / ".bin")
 
 
 def split_command(command: str | list[str]) -> list[str]:
-    """Return a command as a list; raises ToolError for what only a shell would understand."""
+    """Returns a command as a list; raises ToolError for what only a shell would understand."""
     try:
         "".join(command).encode()
     except UnicodeEncodeError as error:
@@ -124,7 +124,7 @@ def split_command(command: str | list[str]) -> list[str]:
 
 
 def _refuse_operators(command: str) -> None:
-    """Whatever only a shell would understand, outside quotes."""
+    """Raises ToolError for what only a shell would understand, outside quotes."""
     quote = ""
     escaped = False
     for character in command.strip():

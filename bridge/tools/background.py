@@ -1,4 +1,4 @@
-"""Tools for processes that go on while other tools run: start one, read what it said, stop it."""
+"""Tools for processes that go on while other tools run: start, read and stop one."""
 
 import asyncio
 

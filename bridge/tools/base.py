@@ -1,4 +1,4 @@
-"""What a tool is: a value with a name, a pydantic arguments model and one async function."""
+"""Defines a tool: a value with a name, a pydantic arguments model and one async function."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,7 +28,7 @@ class Arguments(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool call gave. `text` goes to the model whole; `summary` is a few words for people.
+    """The result of a tool call. `text` goes to the model whole; `summary` is for people.
 
     `files_touched` are paths relative to the workspace. `check` is set by a command that checks
     the work, `plan` by the tool that states one.
@@ -45,7 +45,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a tool wants to hear from a person; the fields are those of the event."""
+    """A tool's question to a person; the fields are those of the event."""
 
     kind: QuestionKind
     text: str
@@ -65,7 +65,7 @@ class PersonNeeded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """What a tool may use: the checkout, its base, the limits, a place for running output.
+    """Gives a tool what it may use: the checkout, its base, limits, a listener of its output.
 
     `variables` are for commands, besides the fixed ones; `processes` are those declared so far.
     `approved` are the fingerprints of commands that may run; `answer` is what a person said to
@@ -88,7 +88,7 @@ class ToolContext:
     permitted: bool = False
 
     def ask(self, question: Question) -> NoReturn:
-        """Let a person be asked; raises ToolError when one has just written."""
+        """Raises PersonNeeded; or ToolError, when a person has just written."""
         if self.person_waits():
             raise ToolError(
                 "Not asked: a person has just written, and their message follows. Read it first; "
@@ -120,7 +120,7 @@ class Tool(Generic[A]):
     here: bool = False
 
     def schema(self) -> dict[str, Any]:
-        """The tool as the chat-completions API wants it."""
+        """Returns the tool as the chat-completions API wants it."""
         parameters = self.arguments.model_json_schema()
         parameters.pop("title", None)
         parameters.pop("description", None)
@@ -134,7 +134,7 @@ class Tool(Generic[A]):
         }
 
     def parse(self, text: str) -> A:
-        """Read the arguments that the model wrote; raises ToolError saying what to mend."""
+        """Reads the arguments that the model wrote; raises ToolError saying what to mend."""
         try:
             return self.arguments.model_validate(json.loads(text or "{}"))
         except (json.JSONDecodeError, RecursionError) as error:

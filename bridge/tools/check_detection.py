@@ -71,14 +71,14 @@ _WRITES = frozenset({"--fix", "--write", "-w"})
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many tests passed and failed; errors count among the failed."""
+    """Counts tests that passed and failed; errors count among the failed."""
 
     passed: int
     failed: int
 
 
 def check_of(argv: Sequence[str], directory: str, finished: CommandResult) -> CheckRun | None:
-    """The check that this command was; None when it is not known to be one."""
+    """Returns the check that a command was; None when it is not known to be one."""
     kind = kind_of(argv)
     if kind is None:
         return None
@@ -95,7 +95,7 @@ def check_of(argv: Sequence[str], directory: str, finished: CommandResult) -> Ch
 
 
 def kind_of(argv: Sequence[str]) -> CheckKind | None:
-    """What this command checks; None when it is not known to check anything."""
+    """Returns what a command checks; None when it is not known to check anything."""
     words = _meant(argv)
     if not words or _ONLY_TELLS & set(words):
         return None
@@ -114,8 +114,8 @@ def kind_of(argv: Sequence[str]) -> CheckKind | None:
 
 
 def counts_in(argv: Sequence[str], output: str, exit_code: int | None) -> Counts | None:
-    """What the program says of its tests; None where it does not say it in the words it always
-    uses, or says something that its exit code denies."""
+    """Returns the program's counts of its tests; None where it does not state them in the words it
+    always uses, or states something that its exit code denies."""
     words = _meant(argv)
     reader = _READERS.get(words[0]) if words else None
     counts = reader(output) if reader else None
@@ -125,7 +125,7 @@ def counts_in(argv: Sequence[str], output: str, exit_code: int | None) -> Counts
 
 
 def _meant(argv: Sequence[str]) -> list[str]:
-    """The command without paths, versions and wrappers in front of its program."""
+    """Returns the command without paths, versions and wrappers in front of its program."""
     words = list(argv)
     while words:
         words[0] = re.sub(r"^(python|pip)[0-9.]+$", r"\1", posixpath.basename(words[0]))

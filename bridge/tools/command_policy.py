@@ -1,4 +1,4 @@
-"""Which programs run_command runs, as data: a guard against accidents, not a boundary.
+"""Lists the programs that run_command runs: a guard against accidents, not a boundary.
 
 An allowed program may run any code of the repository, and is meant to. What the data keeps out is
 what a task never needs: other programs, pushes, logins, publishing, commands hidden in options.
@@ -17,7 +17,7 @@ _VENV_DIRECTORIES = (".venv/bin", "venv/bin", "node_modules/.bin")
 
 @dataclass(frozen=True, slots=True)
 class ProgramRule:
-    """What is asked of the arguments of one program.
+    """Restricts the arguments of one program.
 
     `refused` are options, long ones also in their abbreviations and with a value. `only` and
     `never` are about the first argument. `inside`: no argument may name a path outside the
@@ -74,7 +74,7 @@ PROGRAMS: dict[str, ProgramRule] = {
 
 
 def checked(argv: Sequence[str], allow: frozenset[str], root: Path) -> list[str]:
-    """The command to run; raises ToolError saying what to do instead.
+    """Returns the command to run; raises ToolError saying what to do instead.
 
     `allow` names further programs, as they are written in a command, that may run as they like.
     """
@@ -91,7 +91,7 @@ def checked(argv: Sequence[str], allow: frozenset[str], root: Path) -> list[str]
 
 
 def _plain_name(program: str, root: Path) -> str:
-    """`python3.12` and `.venv/bin/python` are python; another path is no program's name."""
+    """Reads `python3.12` and `.venv/bin/python` as python; another path is no program's name."""
     directory, _, name = program.removeprefix(f"{root}/").rpartition("/")
     if directory and posixpath.normpath(directory) not in _VENV_DIRECTORIES:
         return ""

@@ -58,7 +58,7 @@ class ListDirectory(Arguments):
 
 
 def read_text(workspace: Workspace, path: str) -> str:
-    """A text file. Undecodable bytes are lone surrogates; raises ToolError for a binary file."""
+    """Reads text, undecodable bytes as lone surrogates; raises ToolError for a binary file."""
     data = workspace.read_bytes(path, MAX_READ_FILE_BYTES)
     if b"\0" in data[:8_192]:
         raise ToolError(
@@ -68,7 +68,7 @@ def read_text(workspace: Workspace, path: str) -> str:
 
 
 def encoded(text: str) -> bytes:
-    """Text as the bytes of a file; raises ToolError for what is no character."""
+    """Returns text as the bytes of a file; raises ToolError for what is no character."""
     try:
         return text.encode()
     except UnicodeEncodeError as error:
@@ -100,7 +100,7 @@ async def _read(context: ToolContext, arguments: ReadFile) -> ToolResult:
 
 
 def _numbered(lines: list[str], first: int, last: int) -> tuple[str, int]:
-    """The lines with their numbers, and the number of the last one that had room."""
+    """Returns the lines with their numbers, and the number of the last one that had room."""
     shown_lines: list[str] = []
     used = 0
     for number in range(first, min(last, first + MAX_READ_LINES - 1) + 1):
@@ -174,7 +174,7 @@ def _lines_of(text: str, piece: str) -> list[int]:
 
 
 def _nearest(text: str, old: str) -> str:
-    """A hint at the line that is most like the first line of what was looked for."""
+    """Returns a hint at the line that is most like the first line of the missing text."""
     wanted = next((line.strip() for line in old.split("\n") if line.strip()), "")[:_HINT_CHARS]
     lines = [line.strip()[:_HINT_CHARS] for line in text.split("\n")[:_COMPARED_LINES]]
     if wanted in lines:

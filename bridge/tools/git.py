@@ -18,7 +18,7 @@ _STAT = re.compile(r"^ (\d+) files? changed(?:, (\d+) ins\S+)?(?:, (\d+) del\S+)
 
 
 class DiffScope(StrEnum):
-    """What git_diff compares."""
+    """The sides that git_diff can compare."""
 
     UNSTAGED = "unstaged"
     STAGED = "staged"

@@ -1,4 +1,4 @@
-"""The tools that speak to people while a task is at work: the plan, and a question."""
+"""Tools that show people the plan and ask them a question while a task runs."""
 
 from typing import Annotated
 

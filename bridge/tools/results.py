@@ -1,4 +1,4 @@
-"""Tool results: short in the conversation, whole on the disk, and a tool that reads them again."""
+"""Keeps long tool results whole on the disk, and makes the tool that reads them again."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _READ_CHARS = 8_000
 
 
 class KeptResults:
-    """The results that were too long for the conversation, by the id of their call."""
+    """Stores the results that were too long for the conversation, by the id of their call."""
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
@@ -35,9 +35,9 @@ class KeptResults:
                 self._lines[json.loads(line)["call_id"]] = number
 
     def shortened(self, call_id: str, text: str, limit_chars: int) -> str:
-        """What the model reads of a result: all of it, or its head and tail and where the rest is.
+        """Returns a result for the model: whole, or head and tail with a pointer to the middle.
 
-        A disk without room costs the rest, never the result.
+        When the disk is full only the middle is lost, never the result.
         """
         if len(text) <= limit_chars:
             return text
@@ -51,7 +51,7 @@ class KeptResults:
         return cut_middle(text, max(limit_chars - len(note), 0)) + note
 
     def read(self, call_id: str, offset: int, limit_chars: int) -> tuple[str, int] | None:
-        """The part of a kept result from this character on, and how long it is; None if unknown."""
+        """Returns a part of a stored result, and the length of the whole; None if unknown."""
         number = self._lines.get(call_id)
         if number is None:
             return None
@@ -59,7 +59,7 @@ class KeptResults:
         return text[offset : offset + limit_chars], len(text)
 
     def newest(self, limit_bytes: int) -> list[bytes]:
-        """The newest results that fit into so many bytes, as JSON objects, newest first."""
+        """Returns the newest results that fit into so many bytes, as JSON objects, newest first."""
         newest: list[bytes] = []
         for number in sorted(self._lines.values(), reverse=True):
             line = self._journal.read(number - 1, 1)[0]
@@ -70,13 +70,13 @@ class KeptResults:
         return newest
 
     def import_saved(self, results: Sequence[SavedResult]) -> None:
-        """Keep the results of an earlier bridge, given newest first; those known already stay."""
+        """Stores the results of an earlier bridge, given newest first; those known already stay."""
         for result in reversed(results):
             if result.call_id not in self._lines:
                 self._store(result.call_id, result.text)
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         self._journal.close()
 
     def _store(self, call_id: str, text: str) -> bool:
@@ -100,7 +100,7 @@ class ReadResult(Arguments):
 
 
 def read_result_tool(results: KeptResults) -> Tool[ReadResult]:
-    """The tool over these results. It runs in the bridge, where they lie."""
+    """Makes the tool over these results. It runs in the bridge, where they lie."""
 
     async def run(_context: ToolContext, arguments: ReadResult) -> ToolResult:
         excerpt = results.read(arguments.call_id, arguments.offset, arguments.limit)

@@ -37,7 +37,7 @@ class SearchFiles(Arguments):
 
 @dataclass(slots=True)
 class _Matches:
-    """What ripgrep found, line by line, as the model will read it."""
+    """Collects ripgrep's matches, line by line, as the model will read them."""
 
     lines: list[str] = field(default_factory=list)
     files: int = 0
@@ -122,7 +122,7 @@ def _command(arguments: SearchFiles, name: str) -> list[str]:
 
 
 def _read(output: bytes, prefix: str, workspace: Workspace) -> tuple[_Matches, bool]:
-    """Group `path NUL number:line` by file; False when there was more than fits.
+    """Groups `path NUL number:line` by file; False when there was more than fits.
 
     ripgrep says only where; the text of a line is read again by the way that cannot be led
     outside, since a link put in place while ripgrep walks could lead it there.

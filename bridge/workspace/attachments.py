@@ -1,4 +1,4 @@
-"""Files that people attached to their messages: in the workspace, and no part of the changes."""
+"""Puts files that people attached into the workspace, where they are no part of the changes."""
 
 import re
 
@@ -14,7 +14,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}")
 
 
 def put_file(workspace: Workspace, name: str, data: bytes) -> Attached:
-    """Put a file beside the others; the same name again replaces it. Raises BridgeError; blocks."""
+    """Puts a file beside the others; the same name replaces it. Raises BridgeError; blocks."""
     if not _NAME.fullmatch(name):
         raise BridgeError(
             ErrorCode.INVALID_REQUEST,

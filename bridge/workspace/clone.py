@@ -54,7 +54,7 @@ async def make_checkout(
     timeout_seconds: float,
     saved_patch: bytes = b"",
 ) -> WorkspaceReady:
-    """Make the checkout, or find it there.
+    """Makes the checkout, or returns the one that is there.
 
     The work happens in a directory of its own inside the workspace, and moves up when it is whole:
     what a killed clone left is recognised by that directory, removed and done again. A saved
@@ -152,7 +152,7 @@ async def _fetch_base(
     token: SecretStr | None,
     timeout_seconds: float,
 ) -> None:
-    """Ask for the commit by its id: a rewritten branch or a shallow clone does not bring it."""
+    """Fetches the commit by its id: a rewritten branch or a shallow clone does not bring it."""
     await git_at(
         checkout.root,
         *PROTOCOLS,
@@ -223,7 +223,7 @@ async def _read_existing(
 
 @contextmanager
 def _hold_lock(root: Path) -> Iterator[None]:
-    """Only one clone at a time, whoever asks; the claim falls with the process that holds it."""
+    """Locks the workspace, so that one clone runs at a time; the lock ends with the process."""
     descriptor = None
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ def _hold_lock(root: Path) -> Iterator[None]:
 
 
 def _move_up(unfinished: Path, root: Path) -> None:
-    """`.git` goes last: a workspace that has it holds a whole checkout."""
+    """Moves the entries up, `.git` last: a workspace that has it holds a whole checkout."""
     entries = sorted(unfinished.iterdir(), key=lambda entry: entry.name == ".git")
     for entry in entries:
         entry.rename(root / entry.name)
@@ -261,7 +261,7 @@ def _empty(root: Path) -> None:
 
 
 def check_names(*names: str | None) -> None:
-    """Raise WorkspaceError for a name that git would not take, or would take for an option."""
+    """Raises WorkspaceError for a name that git would not take, or would take for an option."""
     bad = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(/|$)|[/.]$|^@$")
     for name in names:
         if name is not None and bad.search(name):
@@ -269,7 +269,7 @@ def check_names(*names: str | None) -> None:
 
 
 async def set_up_branch(request: WorkspaceRequest, checkout: Workspace) -> tuple[str, str]:
-    """Create the target branch and set who commits; gives the source branch and the base.
+    """Creates the target branch and sets the committer; returns the source branch and the base.
 
     A base commit of the request has to be in the checkout already. Raises WorkspaceError.
     """
@@ -304,7 +304,7 @@ async def set_up_branch(request: WorkspaceRequest, checkout: Workspace) -> tuple
 
 
 async def create_empty(checkout: Workspace) -> None:
-    """Make a repository whose `main` holds one empty commit, with the same id each time.
+    """Makes a repository whose `main` holds one empty commit, with the same id each time.
 
     Its remote has no address: nothing can be fetched or pushed. Raises WorkspaceError.
     """
@@ -319,7 +319,7 @@ async def create_empty(checkout: Workspace) -> None:
 
 
 async def find_base(checkout: Workspace, source: str, target: str) -> str | None:
-    """Where the target branch left the source branch; its tip where they share no history."""
+    """Returns where the target branch left the source branch; its tip if they share no history."""
     remote = f"refs/remotes/origin/{source}"
     merged = await git(checkout, "merge-base", f"refs/heads/{target}", remote)
     return merged.stdout.text.strip() or await find_commit(checkout, remote)
@@ -337,13 +337,13 @@ async def _default_branch(request: WorkspaceRequest, checkout: Workspace) -> str
 
 
 async def find_commit(checkout: Workspace, name: str) -> str | None:
-    """The full id of the commit that a name stands for; None when there is none."""
+    """Returns the full id of the commit that a name stands for; None when there is none."""
     finished = await git(checkout, "rev-parse", "--quiet", "--verify", f"{name}^{{commit}}")
     return finished.stdout.text.strip() or None
 
 
 async def commit_all(checkout: Workspace, message: str) -> None:
-    """Make what is not committed yet one commit, if there is any; raises WorkspaceError."""
+    """Commits what is not committed yet, if there is any; raises WorkspaceError."""
     await _checked_git(checkout, "add", "--all")
     if (await git(checkout, "diff", "--cached", "--quiet")).exit_code != 0:
         named = ("--no-verify", "--no-gpg-sign", "--message", message)

@@ -1,4 +1,4 @@
-"""The workspace against the commit it started from, uncommitted and new files included.
+"""Compares the workspace with its base commit, uncommitted and new files included.
 
 All of it is read through a copy of the index and an object directory of its own, so that neither
 the checkout's index nor its object store nor a file in it changes.
@@ -29,7 +29,7 @@ _COUNTED = 3
 
 
 async def read_changes(workspace: Workspace, base_commit: str) -> tuple[FileChange, ...]:
-    """Every file that differs from the base, in path order, at most MAX_CHANGED_FILES of them.
+    """Returns the files that differ from the base, in path order, at most MAX_CHANGED_FILES.
 
     Raises WorkspaceError when there is no checkout, or not this commit.
     """
@@ -46,7 +46,7 @@ async def read_changes(workspace: Workspace, base_commit: str) -> tuple[FileChan
 async def read_diff(
     workspace: Workspace, base_commit: str, limit_bytes: int, *, path: str | None = None
 ) -> Diff:
-    """The changes for people to read, `text` cut after a whole line within the limit.
+    """Returns the changes for people to read, `text` cut after a whole line within the limit.
 
     `path`, relative to the root, narrows the text, not the list of files.
     """
@@ -68,7 +68,7 @@ async def read_diff(
 
 
 async def read_patch(workspace: Workspace, base_commit: str) -> bytes:
-    """A patch that `git apply` takes on the base commit; empty when nothing changed.
+    """Returns a patch that `git apply` takes on the base commit; empty when nothing changed.
 
     Raises WorkspaceError also when it is larger than what the bot reads and a bridge takes.
     """
@@ -89,7 +89,7 @@ async def read_patch(workspace: Workspace, base_commit: str) -> bytes:
 async def staged_worktree(
     workspace: Workspace, base_commit: str, *how: str
 ) -> AsyncIterator[dict[str, str]]:
-    """Yield the environment of git commands that see the whole worktree as staged.
+    """Yields the environment of git commands that see the whole worktree as staged.
 
     `how` are further options of `git add`.
     """
@@ -136,7 +136,7 @@ async def _list_changes(
 
 
 def _parse_changes(fields: list[bytes], untracked: frozenset[bytes]) -> list[FileChange]:
-    """The `-z` output: every raw entry (meta, path, for a rename the new path), then the counts.
+    """Parses `-z` output: every raw entry (meta, path, for a rename the new path), then counts.
 
     A count is `added TAB removed TAB path`, and for a rename the path is empty and two follow.
     """

@@ -40,7 +40,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class DirectoryEntry:
-    """One entry of a directory. `size_bytes` is None unless it is a file, `target` unless a link.
+    """Describes a directory's entry. `size_bytes` is None except for files, `target` for links.
 
     Undecodable bytes of a name are kept as lone surrogates, as `os.fsdecode` makes them.
     """
@@ -62,7 +62,7 @@ class Workspace:
         self.root = root
 
     def relative(self, path: str) -> str:
-        """The path relative to the root, without `.` and `..`; the root itself is `.`."""
+        """Returns the path relative to the root, without `.` and `..`; the root itself is `.`."""
         if not path or "\0" in path:
             raise ToolError("The path is empty or holds a NUL character.")
         try:
@@ -81,7 +81,7 @@ class Workspace:
         return normal
 
     def read_bytes(self, path: str, limit_bytes: int) -> bytes:
-        """A regular file, whole; refused when it is larger than the limit."""
+        """Reads a regular file, whole; refuses one that is larger than the limit."""
         name = self.relative(path)
         with _as_tool_errors(name), self._opened(name, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
             status = os.fstat(descriptor)
@@ -98,7 +98,7 @@ class Workspace:
         return data
 
     def write_bytes(self, path: str, data: bytes) -> bool:
-        """Put a file in place in one step, with its directories; True when it is new.
+        """Puts a file in place in one step, with its directories; returns True when it is new.
 
         An existing file keeps its mode. A link to a file inside is written through. Nothing in a
         `.git` directory is written, by whatever way it is reached.
@@ -118,7 +118,7 @@ class Workspace:
         return mode is None
 
     def entries(self, path: str) -> list[DirectoryEntry]:
-        """What a directory holds, unsorted; links are not followed."""
+        """Lists a directory, unsorted; links are not followed."""
         name = self.relative(path)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
         with (
@@ -129,16 +129,16 @@ class Workspace:
             return [_entry(item, descriptor) for item in it]
 
     def names(self, path: str) -> list[str]:
-        """The names in a directory, for a hint; empty when it cannot be read."""
+        """Lists the names in a directory, for a hint; empty when it cannot be read."""
         with suppress(ToolError):
             return [entry.name for entry in self.entries(path)]
         return []
 
     @contextmanager
     def directory_of(self, path: str) -> Iterator[tuple[int, str, str]]:
-        """A descriptor to start a program in, and what it is.
+        """Yields a descriptor of the directory in which a program is to start.
 
-        Gives (descriptor, path of that directory relative to the root, name in it): the name is
+        It yields (descriptor, path of that directory relative to the root, name in it): the name is
         `.` when the path is the directory itself, else that of a regular file in it.
         """
         name = self.relative(path)
@@ -171,7 +171,7 @@ class Workspace:
             os.close(descriptor)
 
     def _destination(self, name: str) -> tuple[str, int | None]:
-        """Where a write to `name` lands after links, and the mode to keep (None: a new file)."""
+        """Returns where a write lands after links, and the mode to keep (None: a new file)."""
         try:
             with self._opened(name, os.O_PATH) as descriptor:
                 mode = os.fstat(descriptor).st_mode
@@ -184,7 +184,7 @@ class Workspace:
             return name, None
 
     def _location(self, descriptor: int) -> str:
-        """Where an open file lies now, relative to the root."""
+        """Returns where an open file lies now, relative to the root."""
         with self._opened(".", os.O_PATH) as root:
             base = _path_of(root).rstrip("/")
         path = _path_of(descriptor)
@@ -195,7 +195,7 @@ class Workspace:
         return path[len(base) + 1 :]
 
     def _make_directories(self, name: str) -> int:
-        """Like `mkdir -p` beneath the root; the caller closes the descriptor."""
+        """Makes directories like `mkdir -p` beneath the root; the caller closes the descriptor."""
         flags = os.O_PATH | os.O_DIRECTORY
         with suppress(FileNotFoundError):
             return self._open(name, flags)
@@ -294,7 +294,7 @@ _libc.syscall.argtypes = (
 
 
 def open_beneath(directory: int, path: str, flags: int) -> int:
-    """A descriptor of `path` (relative, no `..`) beneath `directory`; the caller closes it.
+    """Opens `path` (relative, no `..`) beneath `directory`; the caller closes the descriptor.
 
     Raises OSError; EXDEV when a link leads outside.
     """
@@ -326,7 +326,7 @@ def _openat2(directory: int, path: str, flags: int) -> int:
 
 
 def open_by_components(directory: int, path: str, flags: int) -> int:
-    """One component after the other, following no link. Raises OSError; ELOOP at a link."""
+    """Opens one component after the other, following no link. Raises OSError; ELOOP at a link."""
     *parents, last = [part for part in path.split("/") if part not in ("", ".")] or ["."]
     current = os.dup(directory)
     try:

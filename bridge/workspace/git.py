@@ -65,7 +65,7 @@ _FAILURES = (
 
 
 def git_environment() -> dict[str, str]:
-    """What git sees when no particular checkout is meant."""
+    """Returns git's environment when no particular checkout is meant."""
     return environment(_NO_HOME) | {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -85,7 +85,7 @@ async def git_at(
     limit: Limit = _LIMIT,
     timeout_seconds: float = GIT_COMMAND_SECONDS,
 ) -> CommandResult:
-    """Run git in a directory, stderr apart. Raises StartError when there is no git."""
+    """Runs git in a directory, stderr apart. Raises StartError when there is no git."""
     options = [part for setting in SAFE_CONFIG for part in ("-c", setting)]
     return await run(
         ["git", "--no-pager", *options, *arguments],
@@ -103,7 +103,7 @@ async def git(
     extra_environment: Mapping[str, str] | None = None,
     limit: Limit = _LIMIT,
 ) -> CommandResult:
-    """Run git on the checkout at the workspace's root and on no other repository."""
+    """Runs git on the checkout at the workspace's root and on no other repository."""
     located = {
         "GIT_DIR": str(workspace.root / ".git"),
         "GIT_WORK_TREE": str(workspace.root),
@@ -124,7 +124,7 @@ async def checked_git(
     accept: tuple[int, ...] = (0,),
     code_of: Callable[[str], ErrorCode] = _internal,
 ) -> CommandResult:
-    """Run git as `git` does; raises WorkspaceError unless it exits with an accepted code.
+    """Runs git as `git` does; raises WorkspaceError unless it exits with an accepted code.
 
     `code_of` reads the error's code from what git wrote.
     """
@@ -141,7 +141,7 @@ async def checked_git(
 
 
 def failure_code(stderr: str) -> ErrorCode:
-    """Tell by what git wrote why it could not read from a remote."""
+    """Tells by what git wrote why it could not read from a remote."""
     for code, pattern in _FAILURES:
         if re.search(pattern, stderr, re.IGNORECASE):
             return code
@@ -149,7 +149,7 @@ def failure_code(stderr: str) -> ErrorCode:
 
 
 def authorisation(token: SecretStr | None) -> dict[str, str]:
-    """The token for one command: in its environment, so in no URL, argument or file.
+    """Passes the token to one command by its environment, so by no URL, argument or file.
 
     A redirect is refused then, because git would send the header to wherever it leads.
     """
@@ -165,7 +165,7 @@ def authorisation(token: SecretStr | None) -> dict[str, str]:
 
 
 def without_token(text: str, token: SecretStr | None) -> str:
-    """Text of git's without the token, in whichever form it was sent."""
+    """Returns git's text without the token, in whichever form it was sent."""
     if token is None or not token.get_secret_value():
         return text
     return text.replace(token.get_secret_value(), "[token]").replace(_login(token), "[token]")

@@ -15,12 +15,12 @@ _APPLIED = "threadsmith.patch"  # in the checkout's own settings: the digest of 
 
 
 async def applied_digest(checkout: Workspace) -> str:
-    """Return the digest of the patch that was put into the checkout; empty: there was none."""
+    """Returns the digest of the patch that was put into the checkout; empty: there was none."""
     return (await git(checkout, "config", "--local", "--get", _APPLIED)).stdout.text.strip()
 
 
 async def apply_patch(checkout: Workspace, data: bytes) -> None:
-    """Apply a patch, all or nothing, and note its digest. Raises WorkspaceError."""
+    """Applies a patch, all or nothing, and notes its digest. Raises WorkspaceError."""
     try:
         with tempfile.NamedTemporaryFile(prefix="threadsmith-patch-") as file:
             await asyncio.to_thread(_fill, Path(file.name), data)
@@ -48,13 +48,13 @@ def _patch_error(finished: CommandResult) -> WorkspaceError:
 
 
 async def is_changed(checkout: Workspace) -> bool:
-    """Tell whether the checkout differs from its commit."""
+    """Tells whether the checkout differs from its commit."""
     listed = await checked_git(checkout, "status", "--porcelain", "-z", "--untracked-files=all")
     return bool(listed.stdout.head or listed.stdout.tail)
 
 
 async def reset_checkout(checkout: Workspace) -> None:
-    """Put the checkout back to its commit; only a part of a patch may have changed it."""
+    """Puts the checkout back to its commit; only a part of a patch may have changed it."""
     await checked_git(checkout, "reset", "--hard", "--quiet")
     await checked_git(checkout, "clean", "-ffdxq", "--exclude=/lost+found")
 

@@ -1,4 +1,4 @@
-"""Pushes what is committed to the agent's branch, without a word of the checkout's own settings.
+"""Pushes what is committed to the agent's branch, without the checkout's own settings.
 
 A repository's `.git/config` may send a push elsewhere and run programs. So an empty repository
 beside it pushes, which borrows the checkout's objects and knows nothing else of it.
@@ -31,7 +31,7 @@ async def push_branch(
     git_token: SecretStr | None,
     timeout_seconds: float = PUSH_COMMAND_SECONDS,
 ) -> Pushed:
-    """Push `head` to the target branch, when it is more than the base; never by force."""
+    """Pushes `head` to the target branch, when it is more than the base; never by force."""
     if head is None or head == ready.base_commit:
         return Pushed()
     try:
@@ -57,7 +57,7 @@ async def _run_push(
     token: SecretStr | None,
     timeout_seconds: float,
 ) -> str | None:
-    """None when it is there; what git said otherwise."""
+    """Pushes from an empty repository; returns None, or git's refusal."""
     length = len(refspec.partition(":")[0])
     form = "--object-format=sha256" if length == 64 else "--object-format=sha1"  # noqa: PLR2004
     made = await git_at(folder, "init", "--quiet", "--bare", "--template=", form, ".")

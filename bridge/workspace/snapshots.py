@@ -1,4 +1,4 @@
-"""The files as they were: kept before each task under a name of our own, and put back on request.
+"""Stores the files before each task as a commit of our own, and restores them on request.
 
 A snapshot is a commit that no branch knows of; new files are part of it, ignored ones are not.
 Clean and smudge filters are off, so that nobody's programs run and the bytes come back as they
@@ -35,7 +35,7 @@ _UNDO_MESSAGE = "Undo the last task"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One kept state. `head` was checked out, on `branch`; either may be empty."""
+    """Describes one stored state. `head` was checked out, on `branch`; either may be empty."""
 
     find_commit: str
     tree: str
@@ -44,23 +44,23 @@ class Snapshot:
 
 
 async def tree_of(workspace: Workspace, base_commit: str) -> str:
-    """Git's name of the files as they are; nothing is stored. Raises WorkspaceError."""
+    """Returns git's name of the files as they are; stores nothing. Raises WorkspaceError."""
     async with staged_worktree(workspace, base_commit) as environment:
         return _output_line(await checked_git(workspace, "write-tree", extra=environment))
 
 
 async def take_snapshot(workspace: Workspace, task_id: str) -> Snapshot:
-    """Keep the files as they are before this task. Raises WorkspaceError."""
+    """Stores the files as they are before this task. Raises WorkspaceError."""
     return await _store_snapshot(workspace, f"{_BEFORE}/{_ref_part(task_id)}")
 
 
 async def read_snapshot(workspace: Workspace, task_id: str) -> Snapshot | None:
-    """What was kept before this task, if it was."""
+    """Returns the snapshot from before this task, if there is one."""
     return await _load_snapshot(workspace, f"{_BEFORE}/{_ref_part(task_id)}")
 
 
 async def restore_snapshot(workspace: Workspace, task_id: str) -> int:
-    """Make the files what they were before this task; how many of them differ by it.
+    """Makes the files what they were before this task; returns how many of them differ by it.
 
     What the task committed stays in the history: a commit takes it back, since it may be pushed.
     What was there a moment ago is kept too, under refs/threadsmith/undone.
@@ -92,7 +92,7 @@ async def restore_snapshot(workspace: Workspace, task_id: str) -> int:
 
 
 async def _take_back_commits(workspace: Workspace, head: str) -> None:
-    """A commit with the files that were committed before, on top of what is there."""
+    """Commits the files that were committed before, on top of what is there."""
     at = await find_commit(workspace, "HEAD")
     if not head or at is None or at == head:
         return
@@ -139,7 +139,7 @@ async def _load_snapshot(workspace: Workspace, name: str) -> Snapshot | None:
 
 
 async def _filters_off(workspace: Workspace) -> dict[str, str]:
-    """Settings that switch off every filter that the checkout's own settings name."""
+    """Returns settings that switch off every filter that the checkout's own settings name."""
     listed = await git(
         workspace, "config", "--local", "--null", "--name-only", "--get-regexp", r"^filter\."
     )
@@ -156,7 +156,7 @@ async def _filters_off(workspace: Workspace) -> dict[str, str]:
 
 
 def _ref_part(task_id: str) -> str:
-    """A part of a ref's name, whatever is in the id."""
+    """Makes a part of a ref's name, whatever is in the id."""
     return hashlib.sha256(task_id.encode()).hexdigest()[:20]
 
 
