@@ -2,25 +2,28 @@
 
 import re
 
+from bridge.protocol.limits import CONTROLS
+
 # A message in a person's place that no person wrote.
 NOTE = "[Note from the system]"
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROLS = re.compile(f"[{CONTROLS}]")
+_CONTROLS_OF_OUTPUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # tabs and line ends stay
 
 
 def shown(name: str) -> str:
     """Returns a file name on one line: undecodable bytes replaced, control characters escaped."""
     decoded = _SURROGATES.sub("\ufffd", name)
-    return re.sub(r"[\x00-\x1f\x7f]", lambda match: repr(match[0])[1:-1], decoded)
+    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], decoded)
 
 
 def printed(output: str) -> str:
     """Returns program output as a terminal would leave it: no escapes, overwritten lines gone."""
     plain = _ESCAPES.sub("", output).replace("\r\n", "\n")
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n")]
-    return _CONTROLS.sub("", "\n".join(lines))
+    return _CONTROLS_OF_OUTPUT.sub("", "\n".join(lines))
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

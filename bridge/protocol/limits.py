@@ -28,10 +28,11 @@ MAX_SEQ = 10**14  # well within the 15 digits that `after` and Last-Event-ID may
 Identifier = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:-]+$")]
 TaskText = Annotated[str, Field(min_length=1, max_length=MAX_TASK_CHARS)]
 # What git is told: a NUL would end its argument, a line end its line.
-NO_CONTROLS = r"^[^\x00-\x1f\x7f]+$"
+CONTROLS = r"\x00-\x1f\x7f"  # the range of a regular expression
+NO_CONTROLS = rf"^[^{CONTROLS}]+$"
 CloneUrl = Annotated[
     str,
-    Field(min_length=8, max_length=2_000, pattern=r"^(https?|file)://[^@\s\x00-\x1f\x7f]+$"),
+    Field(min_length=8, max_length=2_000, pattern=rf"^(https?|file)://[^@\s{CONTROLS}]+$"),
 ]
 Branch = Annotated[str, Field(min_length=1, max_length=250, pattern=NO_CONTROLS)]
 Line = Annotated[str, Field(max_length=1_000)]
