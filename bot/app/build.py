@@ -124,7 +124,7 @@ async def open_core(
         store = await SqlStore.open(settings.database, data_dir)
         stack.push_async_callback(store.close)
         store.hide = redact
-        store.retention.keep(settings.retention_days, settings.usage_days)
+        store.retention.set_days(settings.retention_days, settings.usage_days)
         runtime = await stack.enter_async_context(
             DockerRuntime(
                 instance or instance_id(data_dir), engine_runtime=settings.container_runtime
@@ -221,9 +221,9 @@ async def open_health_checks(settings: Settings) -> AsyncIterator[HealthChecks]:
 async def _open_secrets(core: CoreParts) -> Secrets:
     """Read what people have stored; raises ConfigurationError when its key is another one."""
     settings, store, redact = core.settings, core.store, core.redact
-    vault = open_cipher(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
-    redact.add(*vault.keys)
-    stored_secrets = Secrets(store.secret_rows, store, vault, redact, time.time)
+    cipher = open_cipher(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
+    redact.add(*cipher.keys)
+    stored_secrets = Secrets(store.secret_rows, store, cipher, redact, time.time)
     await stored_secrets.open()
     return stored_secrets
 

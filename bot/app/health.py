@@ -104,10 +104,10 @@ class HealthChecks:
         return await slack_checks.in_channels(bot, await slack_checks.name_of(bot), known)
 
     async def _disk(self) -> Finding:
-        places = [self.settings.data_dir.resolve()]
+        folders = [self.settings.data_dir.resolve()]
         with contextlib.suppress(EngineError):  # which has a check of its own
-            places.append((await self.runtime.survey(self.settings.bridge_image)).root)
-        return await store_checks.room(places)
+            folders.append((await self.runtime.survey(self.settings.bridge_image)).root)
+        return await store_checks.disk_space(folders)
 
 
 def hidden(examined: Sequence[Examined], settings: Settings) -> Sequence[Examined]:

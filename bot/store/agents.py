@@ -1,4 +1,4 @@
-"""Agents, their events, and which messages are ours: the Store port on SQL."""
+"""Stores agents, their events and their messages: the Store port on SQL."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -40,10 +40,10 @@ _STOPPED = "stopped:%"
 class SqlStore:
     """The database: the Store port, and the rows of the inbox and the outbox.
 
-    `on_enqueued` is called after a commit that gave the sender something to do, `on_left` after
-    one in which an agent may have left its place or the queue, `on_saved` for each agent that was
-    stored anew. All, and `hide`, may be set after the store was opened, since others need the
-    store first.
+    `on_enqueued` is called after a commit that stored a post for the sender, `on_left` after one
+    in which an agent may have left its place or the queue, `on_saved` for each agent that it
+    stored. All, and `hide`, may be set after the store was opened, since the parts that they
+    belong to need the store first.
     """
 
     def __init__(self, engines: Engines, on_enqueued: Callable[[], None] | None = None) -> None:
@@ -62,7 +62,7 @@ class SqlStore:
     async def open(
         cls, database: str, data_dir: Path, on_enqueued: Callable[[], None] | None = None
     ) -> Self:
-        """Open the database at this address and bring it up to date.
+        """Open the database at this address and upgrade its tables.
 
         Raises ConfigurationError when it cannot be used, or was written by a newer version.
         """
@@ -72,15 +72,15 @@ class SqlStore:
         return cls(Engines.of(url), on_enqueued)
 
     async def close(self) -> None:
-        """Close the connections; twice is once."""
+        """Close the connections; a second call does nothing."""
         await self._engines.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         """Open a write transaction; commits at the end, rolls back on an exception.
 
-        Others wait meanwhile, so nothing slow belongs inside; nor does a second one of the same
-        task, which would wait for itself.
+        Other writers wait meanwhile, so nothing slow belongs inside. A second transaction of the
+        same task would wait for itself.
         """
         async with self._engines.writing() as connection:
             transaction = SqlTransaction(connection, self.hide)
@@ -94,11 +94,11 @@ class SqlStore:
                 self.on_saved(agent)
 
     async def agent(self, agent_id: str) -> Agent | None:
-        """One agent by its id."""
+        """Return an agent by its id."""
         return await self._first_agent(tables.agent.c.id == agent_id)
 
     async def agent_of_thread(self, thread: ThreadRef) -> Agent | None:
-        """The agent of this thread: the one that is alive, or else the newest."""
+        """Return the living agent of this thread, or else the newest."""
         return await self._first_agent(
             tables.agent.c.team == thread.team,
             tables.agent.c.channel == thread.channel,
@@ -106,18 +106,18 @@ class SqlStore:
         )
 
     async def agent_of_message(self, team: str, channel: str, ts: str) -> Agent | None:
-        """The agent whose thread a message of ours, or the thread's root, belongs to."""
-        ours = select(tables.posted.c.agent_id).where(
+        """Return the agent whose thread a message of the bot, or the thread's root, belongs to."""
+        posted = select(tables.posted.c.agent_id).where(
             tables.posted.c.channel == channel, tables.posted.c.ts == ts
         )
         return await self._first_agent(
             tables.agent.c.team == team,
             tables.agent.c.channel == channel,
-            or_(tables.agent.c.thread_ts == ts, tables.agent.c.id.in_(ours)),
+            or_(tables.agent.c.thread_ts == ts, tables.agent.c.id.in_(posted)),
         )
 
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
-        """Agents, newest first; the ended ones too when `alive` is False."""
+        """Return agents, newest first; the ended ones too when `alive` is False."""
         query = select(tables.agent).order_by(tables.agent.c.created_at.desc(), tables.agent.c.id)
         if alive:
             query = query.where(tables.agent.c.status.in_(ALIVE_STATUSES))
@@ -126,18 +126,18 @@ class SqlStore:
         return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def unread(self) -> Sequence[Agent]:
-        """The agents that ended with something unread in their files."""
+        """Return the agents that ended with an unread patch or conversation in their files."""
         row = tables.agent.c
-        left = (Leftover.PATCH.value, Leftover.CONVERSATION.value)
+        unread = (Leftover.PATCH.value, Leftover.CONVERSATION.value)
         query = (
             select(tables.agent)
-            .where(row.leftover.in_(left), row.status.not_in(ALIVE_STATUSES))
+            .where(row.leftover.in_(unread), row.status.not_in(ALIVE_STATUSES))
             .order_by(row.status_since, row.id)
         )
         return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
-        """The agents that a person has started: those alive first, the newest first."""
+        """Return the agents that a person has started: those alive first, the newest first."""
         row = tables.agent.c
         query = (
             select(tables.agent)
@@ -148,19 +148,19 @@ class SqlStore:
         return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
-        """What has been set for a channel; a name that is missing has its default."""
+        """Return the settings of a channel; a name that is missing has its default."""
         row = tables.channel_setting.c
         query = select(row.name, row.value).where(row.team == team, row.channel == channel)
         return {setting.name: setting.value for setting in await self._rows(query)}
 
     async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
-        """Whether a person's message was taken for us already."""
+        """Check whether a person's message was claimed already."""
         row = tables.claim.c
         query = select(row.ts).where(row.team == team, row.channel == channel, row.ts == ts)
         return bool(await self._rows(query))
 
     async def undelivered(self, agent_id: str) -> Sequence[Message]:
-        """Messages still to be handed to the bridge, in order of arrival."""
+        """Return the messages that the bridge does not have yet, in order of arrival."""
         row = tables.message.c
         query = (
             select(tables.message)
@@ -170,7 +170,7 @@ class SqlStore:
         return [message_of(row) for row in await self._rows(query)]
 
     async def saved_state(self, agent_id: str) -> SavedState | None:
-        """What was kept of the agent's container."""
+        """Return the saved state of the agent's container."""
         query = select(tables.saved).where(tables.saved.c.agent_id == agent_id)
         rows = await self._rows(query)
         if not rows:

@@ -32,17 +32,17 @@ _ROOM = "Make room: `threadsmith prune`, `docker image prune`, old files."
 
 
 async def database(address: str, busy_seconds: float = BUSY_SECONDS) -> Finding:
-    """Whether the database can be written to and is of this version."""
+    """Check whether the database can be written to and is of this version."""
     url = parse_url(address)
     path = path_of(url)
     if path is None:
         return await _on_server(url)
-    return await asyncio.to_thread(_written, path, busy_seconds)
+    return await asyncio.to_thread(_try_write, path, busy_seconds)
 
 
-def _written(path: Path, busy_seconds: float) -> Finding:
+def _try_write(path: Path, busy_seconds: float) -> Finding:
     if not path.exists():
-        return _makeable(path.parent)
+        return _creatable(path.parent)
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     try:
         with _open(path, "rw", busy_seconds) as connection:
@@ -56,7 +56,7 @@ def _written(path: Path, busy_seconds: float) -> Finding:
         return _trouble(path, str(error))
     except sqlite3.DatabaseError as error:
         return broken(f"{path}: {error}", "Restore the newest backup beside it.")
-    known = {one.revision for one in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
     if row and row[0] not in known:
         return broken(f"{path} was written by a newer version ({row[0]})", "Update Threadsmith.")
     if row and row[0] != head:
@@ -64,10 +64,10 @@ def _written(path: Path, busy_seconds: float) -> Finding:
     return fine(f"{path} takes writes")
 
 
-def _makeable(folder: Path) -> Finding:
-    there = next(one for one in (folder, *folder.resolve().parents) if one.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        return broken(f"{there} cannot be written", _WRITABLE)
+def _creatable(folder: Path) -> Finding:
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return broken(f"{existing} cannot be written", _WRITABLE)
     return fine(f"the first start makes it in {folder}")
 
 
@@ -83,7 +83,7 @@ def _trouble(path: Path, text: str) -> Finding:
 
 
 async def _on_server(url: URL) -> Finding:
-    """Whether the server lets us in, takes writes, and holds a database of this version."""
+    """Check whether the server accepts the bot, takes writes, and is of this version."""
     place = f"{url.host or 'the local server'}/{url.database or ''}"
     try:
         engines = Engines.of(url)
@@ -103,8 +103,8 @@ async def _on_server(url: URL) -> Finding:
             version = row.scalar()
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         cause = getattr(error, "orig", None) or error
-        why = str(cause).strip().splitlines()[:1] or [type(cause).__name__]
-        return broken(f"{place} does not take us in: {why[0][:200]}", _REACH)
+        lines = str(cause).strip().splitlines()[:1] or [type(cause).__name__]
+        return broken(f"{place} does not take us in: {lines[0][:200]}", _REACH)
     finally:
         await engines.writer.dispose()
     return _of_version(place, str(version))
@@ -112,7 +112,7 @@ async def _on_server(url: URL) -> Finding:
 
 def _of_version(place: str, version: str) -> Finding:
     scripts = ScriptDirectory(str(MIGRATIONS))
-    if version not in {one.revision for one in scripts.walk_revisions()}:
+    if version not in {script.revision for script in scripts.walk_revisions()}:
         return broken(f"{place} was written by a newer version ({version})", "Update Threadsmith.")
     if version != scripts.get_current_head():
         return fine(f"{place} takes writes; the next start upgrades it from {version}")
@@ -120,13 +120,13 @@ def _of_version(place: str, version: str) -> Finding:
 
 
 async def events(address: str, data_dir: Path) -> Finding:
-    """Whether a bot runs here, and when it heard from Slack last."""
+    """Check whether a bot runs here, and when it received an event of Slack last."""
     who = await asyncio.to_thread(holder, data_dir)
     path = path_of(parse_url(address))
     last: float | None = None
     if path is not None and path.exists():
         with contextlib.suppress(sqlite3.OperationalError):
-            last = await asyncio.to_thread(_one, path, "SELECT max(received_at) FROM inbox")
+            last = await asyncio.to_thread(_read_number, path, "SELECT max(received_at) FROM inbox")
     heard = f"heard from Slack {_ago(time.time() - last)} ago" if last else "never heard from Slack"
     if not who:
         return doubtful(f"no bot runs with {data_dir}; it {heard}", "Start it: `make run`.")
@@ -140,7 +140,7 @@ async def events(address: str, data_dir: Path) -> Finding:
 
 
 async def channels(address: str) -> Sequence[str]:
-    """The channels in which agents were started last."""
+    """Return the channels in which agents were started last."""
     path = path_of(parse_url(address))
     if path is None or not path.exists():
         return ()
@@ -159,30 +159,30 @@ async def channels(address: str) -> Sequence[str]:
         raise FindingError(_trouble(path, str(error))) from error
 
 
-async def room(places: Sequence[Path]) -> Finding:
-    """Whether the disks of these folders have space and inodes left."""
-    said = []
-    for place in dict.fromkeys(places):
-        there = next((one for one in (place, *place.parents) if one.exists()), None)
-        if there is None:
+async def disk_space(folders: Sequence[Path]) -> Finding:
+    """Check whether the disks of these folders have space and inodes left."""
+    states = []
+    for folder in dict.fromkeys(folders):
+        existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
+        if existing is None:
             continue
-        free, inodes = shutil.disk_usage(there).free, _free_inodes(there)
-        shown = f"{place}: {_size(free)} free, {inodes:.0%} of the inodes"
+        free, inodes = shutil.disk_usage(existing).free, _free_inodes(existing)
+        state = f"{folder}: {_size(free)} free, {inodes:.0%} of the inodes"
         if free < FAIL_BYTES or inodes < FAIL_INODES:
-            return broken(shown, _ROOM)
+            return broken(state, _ROOM)
         if free < WARN_BYTES or inodes < WARN_INODES:
-            return doubtful(shown, _ROOM)
-        said.append(shown)
-    return fine("; ".join(said))
+            return doubtful(state, _ROOM)
+        states.append(state)
+    return fine("; ".join(states))
 
 
-def _free_inodes(place: Path) -> float:
-    """The part that is free; file systems that make them as needed count as empty."""
-    facts = os.statvfs(place)
-    return facts.f_favail / facts.f_files if facts.f_files else 1.0
+def _free_inodes(folder: Path) -> float:
+    """Return the free share of the inodes; 1.0 where the file system makes them as needed."""
+    status = os.statvfs(folder)
+    return status.f_favail / status.f_files if status.f_files else 1.0
 
 
-def _one(path: Path, query: str) -> float | None:
+def _read_number(path: Path, query: str) -> float | None:
     with _open(path, "ro") as connection:
         row = connection.execute(query).fetchone()
     return None if row is None or row[0] is None else float(row[0])
@@ -192,7 +192,7 @@ def _one(path: Path, query: str) -> float | None:
 def _open(
     path: Path, mode: str, busy_seconds: float = BUSY_SECONDS
 ) -> Iterator[sqlite3.Connection]:
-    """A connection that never makes the file, and begins no transaction by itself."""
+    """Open a connection that never makes the file, and begins no transaction by itself."""
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}",
         uri=True,

@@ -45,7 +45,7 @@ class StoreConnection:
 
     @property
     def dialect(self) -> Dialect:
-        """The database's dialect."""
+        """The dialect of the database."""
         return self._connection.dialect
 
     async def execute(
@@ -56,19 +56,19 @@ class StoreConnection:
 
 
 class PooledConnection:
-    """A connection's way from the pool and back, each part of it whole."""
+    """Takes a connection from the pool and gives it back; a cancellation cuts no step in two."""
 
     def __init__(self, engine: AsyncEngine, *, durable: bool = False) -> None:
         self._connection = engine.connect()
         self._durable = durable
 
     async def open(self) -> StoreConnection:
-        """Take a connection and begin."""
-        await run_to_end(self._begun())
+        """Take a connection and begin a transaction."""
+        await run_to_end(self._begin())
         return StoreConnection(self._connection)
 
     async def commit(self) -> None:
-        """Commit."""
+        """Commit the transaction."""
         await run_to_end(self._connection.commit())
 
     async def close(self) -> None:
@@ -76,7 +76,7 @@ class PooledConnection:
         if self._connection.sync_connection is not None:
             await run_to_end(self._connection.close())
 
-    async def _begun(self) -> None:
+    async def _begin(self) -> None:
         self._connection = await self._connection.start()
         if self._durable:
             self._connection = await self._connection.execution_options(durable=True)
@@ -94,7 +94,7 @@ async def run_to_end(operation: Coroutine[Any, Any, T]) -> T:
             cut = error
     if cut is None:
         return running.result()
-    # Asked for, so that an error which nobody waits for any more is not called forgotten.
+    # The error is read, because asyncio reports one that nobody reads.
     if not running.cancelled():
         running.exception()
     raise cut
@@ -104,7 +104,7 @@ async def run_to_end(operation: Coroutine[Any, Any, T]) -> T:
 class Engines:
     """Both engines of one database; with Postgres they are the same one.
 
-    `turn` is held by whoever writes: there is one writer at a time in SQLite, None in Postgres.
+    A writer holds `turn`: SQLite has one writer at a time, and Postgres any number (None).
     """
 
     writer: AsyncEngine
@@ -113,7 +113,7 @@ class Engines:
 
     @classmethod
     def of(cls, url: URL) -> Self:
-        """The engines for this address; raises ConfigurationError when there is no driver."""
+        """Make the engines for this address; raises ConfigurationError when there is no driver."""
         if path_of(url) is None:
             engine = _engine(url, pool_pre_ping=True)
             return cls(engine, engine)
@@ -125,7 +125,7 @@ class Engines:
 
     @asynccontextmanager
     async def writing(self, *, durable: bool = False) -> AsyncIterator[StoreConnection]:
-        """A write transaction: commits at the end, rolls back on an exception.
+        """Open a write transaction: commits at the end, rolls back on an exception.
 
         A `durable` one is on the disk when it has committed; the others survive the death of the
         process, but the last of them may be lost with the power. Raises StoreUnavailable when the
@@ -143,7 +143,7 @@ class Engines:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[StoreConnection]:
-        """A consistent view of the last commit; raises StoreUnavailable."""
+        """Open a consistent view of the last commit; raises StoreUnavailable."""
         with _explained():
             checkout = PooledConnection(self.reader)
             try:
@@ -157,9 +157,9 @@ class Engines:
             return
         with _explained():
             async with self._turn():
-                await run_to_end(self._checkpointed())
+                await run_to_end(self._run_checkpoint())
 
-    async def _checkpointed(self) -> None:
+    async def _run_checkpoint(self) -> None:
         async with self.writer.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             if driver is not None:
@@ -205,14 +205,14 @@ _TROUBLES = {
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn a trouble of the place, which may pass, into StoreUnavailable; a bug stays a bug."""
+    """Turn a trouble of the disk or the server into StoreUnavailable; a bug stays a bug."""
     try:
         yield
     except NoConnection as error:
         raise StoreUnavailable(_BUSY, f"no connection to the database: {error}") from error
     except (OperationalError, sqlite3.OperationalError) as error:
         cause = str(error.orig if isinstance(error, OperationalError) else error)
-        text = next((said for sign, said in _TROUBLES.items() if sign in cause.lower()), None)
+        text = next((text for sign, text in _TROUBLES.items() if sign in cause.lower()), None)
         if text is None:
             raise
         raise StoreUnavailable(text, f"the database: {cause}") from error
@@ -234,13 +234,13 @@ def parse_url(database: str) -> URL:
 
 
 def path_of(url: URL) -> Path | None:
-    """The file of a SQLite database; None for a server."""
+    """Return the file of a SQLite database; None for a server."""
     is_file = url.get_backend_name() == "sqlite" and url.database
     return Path(url.database) if is_file and url.database else None
 
 
 def migration_engine(url: URL) -> AsyncEngine:
-    """An engine for one upgrade: SQLite changes a table by copying it, so references must rest."""
+    """Make an engine for one upgrade: SQLite copies tables, which foreign keys would forbid."""
     engine = _engine(url, pool_size=1, max_overflow=0)
     if path_of(url) is not None:
         _configure(engine, begin="BEGIN IMMEDIATE", foreign_keys=False, query_only=False)
@@ -305,13 +305,13 @@ async def insert_new(connection: StoreConnection, table: Table, values: Mapping[
 
 
 def insert_of(connection: StoreConnection) -> Callable[[Table], Any]:
-    """The dialect's own INSERT, which can leave out what is there already."""
+    """Return the dialect's own INSERT, which can leave out rows that exist already."""
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
 def _engine(url: URL, **options: object) -> AsyncEngine:
     try:
-        # What people wrote, and the addresses that answer them, must not get into the log.
+        # Parameters hold what people wrote, and addresses that are capabilities: never log them.
         return create_async_engine(url, hide_parameters=True, **options)
     except ModuleNotFoundError as error:
         raise ConfigurationError(

@@ -21,7 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # Within the number of parameters that the databases take in one statement.
-_MOST_AT_ONCE = 500
+_MAX_BATCH = 500
 
 
 class SqlInboxRows:
@@ -33,17 +33,17 @@ class SqlInboxRows:
         self._finished = GroupCommit(engines, _finish)
 
     async def store(self, key: str, body: Mapping[str, Any]) -> int | None:
-        """The id of the new row; None when the key is stored already.
+        """Store an input and return its row's id; None when the key is stored already.
 
-        What arrives while the disk is busy is stored together, in the order of arrival: a
-        hundred inputs at once cost a few waits for the disk, not a hundred.
+        Inputs that arrive while the disk is busy are stored together, in the order of arrival: a
+        hundred of them at once cost a few waits for the disk, not a hundred.
         """
         return await self._stored.put(
             {"key": key, "body": json.dumps(body), "received_at": time.time()}
         )
 
     async def finish(self, row_id: int) -> None:
-        """Note that the listener has ended; the body is of no use any more and goes."""
+        """Note that the listener has ended, and drop the body, which nothing reads any more."""
         await self._finished.put(row_id)
 
     async def forget(self, row_id: int) -> None:
@@ -52,7 +52,7 @@ class SqlInboxRows:
             await connection.execute(delete(tables.inbox).where(tables.inbox.c.id == row_id))
 
     async def unfinished(self) -> Sequence[StoredInput]:
-        """What was stored and not finished, in the order of arrival."""
+        """Return the inputs that are stored and not finished, in the order of arrival."""
         query = select(tables.inbox).where(tables.inbox.c.done_at.is_(None))
         async with self._engines.reading() as connection:
             rows = (await connection.execute(query.order_by(tables.inbox.c.id))).all()
@@ -71,7 +71,7 @@ class SqlInboxRows:
 async def _insert_new(
     connection: StoreConnection, arrived: Sequence[Mapping[str, Any]]
 ) -> Sequence[int | None]:
-    """The ids of the new rows, None for a key that is stored already or twice among these."""
+    """Insert inputs; returns their ids, None for a key that is stored or came earlier in these."""
     insert = insert_of(connection)(tables.inbox).values([dict(values) for values in arrived])
     new = insert.on_conflict_do_nothing().returning(tables.inbox.c.key, tables.inbox.c.id)
     ids = {row.key: int(row.id) for row in (await connection.execute(new)).all()}
@@ -89,7 +89,7 @@ async def _finish(connection: StoreConnection, row_ids: Sequence[int]) -> Sequen
 
 @dataclass(eq=False, slots=True)
 class _Entry(Generic[T, R]):
-    """One thing on its way; it is settled by a result or by an error."""
+    """One value to write; it is settled by a result or by an error."""
 
     value: T
     result: R | None = None
@@ -98,7 +98,10 @@ class _Entry(Generic[T, R]):
 
 
 class GroupCommit(Generic[T, R]):
-    """`write(connection, values)` writes them all and gives a result for each, in their order."""
+    """Collects values and writes those that wait in one transaction.
+
+    `write(connection, values)` writes them all and returns a result for each, in their order.
+    """
 
     def __init__(
         self,
@@ -114,34 +117,34 @@ class GroupCommit(Generic[T, R]):
         self._turn = asyncio.Lock()
 
     async def put(self, value: T) -> R:
-        """Return when the value is committed; raises what its transaction raised.
+        """Write a value and return its result after the commit; raises what the transaction raised.
 
-        Who is cancelled while the value is on its way may find it written; the others, whose
-        values go with it, do not feel that.
+        A caller that is cancelled meanwhile may find its value written; the callers whose values
+        are written together with it are not affected.
         """
-        mine: _Entry[T, R] = _Entry(value)
-        self._waiting.append(mine)
+        entry: _Entry[T, R] = _Entry(value)
+        self._waiting.append(entry)
         try:
             async with self._turn:
-                while not mine.settled:
+                while not entry.settled:
                     await run_to_end(self._flush())
         finally:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-        if mine.error is not None:
-            raise mine.error
-        return cast("R", mine.result)
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+        if entry.error is not None:
+            raise entry.error
+        return cast("R", entry.result)
 
     async def _flush(self) -> None:
         batch: list[_Entry[T, R]] = []
         try:
             async with self._engines.writing(durable=self._durable) as connection:
-                # Only now, so that whatever came while others wrote goes along.
-                batch = self._waiting[:_MOST_AT_ONCE]
-                del self._waiting[:_MOST_AT_ONCE]
+                # Taken only now, so that values that came while others wrote are included.
+                batch = self._waiting[:_MAX_BATCH]
+                del self._waiting[:_MAX_BATCH]
                 results = await self._write(connection, [entry.value for entry in batch])
         except Exception as error:  # noqa: BLE001  (each of the batch raises it for its own caller)
-            # Without a connection nothing was taken, and it is the trouble of all who wait.
+            # Without a connection no value was taken, so all that wait get the error.
             for entry in batch or self._waiting:
                 entry.error, entry.settled = error, True
             return

@@ -1,4 +1,4 @@
-"""The outbox's rows: what a thread should show, and how much of it Slack has."""
+"""Stores the posts that a thread should show, and how much of each Slack has."""
 
 import json
 import secrets
@@ -23,14 +23,14 @@ from bot.store import tables
 from bot.store.engine import Engines, StoreConnection, insert_new
 
 _OPEN = ("pending", "sending", "unknown")
-# What ends something, by the beginning of its key; and the most that its blocks may hold, so that
-# there is room for another post in the same message.
+# The beginnings of the keys of posts that end a task or an agent, and the most characters that the
+# blocks of such a post may hold, so that there is room for another post in the same message.
 HOSTS = ("answer", "stopped", "trouble")
 MAX_HOST_CHARS = 9_000
 
 
 def hidden_post(post: Post, hide: Hide) -> Post:
-    """The post with its words passed through `hide`; a file's content must stay what it is."""
+    """Return the post with its texts passed through `hide`; a file's content stays the same."""
     kept = {name: post.payload[name] for name in ("content_base64",) if name in post.payload}
     return replace(post, payload=hidden_in(post.payload, hide) | kept)
 
@@ -56,23 +56,26 @@ async def enqueue(connection: StoreConnection, agent_id: str, post: Post) -> boo
     if await insert_new(connection, tables.outbox, new):
         return True
     row = tables.outbox.c
-    ours = (row.agent_id == agent_id) & (row.key == post.key)
-    found = (await connection.execute(select(tables.outbox).where(ours).with_for_update())).one()
-    if (found.payload, found.thread_ts) == (content["payload"], content["thread_ts"]):
+    same_post = (row.agent_id == agent_id) & (row.key == post.key)
+    query = select(tables.outbox).where(same_post).with_for_update()
+    (stored,) = (await connection.execute(query)).all()
+    if (stored.payload, stored.thread_ts) == (content["payload"], content["thread_ts"]):
         return False
-    # A row that is on its way keeps its state: the sender sees the new version afterwards.
+    # A row that is being sent keeps its state: the sender sees the new version afterwards.
     reopened = case((row.state == "sent", "pending"), else_=row.state)
     reopened = case(((row.state == "dead") & ~row.gone, "pending"), else_=reopened)
     await connection.execute(
-        update(tables.outbox).where(ours).values(**content, version=row.version + 1, state=reopened)
+        update(tables.outbox)
+        .where(same_post)
+        .values(**content, version=row.version + 1, state=reopened)
     )
     return True
 
 
 async def _host(connection: StoreConnection, agent_id: str) -> str:
-    """The key of the newest post that ended something, if another fits below it; "" for none.
+    """Return the key of the newest post that ended a task or an agent, if another fits below it.
 
-    What opens an agent in a thread of somebody else may be one, the root of a thread never.
+    "" stands for none. The first reply in a thread of somebody else may be it, a root never.
     """
     row = tables.outbox.c
     is_reply = (row.key == ROOT_KEY) & row.thread_ts.is_not(None)
@@ -87,22 +90,22 @@ async def _host(connection: StoreConnection, agent_id: str) -> str:
         .order_by(row.position.desc())
         .limit(1)
     )
-    found = (await connection.execute(query)).one_or_none()
-    if found is None:
+    stored = (await connection.execute(query)).one_or_none()
+    if stored is None:
         return ""
-    blocks = json.loads(found.payload).get("blocks") or ()
-    return str(found.key) if len(str(blocks)) <= MAX_HOST_CHARS else ""
+    blocks = json.loads(stored.payload).get("blocks") or ()
+    return str(stored.key) if len(str(blocks)) <= MAX_HOST_CHARS else ""
 
 
 class SqlOutboxRows:
-    """The sender's view of the outbox; every change is committed when the call returns."""
+    """The outbox as its sender reads and writes it; a change is committed when the call returns."""
 
     def __init__(self, engines: Engines, clock: Callable[[], float] = time.time) -> None:
         self._engines = engines
         self.clock = clock
 
     async def open(self) -> Sequence[OpenRow]:
-        """Every row that Slack does not agree with, the oldest key first."""
+        """Return every row of which Slack does not have the newest version, the oldest first."""
         row, root = tables.outbox.c, tables.outbox.alias("root")
         host = tables.outbox.alias("host")
         query = (
@@ -124,7 +127,7 @@ class SqlOutboxRows:
             .order_by(row.position)
         )  # fmt: skip
         async with self._engines.reading() as connection:
-            found = (await connection.execute(query)).mappings().all()
+            rows = (await connection.execute(query)).mappings().all()
         return [
             OpenRow(
                 **{
@@ -135,11 +138,11 @@ class SqlOutboxRows:
                     "waits_for_host": bool(item["waits_for_host"]),
                 }
             )
-            for item in found
+            for item in rows
         ]
 
     async def begin(self, row_id: str) -> PostContent | None:
-        """Mark the row as on its way and return its newest content; None when it is settled."""
+        """Mark the row as being sent and return its newest content; None when it is settled."""
         row = tables.outbox.c
         async with self._engines.writing() as connection:
             begun = await connection.execute(
@@ -150,17 +153,17 @@ class SqlOutboxRows:
             if begun.rowcount != 1:
                 return None
             query = select(tables.outbox).where(row.id == row_id)
-            found = (await connection.execute(query)).one()
-            above, below = await _around(connection, found)
+            (stored,) = (await connection.execute(query)).all()
+            above, below = await _posts_around(connection, stored)
         return PostContent(
-            found.id,
-            found.version,
-            found.sent_version,
-            found.attempts,
-            json.loads(found.payload),
-            found.file_id,
-            found.created_at,
-            max(0.0, self.clock() - found.failing_since) if found.failing_since else 0.0,
+            stored.id,
+            stored.version,
+            stored.sent_version,
+            stored.attempts,
+            json.loads(stored.payload),
+            stored.file_id,
+            stored.created_at,
+            max(0.0, self.clock() - stored.failing_since) if stored.failing_since else 0.0,
             above,
             below,
         )
@@ -173,7 +176,7 @@ class SqlOutboxRows:
             )
 
     async def sent(self, row_id: str, version: int, ts: str | None) -> None:
-        """Slack shows this version; the message's ts is noted as ours, and the root's as thread."""
+        """Note that Slack shows this version, and that the message, or the new thread, is the bot's."""
         row = tables.outbox.c
         async with self._engines.writing() as connection:
             await connection.execute(
@@ -190,27 +193,27 @@ class SqlOutboxRows:
                 )
             )
             query = select(row.kind, row.key, row.channel, row.thread_ts, row.agent_id)
-            found = (await connection.execute(query.where(row.id == row_id))).one()
-            if ts is None or found.kind == PostKind.REACTION:
+            (stored,) = (await connection.execute(query.where(row.id == row_id))).all()
+            if ts is None or stored.kind == PostKind.REACTION:
                 return
             await insert_new(
                 connection,
                 tables.posted,
-                {"channel": found.channel, "ts": ts, "agent_id": found.agent_id},
+                {"channel": stored.channel, "ts": ts, "agent_id": stored.agent_id},
             )
-            if found.key == ROOT_KEY:
+            if stored.key == ROOT_KEY:
                 await connection.execute(
                     update(tables.agent)
-                    .where(tables.agent.c.id == found.agent_id, tables.agent.c.thread_ts.is_(None))
-                    .values(thread_ts=found.thread_ts or ts)
+                    .where(tables.agent.c.id == stored.agent_id, tables.agent.c.thread_ts.is_(None))
+                    .values(thread_ts=stored.thread_ts or ts)
                 )
 
     async def put_back(
         self, row_id: str, *, unknown: bool, error: str, failing: bool = False
     ) -> None:
-        """The row did not get through: not at all, or (`unknown`) nobody knows.
+        """Note that the row was not sent, or (`unknown`) that nobody knows whether it was.
 
-        `failing` says that Slack or the way to it is in trouble, and not just busy.
+        With `failing`, Slack or the network is in trouble, and not just busy.
         """
         values: dict[str, Any] = {"state": "unknown" if unknown else "pending", "error": error}
         if failing:
@@ -218,16 +221,16 @@ class SqlOutboxRows:
         await self._set(row_id, **values)
 
     async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
-        """Slack refuses this version for good; when the place is `gone`, all later ones too.
+        """Note that Slack refuses this version for good; all later ones too with `gone`.
 
-        A newer version that came meanwhile is tried unless the place is gone. Returns False when
-        the same error of this row was known already.
+        `gone` says that there is no such channel or message any more; otherwise a newer version
+        that was stored meanwhile is tried. Returns False when this row had the same error already.
         """
         row = tables.outbox.c
         async with self._engines.writing() as connection:
             query = select(row.version, row.error).where(row.id == row_id).with_for_update()
-            found = (await connection.execute(query)).one()
-            state = "pending" if found.version > version and not gone else "dead"
+            (stored,) = (await connection.execute(query)).all()
+            state = "pending" if stored.version > version and not gone else "dead"
             await connection.execute(
                 update(tables.outbox)
                 .where(row.id == row_id)
@@ -235,24 +238,24 @@ class SqlOutboxRows:
                     state=state, error=error, gone=gone, sent_version=version, failing_since=None
                 )
             )
-        return bool(found.error != error)
+        return bool(stored.error != error)
 
     async def detach(self, row_id: str) -> None:
         """Give a post that shared the message of another one a message of its own."""
         await self._set(row_id, under="", ts=None, state="pending", error=None, attempts=0)
 
     async def outcome(self, agent_id: str, key: str) -> PostOutcome | None:
-        """What became of a post; None when there is none under this key."""
+        """Return how far a post is; None when there is none under this key."""
         row = tables.outbox.c
         query = select(row.ts, row.error, row.state, row.sent_version).where(
             row.agent_id == agent_id, row.key == key
         )
         async with self._engines.reading() as connection:
-            found = (await connection.execute(query)).one_or_none()
-        if found is None:
+            stored = (await connection.execute(query)).one_or_none()
+        if stored is None:
             return None
-        error = found.error if found.state == "dead" else None
-        return PostOutcome(found.ts, error, found.state in {"sent", "dead"})
+        error = stored.error if stored.state == "dead" else None
+        return PostOutcome(stored.ts, error, stored.state in {"sent", "dead"})
 
     async def _set(self, row_id: str, **values: object) -> None:
         async with self._engines.writing() as connection:
@@ -261,24 +264,24 @@ class SqlOutboxRows:
             )
 
 
-async def _around(
-    connection: StoreConnection, found: Row[Any]
+async def _posts_around(
+    connection: StoreConnection, stored: Row[Any]
 ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-    """The posts of the message that this one shares: those above it, and those below."""
+    """Return the other posts in the message of this one: those above it, and those below."""
     row = tables.outbox.c
-    host = found.under or found.key
+    host = stored.under or stored.key
     query = (
         select(row.key, row.position, row.payload, row.ts)
         .where(
-            row.agent_id == found.agent_id,
-            row.id != found.id,
+            row.agent_id == stored.agent_id,
+            row.id != stored.id,
             (row.key == host) | (row.under == host),
         )
         .order_by(row.position)
     )
     others = (await connection.execute(query)).all()
-    if found.under and not any(other.key == host and other.ts for other in others):
-        return (), ()  # it never came to be, so this one has a message of its own
-    above = [json.loads(other.payload) for other in others if other.position < found.position]
-    below = [json.loads(other.payload) for other in others if other.position > found.position]
+    if stored.under and not any(other.key == host and other.ts for other in others):
+        return (), ()  # the shared message was never sent, so this post has one of its own
+    above = [json.loads(other.payload) for other in others if other.position < stored.position]
+    below = [json.loads(other.payload) for other in others if other.position > stored.position]
     return above, below

@@ -62,9 +62,9 @@ _owner = Table(
 async def owned(
     database: str, data_dir: Path, *, wait_seconds: float = WAIT_SECONDS
 ) -> AsyncIterator[None]:
-    """Be the only process with this data for the length of a block.
+    """Own a data directory and its database for the length of a block.
 
-    Raises ConfigurationError when another one does not end within `wait_seconds`, and in the
+    Raises ConfigurationError when another process does not end within `wait_seconds`, and in the
     middle of the block when the lease of a database on a server is lost.
     """
     url = parse_url(database)
@@ -82,7 +82,7 @@ async def owned(
 
 
 def holder(data_dir: Path) -> str:
-    """Who works with this data directory now, for people to read; "" when nobody does."""
+    """Return the process that owns this data directory, for people to read; "" for none."""
     try:
         file = os.open(data_dir / "owner", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -100,7 +100,7 @@ def holder(data_dir: Path) -> str:
 async def _locked(lock: Path, place: Path, deadline: float) -> AsyncIterator[None]:
     """Hold the kernel's lock on a file; what is in the file only names who holds it."""
     await asyncio.to_thread(create_private_file, lock)
-    # Kept open on purpose; not inherited by the programs that this process starts.
+    # It stays open, and the programs that this process starts do not inherit it.
     file = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     try:
         await _wait_for(file, place, deadline)
@@ -113,21 +113,21 @@ async def _locked(lock: Path, place: Path, deadline: float) -> AsyncIterator[Non
 
 
 async def _wait_for(file: int, place: Path, deadline: float) -> None:
-    told = False
-    while not _taken(file):
+    warned = False
+    while not _try_lock(file):
         holder = os.pread(file, _MOST_WORDS, 0).decode(errors="replace").strip() or "its owner"
         if asyncio.get_running_loop().time() >= deadline:
             raise ConfigurationError(
                 f"Another Threadsmith ({holder}) works with {place}. End that one first, or set "
                 "DATA_DIR and DATABASE_URL to places of this one's own."
             )
-        if not told:
+        if not warned:
             logger.warning("another Threadsmith (%s) works with %s; waiting for it", holder, place)
-        told = True
+        warned = True
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
-def _taken(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,7 +148,7 @@ class _Seen:
 
 
 class Lease:
-    """The ownership of one database. Times are in seconds; `who` is for people to read."""
+    """Owns one database on a server for a while. Times are in seconds; `who` is for people."""
 
     def __init__(self, engine: AsyncEngine, who: str, *, lease_seconds: float = 10.0) -> None:
         self._engine = engine
@@ -164,8 +164,8 @@ class Lease:
     async def held(self, deadline: float) -> AsyncIterator[None]:
         """Own the database for the length of a block, which is cut off when that is lost.
 
-        `deadline` is of the loop's clock. Raises ConfigurationError when another process is still
-        there then, when the lease is lost, and when the database is out of reach at the start.
+        `deadline` is of the loop's clock. Raises ConfigurationError when another process owns it
+        then, when the lease is lost, and when the database is out of reach at the start.
         """
         try:
             try:
@@ -193,7 +193,7 @@ class Lease:
     async def _acquire(self, deadline: float) -> None:
         loop = asyncio.get_running_loop()
         await self._create_table()
-        seen, since, told = await self._look(), loop.time(), False
+        seen, since, warned = await self._read_owner(), loop.time(), False
         self._held_at = loop.time()
         while not await self._take(seen, stale=loop.time() - since >= self._lease):
             if loop.time() >= deadline:
@@ -202,11 +202,11 @@ class Lease:
                     f"Another Threadsmith ({who}) works with the database of DATABASE_URL. "
                     "End that one first, or set DATABASE_URL to one of this one's own."
                 )
-            if seen and not told:
-                told = True
+            if seen and not warned:
+                warned = True
                 logger.warning("another Threadsmith (%s) works with the database", seen.who)
             await asyncio.sleep(self._beats / 2)
-            before, seen = seen, await self._look()
+            before, seen = seen, await self._read_owner()
             self._held_at = loop.time()
             if seen != before:
                 since = self._held_at
@@ -216,7 +216,7 @@ class Lease:
             await lock_for_migration(connection)
             await connection.run_sync(_metadata.create_all)
 
-    async def _look(self) -> _Seen | None:
+    async def _read_owner(self) -> _Seen | None:
         async with self._engine.connect() as connection:
             row = (await connection.execute(select(_owner))).one_or_none()
         return _Seen(row.token, row.beat, row.who) if row else None
@@ -245,7 +245,7 @@ class Lease:
             try:
                 # One that was frozen asks once more: as long as the row is its own, it owns.
                 async with asyncio.timeout_at(max(self._held_at + self._give_up, at + self._beats)):
-                    kept = await self._renewed()
+                    renewed = await self._renew()
             except (DBAPIError, OSError) as error:  # a timeout is an OSError too
                 if loop.time() >= self._held_at + self._give_up:
                     raise ConfigurationError(
@@ -254,7 +254,7 @@ class Lease:
                     ) from error
                 logger.warning("the lease of the database is not renewed yet: %s", _short(error))
                 continue
-            if not kept:
+            if not renewed:
                 raise ConfigurationError("Another Threadsmith has taken the database over.")
             self._held_at = at
 
@@ -264,7 +264,7 @@ class Lease:
                 await over.wait()
         return over.is_set()
 
-    async def _renewed(self) -> bool:
+    async def _renew(self) -> bool:
         async with self._engine.begin() as connection:
             beating = update(_owner).where(_owner.c.token == self._token)
             result = await connection.execute(beating.values(beat=_owner.c.beat + 1))
@@ -280,5 +280,5 @@ class Lease:
 
 
 def _short(error: Exception) -> str:
-    """The driver's own words; SQLAlchemy adds lines for programmers."""
+    """Return the driver's own message; SQLAlchemy adds lines for programmers."""
     return str(error.orig if isinstance(error, DBAPIError) else error)

@@ -1,4 +1,4 @@
-"""What the database forgets, so that it does not grow with the days."""
+"""Deletes rows that nothing needs any more, so that the database does not grow with the days."""
 
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -29,7 +29,7 @@ _SUMMED = (
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many rows of each kind went."""
+    """The numbers of deleted rows of each kind."""
 
     inputs: int
     claims: int
@@ -41,7 +41,7 @@ class Pruned:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Their sum."""
         return sum(astuple(self))
 
 
@@ -55,35 +55,35 @@ class Retention:
         self.keep_days = keep_days
         self.keep_calls_days = keep_calls_days
 
-    def keep(self, days: float, calls_days: float) -> None:
-        """Keep what agents leave, and the rows of single model calls, for so many days."""
+    def set_days(self, days: float, calls_days: float) -> None:
+        """Keep the rows of ended agents, and those of single model calls, for so many days."""
         self.keep_days, self.keep_calls_days = days, calls_days
 
     async def prune(self, now: float) -> Pruned:
-        """Forget what is of no more use at this time (seconds since the epoch).
+        """Delete the rows that are not needed any more at `now` (seconds since the epoch).
 
-        Finished inputs and claims go a day later, the record of who did what a year later; events,
-        posts, messages and the kept state of an agent go `keep_days` after its end. What belongs
-        to a living agent is not touched, except that model calls of all agents are added up by day
-        after `keep_calls_days`.
+        Finished inputs and claims go after a day, the record of who did what after a year; events,
+        posts, messages and the saved state of an agent go `keep_days` after its end. Rows of a
+        living agent stay, except that model calls of all agents are added up by day after
+        `keep_calls_days`.
         Raises StoreUnavailable.
         """
         day_ago, ended_before = now - _INPUT_SECONDS, now - self.keep_days * 86_400
         pruned = Pruned(
             inputs=await self._delete(tables.inbox, tables.inbox.c.done_at < day_ago),
             claims=await self._delete(tables.claim, tables.claim.c.claimed_at < day_ago),
-            events=await self._of_ended(tables.event, ended_before),
-            posts=await self._of_ended(tables.outbox, ended_before)
-            + await self._of_ended(tables.posted, ended_before),
-            messages=await self._of_ended(tables.message, ended_before),
-            saved=await self._of_ended(tables.saved, ended_before),
-            calls=await add_up(self._engines, now - self.keep_calls_days * _DAY_SECONDS),
+            events=await self._delete_of_ended(tables.event, ended_before),
+            posts=await self._delete_of_ended(tables.outbox, ended_before)
+            + await self._delete_of_ended(tables.posted, ended_before),
+            messages=await self._delete_of_ended(tables.message, ended_before),
+            saved=await self._delete_of_ended(tables.saved, ended_before),
+            calls=await _add_up(self._engines, now - self.keep_calls_days * _DAY_SECONDS),
         )
         await self._delete(tables.audit, tables.audit.c.at < now - _AUDIT_DAYS * 86_400)
         await self._engines.checkpoint()
         return pruned
 
-    async def _of_ended(self, table: Table, before: float) -> int:
+    async def _delete_of_ended(self, table: Table, before: float) -> int:
         agent = tables.agent.c
         ended = select(agent.id).where(
             agent.status.not_in(ALIVE_STATUSES),
@@ -108,20 +108,20 @@ def _some(table: Table, condition: ColumnElement[bool]) -> Delete:
     return delete(table).where(key.in_(chosen))
 
 
-async def add_up(engines: Engines, before: float) -> int:
-    """Add up the calls of days that ended before then; how many rows went. Raises StoreUnavailable.
+async def _add_up(engines: Engines, before: float) -> int:
+    """Add up the calls of days that ended before then; returns how many rows that saved.
 
-    What remains of an agent's calls of one day, with one model and one key, is one row: budgets,
-    totals of agents, people, channels, models and days stay what they were. Which task made a call,
-    who served it and when in the day it was are forgotten. Calls under way are not touched.
+    An agent's calls of one day, with one model and one key, become one row: the budgets and the
+    totals of agents, people, channels, models and days stay the same. The task, the provider and
+    the time of a single call are lost. Calls under way are not touched. Raises StoreUnavailable.
     """
     last = before // _DAY_SECONDS * _DAY_SECONDS
     count = 0
     while True:
         async with engines.writing() as connection:
-            groups = (await connection.execute(_many(last, engines))).all()
+            groups = (await connection.execute(_groups_to_add_up(last, engines))).all()
             for group in groups:
-                condition = _of(group)
+                condition = _calls_of_group(group)
                 values: dict[str, Any] = {name: _whole(group, name) for name in _SUMMED}
                 values |= {"task_id": None, "provider": None, "generation_id": None}
                 await connection.execute(
@@ -133,7 +133,7 @@ async def add_up(engines: Engines, before: float) -> int:
             return count
 
 
-def _many(last: float, engines: Engines) -> Any:  # noqa: ANN401  (SQLAlchemy's own type has seven parts)
+def _groups_to_add_up(last: float, engines: Engines) -> Any:  # noqa: ANN401  (SQLAlchemy's own type has seven parts)
     row = tables.usage.c
     day = day_of(row.at, engines.reader.dialect.name)
     same = [row[name] for name in _SAME]
@@ -152,12 +152,12 @@ def _many(last: float, engines: Engines) -> Any:  # noqa: ANN401  (SQLAlchemy's 
 
 
 def _whole(group: Row[Any], name: str) -> int | None:
-    """A sum, which Postgres gives as a decimal number."""
+    """Return a sum as an integer; Postgres gives a decimal number."""
     value = getattr(group, name)
     return None if value is None else int(value)
 
 
-def _of(group: Row[Any]) -> list[ColumnElement[bool]]:
+def _calls_of_group(group: Row[Any]) -> list[ColumnElement[bool]]:
     row = tables.usage.c
     begin = group.at // _DAY_SECONDS * _DAY_SECONDS
     return [

@@ -1,4 +1,4 @@
-"""How the product's values become rows, and rows become values."""
+"""Converts the product's values into rows, and rows into values."""
 
 import json
 from dataclasses import asdict, fields
@@ -24,7 +24,7 @@ ALIVE_STATUSES = tuple(sorted(status.value for status in ALIVE))
 
 
 def agent_values(agent: Agent) -> dict[str, Any]:
-    """The columns of an agent."""
+    """Return the columns of an agent."""
     values = {item.name: getattr(agent, item.name) for item in fields(agent)}
     del values["repo"]
     return values | {
@@ -38,7 +38,7 @@ def agent_values(agent: Agent) -> dict[str, Any]:
 
 
 def agent_of(row: Row[Any] | None) -> Agent | None:
-    """The agent in a row that has the columns of its table, and maybe others."""
+    """Return the agent in a row that has the columns of its table, and maybe others."""
     if row is None:
         return None
     values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
@@ -54,14 +54,14 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
 
 
 def message_values(message: Message) -> dict[str, Any]:
-    """The columns of a message; its files are JSON, each an id and a name."""
+    """Return the columns of a message; its files are JSON, each an id and a name."""
     files = json.dumps([[file.id, file.name] for file in message.files])
     kinds = {"mode": message.mode.value, "kind": message.kind.value}
     return asdict(message) | kinds | {"files": files}
 
 
 def message_of(row: Row[Any]) -> Message:
-    """The message in a row."""
+    """Return the message in a row."""
     return Message(
         id=row.id,
         agent_id=row.agent_id,
@@ -76,10 +76,10 @@ def message_of(row: Row[Any]) -> Message:
 
 
 def later(column: Column[str], ts: str) -> Case[str]:
-    """The later of a stored ts and this one; Slack writes them all with as many digits."""
+    """Choose the later of a stored ts and this one; Slack writes all with as many digits."""
     return case((column > ts, column), else_=ts)
 
 
 def audit_values(entry: Audit) -> dict[str, Any]:
-    """The columns of an entry in the record; its texts are cut to what a column holds."""
+    """Return the columns of an entry in the record; its texts are cut to what a column holds."""
     return asdict(entry) | {"subject": entry.subject[:300], "outcome": entry.outcome[:300]}

@@ -1,4 +1,4 @@
-"""Stored secrets on SQL: what they are for in clear, their values encrypted by the caller."""
+"""Stores secrets: their references in clear, their values as the caller encrypted them."""
 
 from collections.abc import Sequence
 
@@ -27,9 +27,9 @@ class SqlSecretRows:
         self._engines = engines
 
     async def all(self) -> Sequence[tuple[SecretEntry, str]]:
-        """Every secret with its ciphertext."""
+        """Return every secret with its ciphertext."""
         async with self._engines.reading() as connection:
-            found = await connection.execute(select(tables.secret).order_by(tables.secret.c.at))
+            rows = await connection.execute(select(tables.secret).order_by(tables.secret.c.at))
             return [
                 (
                     SecretEntry(
@@ -46,7 +46,7 @@ class SqlSecretRows:
                     ),
                     row.ciphertext,
                 )
-                for row in found.all()
+                for row in rows.all()
             ]
 
     async def put(self, entry: SecretEntry, ciphertext: str, audit: Audit) -> None:
@@ -77,7 +77,7 @@ class SqlSecretRows:
         return removed
 
     async def forget_all(self, now: float) -> int:
-        """Remove every secret; how many there were."""
+        """Remove every secret; returns how many there were."""
         async with self._engines.writing(durable=True) as connection:
             count = (await connection.execute(delete(tables.secret))).rowcount
             audit = Audit(now, "operator", "secret.remove", "all", f"{count} removed")
@@ -88,16 +88,16 @@ class SqlSecretRows:
         """Replace the ciphertext of the same value."""
         async with self._engines.writing(durable=True) as connection:
             await connection.execute(
-                update(tables.secret).where(*_is(ref)).values(ciphertext=ciphertext)
+                update(tables.secret).where(*_matches(ref)).values(ciphertext=ciphertext)
             )
 
 
 async def _delete(connection: StoreConnection, ref: SecretRef) -> bool:
-    result = await connection.execute(delete(tables.secret).where(*_is(ref)))
+    result = await connection.execute(delete(tables.secret).where(*_matches(ref)))
     return result.rowcount == 1
 
 
-def _is(ref: SecretRef) -> tuple[ColumnElement[bool], ...]:
+def _matches(ref: SecretRef) -> tuple[ColumnElement[bool], ...]:
     row = tables.secret.c
     return (
         row.team == ref.team,

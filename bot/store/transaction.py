@@ -1,4 +1,4 @@
-"""What is written together or not at all: the Transaction port on SQL."""
+"""Writes together or not at all: the Transaction port on SQL."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ class SqlTransaction:
         self._connection = connection
         self._hide = hide
         self.enqueued = False
-        # Somebody may have left a place, or the queue for one.
+        # True when an agent may have left its place, or the queue for one.
         self.left_place = False
         self.saved: list[Agent] = []
 
@@ -58,8 +58,8 @@ class SqlTransaction:
     async def save_agent(self, agent: Agent) -> None:
         """Store the agent's new state; raises LookupError when it was never added.
 
-        A thread that is known stays known: it is the sender who learns it, maybe after the caller
-        has read the agent.
+        The stored thread is not cleared: the sender may have noted it after the caller read the
+        agent.
         """
         values = agent_values(agent)
         values["thread_ts"] = func.coalesce(agent.thread_ts, tables.agent.c.thread_ts)
@@ -73,7 +73,7 @@ class SqlTransaction:
         self.saved.append(agent)
 
     async def agent(self, agent_id: str) -> Agent | None:
-        """The agent as stored; it cannot change before the transaction ends."""
+        """Return the agent as stored; it cannot change before the transaction ends."""
         query = select(tables.agent).where(tables.agent.c.id == agent_id).with_for_update()
         return agent_of((await self._connection.execute(query)).one_or_none())
 
@@ -96,7 +96,7 @@ class SqlTransaction:
     async def claim_message(
         self, team: str, channel: str, ts: str, client_msg_id: str | None = None
     ) -> bool:
-        """Take a person's message for us; False when it is taken already (a twin, a retry)."""
+        """Claim a person's message; False when it is claimed already (a twin, a retry)."""
         return await insert_new(
             self._connection,
             tables.claim,
@@ -110,7 +110,7 @@ class SqlTransaction:
         )
 
     async def note_read(self, agent_id: str, ts: str) -> None:
-        """The thread is read up to this message; it never goes back."""
+        """Note that the thread is read up to this message; an earlier one changes nothing."""
         await self._connection.execute(
             update(tables.agent)
             .where(tables.agent.c.id == agent_id)
@@ -118,9 +118,9 @@ class SqlTransaction:
         )
 
     async def add_message(self, message: Message) -> None:
-        """Store a message that is still to be handed to the bridge; `order` is set here.
+        """Store a message that the bridge does not have yet; `order` is set here.
 
-        One that is stored already is left as it is.
+        A message that is stored already is left as it is.
         """
         row = tables.message.c
         newest = select(func.max(row.order)).where(row.agent_id == message.agent_id)
@@ -129,14 +129,14 @@ class SqlTransaction:
         await insert_new(self._connection, tables.message, values)
 
     async def message(self, agent_id: str, message_id: str) -> Message | None:
-        """Return a message as stored, handed over or not."""
+        """Return a message as stored, delivered or not."""
         row = tables.message.c
         query = select(tables.message).where(row.agent_id == agent_id, row.id == message_id)
         stored = (await self._connection.execute(query)).one_or_none()
         return message_of(stored) if stored else None
 
     async def message_delivered(self, agent_id: str, message_id: str) -> None:
-        """The bridge has it; it is not handed over again."""
+        """Note that the bridge has the message, so that it is not delivered again."""
         row = tables.message.c
         await self._connection.execute(
             update(tables.message)
@@ -145,7 +145,7 @@ class SqlTransaction:
         )
 
     async def hand_over_again(self, agent_id: str, since: float) -> None:
-        """Let messages that were handed over after `since` be handed over once more."""
+        """Let messages that were delivered after `since` be delivered once more."""
         row = tables.message.c
         await self._connection.execute(
             update(tables.message)
@@ -154,7 +154,7 @@ class SqlTransaction:
         )
 
     async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
-        """Change a message that is not handed over yet, or drop it (None); False: too late."""
+        """Change a message that is not delivered yet, or drop it (None); False: too late."""
         row = tables.message.c
         waiting = (row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
         if text is None:
@@ -179,14 +179,14 @@ class SqlTransaction:
         self.enqueued |= await outbox.enqueue(self._connection, agent_id, shown)
 
     async def placed(self) -> int:
-        """How many agents have a place; it cannot change before the transaction ends."""
+        """Count the agents that have a place; it cannot change before the transaction ends."""
         await self._lock(_PLACES_LOCK)
         row = tables.agent.c
         query = select(func.count()).where(row.placed, row.status.in_(ALIVE_STATUSES))
         return int((await self._connection.execute(query)).scalar_one())
 
     async def waiting(self) -> Sequence[Agent]:
-        """The agents that wait for a place, the first in the queue first."""
+        """Return the agents that wait for a place, the first in the queue first."""
         row = tables.agent.c
         query = (
             select(tables.agent)
@@ -194,10 +194,10 @@ class SqlTransaction:
             .order_by(row.waiting_since, row.created_at, row.id)
         )
         rows = (await self._connection.execute(query)).all()
-        return [agent for found in rows if (agent := agent_of(found))]
+        return [agent for stored in rows if (agent := agent_of(stored))]
 
     async def load(self, team: str, user: str, channel: str, since: float) -> Load:
-        """What one person and one channel have at work, and the person's starts since then."""
+        """Count the busy agents of a person and a channel, and the person's starts since then."""
         row = tables.agent.c
         busy = (
             row.team == team,
@@ -233,8 +233,10 @@ class SqlTransaction:
     async def used(
         self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]
     ) -> Mapping[BudgetScope, int]:
-        """What is spent and reserved, in nano-dollars: of the agent in all, and of the others
-        since then. It cannot change before the transaction ends."""
+        """Sum what is spent and reserved, in nano-dollars: of an agent in all, of others since then.
+
+        It cannot change before the transaction ends.
+        """
         await self._lock(_LEDGER_LOCK)
         row = tables.usage.c
         recent = (row.at >= since) & (row.at < since + _AHEAD_SECONDS)
@@ -250,7 +252,7 @@ class SqlTransaction:
         return {scope: await self._sum(conditions[scope]) for scope in scopes}
 
     async def add_call(self, call: ModelCall) -> None:
-        """Enter a call that begins, at its worst case."""
+        """Reserve the highest cost of a call that begins."""
         values = asdict(call) | {
             "source": CostSource.RESERVED.value,
             "paid_by": call.paid_by.value,
@@ -258,7 +260,7 @@ class SqlTransaction:
         await self._connection.execute(insert(tables.usage).values(values))
 
     async def settle_call(self, call_id: str, settled: Settled) -> str | None:
-        """Enter how a call ended, once; the agent that made it, None when that is done already."""
+        """Record how a call ended, once; returns its agent, None when it was recorded already."""
         row = tables.usage.c
         usage = settled.usage
         values: dict[str, Any] = {
@@ -282,7 +284,7 @@ class SqlTransaction:
         return result.scalar_one_or_none()
 
     async def spent(self, agent_id: str) -> int:
-        """What the settled calls of an agent cost, in nano-dollars."""
+        """Sum the costs of the settled calls of an agent, in nano-dollars."""
         row = tables.usage.c
         settled = row.source != CostSource.RESERVED.value
         return await self._sum((row.agent_id == agent_id) & settled)

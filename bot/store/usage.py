@@ -1,4 +1,4 @@
-"""The ledger of model calls on SQL: one row a call, written before it is made."""
+"""Reads the ledger of model calls, in which each call has one row, or each day of old ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,15 @@ from bot.store.engine import Engines
 
 
 class SqlUsageRows:
-    """What the ledger holds, for reading; and the calls that an earlier process left open."""
+    """The ledger to read; it also settles the calls that an earlier process left open."""
 
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
 
     async def settle_open(self) -> int:
-        """Enter calls that a process left open, at their worst case: how they ended is unknown.
+        """Settle the calls that a process left open at their highest cost: their end is unknown.
 
-        Only when no call is under way. Returns how many there were.
+        Only to be used when no call is under way. Returns how many there were.
         """
         row = tables.usage.c
         async with self._engines.writing() as connection:
@@ -36,7 +36,7 @@ class SqlUsageRows:
     async def sums(
         self, team: str, *, since: float, user: str = "", channel: str = ""
     ) -> Sequence[Sum]:
-        """Calls that began since then, added up by day, user, channel and model; oldest first."""
+        """Add up the calls that began since then by day, user, channel and model; oldest first."""
         row = tables.usage.c
         day = day_of(row.at, self._engines.reader.dialect.name).label("day")
         guessed = row.source.in_((CostSource.RESERVED.value, CostSource.ESTIMATE.value))
@@ -53,7 +53,7 @@ class SqlUsageRows:
                 func.sum(row.nano).label("nano"),
                 func.sum(case((guessed, row.nano), else_=0)).label("guessed"),
             )
-            .where(*_wanted(team, since, user, channel))
+            .where(*_conditions(team, since, user, channel))
             .group_by(day, row.user, row.channel, row.model)
             .order_by(day, row.user, row.channel, row.model)
         )
@@ -61,28 +61,28 @@ class SqlUsageRows:
             rows = (await connection.execute(query)).all()
         return [
             Sum(
-                day=str(found.day),
-                user=found.user,
-                channel=found.channel,
-                model=found.model,
-                calls=int(found.calls),
-                prompt_tokens=int(found.prompt),
-                cached_tokens=int(found.cached),
-                completion_tokens=int(found.answer),
-                nano=int(found.nano),
-                estimated_nano=int(found.guessed),
+                day=str(row.day),
+                user=row.user,
+                channel=row.channel,
+                model=row.model,
+                calls=int(row.calls),
+                prompt_tokens=int(row.prompt),
+                cached_tokens=int(row.cached),
+                completion_tokens=int(row.answer),
+                nano=int(row.nano),
+                estimated_nano=int(row.guessed),
             )
-            for found in rows
+            for row in rows
         ]
 
     async def lines(
         self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
     ) -> Sequence[LedgerLine]:
-        """The newest of them, one by one, the oldest of those first; at most `limit`."""
+        """Return the newest calls since then, at most `limit`, the oldest of those first."""
         row = tables.usage.c
         query = (
             select(tables.usage)
-            .where(*_wanted(team, since, user, channel))
+            .where(*_conditions(team, since, user, channel))
             .order_by(row.at.desc(), row.id)
             .limit(limit)
         )
@@ -90,36 +90,36 @@ class SqlUsageRows:
             rows = (await connection.execute(query)).all()
         return [
             LedgerLine(
-                at=found.at,
-                agent_id=found.agent_id,
-                task_id=found.task_id or "",
-                user=found.user,
-                channel=found.channel,
-                model=found.model,
-                provider=found.provider or "",
-                prompt_tokens=found.prompt_tokens,
-                cached_tokens=found.cached_tokens,
-                completion_tokens=found.completion_tokens,
-                nano=found.nano,
-                source=CostSource(found.source),
-                paid_by=SecretScope(found.paid_by),
+                at=row.at,
+                agent_id=row.agent_id,
+                task_id=row.task_id or "",
+                user=row.user,
+                channel=row.channel,
+                model=row.model,
+                provider=row.provider or "",
+                prompt_tokens=row.prompt_tokens,
+                cached_tokens=row.cached_tokens,
+                completion_tokens=row.completion_tokens,
+                nano=row.nano,
+                source=CostSource(row.source),
+                paid_by=SecretScope(row.paid_by),
             )
-            for found in reversed(rows)
+            for row in reversed(rows)
         ]
 
 
 def day_of(at: ColumnElement[float], dialect: str) -> ColumnElement[Any]:
-    """UTC's day of a moment, `2026-11-26`."""
+    """Return the day of a time in UTC, `2026-11-26`."""
     if dialect == "postgresql":
         return func.to_char(func.timezone("UTC", func.to_timestamp(at)), "YYYY-MM-DD")
     return func.date(at, "unixepoch")
 
 
-def _wanted(team: str, since: float, user: str, channel: str) -> list[ColumnElement[bool]]:
+def _conditions(team: str, since: float, user: str, channel: str) -> list[ColumnElement[bool]]:
     row = tables.usage.c
-    wanted = [row.team == team, row.at >= since]
+    conditions = [row.team == team, row.at >= since]
     if user:
-        wanted.append(row.user == user)
+        conditions.append(row.user == user)
     if channel:
-        wanted.append(row.channel == channel)
-    return wanted
+        conditions.append(row.channel == channel)
+    return conditions
