@@ -22,8 +22,8 @@ _HOST_PATTERN = re.compile(
     r"\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_][a-z0-9_-]{0,62})*|[0-9a-f:.]{2,45}",
     re.IGNORECASE,
 )
-# In the environment: with commas between.
-Words = Annotated[tuple[str, ...], NoDecode]
+# Written with commas between in the environment.
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -48,15 +48,15 @@ class Settings(BaseSettings):
     openrouter_api_key: SecretStr = SecretStr("")
     openrouter_base_url: str = "https://openrouter.ai/api/v1"
     agent_model: str = "anthropic/claude-3.5-sonnet"
-    agent_fallback_models: Annotated[tuple[str, ...], NoDecode] = ()
+    agent_fallback_models: CommaSeparated = ()
     agent_summary_model: str = ""
     agent_plan_model: str = ""
     agent_context_tokens: int = Field(default=0, ge=0, le=100_000_000)
     agent_max_steps: int = Field(default=15, ge=1, le=200)
     agent_max_steps_limit: int = Field(default=50, ge=1, le=1_000)
 
-    model_allow: Annotated[tuple[str, ...], NoDecode] = ()
-    model_prices: Words = ()
+    model_allow: CommaSeparated = ()
+    model_prices: CommaSeparated = ()
     model_max_tokens: int = Field(default=16_384, ge=256, le=1_000_000)
     model_calls_per_minute: int = Field(default=120, ge=0, le=100_000)
 
@@ -86,24 +86,24 @@ class Settings(BaseSettings):
     container_disk_bytes: int = Field(default=10_737_418_240, ge=0)
     container_runtime: str = ""
     command_timeout_seconds: float = Field(default=30.0, gt=0, le=3_600)
-    command_allow: Words = ()
+    command_allow: CommaSeparated = ()
     boot_timeout_seconds: float = Field(default=60.0, gt=0)
     clone_timeout_seconds: float = Field(default=600.0, gt=0)
     sleep_after_seconds: float = Field(default=1_800.0, gt=0)
     reconcile_seconds: float = Field(default=30.0, gt=0)
     sandbox_network: Literal["", "sealed", "open"] = ""
-    egress_allow: Words = ()
+    egress_allow: CommaSeparated = ()
     egress_registries: bool = True
-    egress_private_networks: Words = ()
+    egress_private_networks: CommaSeparated = ()
     gateway_host: str = ""
     gateway_port: int = Field(default=0, ge=0, le=65_535)
 
     # People and limits; 0 is no limit, an empty list allows everything
-    admins: Words = ()
+    admins: CommaSeparated = ()
     allow_guests: bool = False
     allow_external: bool = False
-    allowed_channels: Words = ()
-    allowed_repositories: Words = ()
+    allowed_channels: CommaSeparated = ()
+    allowed_repositories: CommaSeparated = ()
     max_agents: int = Field(default=10, ge=0)
     max_agents_per_user: int = Field(default=5, ge=0)
     max_agents_per_channel: int = Field(default=10, ge=0)
@@ -206,7 +206,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls) -> Self:
-        """Read the settings; raises ConfigurationError naming each wrong variable."""
+        """Reads the settings; raises ConfigurationError naming each wrong variable."""
         try:
             return cls()
         except ValidationError as error:
@@ -217,7 +217,7 @@ class Settings(BaseSettings):
             raise ConfigurationError(f"Settings: {problems}") from error
 
     def check_tokens(self) -> None:
-        """Raise ConfigurationError naming each credential that is missing or in a wrong field."""
+        """Raises ConfigurationError naming each credential that is missing or in a wrong field."""
         kinds = (
             ("SLACK_BOT_TOKEN", self.slack_bot_token, "xoxb-", "OAuth & Permissions"),
             ("SLACK_APP_TOKEN", self.slack_app_token, "xapp-", "Basic Information"),
@@ -239,14 +239,14 @@ class Settings(BaseSettings):
             raise ConfigurationError("; ".join(problems) + ". See the settings in README.md.")
 
     def programs_of(self, repository: str) -> tuple[str, ...]:
-        """What agents of this repository (`owner/name`) may run beside the built-in list."""
-        wanted = {"", repository.lower(), repository.lower().partition("/")[0] + "/*"}
-        said = (word.rpartition(":") for word in self.command_allow)
-        return tuple(program for scope, _, program in said if scope.lower() in wanted)
+        """Returns the programs that agents of this repository (`owner/name`) may run as well."""
+        scopes = {"", repository.lower(), repository.lower().partition("/")[0] + "/*"}
+        entries = (word.rpartition(":") for word in self.command_allow)
+        return tuple(program for scope, _, program in entries if scope.lower() in scopes)
 
     @property
     def has_slack(self) -> bool:
-        """Whether any Slack credential is set; without one, the playground stands in."""
+        """True when any Slack credential is set; without one, the playground replaces Slack."""
         tokens = (self.slack_bot_token, self.slack_app_token, self.slack_signing_secret)
         return any(token.get_secret_value() for token in tokens)
 
@@ -264,8 +264,8 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for redaction; of a list, each one."""
         values = [getattr(self, name) for name in type(self).model_fields]
-        found = [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
-        found += self.secrets_key.get_secret_value().split(",")
+        secrets = [v.get_secret_value() for v in values if isinstance(v, SecretStr)]
+        secrets += self.secrets_key.get_secret_value().split(",")
         password = urlsplit(self.database_url).password if "@" in self.database_url else None
-        found.append(unquote(password or ""))
-        return tuple(dict.fromkeys(value.strip() for value in found if value.strip()))
+        secrets.append(unquote(password or ""))
+        return tuple(dict.fromkeys(value.strip() for value in secrets if value.strip()))

@@ -1,4 +1,4 @@
-"""What can go wrong in the bot, with the text for users kept apart from the text for logs.
+"""Defines the bot's errors, each with a text for users that is kept apart from that for logs.
 
 BotError                    an error of the bot's own; `str(error)` goes to the log
     ConfigurationError      the bot cannot start with these settings

@@ -12,7 +12,7 @@ from bot.redaction import Redactor
 
 _scope: ContextVar[dict[str, str] | None] = ContextVar("scope", default=None)
 
-# These repeat each call: addresses that are capabilities, and what people type into forms.
+# These libraries log each call: addresses that are capabilities, and what people type into forms.
 _NOISY = (
     "aiohttp.access", "aiosqlite", "alembic", "docker", "slack_bolt", "slack_sdk", "sqlalchemy",
     "urllib3",
@@ -22,7 +22,7 @@ MAX_LOGGED_CHARS = 8_000
 
 @contextmanager
 def log_scope(**ids: str | None) -> Iterator[None]:
-    """Add ids (`agent`, `event`, …) to every line logged inside."""
+    """Adds ids (`agent`, `event`, …) to every line logged inside."""
     known = {name: value for name, value in ids.items() if value}
     token = _scope.set({**(_scope.get() or {}), **known})
     try:
@@ -39,7 +39,7 @@ class JsonFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line, bounded and redacted."""
+        """Writes the record as one line, bounded and redacted."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "at": f"{moment}.{int(record.msecs):03d}Z",
@@ -54,16 +54,16 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logs(level: str, redact: Redactor) -> None:
-    """Send every log line to stderr as JSON; `redact` may learn more secrets later."""
+    """Sends every log line to stderr as JSON; `redact` may learn more secrets later."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(redact))
     # Not by the level of their loggers: Bolt gives each of its own the level of the root.
-    handler.addFilter(_from_us_or_important)
+    handler.addFilter(_is_own_or_important)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
 
 
-def _from_us_or_important(record: logging.LogRecord) -> bool:
-    ours = not any(f"{record.name}.".startswith(f"{noisy}.") for noisy in _NOISY)
-    return ours or record.levelno >= logging.WARNING
+def _is_own_or_important(record: logging.LogRecord) -> bool:
+    own = not any(f"{record.name}.".startswith(f"{noisy}.") for noisy in _NOISY)
+    return own or record.levelno >= logging.WARNING

@@ -79,7 +79,7 @@ class CoreParts:
         return self.crash_points.around("store", self.store)
 
     def dependencies(self, outbox: Outbox) -> Dependencies:
-        """Return what the product is given, with this sender of its posts."""
+        """Returns what the product is given, with this sender of its posts."""
         points, redact = self.crash_points, self.redact
         return Dependencies(
             settings=self.settings,
@@ -114,7 +114,7 @@ class Application:
 async def open_core(
     settings: Settings, redact: Redactor, instance: str = ""
 ) -> AsyncIterator[CoreParts]:
-    """Open what a deployment has without Slack; its gateway does not listen yet.
+    """Opens what a deployment has without Slack; its gateway does not listen yet.
 
     `instance` is the deployment's name on its engine, made at the first start of the bot. Raises
     ConfigurationError, EngineError or StoreUnavailable.
@@ -149,7 +149,7 @@ async def open_core(
 async def open_application(
     settings: Settings, redact: Redactor, failing_loops: Callable[[], Sequence[FailingLoop]]
 ) -> AsyncIterator[Application]:
-    """Open every part of a bot; its gateway and the operator's socket listen then.
+    """Opens every part of a bot; its gateway and the operator's socket listen then.
 
     Raises ConfigurationError, EngineError or StoreUnavailable.
     """
@@ -213,13 +213,13 @@ async def open_application(
 
 @asynccontextmanager
 async def open_health_checks(settings: Settings) -> AsyncIterator[HealthChecks]:
-    """Open the checks of a deployment from outside its bot; nothing of it is made or changed."""
+    """Opens the checks of a deployment from outside its bot; nothing of it is made or changed."""
     async with _open_session() as session, DockerRuntime(_CHECKS_INSTANCE) as runtime:
         yield HealthChecks(settings, session, runtime)
 
 
 async def _open_secrets(core: CoreParts) -> Secrets:
-    """Read what people have stored; raises ConfigurationError when its key is another one."""
+    """Reads the stored secrets; raises ConfigurationError when their key is another one."""
     settings, store, redact = core.settings, core.store, core.redact
     cipher = open_cipher(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
     redact.add(*cipher.keys)
@@ -232,7 +232,7 @@ async def _open_secrets(core: CoreParts) -> Secrets:
 async def _listening(
     core: CoreParts, stored_secrets: Secrets, egress_notices: EgressNotices
 ) -> AsyncIterator[None]:
-    """Let the gateway listen, once it knows the agents that are alive."""
+    """Lets the gateway listen, once it knows the agents that are alive."""
     settings, store, runtime = core.settings, core.store, core.runtime
     gateway = core.gateway
     gateway.credentials = stored_secrets
@@ -325,7 +325,7 @@ async def _open_session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def _remove_network(runtime: DockerRuntime) -> None:
-    """Remove the network when no agent needs it; the next start makes it again."""
+    """Removes the network when no agent needs it; the next start makes it again."""
     try:
         await runtime.forget_network()
     except BotError as error:
@@ -333,7 +333,7 @@ async def _remove_network(runtime: DockerRuntime) -> None:
 
 
 def instance_id(data_dir: Path) -> str:
-    """Return the name of this deployment on its engine, which the first call makes."""
+    """Returns the name of this deployment on its engine, which the first call makes."""
     path = data_dir / "instance"
     try:
         return path.read_text().strip()

@@ -1,7 +1,7 @@
-"""A socket in the data directory, by which whoever runs the bot asks the running one to act.
+"""A socket in the data directory, by which a command asks the running bot to act.
 
-Only the owner of the data directory can open it, and the engine decides nothing here: what is
-asked goes the way of every other wish, so the thread is told and the container's state is kept.
+Only the owner of the data directory can open it. A stop is done as one by Slack is, so the thread
+learns of it and the container's state is saved.
 """
 
 import contextlib
@@ -36,9 +36,9 @@ async def listen_for_operator(
     stop: Callable[[str], Awaitable[None]],
     failing: Callable[[], Sequence[FailingLoop]],
 ) -> AsyncIterator[None]:
-    """Take wishes for the length of a block; `stop` raises UserError for what cannot be.
+    """Answers requests for the length of a block; `stop` raises UserError when it refuses.
 
-    `failing` names the background loops that do not get going.
+    `failing` returns the background loops that fail again and again.
     """
 
     async def on_stop(request: web.Request) -> web.Response:
@@ -71,7 +71,7 @@ async def listen_for_operator(
 
 
 async def ask_to_stop(data_dir: Path, agent_id: str) -> None:
-    """Have the running bot stop an agent; raises UserError with what it answers, or its silence."""
+    """Has the running bot stop an agent; raises UserError when it refuses or does not answer."""
     timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
     try:
         with socket_address(data_dir / NAME) as path:
@@ -80,18 +80,18 @@ async def ask_to_stop(data_dir: Path, agent_id: str) -> None:
                 aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
                 session.post(f"http://bot/agents/{agent_id}/stop") as answer,
             ):
-                said = await answer.json()
+                body = await answer.json()
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise UserError(
             f"The bot that works with {data_dir} does not answer at {NAME} ({type(error).__name__})"
             ". Stop the agent in Slack, or end the bot and try again."
         ) from error
     if answer.status != 200:  # noqa: PLR2004
-        raise UserError(str(said.get("error", "The bot refused.")))
+        raise UserError(str(body.get("error", "The bot refused.")))
 
 
 async def failing_loops(data_dir: Path) -> Sequence[FailingLoop] | None:
-    """The loops of the running bot that do not get going; None when no bot answers."""
+    """Asks the running bot for the loops that fail again and again; None when no bot answers."""
     timeout = aiohttp.ClientTimeout(total=LOOPS_SECONDS)
     try:
         with socket_address(data_dir / NAME) as path:
@@ -107,7 +107,7 @@ async def failing_loops(data_dir: Path) -> Sequence[FailingLoop] | None:
 
 @contextmanager
 def _bound(data_dir: Path) -> Iterator[socket.socket | None]:
-    """The listening socket, closed to others before anybody can connect; None where there is none.
+    """Binds the socket, closed to others before anybody can connect; None where that fails.
 
     The data directory is this process's own, so a socket that is there is a dead one.
     """

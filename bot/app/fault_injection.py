@@ -20,18 +20,18 @@ T = TypeVar("T")
 
 
 class CrashPoints:
-    """The points of this process. Without a wish, everything is handed back as it is."""
+    """The crash points of this process; with an empty `crash_at` parts stay as they are."""
 
-    def __init__(self, wish: str) -> None:
-        self._record = Path(wish[1:]) if wish.startswith("?") else None
-        name, _, count = wish.partition(":")
+    def __init__(self, crash_at: str) -> None:
+        self._record = Path(crash_at[1:]) if crash_at.startswith("?") else None
+        name, _, count = crash_at.partition(":")
         self._name = name
         self._count = int(count or 1)
         self._passed: Counter[str] = Counter()
-        self._active = bool(wish)
+        self._active = bool(crash_at)
 
     def reach(self, name: str) -> None:
-        """Pass the point; may not return."""
+        """Passes the point; may not return."""
         self._passed[name] += 1
         if self._record is not None:
             with self._record.open("a") as file:
@@ -40,12 +40,12 @@ class CrashPoints:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def around(self, label: str, part: T) -> T:
-        """The part, with a point before and after each of its asynchronous calls."""
-        return cast("T", _Watched(self, label, part)) if self._active else part
+        """Returns the part with a point before and after each of its asynchronous calls."""
+        return cast("T", _PartWithPoints(self, label, part)) if self._active else part
 
 
-class _Watched:
-    """Stands in for a part; what is not asynchronous goes straight through."""
+class _PartWithPoints:
+    """Replaces a part; only its asynchronous functions pass points."""
 
     def __init__(self, points: CrashPoints, label: str, part: object) -> None:
         self._points = points
@@ -53,13 +53,13 @@ class _Watched:
         self._part = part
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (whatever the part has)
-        found = getattr(self._part, name)
+        attribute = getattr(self._part, name)
         label = f"{self._label}.{name}"
         if name == "transaction":
-            return functools.partial(self._named_transaction, found, label)
-        if inspect.iscoroutinefunction(found):
-            return functools.partial(self._call, found, label)
-        return found
+            return functools.partial(self._named_transaction, attribute, label)
+        if inspect.iscoroutinefunction(attribute):
+            return functools.partial(self._call, attribute, label)
+        return attribute
 
     async def _call(self, function: Callable[..., Any], label: str, *a: Any, **k: Any) -> Any:  # noqa: ANN401
         self._points.reach(f"{label}.before")

@@ -1,4 +1,4 @@
-"""Which checks of the deployment there are, and what each is given; every part brings its own."""
+"""Names the checks of the deployment and gives each the parts that it asks; parts define them."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -22,15 +22,16 @@ from bot.runtime.docker import DockerRuntime
 from bot.slack import checks as slack_checks, manifest
 from bot.store import checks as store_checks
 
+_MAX_REPOSITORIES = 5
 CODE = Path(__file__).parents[2] / "bridge"
 
 
 @dataclass(slots=True)
 class HealthChecks:
-    """Examines one deployment; what it is given stays its owner's to close.
+    """Examines one deployment; it closes none of the parts that it was given.
 
-    Where this is the bot itself, `sockets` tells how many connections Slack counts for the app,
-    and `loops` which of its background loops do not get going; else the running bot is asked.
+    In the bot itself, `sockets` returns how many connections Slack counts for the app, and `loops`
+    the background loops that fail again and again; elsewhere the running bot is asked.
     """
 
     settings: Settings
@@ -46,19 +47,19 @@ class HealthChecks:
         *,
         only: Sequence[str] = (),
     ) -> Sequence[Examined]:
-        """Run every check, or `only` those. Without names, the known channels and repositories."""
+        """Runs every check, or `only` those. Without names, the known channels and repositories."""
         checks = self.checks(channels, repositories)
         return await examine({name: checks[name] for name in only or checks})
 
     def checks(
         self, channels: Sequence[str] = (), repositories: Sequence[RepoRef] = ()
     ) -> Mapping[str, Check]:
-        """The checks by their names, in the order in which a person reads them."""
+        """Returns the checks by their names, in the order in which a person reads them."""
         settings, session, runtime = self.settings, self.session, self.runtime
         bot = self.bot_client()
         app = self._slack(settings.slack_app_token)
         database, data_dir = settings.database, settings.data_dir.resolve()
-        tried = repositories or _named(settings)
+        tried = repositories or _allowed_repositories(settings)
         return {
             "settings": self._settings,
             "Slack bot token": lambda: slack_checks.bot_token(bot, manifest.scopes()),
@@ -79,7 +80,7 @@ class HealthChecks:
         }
 
     def bot_client(self) -> slack_checks.Client:
-        """Return a client of Slack with the bot's token."""
+        """Returns a client of Slack with the bot's token."""
         return self._slack(self.settings.slack_bot_token)
 
     def _slack(self, token: SecretStr) -> slack_checks.Client:
@@ -111,22 +112,22 @@ class HealthChecks:
 
 
 def hidden(examined: Sequence[Examined], settings: Settings) -> Sequence[Examined]:
-    """The same without any secret value of the settings."""
+    """Returns the findings without any secret value of the settings."""
     redact = Redactor(settings.secrets)
     return [
         Examined(
-            one.check,
+            check.check,
             Finding(
-                one.finding.verdict,
-                redact(one.finding.state),
-                redact(one.finding.next_step),
+                check.finding.verdict,
+                redact(check.finding.state),
+                redact(check.finding.next_step),
             ),
-            one.seconds,
+            check.seconds,
         )
-        for one in examined
+        for check in examined
     ]
 
 
-def _named(settings: Settings) -> Sequence[RepoRef]:
-    patterns = [one for one in settings.allowed_repositories if not one.endswith("/*")]
-    return [RepoRef.parse(one) for one in patterns[:5]]
+def _allowed_repositories(settings: Settings) -> Sequence[RepoRef]:
+    names = [name for name in settings.allowed_repositories if not name.endswith("/*")]
+    return [RepoRef.parse(name) for name in names[:_MAX_REPOSITORIES]]

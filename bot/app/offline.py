@@ -12,16 +12,16 @@ _OWNER_SECONDS = 2.0
 
 
 class _NoSlack:
-    """An outbox whose posts wait for the next bot."""
+    """Sends nothing: the posts wait for the next bot."""
 
     async def sent(self, agent_id: str, key: str, timeout_seconds: float) -> str:
-        """Raise ChannelUnavailable: nothing is sent here."""
+        """Raises ChannelUnavailable, because no bot sends it."""
         del agent_id, key, timeout_seconds
         raise ChannelUnavailable("No bot runs.")
 
 
 async def stop_offline(settings: Settings, instance: str, agent_id: str) -> None:
-    """Keep what changed, remove the container, and leave the thread's notice in the outbox.
+    """Keeps what changed, removes the container, and leaves the thread's notice in the outbox.
 
     Nothing is pushed: that takes the gateway. Raises UserError, or ConfigurationError when another
     process works with this data.

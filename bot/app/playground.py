@@ -1,4 +1,4 @@
-"""The playground as a process beside the bot, which stands in for Slack, a model and a git host."""
+"""Runs the playground as a process beside the bot, in place of Slack, a model and a git host."""
 
 import json
 import subprocess
@@ -18,10 +18,10 @@ END_SECONDS = 5.0
 
 @contextmanager
 def playground(settings: Settings) -> Iterator[Settings]:
-    """Run the playground for the length of a block; gives the settings that point at it.
+    """Runs the playground for the length of a block; gives the settings that point at it.
 
-    It has a session of its own, so Ctrl-C reaches the bot alone and the bot's last words still
-    find a Slack; its standard input is a pipe, so it ends with us however we end.
+    It has a session of its own, so that Ctrl-C reaches the bot alone and its last posts are still
+    received; its standard input is a pipe, so that it ends with the bot, however that ends.
     """
     command = [sys.executable, "-m", "playground", "--announce", "--data", "data/playground"]
     command += ["--with-parent"]
@@ -49,22 +49,22 @@ def playground(settings: Settings) -> Iterator[Settings]:
 
 
 def has_own_model(settings: Settings) -> bool:
-    """Whether a model of one's own is set, by its key or by its address."""
+    """Checks whether the settings name a model, by its key or by its address."""
     default = Settings.model_fields["openrouter_base_url"].default
     key = settings.openrouter_api_key.get_secret_value()
     return bool(key) or settings.openrouter_base_url != default
 
 
 def has_own_git(settings: Settings) -> bool:
-    """Whether a git host of one's own is set, by its token or by its address."""
+    """Checks whether the settings name a git host, by its token or by its address."""
     default = Settings.model_fields["github_url"].default
     return bool(settings.github_token.get_secret_value()) or settings.github_url != default
 
 
 def pointed_at(settings: Settings, environment: dict[str, str]) -> Settings:
-    """The settings with the playground's addresses and tokens.
+    """Returns the settings with the playground's addresses and tokens.
 
-    A model and a git host of one's own are kept; with the scripted model its name is shown, too.
+    A model and a git host that the settings name are kept; the scripted model is shown by its name.
     """
     kept: tuple[str, ...] = ()
     update: dict[str, object] = {}

@@ -21,13 +21,13 @@ from bot.store.ownership import owned
 logger = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 3_600.0
-# It sends what the others still have to say, so it ends last.
+# It sends the last posts of the other loops, so it ends last.
 OUTBOX = "outbox"
 DRAIN_SECONDS = 5.0
 
 
 async def serve(settings: Settings, redact: Redactor) -> None:
-    """Run the bot until SIGINT or SIGTERM; raises ConfigurationError or EngineError at start."""
+    """Runs the bot until SIGINT or SIGTERM; raises ConfigurationError or EngineError at start."""
     settings.check_tokens()
     async with owned(settings.database, settings.data_dir.resolve()):
         await _serve(settings, redact)
@@ -59,7 +59,7 @@ async def _serve(settings: Settings, redact: Redactor) -> None:
 
 
 def background_loops(parts: Application) -> Mapping[str, Loop]:
-    """Every loop that lives as long as the bot; a failure of one starts that one again.
+    """Lists every loop that lives as long as the bot; a failure of one starts that one again.
 
     None of these ends the process: each goes on from what is stored, and a bot that does the rest
     is worth more than one that starts again and again. What must end it stands elsewhere: the
@@ -82,7 +82,7 @@ def background_loops(parts: Application) -> Mapping[str, Loop]:
 
 @asynccontextmanager
 async def _connected(settings: Settings, parts: Application) -> AsyncIterator[None]:
-    """Receive events: over a socket that we open, or on a port that Slack calls."""
+    """Receives events: over a socket that we open, or on a port that Slack calls."""
     if settings.socket_mode:
         app_token = settings.slack_app_token.get_secret_value()
         connection = SocketConnection(parts.app, app_token, parts.backfill.note_missed)

@@ -168,7 +168,7 @@ def _remove(inventory: "Inventory", resources: Sequence["Resource"], *, yes: boo
 
 
 def _remove_data(data_dir: Path) -> None:
-    """Remove the bot's own files, and the folder when it is empty then."""
+    """Removes the bot's own files, and the folder when it is empty then."""
     for pattern in _DATA_FILES:
         for path in data_dir.glob(pattern):
             path.unlink()
@@ -186,7 +186,7 @@ def _leftovers(resources: Sequence["Resource"], needed: set[str]) -> Sequence["R
 
 
 async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"]:
-    """Read the agents that are alive, or `kept` for a restart, without upgrading the database."""
+    """Reads the agents that are alive, or `kept` for a restart, without upgrading the database."""
     from bot.domain.agent import AgentStatus, Leftover
     from bot.store.agents import SqlStore
     from bot.store.engine import Engines, parse_url, path_of
@@ -210,7 +210,7 @@ async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"
 
 
 def _deployment() -> tuple[Settings, str]:
-    """Read the settings, and the name of this deployment, which only a bot makes."""
+    """Reads the settings, and the name of this deployment, which only a bot makes."""
     settings = Settings.read()
     try:
         return settings, (settings.data_dir / "instance").read_text().strip()
@@ -223,7 +223,7 @@ def _deployment() -> tuple[Settings, str]:
 
 @contextmanager
 def _required_inventory(instance: str) -> "Iterator[Inventory]":
-    """Open the engine's inventory; raises EngineError when there is no engine."""
+    """Opens the engine's inventory; raises EngineError when there is no engine."""
     from bot.runtime.inventory import Inventory
 
     with Inventory(instance) as inventory:
@@ -232,7 +232,7 @@ def _required_inventory(instance: str) -> "Iterator[Inventory]":
 
 @contextmanager
 def _inventory(instance: str) -> "Iterator[Inventory | None]":
-    """Open the engine's inventory; None, and a warning, when there is no engine."""
+    """Opens the engine's inventory; None, and a warning, when there is no engine."""
     from bot.errors import EngineError
     from bot.runtime.inventory import Inventory
 

@@ -51,7 +51,7 @@ def doctor_command(
 async def examine_deployment(
     settings: Settings, channels: Sequence[str] = (), repositories: Sequence[RepoRef] = ()
 ) -> Sequence[Examined]:
-    """Examine the deployment of these settings from outside its bot."""
+    """Examines the deployment of these settings from outside its bot."""
     # Slack, SQL and HTTP libraries take half a second to import, which `--help` need not pay.
     from bot.app.build import open_health_checks
     from bot.app.health import hidden
@@ -61,7 +61,7 @@ async def examine_deployment(
 
 
 def report_lines(examined: Sequence[Examined]) -> str:
-    """Write the report for a person at a terminal."""
+    """Writes the report for a person at a terminal."""
     lines = []
     for check in examined:
         finding = check.finding
@@ -76,7 +76,7 @@ def report_lines(examined: Sequence[Examined]) -> str:
 
 
 def report_object(examined: Sequence[Examined]) -> dict[str, object]:
-    """Write the report for a program, whose names stay the same in every version."""
+    """Writes the report for a program, whose names stay the same in every version."""
     return {
         "verdict": worst(examined).value,
         "checks": [

@@ -62,7 +62,7 @@ _MOST_CHARS = 4_000
 
 
 def find_mistake(field: EnvField, value: str) -> str:
-    """Tell by its form what is wrong with a value for this field; "" when it may be right."""
+    """Tells by its form what is wrong with a value for this field; "" when it may be right."""
     if not _PRINTABLE.fullmatch(value) or len(value) > _MOST_CHARS:
         return "That is no token: it holds spaces or other characters. Copy it again."
     expected = f"Here goes the {field.title} ({field.prefix}…)." if field.prefix else ""
@@ -86,7 +86,7 @@ class EnvFile:
         self.path = path.resolve()
 
     def put(self, name: str, value: str) -> None:
-        """Set a value where it stands, or its commented example does, or at the end.
+        """Sets a value where it stands, or its commented example does, or at the end.
 
         Raises ValueError for what a line of the file cannot hold as it is.
         """
@@ -103,7 +103,7 @@ class EnvFile:
 
 
 def _with(lines: list[str], name: str, value: str) -> list[str]:
-    """Set the last line with the name, because that one counts, and drop the others."""
+    """Sets the last line with the name, because that one counts, and drops the others."""
     mine = re.compile(rf"\s*(?:export\s+)?{name}\s*=")
     example = re.compile(rf"\s*#\s*{name}\s*=")
     set_at = [index for index, line in enumerate(lines) if mine.match(line)]

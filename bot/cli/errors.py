@@ -10,7 +10,7 @@ from bot.errors import BotError
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """End the command with one line and status 1 when the block raises an error of the bot."""
+    """Ends the command with one line and status 1 when the block raises an error of the bot."""
     try:
         yield
     except BotError as error:

@@ -39,7 +39,7 @@ class AgentRecord(BaseModel):
     conversation: SavedConversation | None = None
 
     def read_events(self) -> list[AgentEvent]:
-        """Parse the events; raises ValidationError for one that is none."""
+        """Parses the events; raises ValidationError for one that is none."""
         return [parse_event(json.dumps(event)) for event in self.events]
 
 
@@ -152,7 +152,7 @@ async def _import(store: "SqlStore", agent_id: str, conversation: SavedConversat
 
 
 def _run(action: "Callable[[SqlStore], Awaitable[T]]") -> T:
-    """Run an action with the store of this deployment; its error becomes one line."""
+    """Runs an action with the store of this deployment; its error becomes one line."""
 
     async def run_with_store() -> T:
         from bot.store.agents import SqlStore

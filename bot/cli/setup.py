@@ -62,7 +62,7 @@ class _Setup:
         self._settings = _read_settings()
 
     def run(self, files: Mapping[EnvField, Path | None], channel: str) -> None:
-        """Go through every step in its order; raises click.Abort when the person leaves."""
+        """Goes through every step in its order; raises click.Abort when the person leaves."""
         if not self._settings.slack_bot_token.get_secret_value() and self._asks:
             _show_link()
         for field, file in files.items():
@@ -82,7 +82,7 @@ class _Setup:
         )
 
     def _collect(self, field: EnvField, file: Path | None) -> None:
-        """Put a value that works into `.env`: the one in it, in the file, or asked for."""
+        """Puts a value that works into `.env`: the one in it, in the file, or asked for."""
         known = self._value(field)
         if file is not None:
             with click.open_file(str(file)) as opened:
@@ -106,7 +106,7 @@ class _Setup:
                 return
 
     def _accepted(self, field: EnvField, value: str) -> bool:
-        """Try a value and keep it in `.env` when it works."""
+        """Tries a value and keeps it in `.env` when it works."""
         if mistake := find_mistake(field, value):
             click.echo(f"  ✗ {mistake}")
             return False
@@ -130,7 +130,7 @@ class _Setup:
         return secret.get_secret_value()
 
     def _invite(self, channel: str) -> Sequence[str]:
-        """Get the bot into a first channel, by itself where it may; returns the channel's id."""
+        """Gets the bot into a first channel, by itself where it may; returns the channel's id."""
         name = asyncio.run(_bot_name(self._settings))
         click.echo(f"\nThe bot answers in channels that it is in. Send there:  /invite @{name}")
         while True:
@@ -176,7 +176,7 @@ def _show_link() -> None:
 
 
 async def _check_value(field: EnvField, settings: Settings) -> Finding:
-    """Run the doctor's check of one value."""
+    """Runs the doctor's check of one value."""
     from bot.app.build import open_health_checks
 
     names = {BOT: "Slack bot token", APP: "Slack app token", MODEL: "model key", GIT: "git"}
@@ -194,7 +194,7 @@ async def _bot_name(settings: Settings) -> str:
 
 
 async def _join(settings: Settings, name: str, channel: str) -> bool:
-    """Join a channel where the scopes allow it; returns whether the bot is in it then."""
+    """Joins a channel where the scopes allow it; returns whether the bot is in it then."""
     from bot.app.build import open_health_checks
     from bot.slack.checks import in_channels, join
 

@@ -62,7 +62,7 @@ class SqlStore:
     async def open(
         cls, database: str, data_dir: Path, on_enqueued: Callable[[], None] | None = None
     ) -> Self:
-        """Open the database at this address and upgrade its tables.
+        """Opens the database at this address and upgrades its tables.
 
         Raises ConfigurationError when it cannot be used, or was written by a newer version.
         """
@@ -72,12 +72,12 @@ class SqlStore:
         return cls(Engines.of(url), on_enqueued)
 
     async def close(self) -> None:
-        """Close the connections; a second call does nothing."""
+        """Closes the connections; a second call does nothing."""
         await self._engines.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
-        """Open a write transaction; commits at the end, rolls back on an exception.
+        """Opens a write transaction; commits at the end, rolls back on an exception.
 
         Other writers wait meanwhile, so nothing slow belongs inside. A second transaction of the
         same task would wait for itself.
@@ -94,11 +94,11 @@ class SqlStore:
                 self.on_saved(agent)
 
     async def agent(self, agent_id: str) -> Agent | None:
-        """Return an agent by its id."""
+        """Returns an agent by its id."""
         return await self._first_agent(tables.agent.c.id == agent_id)
 
     async def agent_of_thread(self, thread: ThreadRef) -> Agent | None:
-        """Return the living agent of this thread, or else the newest."""
+        """Returns the living agent of this thread, or else the newest."""
         return await self._first_agent(
             tables.agent.c.team == thread.team,
             tables.agent.c.channel == thread.channel,
@@ -106,7 +106,7 @@ class SqlStore:
         )
 
     async def agent_of_message(self, team: str, channel: str, ts: str) -> Agent | None:
-        """Return the agent whose thread a message of the bot, or the thread's root, belongs to."""
+        """Returns the agent whose thread a message of the bot, or the thread's root, belongs to."""
         posted = select(tables.posted.c.agent_id).where(
             tables.posted.c.channel == channel, tables.posted.c.ts == ts
         )
@@ -117,7 +117,7 @@ class SqlStore:
         )
 
     async def agents(self, *, alive: bool = True, channel: str | None = None) -> Sequence[Agent]:
-        """Return agents, newest first; the ended ones too when `alive` is False."""
+        """Returns agents, newest first; the ended ones too when `alive` is False."""
         query = select(tables.agent).order_by(tables.agent.c.created_at.desc(), tables.agent.c.id)
         if alive:
             query = query.where(tables.agent.c.status.in_(ALIVE_STATUSES))
@@ -126,7 +126,7 @@ class SqlStore:
         return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def unread(self) -> Sequence[Agent]:
-        """Return the agents that ended with an unread patch or conversation in their files."""
+        """Returns the agents that ended with an unread patch or conversation in their files."""
         row = tables.agent.c
         unread = (Leftover.PATCH.value, Leftover.CONVERSATION.value)
         query = (
@@ -137,7 +137,7 @@ class SqlStore:
         return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def agents_of(self, team: str, user: str, limit: int) -> Sequence[Agent]:
-        """Return the agents that a person has started: those alive first, the newest first."""
+        """Returns the agents that a person has started: those alive first, the newest first."""
         row = tables.agent.c
         query = (
             select(tables.agent)
@@ -148,19 +148,19 @@ class SqlStore:
         return [agent for stored in await self._rows(query) if (agent := agent_of(stored))]
 
     async def channel_settings(self, team: str, channel: str) -> Mapping[str, str]:
-        """Return the settings of a channel; a name that is missing has its default."""
+        """Returns the settings of a channel; a name that is missing has its default."""
         row = tables.channel_setting.c
         query = select(row.name, row.value).where(row.team == team, row.channel == channel)
         return {setting.name: setting.value for setting in await self._rows(query)}
 
     async def is_claimed(self, team: str, channel: str, ts: str) -> bool:
-        """Check whether a person's message was claimed already."""
+        """Checks whether a person's message was claimed already."""
         row = tables.claim.c
         query = select(row.ts).where(row.team == team, row.channel == channel, row.ts == ts)
         return bool(await self._rows(query))
 
     async def undelivered(self, agent_id: str) -> Sequence[Message]:
-        """Return the messages that the bridge does not have yet, in order of arrival."""
+        """Returns the messages that the bridge does not have yet, in order of arrival."""
         row = tables.message.c
         query = (
             select(tables.message)
@@ -170,7 +170,7 @@ class SqlStore:
         return [message_of(row) for row in await self._rows(query)]
 
     async def saved_state(self, agent_id: str) -> SavedState | None:
-        """Return the saved state of the agent's container."""
+        """Returns the saved state of the agent's container."""
         query = select(tables.saved).where(tables.saved.c.agent_id == agent_id)
         rows = await self._rows(query)
         if not rows:
@@ -185,7 +185,7 @@ class SqlStore:
         kinds: Sequence[type[Event]] | None = None,
         newest: int | None = None,
     ) -> Sequence[AgentEvent]:
-        """Return stored events in order: of one task, of these kinds, the `newest` few, or all."""
+        """Returns stored events in order: of one task, of these kinds, the `newest` few, or all."""
         row = tables.event.c
         query = select(row.body).where(row.agent_id == agent_id)
         if task_id is not None:
@@ -198,12 +198,12 @@ class SqlStore:
     async def newest_event(
         self, agent_id: str, kind: type[E], task_id: str | None = None
     ) -> E | None:
-        """Return the last stored event of this kind, in one task or in all."""
+        """Returns the last stored event of this kind, in one task or in all."""
         events = await self.events(agent_id, task_id, kinds=(kind,), newest=1)
         return next((event for event in events if isinstance(event, kind)), None)
 
     async def speakers(self, agent_id: str) -> Sequence[str]:
-        """Return who wrote to an agent, in the order of their first message."""
+        """Returns who wrote to an agent, in the order of their first message."""
         message = tables.message.c
         query = (
             select(message.user)
@@ -214,7 +214,7 @@ class SqlStore:
         return [row.user for row in await self._rows(query)]
 
     async def to_read(self, ended_after: float, limit: int) -> Sequence[OwnThread]:
-        """Return the threads to read again after a time in which events may have been lost.
+        """Returns the threads to read again after a time in which events may have been lost.
 
         Those of living agents come first, then those that ended later than `ended_after`; the
         newest first each.

@@ -32,7 +32,7 @@ _ROOM = "Make room: `threadsmith prune`, `docker image prune`, old files."
 
 
 async def database(address: str, busy_seconds: float = BUSY_SECONDS) -> Finding:
-    """Check whether the database can be written to and is of this version."""
+    """Checks whether the database can be written to and is of this version."""
     url = parse_url(address)
     path = path_of(url)
     if path is None:
@@ -83,7 +83,7 @@ def _trouble(path: Path, text: str) -> Finding:
 
 
 async def _on_server(url: URL) -> Finding:
-    """Check whether the server accepts the bot, takes writes, and is of this version."""
+    """Checks whether the server accepts the bot, takes writes, and is of this version."""
     place = f"{url.host or 'the local server'}/{url.database or ''}"
     try:
         engines = Engines.of(url)
@@ -120,7 +120,7 @@ def _of_version(place: str, version: str) -> Finding:
 
 
 async def events(address: str, data_dir: Path) -> Finding:
-    """Check whether a bot runs here, and when it received an event of Slack last."""
+    """Checks whether a bot runs here, and when it received an event of Slack last."""
     who = await asyncio.to_thread(holder, data_dir)
     path = path_of(parse_url(address))
     last: float | None = None
@@ -140,7 +140,7 @@ async def events(address: str, data_dir: Path) -> Finding:
 
 
 async def channels(address: str) -> Sequence[str]:
-    """Return the channels in which agents were started last."""
+    """Returns the channels in which agents were started last."""
     path = path_of(parse_url(address))
     if path is None or not path.exists():
         return ()
@@ -160,7 +160,7 @@ async def channels(address: str) -> Sequence[str]:
 
 
 async def disk_space(folders: Sequence[Path]) -> Finding:
-    """Check whether the disks of these folders have space and inodes left."""
+    """Checks whether the disks of these folders have space and inodes left."""
     states = []
     for folder in dict.fromkeys(folders):
         existing = next((path for path in (folder, *folder.parents) if path.exists()), None)
@@ -177,7 +177,7 @@ async def disk_space(folders: Sequence[Path]) -> Finding:
 
 
 def _free_inodes(folder: Path) -> float:
-    """Return the free share of the inodes; 1.0 where the file system makes them as needed."""
+    """Returns the free share of the inodes; 1.0 where the file system makes them as needed."""
     status = os.statvfs(folder)
     return status.f_favail / status.f_files if status.f_files else 1.0
 
@@ -192,7 +192,7 @@ def _read_number(path: Path, query: str) -> float | None:
 def _open(
     path: Path, mode: str, busy_seconds: float = BUSY_SECONDS
 ) -> Iterator[sqlite3.Connection]:
-    """Open a connection that never makes the file, and begins no transaction by itself."""
+    """Opens a connection that never makes the file, and begins no transaction by itself."""
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={mode}",
         uri=True,

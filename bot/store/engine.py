@@ -51,7 +51,7 @@ class StoreConnection:
     async def execute(
         self, statement: Executable, parameters: dict[str, Any] | None = None
     ) -> CursorResult[Any]:
-        """Run one statement; its rows are read already."""
+        """Runs one statement; its rows are read already."""
         return await run_to_end(self._connection.execute(statement, parameters))
 
 
@@ -63,16 +63,16 @@ class PooledConnection:
         self._durable = durable
 
     async def open(self) -> StoreConnection:
-        """Take a connection and begin a transaction."""
+        """Takes a connection and begins a transaction."""
         await run_to_end(self._begin())
         return StoreConnection(self._connection)
 
     async def commit(self) -> None:
-        """Commit the transaction."""
+        """Commits the transaction."""
         await run_to_end(self._connection.commit())
 
     async def close(self) -> None:
-        """Roll back what is not committed and give the connection back; safe before `open`."""
+        """Rolls back what is not committed and gives the connection back; safe before `open`."""
         if self._connection.sync_connection is not None:
             await run_to_end(self._connection.close())
 
@@ -84,7 +84,7 @@ class PooledConnection:
 
 
 async def run_to_end(operation: Coroutine[Any, Any, T]) -> T:
-    """Await the operation; a cancellation meanwhile is raised when it has ended."""
+    """Awaits the operation; a cancellation meanwhile is raised when it has ended."""
     running = asyncio.get_running_loop().create_task(operation)
     cut: asyncio.CancelledError | None = None
     while not running.done():
@@ -113,7 +113,7 @@ class Engines:
 
     @classmethod
     def of(cls, url: URL) -> Self:
-        """Make the engines for this address; raises ConfigurationError when there is no driver."""
+        """Makes the engines for this address; raises ConfigurationError when there is no driver."""
         if path_of(url) is None:
             engine = _engine(url, pool_pre_ping=True)
             return cls(engine, engine)
@@ -125,7 +125,7 @@ class Engines:
 
     @asynccontextmanager
     async def writing(self, *, durable: bool = False) -> AsyncIterator[StoreConnection]:
-        """Open a write transaction: commits at the end, rolls back on an exception.
+        """Opens a write transaction: commits at the end, rolls back on an exception.
 
         A `durable` one is on the disk when it has committed; the others survive the death of the
         process, but the last of them may be lost with the power. Raises StoreUnavailable when the
@@ -143,7 +143,7 @@ class Engines:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[StoreConnection]:
-        """Open a consistent view of the last commit; raises StoreUnavailable."""
+        """Opens a consistent view of the last commit; raises StoreUnavailable."""
         with _explained():
             checkout = PooledConnection(self.reader)
             try:
@@ -152,7 +152,7 @@ class Engines:
                 await checkout.close()
 
     async def checkpoint(self) -> None:
-        """Move the write-ahead log of SQLite into its database and empty it, if nobody reads it."""
+        """Moves the write-ahead log of SQLite into its database, and empties it when it can."""
         if self.writer.dialect.name != "sqlite":
             return
         with _explained():
@@ -182,7 +182,7 @@ class Engines:
             self.turn.release()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Closes every connection."""
         await run_to_end(self.reader.dispose())
         await run_to_end(self.writer.dispose())
 
@@ -205,7 +205,7 @@ _TROUBLES = {
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn a trouble of the disk or the server into StoreUnavailable; a bug stays a bug."""
+    """Turns a trouble of the disk or the server into StoreUnavailable; a bug stays a bug."""
     try:
         yield
     except NoConnection as error:
@@ -219,7 +219,7 @@ def _explained() -> Iterator[None]:
 
 
 def parse_url(database: str) -> URL:
-    """Read the database's address; raises ConfigurationError without repeating its password."""
+    """Reads the database's address; raises ConfigurationError without repeating its password."""
     try:
         url = make_url(database)
     except ArgumentError as error:
@@ -234,13 +234,13 @@ def parse_url(database: str) -> URL:
 
 
 def path_of(url: URL) -> Path | None:
-    """Return the file of a SQLite database; None for a server."""
+    """Returns the file of a SQLite database; None for a server."""
     is_file = url.get_backend_name() == "sqlite" and url.database
     return Path(url.database) if is_file and url.database else None
 
 
 def migration_engine(url: URL) -> AsyncEngine:
-    """Make an engine for one upgrade: SQLite copies tables, which foreign keys would forbid."""
+    """Makes an engine for one upgrade: SQLite copies tables, which foreign keys would forbid."""
     engine = _engine(url, pool_size=1, max_overflow=0)
     if path_of(url) is not None:
         _configure(engine, begin="BEGIN IMMEDIATE", foreign_keys=False, query_only=False)
@@ -248,7 +248,7 @@ def migration_engine(url: URL) -> AsyncEngine:
 
 
 async def lock_for_migration(connection: AsyncConnection) -> None:
-    """Let one process upgrade at a time; the lock goes with the transaction."""
+    """Lets one process upgrade at a time; the lock goes with the transaction."""
     if connection.dialect.name == "postgresql":
         await connection.execute(
             text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK}
@@ -256,7 +256,7 @@ async def lock_for_migration(connection: AsyncConnection) -> None:
 
 
 def create_private_folder(folder: Path) -> None:
-    """Make sure that the folder exists; one that is new is for its owner only."""
+    """Makes sure that the folder exists; one that is new is for its owner only."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -264,7 +264,7 @@ def create_private_folder(folder: Path) -> None:
 
 
 def create_private_file(path: Path) -> None:
-    """Make sure that the database's file exists and that only its owner reads it.
+    """Makes sure that the database's file exists and that only its owner reads it.
 
     It holds what people wrote and the addresses that answer their commands. SQLite gives the
     files beside it the same mode.
@@ -285,7 +285,7 @@ def _unwritable(path: Path, error: OSError) -> ConfigurationError:
 
 
 def back_up(path: Path, copy: Path) -> None:
-    """Copy a SQLite database while it may be in use; the copy appears whole or not at all."""
+    """Copies a SQLite database while it may be in use; the copy appears whole or not at all."""
     unfinished = copy.with_name(copy.name + ".unfinished")
     unfinished.unlink(missing_ok=True)
     create_private_file(unfinished)
@@ -299,13 +299,13 @@ def back_up(path: Path, copy: Path) -> None:
 
 
 async def insert_new(connection: StoreConnection, table: Table, values: Mapping[str, Any]) -> bool:
-    """Insert a row; False, and no change, when one of its unique keys is taken."""
+    """Inserts a row; False, and no change, when one of its unique keys is taken."""
     insert = insert_of(connection)(table).values(values).on_conflict_do_nothing()
     return (await connection.execute(insert)).rowcount == 1
 
 
 def insert_of(connection: StoreConnection) -> Callable[[Table], Any]:
-    """Return the dialect's own INSERT, which can leave out rows that exist already."""
+    """Returns the dialect's own INSERT, which can leave out rows that exist already."""
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 

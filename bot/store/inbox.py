@@ -33,7 +33,7 @@ class SqlInboxRows:
         self._finished = GroupCommit(engines, _finish)
 
     async def store(self, key: str, body: Mapping[str, Any]) -> int | None:
-        """Store an input and return its row's id; None when the key is stored already.
+        """Stores an input and returns its row's id; None when the key is stored already.
 
         Inputs that arrive while the disk is busy are stored together, in the order of arrival: a
         hundred of them at once cost a few waits for the disk, not a hundred.
@@ -43,23 +43,23 @@ class SqlInboxRows:
         )
 
     async def finish(self, row_id: int) -> None:
-        """Note that the listener has ended, and drop the body, which nothing reads any more."""
+        """Notes that the listener has ended, and drops the body, which nothing reads any more."""
         await self._finished.put(row_id)
 
     async def forget(self, row_id: int) -> None:
-        """Drop the row: the same input may come again and counts as a new one then."""
+        """Drops the row: the same input may come again and counts as a new one then."""
         async with self._engines.writing() as connection:
             await connection.execute(delete(tables.inbox).where(tables.inbox.c.id == row_id))
 
     async def unfinished(self) -> Sequence[StoredInput]:
-        """Return the inputs that are stored and not finished, in the order of arrival."""
+        """Returns the inputs that are stored and not finished, in the order of arrival."""
         query = select(tables.inbox).where(tables.inbox.c.done_at.is_(None))
         async with self._engines.reading() as connection:
             rows = (await connection.execute(query.order_by(tables.inbox.c.id))).all()
         return [StoredInput(row.id, json.loads(row.body), row.attempts) for row in rows]
 
     async def count_attempt(self, row_id: int) -> None:
-        """Note that the input is about to be replayed."""
+        """Notes that the input is about to be replayed."""
         async with self._engines.writing() as connection:
             await connection.execute(
                 update(tables.inbox)
@@ -71,7 +71,7 @@ class SqlInboxRows:
 async def _insert_new(
     connection: StoreConnection, arrived: Sequence[Mapping[str, Any]]
 ) -> Sequence[int | None]:
-    """Insert inputs; returns their ids, None for a key that is stored or came earlier in these."""
+    """Inserts inputs; returns their ids, None for a key that is stored or came earlier in these."""
     insert = insert_of(connection)(tables.inbox).values([dict(values) for values in arrived])
     new = insert.on_conflict_do_nothing().returning(tables.inbox.c.key, tables.inbox.c.id)
     ids = {row.key: int(row.id) for row in (await connection.execute(new)).all()}
@@ -117,7 +117,7 @@ class GroupCommit(Generic[T, R]):
         self._turn = asyncio.Lock()
 
     async def put(self, value: T) -> R:
-        """Write a value and return its result after the commit; raises what the transaction raised.
+        """Writes a value and returns its result after the commit; raises the transaction's error.
 
         A caller that is cancelled meanwhile may find its value written; the callers whose values
         are written together with it are not affected.

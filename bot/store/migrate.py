@@ -1,4 +1,4 @@
-"""Bring a database to the tables of this version, in one transaction, at every start.
+"""Brings a database to the tables of this version, in one transaction, at every start.
 
 All pending migrations and the note of the new version commit together, under the write lock: a
 process killed half-way leaves the old tables, and a second process that starts at the same time
@@ -31,7 +31,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def upgrade(url: URL, migrations: Path = MIGRATIONS) -> None:
-    """Upgrade the database; raises ConfigurationError when it is newer, foreign or out of reach."""
+    """Upgrades the database; raises ConfigurationError when it is newer, foreign, out of reach."""
     path = path_of(url)
     if path is not None:
         await asyncio.to_thread(create_private_file, path)

@@ -30,13 +30,13 @@ MAX_HOST_CHARS = 9_000
 
 
 def hidden_post(post: Post, hide: Hide) -> Post:
-    """Return the post with its texts passed through `hide`; a file's content stays the same."""
+    """Returns the post with its texts passed through `hide`; a file's content stays the same."""
     kept = {name: post.payload[name] for name in ("content_base64",) if name in post.payload}
     return replace(post, payload=hidden_in(post.payload, hide) | kept)
 
 
 async def enqueue(connection: StoreConnection, agent_id: str, post: Post) -> bool:
-    """Store the post's content; False when it is the content that is stored already."""
+    """Stores the post's content; False when it is the content that is stored already."""
     content = {
         "priority": int(post.priority),
         "payload": json.dumps(dict(post.payload), sort_keys=True),
@@ -73,7 +73,7 @@ async def enqueue(connection: StoreConnection, agent_id: str, post: Post) -> boo
 
 
 async def _host(connection: StoreConnection, agent_id: str) -> str:
-    """Return the key of the newest post that ended a task or an agent, if another fits below it.
+    """Returns the key of the newest post that ended a task or an agent, if another fits below it.
 
     "" stands for none. The first reply in a thread of somebody else may be it, a root never.
     """
@@ -105,7 +105,7 @@ class SqlOutboxRows:
         self.clock = clock
 
     async def open(self) -> Sequence[OpenRow]:
-        """Return every row of which Slack does not have the newest version, the oldest first."""
+        """Returns every row of which Slack does not have the newest version, the oldest first."""
         row, root = tables.outbox.c, tables.outbox.alias("root")
         host = tables.outbox.alias("host")
         query = (
@@ -142,7 +142,7 @@ class SqlOutboxRows:
         ]
 
     async def begin(self, row_id: str) -> PostContent | None:
-        """Mark the row as being sent and return its newest content; None when it is settled."""
+        """Marks the row as being sent and returns its newest content; None when it is settled."""
         row = tables.outbox.c
         async with self._engines.writing() as connection:
             begun = await connection.execute(
@@ -169,14 +169,14 @@ class SqlOutboxRows:
         )
 
     async def note_file(self, row_id: str, file_id: str | None) -> None:
-        """Remember Slack's name of an upload before it is shared; None after that."""
+        """Remembers Slack's name of an upload before it is shared; None after that."""
         async with self._engines.writing() as connection:
             await connection.execute(
                 update(tables.outbox).where(tables.outbox.c.id == row_id).values(file_id=file_id)
             )
 
     async def sent(self, row_id: str, version: int, ts: str | None) -> None:
-        """Note that Slack shows this version, and that the message, or the new thread, is the bot's."""
+        """Notes that Slack shows this version, and that the message or thread is the bot's."""
         row = tables.outbox.c
         async with self._engines.writing() as connection:
             await connection.execute(
@@ -211,7 +211,7 @@ class SqlOutboxRows:
     async def put_back(
         self, row_id: str, *, unknown: bool, error: str, failing: bool = False
     ) -> None:
-        """Note that the row was not sent, or (`unknown`) that nobody knows whether it was.
+        """Notes that the row was not sent, or (`unknown`) that nobody knows whether it was.
 
         With `failing`, Slack or the network is in trouble, and not just busy.
         """
@@ -221,7 +221,7 @@ class SqlOutboxRows:
         await self._set(row_id, **values)
 
     async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
-        """Note that Slack refuses this version for good; all later ones too with `gone`.
+        """Notes that Slack refuses this version for good; all later ones too with `gone`.
 
         `gone` says that there is no such channel or message any more; otherwise a newer version
         that was stored meanwhile is tried. Returns False when this row had the same error already.
@@ -241,11 +241,11 @@ class SqlOutboxRows:
         return bool(stored.error != error)
 
     async def detach(self, row_id: str) -> None:
-        """Give a post that shared the message of another one a message of its own."""
+        """Gives a post that shared the message of another one a message of its own."""
         await self._set(row_id, under="", ts=None, state="pending", error=None, attempts=0)
 
     async def outcome(self, agent_id: str, key: str) -> PostOutcome | None:
-        """Return how far a post is; None when there is none under this key."""
+        """Returns how far a post is; None when there is none under this key."""
         row = tables.outbox.c
         query = select(row.ts, row.error, row.state, row.sent_version).where(
             row.agent_id == agent_id, row.key == key
@@ -267,7 +267,7 @@ class SqlOutboxRows:
 async def _posts_around(
     connection: StoreConnection, stored: Row[Any]
 ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-    """Return the other posts in the message of this one: those above it, and those below."""
+    """Returns the other posts in the message of this one: those above it, and those below."""
     row = tables.outbox.c
     host = stored.under or stored.key
     query = (

@@ -62,7 +62,7 @@ _owner = Table(
 async def owned(
     database: str, data_dir: Path, *, wait_seconds: float = WAIT_SECONDS
 ) -> AsyncIterator[None]:
-    """Own a data directory and its database for the length of a block.
+    """Owns a data directory and its database for the length of a block.
 
     Raises ConfigurationError when another process does not end within `wait_seconds`, and in the
     middle of the block when the lease of a database on a server is lost.
@@ -82,7 +82,7 @@ async def owned(
 
 
 def holder(data_dir: Path) -> str:
-    """Return the process that owns this data directory, for people to read; "" for none."""
+    """Returns the process that owns this data directory, for people to read; "" for none."""
     try:
         file = os.open(data_dir / "owner", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -98,7 +98,7 @@ def holder(data_dir: Path) -> str:
 
 @asynccontextmanager
 async def _locked(lock: Path, place: Path, deadline: float) -> AsyncIterator[None]:
-    """Hold the kernel's lock on a file; what is in the file only names who holds it."""
+    """Holds the kernel's lock on a file; what is in the file only names who holds it."""
     await asyncio.to_thread(create_private_file, lock)
     # It stays open, and the programs that this process starts do not inherit it.
     file = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
@@ -162,7 +162,7 @@ class Lease:
 
     @asynccontextmanager
     async def held(self, deadline: float) -> AsyncIterator[None]:
-        """Own the database for the length of a block, which is cut off when that is lost.
+        """Owns the database for the length of a block, which is cut off when that is lost.
 
         `deadline` is of the loop's clock. Raises ConfigurationError when another process owns it
         then, when the lease is lost, and when the database is out of reach at the start.
@@ -271,7 +271,7 @@ class Lease:
             return result.rowcount == 1
 
     async def _release(self) -> None:
-        """Let the next process start at once."""
+        """Lets the next process start at once."""
         try:
             async with asyncio.timeout(_RELEASE_SECONDS), self._engine.begin() as connection:
                 await connection.execute(delete(_owner).where(_owner.c.token == self._token))
@@ -280,5 +280,5 @@ class Lease:
 
 
 def _short(error: Exception) -> str:
-    """Return the driver's own message; SQLAlchemy adds lines for programmers."""
+    """Returns the driver's own message; SQLAlchemy adds lines for programmers."""
     return str(error.orig if isinstance(error, DBAPIError) else error)

@@ -56,11 +56,11 @@ class Retention:
         self.keep_calls_days = keep_calls_days
 
     def set_days(self, days: float, calls_days: float) -> None:
-        """Keep the rows of ended agents, and those of single model calls, for so many days."""
+        """Keeps the rows of ended agents, and those of single model calls, for so many days."""
         self.keep_days, self.keep_calls_days = days, calls_days
 
     async def prune(self, now: float) -> Pruned:
-        """Delete the rows that are not needed any more at `now` (seconds since the epoch).
+        """Deletes the rows that are not needed any more at `now` (seconds since the epoch).
 
         Finished inputs and claims go after a day, the record of who did what after a year; events,
         posts, messages and the saved state of an agent go `keep_days` after its end. Rows of a
@@ -109,7 +109,7 @@ def _some(table: Table, condition: ColumnElement[bool]) -> Delete:
 
 
 async def _add_up(engines: Engines, before: float) -> int:
-    """Add up the calls of days that ended before then; returns how many rows that saved.
+    """Adds up the calls of days that ended before then; returns how many rows went.
 
     An agent's calls of one day, with one model and one key, become one row: the budgets and the
     totals of agents, people, channels, models and days stay the same. The task, the provider and
@@ -152,7 +152,7 @@ def _groups_to_add_up(last: float, engines: Engines) -> Any:  # noqa: ANN401  (S
 
 
 def _whole(group: Row[Any], name: str) -> int | None:
-    """Return a sum as an integer; Postgres gives a decimal number."""
+    """Returns a sum as an integer; Postgres gives a decimal number."""
     value = getattr(group, name)
     return None if value is None else int(value)
 

@@ -24,7 +24,7 @@ ALIVE_STATUSES = tuple(sorted(status.value for status in ALIVE))
 
 
 def agent_values(agent: Agent) -> dict[str, Any]:
-    """Return the columns of an agent."""
+    """Returns the columns of an agent."""
     values = {item.name: getattr(agent, item.name) for item in fields(agent)}
     del values["repo"]
     return values | {
@@ -38,7 +38,7 @@ def agent_values(agent: Agent) -> dict[str, Any]:
 
 
 def agent_of(row: Row[Any] | None) -> Agent | None:
-    """Return the agent in a row that has the columns of its table, and maybe others."""
+    """Returns the agent in a row that has the columns of its table, and maybe others."""
     if row is None:
         return None
     values = dict(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
@@ -54,14 +54,14 @@ def agent_of(row: Row[Any] | None) -> Agent | None:
 
 
 def message_values(message: Message) -> dict[str, Any]:
-    """Return the columns of a message; its files are JSON, each an id and a name."""
+    """Returns the columns of a message; its files are JSON, each an id and a name."""
     files = json.dumps([[file.id, file.name] for file in message.files])
     kinds = {"mode": message.mode.value, "kind": message.kind.value}
     return asdict(message) | kinds | {"files": files}
 
 
 def message_of(row: Row[Any]) -> Message:
-    """Return the message in a row."""
+    """Returns the message in a row."""
     return Message(
         id=row.id,
         agent_id=row.agent_id,
@@ -76,10 +76,10 @@ def message_of(row: Row[Any]) -> Message:
 
 
 def later(column: Column[str], ts: str) -> Case[str]:
-    """Choose the later of a stored ts and this one; Slack writes all with as many digits."""
+    """Chooses the later of a stored ts and this one; Slack writes all with as many digits."""
     return case((column > ts, column), else_=ts)
 
 
 def audit_values(entry: Audit) -> dict[str, Any]:
-    """Return the columns of an entry in the record; its texts are cut to what a column holds."""
+    """Returns the columns of an entry in the record; its texts are cut to what a column holds."""
     return asdict(entry) | {"subject": entry.subject[:300], "outcome": entry.outcome[:300]}

@@ -27,7 +27,7 @@ class SqlSecretRows:
         self._engines = engines
 
     async def all(self) -> Sequence[tuple[SecretEntry, str]]:
-        """Return every secret with its ciphertext."""
+        """Returns every secret with its ciphertext."""
         async with self._engines.reading() as connection:
             rows = await connection.execute(select(tables.secret).order_by(tables.secret.c.at))
             return [
@@ -50,7 +50,7 @@ class SqlSecretRows:
             ]
 
     async def put(self, entry: SecretEntry, ciphertext: str, audit: Audit) -> None:
-        """Store a secret; it replaces the one with the same reference."""
+        """Stores a secret; it replaces the one with the same reference."""
         ref = entry.ref
         values = {
             "team": ref.team,
@@ -69,7 +69,7 @@ class SqlSecretRows:
             await connection.execute(insert(tables.audit).values(audit_values(audit)))
 
     async def remove(self, ref: SecretRef, audit: Audit) -> bool:
-        """Remove a secret; False when there is none."""
+        """Removes a secret; False when there is none."""
         async with self._engines.writing(durable=True) as connection:
             removed = await _delete(connection, ref)
             if removed:
@@ -77,7 +77,7 @@ class SqlSecretRows:
         return removed
 
     async def forget_all(self, now: float) -> int:
-        """Remove every secret; returns how many there were."""
+        """Removes every secret; returns how many there were."""
         async with self._engines.writing(durable=True) as connection:
             count = (await connection.execute(delete(tables.secret))).rowcount
             audit = Audit(now, "operator", "secret.remove", "all", f"{count} removed")
@@ -85,7 +85,7 @@ class SqlSecretRows:
         return count
 
     async def encrypt_anew(self, ref: SecretRef, ciphertext: str) -> None:
-        """Replace the ciphertext of the same value."""
+        """Replaces the ciphertext of the same value."""
         async with self._engines.writing(durable=True) as connection:
             await connection.execute(
                 update(tables.secret).where(*_matches(ref)).values(ciphertext=ciphertext)

@@ -51,12 +51,12 @@ class SqlTransaction:
         self.saved: list[Agent] = []
 
     async def add_agent(self, agent: Agent) -> None:
-        """Store a new agent."""
+        """Stores a new agent."""
         await self._connection.execute(insert(tables.agent).values(agent_values(agent)))
         self.saved.append(agent)
 
     async def save_agent(self, agent: Agent) -> None:
-        """Store the agent's new state; raises LookupError when it was never added.
+        """Stores the agent's new state; raises LookupError when it was never added.
 
         The stored thread is not cleared: the sender may have noted it after the caller read the
         agent.
@@ -73,12 +73,12 @@ class SqlTransaction:
         self.saved.append(agent)
 
     async def agent(self, agent_id: str) -> Agent | None:
-        """Return the agent as stored; it cannot change before the transaction ends."""
+        """Returns the agent as stored; it cannot change before the transaction ends."""
         query = select(tables.agent).where(tables.agent.c.id == agent_id).with_for_update()
         return agent_of((await self._connection.execute(query)).one_or_none())
 
     async def add_events(self, agent_id: str, events: Sequence[AgentEvent]) -> None:
-        """Store the numbered events; one whose seq is stored already is left as it is."""
+        """Stores the numbered events; one whose seq is stored already is left as it is."""
         for event in events:
             if event.seq > 0:
                 await insert_new(
@@ -96,7 +96,7 @@ class SqlTransaction:
     async def claim_message(
         self, team: str, channel: str, ts: str, client_msg_id: str | None = None
     ) -> bool:
-        """Claim a person's message; False when it is claimed already (a twin, a retry)."""
+        """Claims a person's message; False when it is claimed already (a twin, a retry)."""
         return await insert_new(
             self._connection,
             tables.claim,
@@ -110,7 +110,7 @@ class SqlTransaction:
         )
 
     async def note_read(self, agent_id: str, ts: str) -> None:
-        """Note that the thread is read up to this message; an earlier one changes nothing."""
+        """Notes that the thread is read up to this message; an earlier one changes nothing."""
         await self._connection.execute(
             update(tables.agent)
             .where(tables.agent.c.id == agent_id)
@@ -118,7 +118,7 @@ class SqlTransaction:
         )
 
     async def add_message(self, message: Message) -> None:
-        """Store a message that the bridge does not have yet; `order` is set here.
+        """Stores a message that the bridge does not have yet; `order` is set here.
 
         A message that is stored already is left as it is.
         """
@@ -129,14 +129,14 @@ class SqlTransaction:
         await insert_new(self._connection, tables.message, values)
 
     async def message(self, agent_id: str, message_id: str) -> Message | None:
-        """Return a message as stored, delivered or not."""
+        """Returns a message as stored, delivered or not."""
         row = tables.message.c
         query = select(tables.message).where(row.agent_id == agent_id, row.id == message_id)
         stored = (await self._connection.execute(query)).one_or_none()
         return message_of(stored) if stored else None
 
     async def message_delivered(self, agent_id: str, message_id: str) -> None:
-        """Note that the bridge has the message, so that it is not delivered again."""
+        """Notes that the bridge has the message, so that it is not delivered again."""
         row = tables.message.c
         await self._connection.execute(
             update(tables.message)
@@ -145,7 +145,7 @@ class SqlTransaction:
         )
 
     async def hand_over_again(self, agent_id: str, since: float) -> None:
-        """Let messages that were delivered after `since` be delivered once more."""
+        """Lets messages that were delivered after `since` be delivered once more."""
         row = tables.message.c
         await self._connection.execute(
             update(tables.message)
@@ -154,7 +154,7 @@ class SqlTransaction:
         )
 
     async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
-        """Change a message that is not delivered yet, or drop it (None); False: too late."""
+        """Changes a message that is not delivered yet, or drop it (None); False: too late."""
         row = tables.message.c
         waiting = (row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
         if text is None:
@@ -166,7 +166,7 @@ class SqlTransaction:
         return result.rowcount == 1
 
     async def save_state(self, agent_id: str, state: SavedState) -> None:
-        """Keep the newest state of the agent's container; it replaces the one before."""
+        """Keeps the newest state of the agent's container; it replaces the one before."""
         await self._connection.execute(
             delete(tables.saved).where(tables.saved.c.agent_id == agent_id)
         )
@@ -174,19 +174,19 @@ class SqlTransaction:
         await self._connection.execute(insert(tables.saved).values(values))
 
     async def enqueue(self, agent_id: str, post: Post) -> None:
-        """Store what the thread should show; the sender is woken when this commits."""
+        """Stores what the thread should show; the sender is woken when this commits."""
         shown = hidden_post(post, self._hide)
         self.enqueued |= await outbox.enqueue(self._connection, agent_id, shown)
 
     async def placed(self) -> int:
-        """Count the agents that have a place; it cannot change before the transaction ends."""
+        """Counts the agents that have a place; it cannot change before the transaction ends."""
         await self._lock(_PLACES_LOCK)
         row = tables.agent.c
         query = select(func.count()).where(row.placed, row.status.in_(ALIVE_STATUSES))
         return int((await self._connection.execute(query)).scalar_one())
 
     async def waiting(self) -> Sequence[Agent]:
-        """Return the agents that wait for a place, the first in the queue first."""
+        """Returns the agents that wait for a place, the first in the queue first."""
         row = tables.agent.c
         query = (
             select(tables.agent)
@@ -197,7 +197,7 @@ class SqlTransaction:
         return [agent for stored in rows if (agent := agent_of(stored))]
 
     async def load(self, team: str, user: str, channel: str, since: float) -> Load:
-        """Count the busy agents of a person and a channel, and the person's starts since then."""
+        """Counts the busy agents of a person and a channel, and the person's starts since then."""
         row = tables.agent.c
         busy = (
             row.team == team,
@@ -218,11 +218,11 @@ class SqlTransaction:
         )
 
     async def add_audit(self, entry: Audit) -> None:
-        """Record who did what."""
+        """Records who did what."""
         await self._connection.execute(insert(tables.audit).values(audit_values(entry)))
 
     async def set_channel(self, team: str, channel: str, name: str, value: str) -> None:
-        """Set one setting of a channel; an empty value puts the default back."""
+        """Sets one setting of a channel; an empty value puts the default back."""
         row = tables.channel_setting.c
         ours = (row.team == team, row.channel == channel, row.name == name)
         await self._connection.execute(delete(tables.channel_setting).where(*ours))
@@ -233,7 +233,7 @@ class SqlTransaction:
     async def used(
         self, call: ModelCall, since: float, scopes: Iterable[BudgetScope]
     ) -> Mapping[BudgetScope, int]:
-        """Sum what is spent and reserved, in nano-dollars: of an agent in all, of others since then.
+        """Sums the spent and reserved nano-dollars: of an agent in all, of the others since then.
 
         It cannot change before the transaction ends.
         """
@@ -252,7 +252,7 @@ class SqlTransaction:
         return {scope: await self._sum(conditions[scope]) for scope in scopes}
 
     async def add_call(self, call: ModelCall) -> None:
-        """Reserve the highest cost of a call that begins."""
+        """Reserves the highest cost of a call that begins."""
         values = asdict(call) | {
             "source": CostSource.RESERVED.value,
             "paid_by": call.paid_by.value,
@@ -260,7 +260,7 @@ class SqlTransaction:
         await self._connection.execute(insert(tables.usage).values(values))
 
     async def settle_call(self, call_id: str, settled: Settled) -> str | None:
-        """Record how a call ended, once; returns its agent, None when it was recorded already."""
+        """Records how a call ended, once; returns its agent, None when it was recorded already."""
         row = tables.usage.c
         usage = settled.usage
         values: dict[str, Any] = {
@@ -284,13 +284,13 @@ class SqlTransaction:
         return result.scalar_one_or_none()
 
     async def spent(self, agent_id: str) -> int:
-        """Sum the costs of the settled calls of an agent, in nano-dollars."""
+        """Sums the costs of the settled calls of an agent, in nano-dollars."""
         row = tables.usage.c
         settled = row.source != CostSource.RESERVED.value
         return await self._sum((row.agent_id == agent_id) & settled)
 
     async def _lock(self, key: int) -> None:
-        """Take a lock that goes with the transaction; SQLite's one writer needs none."""
+        """Takes a lock that goes with the transaction; SQLite's one writer needs none."""
         if self._connection.dialect.name == "postgresql":
             await self._connection.execute(sql("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 

@@ -20,7 +20,7 @@ class SqlUsageRows:
         self._engines = engines
 
     async def settle_open(self) -> int:
-        """Settle the calls that a process left open at their highest cost: their end is unknown.
+        """Settles the calls that a process left open at their highest cost: their end is unknown.
 
         Only to be used when no call is under way. Returns how many there were.
         """
@@ -36,7 +36,7 @@ class SqlUsageRows:
     async def sums(
         self, team: str, *, since: float, user: str = "", channel: str = ""
     ) -> Sequence[Sum]:
-        """Add up the calls that began since then by day, user, channel and model; oldest first."""
+        """Adds up the calls that began since then by day, user, channel and model; oldest first."""
         row = tables.usage.c
         day = day_of(row.at, self._engines.reader.dialect.name).label("day")
         guessed = row.source.in_((CostSource.RESERVED.value, CostSource.ESTIMATE.value))
@@ -78,7 +78,7 @@ class SqlUsageRows:
     async def lines(
         self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
     ) -> Sequence[LedgerLine]:
-        """Return the newest calls since then, at most `limit`, the oldest of those first."""
+        """Returns the newest calls since then, at most `limit`, the oldest of those first."""
         row = tables.usage.c
         query = (
             select(tables.usage)
@@ -109,7 +109,7 @@ class SqlUsageRows:
 
 
 def day_of(at: ColumnElement[float], dialect: str) -> ColumnElement[Any]:
-    """Return the day of a time in UTC, `2026-11-26`."""
+    """Returns the day of a time in UTC, `2026-11-26`."""
     if dialect == "postgresql":
         return func.to_char(func.timezone("UTC", func.to_timestamp(at)), "YYYY-MM-DD")
     return func.date(at, "unixepoch")
