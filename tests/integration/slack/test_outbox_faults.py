@@ -311,11 +311,14 @@ async def test_no_connection_at_all_is_tried_again_without_a_lookup(
 class VanishingRows(SqlOutboxRows):
     """Rows one of which is gone when its delivery begins, as an agent's are when it is pruned."""
 
+    vanished: asyncio.Event
+
     async def begin(self, row_id: str) -> PostContent | None:
         async with self._engines.writing() as connection:
             await connection.execute(delete(tables.outbox).where(tables.outbox.c.key == "card"))
         content = await super().begin(row_id)
         if content is None:
+            self.vanished.set()
             raise RuntimeError("there is no such row")
         return content
 
@@ -324,8 +327,12 @@ async def test_a_post_that_goes_away_while_it_fails_takes_no_memory(bench: Slack
     await bench.enqueue(ROOT)
     await bench.deliver()
     async with bench.sender() as outbox:
-        outbox._rows = VanishingRows(bench.store._engines)
+        rows = VanishingRows(bench.store._engines)
+        rows.vanished = asyncio.Event()
+        outbox._rows = rows
         await bench.enqueue(CARD)
+        # There is nothing open any more before the delivery has failed.
+        await rows.vanished.wait()
         assert await outbox.drain(20)
         assert len(outbox._backoff) == 1
         await bench.clock.sleep(10)
