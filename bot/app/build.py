@@ -263,7 +263,7 @@ def _outbox(core: CoreParts, slack: AsyncWebClient, identity: Identity) -> Outbo
         core.crash_points.around("outbox", core.store.outbox_rows),
         slack,
         bot_name=identity.bot_name,
-        on_dead=Undeliverable(store, presenter, slack).note,
+        on_dead=Undeliverable(store, presenter, slack).note_refusal,
     )
     core.store.on_enqueued = outbox.wake
     return outbox

@@ -98,12 +98,12 @@ class Backfill:
 
     async def _run_whole(self, since: float) -> bool:
         try:
-            return await self.run(since)
+            return await self.read_threads(since)
         except Exception:
             self.note_missed(self._wall() - since)  # for whoever serves again
             raise
 
-    async def run(self, since: float) -> bool:
+    async def read_threads(self, since: float) -> bool:
         """Reads every thread from `since` (seconds since the epoch), or its cursor if earlier.
 
         False when a thread could not be read for a reason that may pass.
@@ -138,7 +138,9 @@ class Backfill:
                 if float(message["ts"]) > float(oldest):
                     await self._hand_over(agent, message)
         if agent.alive and stop_by is not None:
-            await self._handlers.buttons.stop(agent.id, stop_by, agent.channel, agent.thread_ts)
+            await self._handlers.buttons.stop_agent(
+                agent.id, stop_by, agent.channel, agent.thread_ts
+            )
 
     async def _messages(self, agent: Agent, oldest: str) -> AsyncGenerator[Json]:
         """Reads the thread in its order; of one beyond 999 messages, the newest and the first ones.
@@ -214,12 +216,12 @@ class Backfill:
                 if tries >= _MOST_TRIES:
                     raise
                 seconds = 2.0**tries
-            self._limiter.hold(call, seconds, self._clock.now())
+            self._limiter.hold_calls(call, seconds, self._clock.now())
 
     async def _wait_for_turn(self, call: SlackCall) -> None:
         while (at := self._limiter.ready_at(call, self._clock.now())) > self._clock.now():
             await self._clock.wait(asyncio.Event(), at - self._clock.now())
-        self._limiter.take(call, self._clock.now())
+        self._limiter.count_call(call, self._clock.now())
 
 
 def _in_order(page: Json) -> Sequence[Json]:

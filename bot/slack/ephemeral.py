@@ -25,7 +25,7 @@ class EphemeralReplies:
         self._client = client
         self.hide = hide
 
-    def to(self, user: str, channel: str, thread_ts: str | None = None) -> Tell:
+    def teller_for(self, user: str, channel: str, thread_ts: str | None = None) -> Tell:
         """Returns a function that tells this person something where they are."""
 
         async def tell(text: str) -> None:
@@ -47,7 +47,7 @@ class EphemeralReplies:
         except SlackApiError as error:
             logger.warning("could not tell a person: %s", error.response.get("error"))
 
-    async def guarded(self, tell: Tell, action: Awaitable[object]) -> None:
+    async def run_guarded(self, tell: Tell, action: Awaitable[object]) -> None:
         """Awaits the action; says privately what went wrong, if the person can do something."""
         try:
             await action

@@ -32,7 +32,7 @@ class ThreadHistory:
         self._client = client
         self._directory = directory
 
-    async def before(self, channel: str, thread_ts: str, ts: str) -> Opening:
+    async def read_before(self, channel: str, thread_ts: str, ts: str) -> Opening:
         """Returns the messages of the thread before `ts`, and their newest files."""
         try:
             async with asyncio.timeout(_SECONDS):

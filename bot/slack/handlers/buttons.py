@@ -101,9 +101,9 @@ class ButtonHandlers:
             )
             await run()
 
-        tell = self._replies.to(click.user, click.channel, click.thread_ts)
+        tell = self._replies.teller_for(click.user, click.channel, click.thread_ts)
         with log_scope(agent=click.agent_id, user=click.user):
-            await self._replies.guarded(tell, check_and_run())
+            await self._replies.run_guarded(tell, check_and_run())
 
     async def interrupt_task(self, click: Click) -> None:
         """Ends the running task of an agent."""
@@ -114,7 +114,7 @@ class ButtonHandlers:
 
     async def pause_task(self, click: Click) -> None:
         """Lets the task wait before its next step."""
-        tell = self._replies.to(click.user, click.channel, click.thread_ts)
+        tell = self._replies.teller_for(click.user, click.channel, click.thread_ts)
 
         async def pause() -> None:
             await tell(await self._service.buttons.pause_task(click.agent_id, click.task_id))
@@ -171,19 +171,19 @@ class ButtonHandlers:
             click, Action.START, lambda: add(click.agent_id, click.task_id, usd, click.user)
         )
 
-    async def stop_clicked(self, click: Click) -> None:
+    async def stop_by_button(self, click: Click) -> None:
         """Stops the agent of a button."""
-        await self.stop(click.agent_id, click.user, click.channel, click.thread_ts)
+        await self.stop_agent(click.agent_id, click.user, click.channel, click.thread_ts)
 
-    async def stop(
+    async def stop_agent(
         self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
     ) -> None:
         """Stops an agent, by whatever way a person asked for it; tells them what went wrong."""
-        tell = self._replies.to(user, channel, thread_ts)
+        tell = self._replies.teller_for(user, channel, thread_ts)
         with log_scope(agent=agent_id, user=user):
-            await self._replies.guarded(tell, self.stop_allowed(agent_id, user))
+            await self._replies.run_guarded(tell, self.stop_if_allowed(agent_id, user))
 
-    async def stop_allowed(self, agent_id: str, user: str) -> None:
+    async def stop_if_allowed(self, agent_id: str, user: str) -> None:
         """Stops an agent when the person may; raises UserError."""
         agent = await self._service.find_agent(agent_id)
         await self._authorization.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
@@ -208,11 +208,13 @@ class ButtonHandlers:
         if agent is None or not agent.alive:
             return
         if intent is Intent.STOP:
-            await self.stop(agent.id, user, channel, agent.thread_ts)
+            await self.stop_agent(agent.id, user, channel, agent.thread_ts)
             return
-        tell = self._replies.to(user, channel, agent.thread_ts)
+        tell = self._replies.teller_for(user, channel, agent.thread_ts)
         with log_scope(agent=agent.id, user=user):
-            await self._replies.guarded(tell, self._interrupt_or_pause(intent, agent, user, tell))
+            await self._replies.run_guarded(
+                tell, self._interrupt_or_pause(intent, agent, user, tell)
+            )
 
     async def _interrupt_or_pause(
         self, intent: Intent, agent: Agent, user: str, tell: Tell
@@ -239,7 +241,7 @@ def register(app: AsyncApp, inbox: Inbox, buttons: ButtonHandlers, stop_reaction
     """Attaches buttons, reactions, shortcuts; `stop_reaction` is an emoji's name without colons."""
     runs: dict[str, RunClick] = {
         task_card.INTERRUPT: buttons.interrupt_task,
-        task_card.STOP: buttons.stop_clicked,
+        task_card.STOP: buttons.stop_by_button,
         task_card.PAUSE: buttons.pause_task,
         task_card.RESUME: buttons.resume_task,
         task_card.CONTINUE: buttons.continue_task,

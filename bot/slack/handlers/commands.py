@@ -77,11 +77,11 @@ class CommandHandlers:
         """Reads a command and carries it out; `message` is the mention that it was typed in."""
 
         async def read_and_run() -> None:
-            command = await self._starts.read(text, origin, tell if message else None)
+            command = await self._starts.read_command(text, origin, tell if message else None)
             await self._run(command, origin, tell, trigger_id, message)
 
         with log_scope(channel=origin.channel, user=origin.user):
-            await self._replies.guarded(tell, read_and_run())
+            await self._replies.run_guarded(tell, read_and_run())
 
     async def _run(  # noqa: C901, PLR0912  (a match over a closed union)
         self,
@@ -94,9 +94,9 @@ class CommandHandlers:
         user, team, channel = origin.user, origin.team, origin.channel
         match command:
             case StartAgent():
-                await self._starts.start(command, origin, message)
+                await self._starts.start_agent(command, origin, message)
             case OpenForm(task=task):
-                await self._starts.ask(trigger_id, origin, task)
+                await self._starts.ask_details(trigger_id, origin, task)
             case ShowHelp():
                 await tell(HELP)
             case OpenSecrets() if trigger_id:
@@ -125,7 +125,7 @@ class CommandHandlers:
                 await self._look.show_health(origin, tell)
             case StopAgent(agent_id=agent_id):
                 agent = await self._look.agent_named(agent_id, origin)
-                await self._buttons.stop_allowed(agent.id, user)
+                await self._buttons.stop_if_allowed(agent.id, user)
             case _:
                 assert_never(command)
 

@@ -116,7 +116,7 @@ class HomeHandlers:
         """Stops an agent by the button of the tab."""
         agent = await self._service.agent_of_team(agent_id, team)
         if agent is not None:
-            await self._buttons.stop(agent.id, user, agent.channel, agent.thread_ts)
+            await self._buttons.stop_agent(agent.id, user, agent.channel, agent.thread_ts)
 
     async def _show(self, team: str, user: str) -> None:
         try:

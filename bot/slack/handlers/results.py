@@ -120,9 +120,9 @@ class ResultHandlers:
     async def open_modal(self, shows: ModalView, click: Click) -> None:
         """Opens a modal; it opens before its content is read, since Slack waits three seconds."""
         location = ModalLocation(shows, click.agent_id, click.task_id)
-        tell = self._replies.to(click.user, click.channel, click.thread_ts)
+        tell = self._replies.teller_for(click.user, click.channel, click.thread_ts)
         with log_scope(agent=click.agent_id, user=click.user):
-            await self._replies.guarded(tell, self._open(location, click))
+            await self._replies.run_guarded(tell, self._open(location, click))
 
     async def _open(self, location: ModalLocation, click: Click) -> None:
         await self._modals.agent_of(location, Action.READ, click.user)

@@ -55,7 +55,7 @@ class StartHandlers:
         self._threads = threads
         self._max_steps = max_steps
 
-    async def read(self, text: str, origin: Origin, greet: Tell | None) -> Command:
+    async def read_command(self, text: str, origin: Origin, greet: Tell | None) -> Command:
         """Reads what was typed behind `/agent` or a mention; raises InvalidCommand.
 
         A task that names no repository is about the one that is set for the channel or person.
@@ -82,7 +82,7 @@ class StartHandlers:
         settings = self._service.channel_settings
         return await settings.preferences(origin.team, origin.channel, origin.user)
 
-    async def start(
+    async def start_agent(
         self, command: StartAgent, origin: Origin, message: IncomingMessage | None = None
     ) -> None:
         """Starts an agent; `message` is what asked for it. Raises UserError."""
@@ -90,7 +90,9 @@ class StartHandlers:
         opening = Opening()
         if message is not None:
             if message.thread_ts:
-                opening = await self._threads.before(message.channel, message.thread_ts, message.ts)
+                opening = await self._threads.read_before(
+                    message.channel, message.thread_ts, message.ts
+                )
             opening = replace(opening, files=(*message.files, *opening.files))
         await self._service.start(command, origin, opening)
 
@@ -101,7 +103,7 @@ class StartHandlers:
         )
         return replace(origin, name=person.name)
 
-    async def ask(self, trigger_id: str, origin: Origin, task: str) -> None:
+    async def ask_details(self, trigger_id: str, origin: Origin, task: str) -> None:
         """Asks for what is missing in a form; raises InvalidCommand where none can be opened."""
         if not trigger_id:
             raise InvalidCommand(_NO_REPOSITORY)
@@ -129,16 +131,16 @@ class StartHandlers:
 
     async def submit_form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
         """Starts an agent as the submitted form says."""
-        tell = self._replies.to(origin.user, origin.channel, origin.thread_ts)
+        tell = self._replies.teller_for(origin.user, origin.channel, origin.thread_ts)
         with log_scope(channel=origin.channel, user=origin.user):
-            await self._replies.guarded(tell, self._from_form(command, origin, place))
+            await self._replies.run_guarded(tell, self._from_form(command, origin, place))
 
     async def _from_form(self, command: StartAgent, origin: Origin, place: FormLocation) -> None:
         origin = await self._known(origin)
         opening = Opening()
         if place.thread_ts:
             # The message that it was asked from is a part of what was said.
-            opening = await self._threads.before(place.channel, place.thread_ts, _LATER)
+            opening = await self._threads.read_before(place.channel, place.thread_ts, _LATER)
         await self._service.start(command, origin, opening)
 
     async def open_from_message(self, body: Mapping[str, Any], tell: Tell) -> None:
@@ -154,7 +156,7 @@ class StartHandlers:
             task = plain(str(message.get("text") or ""))
             origin, place = Origin(team, channel, user), FormLocation(channel, thread_ts)
             opening = self._open(str(body["trigger_id"]), origin, place, task)
-            await self._replies.guarded(tell, opening)
+            await self._replies.run_guarded(tell, opening)
 
 
 START_SHORTCUT = "start_agent"

@@ -49,7 +49,7 @@ class ThreadHandlers:
         may arrive as `message` alone (slackapi/bolt-python#925), so of those the first counts.
         """
         if message.thread_ts and await self._take_reply(message, message.thread_ts):
-            tell = self._replies.to(message.user, message.channel, message.thread_ts)
+            tell = self._replies.teller_for(message.user, message.channel, message.thread_ts)
             await self._tell_unfit(message, tell)
             return
         if not message.direct and not self._is_for_bot(message, mention_event=mention_event):
@@ -64,7 +64,7 @@ class ThreadHandlers:
             thread_ts=message.thread_ts or message.ts,
             client_msg_id=message.client_msg_id,
         )
-        tell = self._replies.to(origin.user, origin.channel, origin.thread_ts)
+        tell = self._replies.teller_for(origin.user, origin.channel, origin.thread_ts)
         await self._tell_unfit(message, tell)
         await self._commands.run_text(message.text or "help", origin, tell, message=message)
 
@@ -75,10 +75,10 @@ class ThreadHandlers:
             reply = read_reply(edited.text)
             text = reply.text if reply.intent is Intent.MESSAGE else None
         thread = ThreadRef(edited.team, edited.channel, edited.thread_ts)
-        tell = self._replies.to(edited.user, edited.channel, edited.thread_ts)
+        tell = self._replies.teller_for(edited.user, edited.channel, edited.thread_ts)
         with log_scope(channel=edited.channel, message=edited.ts):
             change = self._service.message_edits.revise_message(thread, edited.ts, text)
-            await self._replies.guarded(tell, change)
+            await self._replies.run_guarded(tell, change)
 
     def _is_for_bot(self, message: IncomingMessage, *, mention_event: bool) -> bool:
         if not message.mentions_bot or not (message.files or message.unfit):
@@ -128,7 +128,7 @@ class ThreadHandlers:
                 agent, message.ts, message.client_msg_id
             )
             return True
-        tell = self._replies.to(message.user, agent.channel, message.thread.thread_ts)
+        tell = self._replies.teller_for(message.user, agent.channel, message.thread.thread_ts)
         action = _ACTIONS.get(reply.intent, Action.STEER)
         with log_scope(agent=agent.id, user=message.user, message=message.ts):
             why_not = await self._why_not(agent, message.user, action, reply.mode)
@@ -156,7 +156,7 @@ class ThreadHandlers:
         control = self._service.buttons
         match reply.intent:
             case Intent.STOP:
-                await self._replies.guarded(tell, self._service.stop_by_message(agent, message))
+                await self._replies.run_guarded(tell, self._service.stop_by_message(agent, message))
                 await self._authorization.note(Action.STOP, message.user, agent.id)
             case Intent.PAUSE:
 
@@ -192,7 +192,7 @@ class ThreadHandlers:
         reading = self._service.handled_messages
         if await reading.is_handled(agent, message.ts):
             return
-        await self._replies.guarded(tell, run())
+        await self._replies.run_guarded(tell, run())
         await self._authorization.note(action, message.user, agent.id)
         await reading.store_handled(agent, message.ts, message.client_msg_id)
 

@@ -101,11 +101,11 @@ class Delivery:
         self._timeout_seconds = call_timeout_seconds
         self._fallback = BlockFallback()
 
-    async def perform(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
+    async def make_call(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
         """Makes the call, within the timeout, and says what came of it."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._perform(call, row, content)
+                return await self._make_call(call, row, content)
         except SlackApiError as error:
             return meaning(error)
         except aiohttp.ClientConnectorError:
@@ -113,7 +113,7 @@ class Delivery:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Failed(type(error).__name__, unknown=True)
 
-    async def _perform(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
+    async def _make_call(self, call: SlackCall, row: OpenRow, content: PostContent) -> Verdict:
         match call.method:
             case SlackMethod.POST:
                 return await self._post(row, content)

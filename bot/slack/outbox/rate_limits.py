@@ -115,7 +115,7 @@ class RateLimiter:
         bucket = self._buckets.get(call.method)
         return max(at, bucket.ready_at(now) if bucket else now)
 
-    def take(self, call: SlackCall, now: float) -> None:
+    def count_call(self, call: SlackCall, now: float) -> None:
         """Counts the call; it is made now."""
         if call.method in self._buckets:
             self._buckets[call.method].take(now)
@@ -126,7 +126,7 @@ class RateLimiter:
         self._served[call.row_id] = now
         self._forget(now)
 
-    def hold(self, call: SlackCall, seconds: float, now: float) -> None:
+    def hold_calls(self, call: SlackCall, seconds: float, now: float) -> None:
         """Holds back calls of a method for so long, as Slack asked; posts only in the channel."""
         until = now + min(max(seconds, 1.0), _LONGEST_HOLD_SECONDS)
         key = self._held_key(call)

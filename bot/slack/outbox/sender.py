@@ -146,7 +146,7 @@ class OutboxSender:
                     continue
                 if len(self._in_flight) >= _MOST_AT_ONCE:
                     break
-                self._limiter.take(call, now)
+                self._limiter.count_call(call, now)
             elif row.root_error is None:
                 continue
             self._in_flight.add(row.id)
@@ -171,7 +171,7 @@ class OutboxSender:
             if content is not None:
                 verdict: Verdict = PostRefused(row.root_error or "thread_not_found", gone=True)
                 if call is not None:
-                    verdict = await self._delivery.perform(call, row, content)
+                    verdict = await self._delivery.make_call(call, row, content)
                 await self._settle(row, call, content, verdict)
         except Exception:  # noqa: BLE001  (one post's trouble never stops the others)
             _log.exception("Post %s of agent %s failed", row.key, row.agent_id)
@@ -195,7 +195,7 @@ class OutboxSender:
                 await self._rows.put_back(row.id, unknown=False, error="")
             case TooFast():
                 if call is not None:
-                    self._limiter.hold(call, verdict.seconds, now)
+                    self._limiter.hold_calls(call, verdict.seconds, now)
                 await self._rows.put_back(row.id, unknown=doubtful, error="ratelimited")
             case Failed() if content.failing_seconds > _LONGEST_FAILURE_SECONDS:
                 await self._bury(

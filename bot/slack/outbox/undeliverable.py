@@ -40,7 +40,7 @@ class Undeliverable:
         self._client = client
         self._told_agents: LRUCache[str, bool] = LRUCache(MOST_TOLD)
 
-    async def note(self, agent_id: str, key: str, code: str) -> None:
+    async def note_refusal(self, agent_id: str, key: str, code: str) -> None:
         """Tells that Slack refused a post for good, for this reason."""
         logger.error("%s of agent %s will never be shown: %s", key, agent_id, code)
         agent = await self._store.agent(agent_id)

@@ -60,7 +60,9 @@ async def test_the_home_tab_tells_of_a_late_click_by_a_direct_message(office: Of
 
 def listening(scene: Scene) -> None:
     client = scene.outbox._delivery._client
-    note = Undeliverable(scene.harness.store, scene.harness.dependencies.presenter, client).note
+    note = Undeliverable(
+        scene.harness.store, scene.harness.dependencies.presenter, client
+    ).note_refusal
     scene.outbox._on_dead = note
 
 
@@ -120,7 +122,7 @@ async def test_a_thread_that_was_told_of_long_ago_may_be_told_of_again(
     async with scene.harness.store.transaction() as tx:
         await tx.add_agent(second)
     for agent in (first, first, second, second, first):
-        await undelivered.note(agent.id, "answer:1", "is_archived")
+        await undelivered.note_refusal(agent.id, "answer:1", "is_archived")
         assert list(undelivered._told_agents) == [agent.id]
     sent = [e.data["arguments"] for e in scene.slack.feed.entries("api_call")]
     told = [call["text"] for call in sent if "takes no messages of mine" in str(call)]

@@ -75,7 +75,7 @@ async def test_where_the_app_is_no_member_the_shortcut_says_so_by_a_direct_messa
     await ana.submit_view({"repo": "acme/api"})
     # The harness's sender is a fake, so what Slack says of the channel is said here.
     await office.settle()
-    tell = office.handlers.threads._replies.to("U00000ANA", "C000RANDOM")
+    tell = office.handlers.threads._replies.teller_for("U00000ANA", "C000RANDOM")
     await tell("Type `/invite @threadsmith` here.")
     channel = office.slack.state.direct_channel("U00000ANA")
     (said,) = channel.messages.values()

@@ -65,7 +65,7 @@ class Line:
 
     async def read(self) -> bool:
         """Catch up with the last hour."""
-        return await self.catch_up.run(time.time() - 3_600)
+        return await self.catch_up.read_threads(time.time() - 3_600)
 
     async def texts(self, times: int) -> list[str]:
         """What the bridges were told, once it is so much."""
