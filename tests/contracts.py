@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 from pydantic import SecretStr
 
+from bot.agents.ports.people import PullRequestHost
 from bot.agents.ports.sandbox import (
     Bridge,
     Gateway,
@@ -26,6 +27,7 @@ from bot.domain.container import (
     ContainerSpec,
 )
 from bot.domain.posts import Post, PostKind, Priority
+from bot.domain.pull_request import PullState
 from bot.errors import BridgeRefused, BridgeUnreachable, ChannelUnavailable, RepositoryError
 from bot.store.agents import SqlStore
 from bridge.protocol import (
@@ -258,6 +260,28 @@ class BridgeContract:
         with pytest.raises(BridgeUnreachable):
             async for _ in bridge.events(away, 0):
                 pass
+
+
+class PullRequestHostContract:
+    """Fixtures: `pulls`, and `repo` with a `branch` that is one commit ahead of main."""
+
+    async def test_a_pull_request_is_found_once_it_is_opened(
+        self, pulls: PullRequestHost, repo: RepoRef, branch: str
+    ) -> None:
+        assert await pulls.find(repo, branch) is None
+        opened = await pulls.create(repo, branch, "main", "Add a test", "Why: it was missing.")
+        assert opened.state is PullState.OPEN
+        assert opened.url.startswith("http")
+        assert await pulls.find(repo, branch) == opened
+        assert await pulls.find(repo, "agent/other") is None
+
+    def test_pages_name_the_repository_and_the_branch(
+        self, pulls: PullRequestHost, repo: RepoRef, branch: str
+    ) -> None:
+        for page in (pulls.branch_url(repo, branch), pulls.compare_url(repo, branch, "main")):
+            assert page.startswith("http")
+            assert str(repo) in page
+            assert branch.rpartition("/")[2] in page
 
 
 AWAY = BridgeAddress("http://127.0.0.1:1", SecretStr("canary"))

@@ -17,6 +17,7 @@ from bot.errors import BridgeRefused, BridgeUnreachable
 from bridge.protocol import (
     Accepted,
     AgentEvent,
+    Answered,
     ChatMode,
     ChatRequest,
     Diff,
@@ -30,11 +31,16 @@ from bridge.protocol import (
     Outcome,
     Pushed,
     PushRequest,
+    QuestionAnswered,
+    QuestionAsked,
     SavedConversation,
     SessionStatus,
     Status,
     TaskFinished,
+    TaskPaused,
+    TaskResumed,
     TaskStarted,
+    TaskUndone,
     ToolEnvironment,
     WireError,
     WorkspaceCloning,
@@ -43,7 +49,6 @@ from bridge.protocol import (
     WorkspaceRequest,
 )
 from tests.harness.waiting import Changes
-from tests.scripted_control import ScriptedControl
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 PATCH = b"diff --git a/a.py b/a.py\n"
@@ -67,8 +72,16 @@ class _Session:
     variables: dict[str, str] = field(default_factory=dict)
     cut: int = 0
 
+    def last_question(self) -> QuestionAsked | None:
+        asked = [event for event in self.log if isinstance(event, QuestionAsked)]
+        return asked[-1] if asked else None
 
-class ScriptedBridge(ScriptedControl):
+    def check_task(self, task_id: str) -> None:
+        if self.task_id != task_id:
+            raise BridgeRefused(404, _error(ErrorCode.NOT_FOUND))
+
+
+class ScriptedBridge:
     """All bridges at once, one per endpoint; the test plays the model by `push` and `finish`.
 
     `asked` holds (route, agent, request) in order. A route in `refusals` answers that error, one
@@ -207,6 +220,44 @@ class ScriptedBridge(ScriptedControl):
         else:
             session.waiting[message_id] = text
         return True
+
+    async def answer(
+        self, address: BridgeAddress, question_id: str, answer: str, author: str
+    ) -> Answered:
+        """Answer an open question of the running task."""
+        session = await self._ask("answer", address, (question_id, answer, author))
+        asked = session.last_question()
+        if asked is None or asked.question_id != question_id or session.task_id is None:
+            raise BridgeRefused(404, _error(ErrorCode.NOT_FOUND))
+        answered = QuestionAnswered(
+            at=asked.at + 60,
+            task_id=asked.task_id,
+            question_id=question_id,
+            kind=asked.kind,
+            answer=answer,
+            author=author,
+            fingerprint=asked.fingerprint,
+        )
+        self.push(_name(address), answered)
+        return Answered(taken=True, answer=answer, author=author)
+
+    async def pause(self, address: BridgeAddress, task_id: str) -> None:
+        """Pause the running task at once."""
+        session = await self._ask("pause", address, task_id)
+        session.check_task(task_id)
+        self.push(_name(address), TaskPaused(at=1.0, task_id=task_id, step=1))
+
+    async def resume(self, address: BridgeAddress, task_id: str) -> None:
+        """Let it go on."""
+        session = await self._ask("resume", address, task_id)
+        session.check_task(task_id)
+        self.push(_name(address), TaskResumed(at=1.0, task_id=task_id))
+
+    async def undo(self, address: BridgeAddress, task_id: str) -> int:
+        """Say that two files are as they were."""
+        await self._ask("undo", address, task_id)
+        self.push(_name(address), TaskUndone(at=1.0, undone_task_id=task_id, files=2))
+        return 2
 
     async def events(self, address: BridgeAddress, after_seq: int) -> AsyncGenerator[AgentEvent]:
         """The log after `after_seq`, then what the test pushes."""

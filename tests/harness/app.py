@@ -24,16 +24,23 @@ from bot.slack.views.presenter import SlackPresenter
 from bot.store.agents import SqlStore
 from bot.store.engine import Engines, parse_url
 from bot.store.transaction import SqlTransaction
-from tests.fakes import FakeFiles, FakeGateway, FakeOutbox, FakeRuntime, Shown
+from tests.fakes import (
+    FakeFiles,
+    FakeGateway,
+    FakeOutbox,
+    FakePulls,
+    FakeRuntime,
+    FakeWriter,
+    Shown,
+)
 from tests.harness.clocks import Clock
 from tests.harness.waiting import Changes
-from tests.publishing_fakes import FakePulls, FakeWriter
 from tests.scripted_bridge import ScriptedBridge
 
 REPO = RepoRef("acme", "api")
 COMMAND = StartAgent(REPO, "fix the flaky test")
 KNOWN_SECRET = "canary-known-0815"
-VAULT_KEY = "Y2FuYXJ5LWtleS1vZi10aGUtdmF1bHQtMzItYnl0ZXM="
+CIPHER_KEY = "Y2FuYXJ5LWtleS1vZi10aGUtdmF1bHQtMzItYnl0ZXM="
 ORIGIN = Origin("T1", "C1", "UANA", claim="trigger-1")
 
 
@@ -163,7 +170,7 @@ async def app_harness(folder: Path, settings: Settings | None = None) -> AsyncIt
     runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
     gateway, outbox = FakeGateway(changes), FakeOutbox(store)
     redact = store.hide = Redactor([KNOWN_SECRET])
-    secrets = Secrets(store.secret_rows, store, Cipher([VAULT_KEY]), redact, clock)
+    secrets = Secrets(store.secret_rows, store, Cipher([CIPHER_KEY]), redact, clock)
     await secrets.open()
     files = FakeFiles()
     dependencies = Dependencies(

@@ -42,13 +42,13 @@ class Secrets:
         self,
         rows: SecretRows,
         store: Store,
-        vault: Cipher,
+        cipher: Cipher,
         redact: Redactor,
         clock: Callable[[], float],
     ) -> None:
         self._rows = rows
         self._store = store
-        self._vault = vault
+        self._cipher = cipher
         self._redact = redact
         self._clock = clock
         self._held: dict[SecretRef, tuple[SecretEntry, str]] = {}
@@ -62,7 +62,7 @@ class Secrets:
         """
         for entry, ciphertext in await self._rows.all():
             try:
-                value = self._vault.decrypt(ciphertext, str(entry.ref))
+                value = self._cipher.decrypt(ciphertext, str(entry.ref))
             except CannotDecrypt as error:
                 raise ConfigurationError(
                     "The stored secrets cannot be decrypted: the key is not the one that they were "
@@ -71,13 +71,15 @@ class Secrets:
                     "`threadsmith forget-secrets` and have people store them again."
                 ) from error
             self._hold(entry, value)
-            if not self._vault.is_current(ciphertext):
+            if not self._cipher.is_current(ciphertext):
                 logger.info("a secret is encrypted anew with the first key")
-                await self._rows.encrypt_anew(entry.ref, self._vault.encrypt(value, str(entry.ref)))
+                await self._rows.encrypt_anew(
+                    entry.ref, self._cipher.encrypt(value, str(entry.ref))
+                )
 
     def seal(self, typed: str) -> str:
         """Encrypts what was typed into a form, for its way through the inbox."""
-        return self._vault.encrypt(typed, _TYPED)
+        return self._cipher.encrypt(typed, _TYPED)
 
     async def put(self, ref: SecretRef, sealed: str, actor: str, *, exposed: bool) -> SecretEntry:
         """Stores what `seal` made; it replaces what was stored there.
@@ -85,7 +87,7 @@ class Secrets:
         A model key is tried at the provider first. Raises InvalidCommand or ModelUnusable.
         """
         try:
-            value = checked_value(self._vault.decrypt(sealed, _TYPED))
+            value = checked_value(self._cipher.decrypt(sealed, _TYPED))
         except CannotDecrypt as error:
             raise InvalidCommand("The form is too old. Open it again.") from error
         self._check_room(ref)
@@ -95,7 +97,7 @@ class Secrets:
         exposed = exposed and ref.kind is SecretKind.VARIABLE
         entry = SecretEntry(ref, exposed, actor, now)
         audit = Audit(now, actor, "secret.set", str(ref), "exposed to tools" if exposed else "done")
-        await self._rows.put(entry, self._vault.encrypt(value, str(ref)), audit)
+        await self._rows.put(entry, self._cipher.encrypt(value, str(ref)), audit)
         self._hold(entry, value)
         return entry
 

@@ -19,9 +19,10 @@ from tests.contracts import (
     GatewayContract,
     OutboxBench,
     OutboxContract,
+    PullRequestHostContract,
     RuntimeContract,
 )
-from tests.fakes import FakeGateway, FakeOutbox, FakeRuntime, ScriptedBridge
+from tests.fakes import FakeGateway, FakeOutbox, FakePulls, FakeRuntime, ScriptedBridge
 from tests.harness.app import REPO, open_store, spec as a_spec
 from tests.harness.waiting import Changes
 
@@ -88,3 +89,17 @@ class TestFakeOutbox(OutboxContract):
 
         yield OutboxBench(outbox, store, agent, close_channel)
         await store.close()
+
+
+class TestFakePulls(PullRequestHostContract):
+    @pytest.fixture
+    def pulls(self) -> FakePulls:
+        return FakePulls()
+
+    @pytest.fixture
+    def repo(self) -> RepoRef:
+        return REPO
+
+    @pytest.fixture
+    def branch(self) -> str:
+        return "agent/k3f9ab-fix"
