@@ -25,6 +25,7 @@ from bot.domain.message import Message, MessageKind
 from bot.domain.policy import (
     Audit,
 )
+from bot.domain.posts import Post
 from bot.domain.quoting import code
 from bot.domain.replies import read_message
 from bot.domain.start_command import StartAgent
@@ -118,7 +119,6 @@ class AgentService:
         if not reply.text.strip():
             return True
         reply = replace(reply, text=self._deps.hide(reply.text))
-        task_id = f"{agent.id}-{reply.ts}"
         async with self._deps.store.transaction() as tx:
             claimed = await tx.claim_message(
                 agent.team, agent.channel, reply.ts, reply.client_msg_id
@@ -127,37 +127,42 @@ class AgentService:
             if current is None:
                 return True
             await tx.note_read(agent.id, reply.ts)
-            restarts = not current.alive and read_message(reply.text, reply.mode).restart
-            if restarts:
-                current = await self._restart(tx, current)
-                post = self._deps.presenter.mark(current, reply.ts, "received")
-            elif not current.alive:
-                text = why_not(current)
-                post = self._deps.presenter.trouble(current, f"late:{reply.ts}", text)
-            elif len(reply.text) > MAX_TASK_CHARS:
-                post = self._deps.presenter.trouble(current, f"long:{reply.ts}", TOO_LONG)
-            else:
-                await tx.add_message(
-                    Message(
-                        reply.ts,
-                        agent.id,
-                        reply.user,
-                        reply.text,
-                        task_id,
-                        reply.mode,
-                        files=reply.files,
-                        kind=MessageKind.REPLY,
-                    )
-                )
-                fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
-                post = self._deps.presenter.mark(current, reply.ts, fate)
+            current, post = await self._store_reply(tx, current, reply)
             await tx.enqueue(agent.id, post)
             if current.alive:
                 audit = Audit(self._deps.clock(), reply.user, "agent.steer", agent.id, "allowed")
                 await tx.add_audit(audit)
-                current = await self._fleet.capacity.claim_place(tx, current, task_id)
+                current = await self._fleet.capacity.claim_place(
+                    tx, current, _task_id(current, reply)
+                )
         self._fleet.wake(current)
         return True
+
+    async def _store_reply(
+        self, tx: Transaction, agent: Agent, reply: ThreadMessage
+    ) -> tuple[Agent, Post]:
+        """Stores the effect of a reply; returns the agent after it, and the post about it."""
+        presenter = self._deps.presenter
+        if not agent.alive and read_message(reply.text, reply.mode).restart:
+            starting = await self._restart(tx, agent)
+            return starting, presenter.mark(starting, reply.ts, "received")
+        if not agent.alive:
+            return agent, presenter.trouble(agent, f"late:{reply.ts}", why_not(agent))
+        if len(reply.text) > MAX_TASK_CHARS:
+            return agent, presenter.trouble(agent, f"long:{reply.ts}", TOO_LONG)
+        message = Message(
+            reply.ts,
+            agent.id,
+            reply.user,
+            reply.text,
+            _task_id(agent, reply),
+            reply.mode,
+            files=reply.files,
+            kind=MessageKind.REPLY,
+        )
+        await tx.add_message(message)
+        fate = "queued" if reply.mode is ChatMode.QUEUE else "received"
+        return agent, presenter.mark(agent, reply.ts, fate)
 
     async def _restart(self, tx: Transaction, agent: Agent) -> Agent:
         """Restarts an agent that has ended: from its saved state, in a new container.
@@ -227,3 +232,7 @@ class AgentService:
 
     async def _alive(self, agent_id: str) -> Agent:
         return require_alive(await self.find_agent(agent_id))
+
+
+def _task_id(agent: Agent, reply: ThreadMessage) -> str:
+    return f"{agent.id}-{reply.ts}"

@@ -255,7 +255,7 @@ async def test_what_is_typed_behind_the_word_is_forgotten(office: Office, tmp_pa
 async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) -> None:
     await store(office, office.person("ana"))
     store_, clock = office.harness.store, office.harness.clock
-    (old,) = office.harness.secrets._vault.keys
+    (old,) = office.harness.secrets._cipher.keys
 
     def keyring(*keys: str) -> Secrets:
         return Secrets(store_.secret_rows, store_, Cipher(keys), Redactor(), clock)
@@ -277,4 +277,6 @@ async def test_a_row_that_was_moved_elsewhere_does_not_open(office: Office) -> N
         await connection.execute(text("UPDATE secret SET owner = 'U00000BEN'"))
     keyring = office.harness.secrets
     with pytest.raises(ConfigurationError):
-        await Secrets(keyring._rows, keyring._store, keyring._vault, Redactor(), lambda: 1.0).open()
+        await Secrets(
+            keyring._rows, keyring._store, keyring._cipher, Redactor(), lambda: 1.0
+        ).open()
