@@ -8,11 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
@@ -43,13 +43,30 @@ def engine() -> None:
     assert images, f"There is no image {IMAGE}. Run `make image`."
 
 
+class Process(Protocol):
+    """What a test uses of a bot's process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stderr(self) -> asyncio.StreamReader | None: ...
+
+    def send_signal(self, signal: int, /) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
 @dataclass
 class Bot:
     """A bot in a process of its own. `log` grows while it lives."""
 
     environment: dict[str, str]
     data_dir: Path
-    process: asyncio.subprocess.Process | None = None
+    process: Process | None = None
     log: list[Json] = field(default_factory=list)
     _reading: asyncio.Task[None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,14 +86,16 @@ class Bot:
     async def spawn(self) -> None:
         """Start the process, and do not wait for it to be ready."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "OPENROUTER"))}
-        self.process = await asyncio.create_subprocess_exec(
-            *self.command(),
-            env={**clean, "PYTHONPATH": str(ROOT), **self.environment},
-            stderr=asyncio.subprocess.PIPE,
-            cwd=self.data_dir,
-        )
+        environment = {**clean, "PYTHONPATH": str(ROOT), **self.environment}
+        self.process = await self.start_process(environment)
         self.log.clear()
         self._reading = asyncio.create_task(self._read())
+
+    async def start_process(self, environment: dict[str, str]) -> Process:
+        """Start the bot as a program of its own."""
+        return await asyncio.create_subprocess_exec(
+            *self.command(), env=environment, stderr=asyncio.subprocess.PIPE, cwd=self.data_dir
+        )
 
     async def _read(self) -> None:
         assert self.process is not None
@@ -260,7 +279,7 @@ async def deployed(
     data_dir: Path,
     settings: Mapping[str, str] | None = None,
     *,
-    bot_type: type[Bot] = Bot,
+    bot_type: Callable[[dict[str, str], Path], Bot] = Bot,
     end_signal: int = signal.SIGTERM,
 ) -> AsyncIterator[Deployment]:
     """Starts a bot beside this playground, with these settings; it leaves nothing behind."""

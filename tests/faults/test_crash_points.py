@@ -17,6 +17,7 @@ from playground.server import PlaygroundSettings, running
 from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import Bot, Deployment, environment_of
 from tests.faults.conftest import QUICK
+from tests.faults.forked_bot import ForkedBot, bot_forks
 from tests.faults.ledger import ledger
 from tests.faults.scenarios import CHANNEL, SCENARIOS, CrashScenario, add_scenarios
 
@@ -40,9 +41,12 @@ async def _lane(folder: Path) -> AsyncIterator[Deployment]:
     """A workspace and a bot that nobody has started yet."""
     folder.mkdir()
     model = ModelSettings(chunk_delay_seconds=0.01)
-    async with running(PlaygroundSettings(model=model, slack=SLACK)) as playground:
+    async with (
+        running(PlaygroundSettings(model=model, slack=SLACK)) as playground,
+        bot_forks() as forks,
+    ):
         add_scenarios(playground.model.scenarios)
-        bot = Bot(environment_of(playground, folder) | QUICK, folder)
+        bot = ForkedBot(environment_of(playground, folder) | QUICK, folder, forks=forks)
         try:
             yield Deployment(playground, bot)
         finally:

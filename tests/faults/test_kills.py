@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from playground.model.server import ModelSettings
 from playground.server import PlaygroundSettings, running
 from playground.slack.slack_settings import SlackSettings
 from tests.e2e.conftest import READY_SECONDS, ROOT, Deployment, deployed
+from tests.faults.forked_bot import ForkedBot, bot_forks
 from tests.faults.ledger import events_of_bridge, ledger
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow(155)]
@@ -56,10 +58,16 @@ async def deployment(
 ) -> AsyncIterator[Deployment]:
     """A bot, and a model with twelve steps that takes its time."""
     model = ModelSettings(chunk_delay_seconds=0.08)
-    async with running(PlaygroundSettings(model=model, slack=SLACK)) as playground:
+    async with (
+        running(PlaygroundSettings(model=model, slack=SLACK)) as playground,
+        bot_forks() as forks,
+    ):
         _tell(playground.model.scenarios)
         data_dir: Path = tmp_path_factory.mktemp("data")
-        async with deployed(playground, data_dir, QUICK, end_signal=signal.SIGKILL) as deployment:
+        bot_type = partial(ForkedBot, forks=forks)
+        async with deployed(
+            playground, data_dir, QUICK, bot_type=bot_type, end_signal=signal.SIGKILL
+        ) as deployment:
             yield deployment
 
 
