@@ -12,7 +12,7 @@ from playground.event_feed import EventFeed
 from playground.git_server import GitServer, GitSettings, git_running
 from playground.model.catalog import listing
 from playground.model.server import ModelSettings, ScriptedModel, model_running
-from playground.page.routes import Page
+from playground.page.page_api import Page
 from playground.page.snapshot import PageSettings
 from playground.slack.server import slack_running
 from playground.slack.slack_settings import SlackSettings

@@ -91,7 +91,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def flaky_proxy(target: str, every_seconds: float | None = None) -> AsyncIterator[FlakyProxy]:
-    """A cutter before `target` (an http URL) for as long as the context lasts."""
+    """A proxy before `target` (an http URL) for as long as the context lasts."""
     proxy = FlakyProxy(target, every_seconds)
     await proxy.start()
     try:
