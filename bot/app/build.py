@@ -30,9 +30,11 @@ from bot.agents.reconcile import Reconciler
 from bot.agents.service import AgentService
 from bot.app.control_socket import listen_for_operator
 from bot.app.fault_injection import CrashPoints
-from bot.app.health import HealthChecks
+from bot.app.health import HealthChecks, hidden
 from bot.bridge_client import HttpBridge
 from bot.config import Settings
+from bot.domain.agent import RepoRef
+from bot.domain.health import Examined
 from bot.domain.policy import Action
 from bot.errors import BotError
 from bot.gateway.model.key_check import KeyCheck
@@ -216,6 +218,14 @@ async def open_health_checks(settings: Settings) -> AsyncIterator[HealthChecks]:
     """Opens the checks of a deployment from outside its bot; nothing of it is made or changed."""
     async with _open_session() as session, DockerRuntime(_CHECKS_INSTANCE) as runtime:
         yield HealthChecks(settings, session, runtime)
+
+
+async def examine_deployment(
+    settings: Settings, channels: Sequence[str] = (), repositories: Sequence[RepoRef] = ()
+) -> Sequence[Examined]:
+    """Examines a deployment from outside its bot; the findings hold no secret of the settings."""
+    async with open_health_checks(settings) as health_checks:
+        return hidden(await health_checks.examine(channels, repositories), settings)
 
 
 async def _open_secrets(core: CoreParts) -> Secrets:

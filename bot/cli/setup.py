@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from bot.cli.doctor import examine_deployment, report_lines
 from bot.cli.env_file import APP, BOT, FIELDS, GIT, MODEL, EnvField, EnvFile, find_mistake
+from bot.cli.report import report_lines
 from bot.config import Settings
 from bot.domain.health import Finding, Verdict, worst
 from bot.errors import ConfigurationError
@@ -68,6 +68,8 @@ class _Setup:
         for field, file in files.items():
             self._collect(field, file)
         channels = self._invite(channel)
+        from bot.app.build import examine_deployment
+
         click.echo("\nThe doctor:")
         examined = asyncio.run(examine_deployment(self._settings, channels))
         click.echo(report_lines(examined))

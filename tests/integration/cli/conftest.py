@@ -32,8 +32,8 @@ Find = Callable[..., Awaitable[Finding]]
 
 def settings_of(playground: Playground, data_dir: Path, **changes: object) -> Settings:
     """The settings that fit this playground, but for the changes."""
-    said = playground.environment() | {"DATA_DIR": str(data_dir)}
-    fields: dict[str, Any] = {name.lower(): value for name, value in said.items()}
+    variables = playground.environment() | {"DATA_DIR": str(data_dir)}
+    fields: dict[str, Any] = {name.lower(): value for name, value in variables.items()}
     return Settings(_env_file=None, **(fields | changes))
 
 
@@ -65,12 +65,12 @@ async def serving(answers: Mapping[str, Any], place: Path | None = None) -> Asyn
     """Answer each path with its JSON, a status, or a response; on a unix socket if one is named."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        said = answers.get(request.path, 404)
-        if isinstance(said, int):
-            return web.json_response({"message": "No such image: it is not here"}, status=said)
-        if isinstance(said, web.Response):
-            return web.Response(body=said.body, status=said.status, headers=said.headers)
-        return web.json_response(said)
+        body = answers.get(request.path, 404)
+        if isinstance(body, int):
+            return web.json_response({"message": "No such image: it is not here"}, status=body)
+        if isinstance(body, web.Response):
+            return web.Response(body=body.body, status=body.status, headers=body.headers)
+        return web.json_response(body)
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)

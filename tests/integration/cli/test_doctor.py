@@ -176,8 +176,8 @@ async def test_an_engine_that_is_not_what_it_should_be(
 def test_the_image_is_labelled_with_the_same_hash() -> None:
     script = (ROOT / "scripts/build-image.sh").read_text()
     function = script[script.index("code_hash() {") :].partition("\n}\n")[0] + "\n}\ncode_hash"
-    told = subprocess.run(["bash", "-c", function], cwd=ROOT, capture_output=True, check=True)
-    assert told.stdout.decode().strip() == CODE
+    process = subprocess.run(["bash", "-c", function], cwd=ROOT, capture_output=True, check=True)
+    assert process.stdout.decode().strip() == CODE
 
 
 async def test_what_an_open_network_reaches(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ async def test_what_the_git_hosts_api_says_about_a_token(find: Find) -> None:
     header = "github-authentication-token-expiration"
     soon = web.Response(text="{}", headers={header: until(2)})
     late = web.Response(text="{}", headers={header: until(90)})
-    for answers, verdict, found in (
+    for answers, verdict, state in (
         ({"/user": 401}, Verdict.FAIL, "refuses GITHUB_TOKEN (401)"),
         ({"/user": soon}, Verdict.WARN, "GITHUB_TOKEN expires on"),
         ({"/user": late}, Verdict.OK, "the token works until"),
@@ -336,7 +336,7 @@ async def test_what_the_git_hosts_api_says_about_a_token(find: Find) -> None:
         ({"/user": {}, "/repos/demo/private": {}}, Verdict.OK, "reaches demo/private"),
     ):
         async with serving(answers) as url:
-            says(await find("git", (), repo, github_api_url=url), verdict, found)
+            says(await find("git", (), repo, github_api_url=url), verdict, state)
 
 
 async def test_a_github_app_that_works_is_not_installed_or_is_refused(
@@ -349,7 +349,7 @@ async def test_a_github_app_that_works_is_not_installed_or_is_refused(
     minted = {"token": playground.git_token, "expires_at": expires}
     good: dict[str, Any] = {where: {"id": 7}, mint: minted}
     reading = {"permissions": {"pull": True, "push": False}}
-    for changed, verdict, found, next_step in (
+    for changed, verdict, state, next_step in (
         ({}, Verdict.OK, "a GitHub App; reaches demo/private", ""),
         ({where: 404}, Verdict.FAIL, "not installed for `demo/private`", "Install the GitHub App"),
         ({where: 401}, Verdict.FAIL, "refused the GitHub App", "GITHUB_APP_ID"),
@@ -357,7 +357,7 @@ async def test_a_github_app_that_works_is_not_installed_or_is_refused(
         ({"/repos/demo/private": reading}, Verdict.WARN, "not pushed to", "Install the GitHub App"),
     ):
         async with serving(good | changed) as url:
-            says(await find("git", (), repo, github_api_url=url, **app), verdict, found, next_step)
+            says(await find("git", (), repo, github_api_url=url, **app), verdict, state, next_step)
     away = await find("git", (), repo, github_api_url=NOBODY, **app)
     says(away, Verdict.FAIL, "does not answer")
     half = await find("git", (), repo, **(app | {"github_app_private_key": ""}))
@@ -426,26 +426,26 @@ async def command(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    told, _ = await process.communicate()
-    return process.returncode, told.decode()
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
 
 
 async def test_the_command_for_a_person(playground: Playground, tmp_path: Path) -> None:
-    status, told = await command(playground, tmp_path, "--channel", RANDOM)
+    status, output = await command(playground, tmp_path, "--channel", RANDOM)
     assert status == 1
-    assert f"fail  Slack channels   the bot is not in {RANDOM}" in told
-    assert "→ Send `/invite @threadsmith` in that channel." in told
-    assert "ok    model key" in told
-    assert "16 checks: 4 failed" in told
-    assert playground.model_key not in told
+    assert f"fail  Slack channels   the bot is not in {RANDOM}" in output
+    assert "→ Send `/invite @threadsmith` in that channel." in output
+    assert "ok    model key" in output
+    assert "16 checks: 4 failed" in output
+    assert playground.model_key not in output
     assert not (tmp_path / "data").exists()
 
 
 async def test_the_command_for_a_script(playground: Playground, tmp_path: Path) -> None:
     arguments = ("--json", "--channel", GENERAL, "--repository", "demo/private")
     async with serving(GOOD_ENGINE, tmp_path / "engine.sock") as engine:
-        status, told = await command(playground, tmp_path, *arguments, DOCKER_HOST=engine)
-    report = json.loads(told)
+        status, output = await command(playground, tmp_path, *arguments, DOCKER_HOST=engine)
+    report = json.loads(output)
     assert (status, report["verdict"]) == (0, "warn")
     verdicts = {one["check"]: one["verdict"] for one in report["checks"]}
     assert [name for name, verdict in verdicts.items() if verdict != "ok"] == ["Slack events"]
@@ -454,7 +454,7 @@ async def test_the_command_for_a_script(playground: Playground, tmp_path: Path) 
 async def test_settings_that_cannot_be_read_are_a_finding(
     playground: Playground, tmp_path: Path
 ) -> None:
-    status, told = await command(playground, tmp_path, "--json", AGENT_MAX_STEPS="many")
-    (one,) = json.loads(told)["checks"]
+    status, output = await command(playground, tmp_path, "--json", AGENT_MAX_STEPS="many")
+    (one,) = json.loads(output)["checks"]
     assert (status, one["check"]) == (1, "settings")
     assert "AGENT_MAX_STEPS" in one["found"]

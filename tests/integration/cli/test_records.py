@@ -58,7 +58,7 @@ EVENTS: tuple[AgentEvent, ...] = (
     MessageWritten(seq=8, task_id="t", text="Done.", final=True),
     TaskFinished(seq=9, task_id="t", outcome=Outcome.COMPLETED, steps=2, duration_seconds=1.0),
 )
-SAID = SavedConversation(protocol=1, last_seq=9, messages=({"role": "user", "content": "fix it"},))
+SAVED = SavedConversation(protocol=1, last_seq=9, messages=({"role": "user", "content": "fix it"},))
 
 Run = Callable[..., Result]
 
@@ -70,7 +70,7 @@ async def prepare(folder: Path, *agents: Agent) -> None:
         for agent in agents:
             await tx.add_agent(agent)
         await tx.add_events(AGENT.id, EVENTS)
-        state = SavedState(SAID.model_dump_json().encode(), b"patch", 9, 2.0)
+        state = SavedState(SAVED.model_dump_json().encode(), b"patch", 9, 2.0)
         await tx.save_state(AGENT.id, state)
     await store.close()
 
@@ -104,9 +104,9 @@ def test_an_agent_is_run_again(
         run("export", "k3f9ab", "-o", "record.json")
     result = run("replay", "record.json" if by_file else "k3f9ab")
     assert result.exit_code == 0, result.output
-    told = capfd.readouterr().out
-    assert "read_file README.md: ok, 3 lines" in told
-    assert "1 tasks, 1 as recorded" in told
+    output = capfd.readouterr().out
+    assert "read_file README.md: ok, 3 lines" in output
+    assert "1 tasks, 1 as recorded" in output
 
 
 def test_an_ended_agent_takes_a_conversation(run: Run, tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ CHANNEL = "Enter for none"
 
 def places(playground: Playground, folder: Path, engine: str) -> dict[str, str]:
     """The environment: where everything is, and no token."""
-    said = {k: v for k, v in playground.environment().items() if k.endswith("_URL")}
+    addresses = {k: v for k, v in playground.environment().items() if k.endswith("_URL")}
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("SLACK_", "OPENROUTER_"))}
-    return {**clean, **said, "DATA_DIR": str(folder / "data"), "DOCKER_HOST": engine}
+    return {**clean, **addresses, "DATA_DIR": str(folder / "data"), "DOCKER_HOST": engine}
 
 
 @pytest.fixture
@@ -130,9 +130,9 @@ async def test_a_script_gives_files_and_the_environment(
     (tmp_path / "bot").write_text(f"{playground.bot_token}\n")
     files = ("--bot-token-file", "bot", "--channel", GENERAL)
     others = {"SLACK_APP_TOKEN": playground.app_token, "OPENROUTER_API_KEY": playground.model_key}
-    status, told = await run(playground, *files, **others)
-    assert status == 0, told
-    assert "Ready." in told
+    status, output = await run(playground, *files, **others)
+    assert status == 0, output
+    assert "Ready." in output
     assert len(written(tmp_path)) == 3
 
 
@@ -151,9 +151,9 @@ async def test_a_script_gives_files_and_the_environment(
 async def test_a_script_is_told_what_lacks_or_is_wrong(
     playground: Playground, tmp_path: Path, run: Run, given: dict[str, str], said: str
 ) -> None:
-    status, told = await run(playground, **given)
-    assert (status, said in told) == (1, True), told
-    assert "Traceback" not in told
+    status, output = await run(playground, **given)
+    assert (status, said in output) == (1, True), output
+    assert "Traceback" not in output
     assert not (tmp_path / ".env").exists()
 
 
@@ -164,9 +164,9 @@ async def test_a_scope_that_is_missing_is_told_before_the_token_is_kept(
     settings = PlaygroundSettings(slack=SlackSettings(scopes=fewer))
     async with running(settings) as playground:
         token = playground.bot_token
-        status, told = await run(playground, SLACK_BOT_TOKEN=token)
+        status, output = await run(playground, SLACK_BOT_TOKEN=token)
     assert status == 1
-    assert "scopes that are missing: users:read" in told
+    assert "scopes that are missing: users:read" in output
 
 
 async def test_the_bot_enters_a_public_channel_where_its_scopes_allow_that(
@@ -176,9 +176,9 @@ async def test_the_bot_enters_a_public_channel_where_its_scopes_allow_that(
     async with running(settings) as playground:
         tokens = {k: v for k, v in playground.environment().items() if k in TOKENS}
         arguments = ("--channel", RANDOM)
-        status, told = await run(playground, *arguments, **tokens)
-    assert status == 0, told
-    assert f"✓ in {RANDOM}" in told
+        status, output = await run(playground, *arguments, **tokens)
+    assert status == 0, output
+    assert f"✓ in {RANDOM}" in output
 
 
 async def test_the_link_holds_the_whole_manifest() -> None:

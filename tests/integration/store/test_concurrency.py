@@ -67,8 +67,8 @@ async def test_a_killed_writer_loses_no_commit_that_it_reported(tmp_path: Path) 
         while reported < 10 + round_number * 7:
             reported = int(await writer.stdout.readline())
         writer.kill()
-        rest = (await writer.stdout.read()).decode().split("\n")[:-1]
-        reported = int(rest[-1]) if rest else reported
+        remaining = (await writer.stdout.read()).decode().split("\n")[:-1]
+        reported = int(remaining[-1]) if remaining else reported
         await writer.wait()
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -42,9 +42,9 @@ async def test_more_than_one_statement_takes_are_all_stored(store: SqlStore) -> 
 
 async def test_the_same_input_many_times_at_once_is_new_once(store: SqlStore) -> None:
     stores = (store.inbox_rows.store(f"event {n % 3}", {}) for n in range(60))
-    found = await asyncio.gather(*stores)
-    assert len([id_ for id_ in found if id_ is not None]) == 3
-    assert [id_ is not None for id_ in found[:4]] == [True, True, True, False]
+    row_ids = await asyncio.gather(*stores)
+    assert len([id_ for id_ in row_ids if id_ is not None]) == 3
+    assert [id_ is not None for id_ in row_ids[:4]] == [True, True, True, False]
 
 
 async def test_a_trouble_is_told_to_everyone_and_passes(store: SqlStore) -> None:

@@ -148,11 +148,13 @@ async def test_what_runs_when_places_are_introduced_has_one(tmp_path: Path) -> N
 async def test_earlier_events_are_asked_for_by_their_kind(tmp_path: Path) -> None:
     path = await as_of(tmp_path, "0009")
     insert_agent(path, "k3f9ab")
-    said = MessageWritten(seq=1, at=1.0, task_id="t", text='\0 "type":"x" \U0001f600', final=True)
+    message = MessageWritten(
+        seq=1, at=1.0, task_id="t", text='\0 "type":"x" \U0001f600', final=True
+    )
     step = StepStarted(seq=2, at=1.0, task_id="t", step=1, max_steps=9)
     newer = parse_event('{"type": "from_the_future", "seq": 3, "at": 3, "task_id": "t"}')
     with closing(sqlite3.connect(path)) as connection, connection:
-        rows = [(event.seq, event.model_dump_json()) for event in (said, step, newer)]
+        rows = [(event.seq, event.model_dump_json()) for event in (message, step, newer)]
         connection.executemany(
             "INSERT INTO event (agent_id, seq, task_id, body) VALUES ('k3f9ab', ?, 't', ?)", rows
         )
@@ -160,7 +162,7 @@ async def test_earlier_events_are_asked_for_by_their_kind(tmp_path: Path) -> Non
     newest = await store.newest_event("k3f9ab", MessageWritten)
     steps = await store.events("k3f9ab", kinds=(StepStarted,))
     await store.close()
-    assert (newest, steps) == (said, [step])
+    assert (newest, steps) == (message, [step])
     kinds = execute(path, "SELECT kind FROM event ORDER BY seq")
     assert kinds == [("message_written",), ("step_started",), ("from_the_future",)]
 

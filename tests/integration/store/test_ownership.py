@@ -86,10 +86,10 @@ async def test_a_second_one_that_waited_long_enough_ends_with_one_clear_line(
         with pytest.raises(ConfigurationError) as refused:
             async with owned(database(tmp_path), tmp_path, wait_seconds=0.2):
                 pytest.fail("both of them own the data")
-    said = str(refused.value)
-    assert f"Another Threadsmith (process {first.pid} on " in said
-    assert f"works with {tmp_path}. End that one first" in said
-    assert "\n" not in said
+    sentence = str(refused.value)
+    assert f"Another Threadsmith (process {first.pid} on " in sentence
+    assert f"works with {tmp_path}. End that one first" in sentence
+    assert "\n" not in sentence
 
 
 async def test_one_database_of_two_data_directories_has_one_owner(tmp_path: Path) -> None:

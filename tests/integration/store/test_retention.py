@@ -46,12 +46,12 @@ async def live(store: SqlStore, agent_id: str, now: float, status: AgentStatus) 
 
 
 async def counts(store: SqlStore) -> Counter[str]:
-    found: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
     async with store._engines.reading() as connection:
         for name in ("inbox", "claim", "event", "outbox", "message", "agent"):
             rows = await connection.execute(text(f"SELECT count(*) FROM {name}"))
-            found[name] = rows.scalar_one()
-    return found
+            numbers[name] = rows.scalar_one()
+    return numbers
 
 
 async def test_ninety_days_stay_bounded_and_living_agents_whole(store: SqlStore) -> None:
@@ -161,6 +161,6 @@ async def test_a_cursor_never_goes_back(store: SqlStore) -> None:
         await tx.note_read("a", "1700000002.000100")
         await tx.note_read("a", "1700000001.000100")
         await tx.save_agent(replace(AGENT, step=3))
-    found = await store.agent("a")
-    assert found
-    assert (found.read_ts, found.step) == ("1700000002.000100", 3)
+    stored = await store.agent("a")
+    assert stored
+    assert (stored.read_ts, stored.step) == ("1700000002.000100", 3)

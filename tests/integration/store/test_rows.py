@@ -136,5 +136,5 @@ async def test_an_input_is_stored_once_and_listed_until_it_is_finished(store: Sq
 async def test_an_input_is_on_the_disk_before_it_counts_as_stored(store: SqlStore) -> None:
     for durable, synchronous in ((True, 2), (False, 1), (True, 2), (True, 2), (False, 1)):
         async with store._engines.writing(durable=durable) as connection:
-            found = await connection.execute(text("PRAGMA synchronous"))
-            assert found.scalar_one() == synchronous
+            pragma = await connection.execute(text("PRAGMA synchronous"))
+            assert pragma.scalar_one() == synchronous

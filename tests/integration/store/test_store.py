@@ -105,9 +105,9 @@ async def test_a_thread_finds_the_living_agent_before_the_newest(
             make_agent("new", thread_ts="1.1", created_at=2.0, status=AgentStatus.STOPPED)
         )
         await tx.add_agent(make_agent("other", thread_ts="1.1", team="T2"))
-    found = await store.agent_of_thread(ThreadRef("T1", "C1", "1.1"))
-    assert found
-    assert found.id == "old"
+    match = await store.agent_of_thread(ThreadRef("T1", "C1", "1.1"))
+    assert match
+    assert match.id == "old"
     assert await store.agent_of_thread(ThreadRef("T1", "C1", "9.9")) is None
 
 
@@ -121,9 +121,9 @@ async def test_a_message_finds_its_agent_by_root_and_by_post(
     await store.outbox_rows.begin(row.id)
     await store.outbox_rows.sent(row.id, 1, "5.5")
     for ts in ("1.1", "5.5"):
-        found = await store.agent_of_message("T1", "C1", ts)
-        assert found
-        assert found.id == "k3f9ab"
+        match = await store.agent_of_message("T1", "C1", ts)
+        assert match
+        assert match.id == "k3f9ab"
     assert await store.agent_of_message("T1", "C2", "5.5") is None
     assert await store.agent_of_message("T2", "C1", "5.5") is None
     assert await store.agent_of_message("T1", "C1", "") is None
@@ -162,18 +162,18 @@ async def test_events_are_asked_for_by_kind_by_task_and_from_the_newest(
     store: SqlStore, make_agent: MakeAgent
 ) -> None:
     steps = [StepStarted(seq=n, at=1.0, task_id=f"t{n % 2}", step=n, max_steps=9) for n in (1, 3)]
-    said = [MessageWritten(seq=n, at=1.0, task_id="t0", text="x", final=True) for n in (2, 4)]
+    messages = [MessageWritten(seq=n, at=1.0, task_id="t0", text="x", final=True) for n in (2, 4)]
     other = parse_event('{"type": "from_the_future", "seq": 5, "at": 3, "task_id": "t0"}')
     async with store.transaction() as tx:
         await tx.add_agent(make_agent())
         await tx.add_agent(make_agent("other"))
-        await tx.add_events("k3f9ab", [*steps, *said, other])
+        await tx.add_events("k3f9ab", [*steps, *messages, other])
     kinds = (StepStarted, MessageWritten)
     assert await store.events("k3f9ab", kinds=(StepStarted,)) == steps
-    assert await store.events("k3f9ab", "t0", kinds=kinds) == said
-    assert await store.events("k3f9ab", kinds=kinds, newest=2) == [steps[1], said[1]]
+    assert await store.events("k3f9ab", "t0", kinds=kinds) == messages
+    assert await store.events("k3f9ab", kinds=kinds, newest=2) == [steps[1], messages[1]]
     assert await store.events("k3f9ab", kinds=()) == []
-    assert await store.newest_event("k3f9ab", MessageWritten) == said[1]
+    assert await store.newest_event("k3f9ab", MessageWritten) == messages[1]
     assert await store.newest_event("k3f9ab", StepStarted, "t1") == steps[1]
     assert await store.newest_event("k3f9ab", StepStarted, "t0") is None
     assert await store.newest_event("other", StepStarted) is None

@@ -85,9 +85,9 @@ async def test_a_foreign_lock_of_ten_seconds_is_waited_out_and_no_update_is_lost
             await tx.save_agent(replace(agent, step=agent.step + 1))
 
     await asyncio.gather(*(count_up() for _ in range(5)), holding)
-    found = await store.agent("a")
-    assert found
-    assert found.step == 5
+    stored = await store.agent("a")
+    assert stored
+    assert stored.step == 5
 
 
 async def test_a_lock_that_lasts_is_refused_cleanly(store: SqlStore, tmp_path: Path) -> None:

@@ -49,12 +49,12 @@ def test_wrong_settings_end_in_one_sentence_and_a_failure(
 
 
 def test_the_playgrounds_addresses_replace_the_public_ones_and_a_key_of_ones_own_is_kept() -> None:
-    said = {"SLACK_API_URL": "http://s/api/", "SLACK_BOT_TOKEN": "xoxb-p"}
-    said |= {"OPENROUTER_BASE_URL": "http://m", "OPENROUTER_API_KEY": "of-the-playground"}
-    bare = pointed_at(Settings(_env_file=None, openrouter_api_key=SecretStr("")), said)
+    environment = {"SLACK_API_URL": "http://s/api/", "SLACK_BOT_TOKEN": "xoxb-p"}
+    environment |= {"OPENROUTER_BASE_URL": "http://m", "OPENROUTER_API_KEY": "of-the-playground"}
+    bare = pointed_at(Settings(_env_file=None, openrouter_api_key=SecretStr("")), environment)
     assert bare.slack_bot_token.get_secret_value() == "xoxb-p"
     assert bare.openrouter_base_url == "http://m"
-    own = pointed_at(Settings(_env_file=None, openrouter_api_key=SecretStr("own")), said)
+    own = pointed_at(Settings(_env_file=None, openrouter_api_key=SecretStr("own")), environment)
     assert own.openrouter_api_key.get_secret_value() == "own"
     assert own.openrouter_base_url == Settings.model_fields["openrouter_base_url"].default
 
@@ -76,7 +76,7 @@ def test_stored_secrets_are_forgotten_only_when_somebody_says_yes(
     assert "canary" not in wrong.output
 
 
-SAID = {
+PLAYGROUND = {
     "OPENROUTER_BASE_URL": "http://m",
     "OPENROUTER_API_KEY": "of-the-playground",
     "GITHUB_URL": "http://g",
@@ -86,7 +86,7 @@ SAID = {
 
 def test_an_address_of_ones_own_keeps_the_model_and_the_git_host_of_ones_own() -> None:
     settings = Settings(_env_file=None, openrouter_base_url="http://own", github_url="http://git")
-    own = pointed_at(settings, SAID)
+    own = pointed_at(settings, PLAYGROUND)
     assert (own.openrouter_base_url, own.github_url) == ("http://own", "http://git")
     assert own.openrouter_api_key.get_secret_value() not in ("", "of-the-playground")
     assert own.github_token.get_secret_value() == ""
@@ -94,8 +94,8 @@ def test_an_address_of_ones_own_keeps_the_model_and_the_git_host_of_ones_own() -
 
 
 def test_the_scripted_model_goes_by_a_name_that_says_so_and_the_log_is_quiet() -> None:
-    bare = pointed_at(Settings(_env_file=None), SAID)
+    bare = pointed_at(Settings(_env_file=None), PLAYGROUND)
     assert (bare.agent_model, bare.log_level) == (SCRIPTED_MODEL, "WARNING")
     chosen = Settings(_env_file=None, agent_model="scripted/fix", log_level="DEBUG")
-    kept = pointed_at(chosen, SAID)
+    kept = pointed_at(chosen, PLAYGROUND)
     assert (kept.agent_model, kept.log_level) == ("scripted/fix", "DEBUG")
