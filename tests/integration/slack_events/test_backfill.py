@@ -173,7 +173,7 @@ async def test_a_bug_in_one_thread_hides_no_other_and_what_failed_whole_is_read_
         line.lose()
         await line.person().say("missed", thread_ts=root)
     with monkeypatch.context() as patch:
-        patch.setattr(catch_up, "run", fail_whole)
+        patch.setattr(catch_up, "read_threads", fail_whole)
         catch_up.note_missed(600)
         with pytest.raises(ValueError, match="a bug"):
             await catch_up.serve()
