@@ -259,7 +259,7 @@ class ControlDelivery:
 class AttachmentDelivery:
     """Puts the files of a message into the workspace, before the message itself.
 
-    A failed download does not delay the message: the model and the thread are told of it.
+    A failed download does not delay the message: the model and the thread are informed.
     """
 
     def __init__(self, deps: Dependencies) -> None:
