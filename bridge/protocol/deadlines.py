@@ -14,7 +14,7 @@ RUNNER_SECONDS = 15.0  # for a runner to be there
 GIT_COMMAND_SECONDS = 60.0
 # A look compares twice at the most, by three commands of git each.
 GIT_OPERATION_SECONDS = 6 * GIT_COMMAND_SECONDS
-# A look at the workspace, such as a diff or a patch, is one errand.
+# A look at the workspace, such as a diff or a patch, is one operation.
 READ_SECONDS = RUNNER_SECONDS + GIT_OPERATION_SECONDS
 _MOST_OPERATIONS = 5  # of one request that changes the workspace
 CHANGE_SECONDS = BODY_SECONDS + _MOST_OPERATIONS * READ_SECONDS

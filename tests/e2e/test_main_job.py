@@ -65,7 +65,7 @@ async def test_a_command_becomes_work_a_reply_continues_it_and_a_reaction_ends_i
     )
     (tmp_path / "a.patch").write_bytes(patch)
     run_git(tmp_path / "c", "apply", "../a.patch")
-    assert run_git(tmp_path / "c", "diff", "--numstat") == "1\t1\ttodo/items.py\n"
+    assert run_git(tmp_path / "c", "diff", "--numstat") == "1\t1\ttodo/items.py"
 
     # A reply, with no mention, is the next task of the same container and conversation.
     reply = await ana.say("what did you change?", "general", thread)
