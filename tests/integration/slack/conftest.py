@@ -8,6 +8,7 @@ from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.store.agents import SqlStore
+from tests.harness.app import open_store
 from tests.integration.slack.bench import SlackBench
 from tests.integration.slack.fake_slack import FakeSlack, agent
 
@@ -34,7 +35,7 @@ def client(slack: FakeSlack) -> AsyncWebClient:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    opened = await SqlStore.open(f"sqlite+aiosqlite:///{tmp_path / 'bot.db'}", tmp_path)
+    opened = await open_store(tmp_path)
     yield opened
     await opened.close()
 
