@@ -92,6 +92,22 @@ async def test_one_reply_four_times_and_under_two_timestamps_is_one_task(
     await ended(deployment, thread)
 
 
+async def test_replies_one_after_the_other_are_taken_up_in_their_order(
+    deployment: Deployment, leftovers: None
+) -> None:
+    ana = deployment.person()
+    thread = await ana.say("demo/todo say hello", "dev", mention=True)
+    await deployment.wait_for_reply("scripted model", thread, "dev")
+    for number in range(ONE_BY_ONE):
+        await ana.say(f"reply {number}.", "dev", thread)
+        await deployment.playground.slack.delivery.idle()
+    wanted = [str(number) for number in range(ONE_BY_ONE)]
+    await deployment.playground.feed.until(
+        lambda: re.findall(r"reply (\d+)\.", " ".join(_asked(deployment))) == wanted or None, 60
+    )
+    await ended(deployment, thread)
+
+
 async def test_fifty_replies_at_once_are_each_taken_up_once_and_in_order(
     deployment: Deployment, leftovers: None
 ) -> None:
@@ -118,22 +134,6 @@ async def test_fifty_replies_at_once_are_each_taken_up_once_and_in_order(
     assert taken == [*sorted(_stored(deployment, thread), key=float), last]
     seen = re.findall(r"reply (\d+)\.", " ".join(_asked(deployment)))
     assert sorted(seen, key=int) == [str(number) for number in range(REPLIES)]
-    await ended(deployment, thread)
-
-
-async def test_replies_one_after_the_other_are_taken_up_in_their_order(
-    deployment: Deployment, leftovers: None
-) -> None:
-    ana = deployment.person()
-    thread = await ana.say("demo/todo say hello", "dev", mention=True)
-    await deployment.wait_for_reply("scripted model", thread, "dev")
-    for number in range(ONE_BY_ONE):
-        await ana.say(f"reply {number}.", "dev", thread)
-        await deployment.playground.slack.delivery.idle()
-    wanted = [str(number) for number in range(ONE_BY_ONE)]
-    await deployment.playground.feed.until(
-        lambda: re.findall(r"reply (\d+)\.", " ".join(_asked(deployment))) == wanted or None, 60
-    )
     await ended(deployment, thread)
 
 
