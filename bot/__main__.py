@@ -1,6 +1,6 @@
-"""`python -m bot`: run the bot."""
+"""`python -m bot`: runs the bot."""
 
-from bot.cli.main import main
+from bot.cli.run import run_command
 
 if __name__ == "__main__":
-    main(["run"])
+    run_command([])

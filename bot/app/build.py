@@ -320,7 +320,8 @@ def _backfill(
 ) -> Backfill:
     return Backfill(
         core.store.to_read,
-        handlers,
+        handlers.threads,
+        handlers.buttons,
         slack,
         bot_user_id=identity.bot_user_id,
         stop_reaction=core.settings.slack_stop_reaction,

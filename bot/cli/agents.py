@@ -189,7 +189,7 @@ async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"
     """Reads the agents that are alive, or `kept` for a restart, without upgrading the database."""
     from bot.domain.agent import AgentStatus, Leftover
     from bot.store.agents import SqlStore
-    from bot.store.engine import Engines, parse_url, path_of
+    from bot.store.database import Engines, parse_url, path_of
 
     url = parse_url(settings.database)
     path = path_of(url)

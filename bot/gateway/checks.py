@@ -190,21 +190,21 @@ def _unreachable(url: str, error: BaseException) -> FindingError:
 
 
 def _remaining(body: bytes) -> float | None:
-    class Answer(BaseModel):
+    class KeyAnswer(BaseModel):
         data: _Key
 
     try:
-        return Answer.model_validate_json(body).data.limit_remaining if body else None
+        return KeyAnswer.model_validate_json(body).data.limit_remaining if body else None
     except ValidationError:
         return None
 
 
 def _unspent(body: bytes) -> float | None:
-    class Answer(BaseModel):
+    class CreditsAnswer(BaseModel):
         data: _Credits
 
     try:
-        credit = Answer.model_validate_json(body).data if body else None
+        credit = CreditsAnswer.model_validate_json(body).data if body else None
     except ValidationError:
         return None
     return credit.total_credits - credit.total_usage if credit else None

@@ -26,7 +26,8 @@ from bot.domain.agent import (
 )
 from bot.errors import BotError
 from bot.slack.events import person_message, reaction_name
-from bot.slack.handlers.register import Handlers
+from bot.slack.handlers.buttons import ButtonHandlers
+from bot.slack.handlers.threads import ThreadHandlers
 from bot.slack.outbox.delivery import PostRefused, TooFast, meaning
 from bot.slack.outbox.rate_limits import Clock, MonotonicClock, RateLimiter, SlackCall, SlackMethod
 
@@ -54,10 +55,11 @@ ListThreads = Callable[[float, int], Awaitable[Sequence[OwnThread]]]
 class Backfill:
     """Reads threads again after `note_missed`; `serve` lives as long as the bot."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (Slack, its thread's handlers and two clocks)
         self,
         list_threads: ListThreads,
-        handlers: Handlers,
+        threads: ThreadHandlers,
+        buttons: ButtonHandlers,
         client: AsyncWebClient,
         *,
         bot_user_id: str,
@@ -66,7 +68,8 @@ class Backfill:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._list_threads = list_threads
-        self._handlers = handlers
+        self._threads = threads
+        self._buttons = buttons
         self._client = client
         self._bot_user_id = bot_user_id
         self._stop_reaction = stop_reaction
@@ -138,9 +141,7 @@ class Backfill:
                 if float(message["ts"]) > float(oldest):
                     await self._hand_over(agent, message)
         if agent.alive and stop_by is not None:
-            await self._handlers.buttons.stop_agent(
-                agent.id, stop_by, agent.channel, agent.thread_ts
-            )
+            await self._buttons.stop_agent(agent.id, stop_by, agent.channel, agent.thread_ts)
 
     async def _messages(self, agent: Agent, oldest: str) -> AsyncGenerator[Json]:
         """Reads the thread in its order; of one beyond 999 messages, the newest and the first ones.
@@ -165,7 +166,7 @@ class Backfill:
         where = {"channel": agent.channel, "thread_ts": agent.thread_ts}
         read = person_message({"team_id": agent.team}, {**message, **where}, self._bot_user_id)
         if read is not None and read.thread_ts is not None:
-            await self._handlers.threads.take_message(read, mention_event=False)
+            await self._threads.take_message(read, mention_event=False)
 
     def _stopper(self, thread: OwnThread, message: Json) -> str | None:
         """Returns who put a stop reaction on this message that was not handled."""

@@ -15,7 +15,7 @@ from bot.domain.saved_state import (
 )
 from bot.redaction import Hide
 from bot.store import tables
-from bot.store.engine import Engines, create_private_folder, parse_url
+from bot.store.database import Engines, create_private_folder, parse_url
 from bot.store.inbox import SqlInboxRows
 from bot.store.migrate import upgrade
 from bot.store.outbox import SqlOutboxRows

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.domain.health import Finding, FindingError, broken, doubtful, fine
 from bot.errors import ConfigurationError
-from bot.store.engine import Engines, parse_url, path_of
+from bot.store.database import Engines, parse_url, path_of
 from bot.store.migrate import MIGRATIONS
 from bot.store.ownership import holder
 

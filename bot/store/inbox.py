@@ -15,7 +15,7 @@ from sqlalchemy import delete, select, update
 
 from bot.agents.ports.store import StoredInput
 from bot.store import tables
-from bot.store.engine import Engines, StoreConnection, insert_of, run_to_end
+from bot.store.database import Engines, StoreConnection, insert_of, run_to_end
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import ConfigurationError
-from bot.store.engine import (
+from bot.store.database import (
     back_up,
     create_private_file,
     lock_for_migration,

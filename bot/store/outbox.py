@@ -20,7 +20,7 @@ from bot.domain.posts import (
 )
 from bot.redaction import Hide, hidden_in
 from bot.store import tables
-from bot.store.engine import Engines, StoreConnection, insert_new
+from bot.store.database import Engines, StoreConnection, insert_new
 
 _OPEN = ("pending", "sending", "unknown")
 # The beginnings of the keys of posts that end a task or an agent, and the most characters that the

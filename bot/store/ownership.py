@@ -29,7 +29,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import ConfigurationError
-from bot.store.engine import (
+from bot.store.database import (
     create_private_file,
     lock_for_migration,
     migration_engine,

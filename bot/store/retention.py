@@ -8,7 +8,7 @@ from sqlalchemy.sql.dml import Delete
 
 from bot.domain.usage import CostSource
 from bot.store import tables
-from bot.store.engine import Engines
+from bot.store.database import Engines
 from bot.store.rows import ALIVE_STATUSES
 from bot.store.usage import day_of
 

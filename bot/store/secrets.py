@@ -16,7 +16,7 @@ from bot.domain.secrets import (
     SecretRef,
 )
 from bot.store import tables
-from bot.store.engine import Engines, StoreConnection
+from bot.store.database import Engines, StoreConnection
 from bot.store.rows import audit_values
 
 

@@ -19,7 +19,7 @@ from bot.domain.saved_state import (
 from bot.domain.usage import CostSource, ModelCall, Settled
 from bot.redaction import Hide
 from bot.store import outbox, tables
-from bot.store.engine import StoreConnection, insert_new
+from bot.store.database import StoreConnection, insert_new
 from bot.store.outbox import hidden_post
 from bot.store.rows import (
     ALIVE_STATUSES,

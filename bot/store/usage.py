@@ -10,7 +10,7 @@ from bot.domain.agent import (
 )
 from bot.domain.usage import CostSource, LedgerLine, Sum
 from bot.store import tables
-from bot.store.engine import Engines
+from bot.store.database import Engines
 
 
 class SqlUsageRows:

@@ -24,7 +24,7 @@ from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
 from bridge.tools.base import PersonNeeded, ToolContext, ToolResult
 from bridge.tools.call import ToolCalls
-from bridge.tools.results import KeptResults
+from bridge.tools.long_results import KeptResults
 
 _MAX_CONTINUATIONS = 4  # of an answer that the output limit cuts
 _LEAST_RESULT_CHARS = 600

@@ -8,7 +8,7 @@ from typing import Any
 from bridge.agent.compaction import Compaction
 from bridge.agent.loop import Executor, Task
 from bridge.agent.model_retry import ModelRetry, RetryPolicy, Sleep
-from bridge.agent.setup import SessionSetup, Workbench
+from bridge.agent.session_setup import SessionSetup, Workbench
 from bridge.agent.task_runner import TaskRunner
 from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
@@ -43,7 +43,7 @@ from bridge.state.event_log import EventLog
 from bridge.state.projection import Projection
 from bridge.tools.base import Tool
 from bridge.tools.call import ToolCalls
-from bridge.tools.results import KeptResults, read_result_tool
+from bridge.tools.long_results import KeptResults, read_result_tool
 from bridge.workspace import push
 
 _DIFF_BYTES = 400_000

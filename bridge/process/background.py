@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.process.run import Limit, OutputStream, find_program, spawn
+from bridge.process.command import Limit, OutputStream, find_program, spawn
 from bridge.process.tree import MARK, ProcessTree
 
 MAX_PROCESSES = 4

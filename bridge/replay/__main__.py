@@ -43,7 +43,7 @@ from bridge.state.conversation import Conversation, UserMessage
 from bridge.state.event_log import EventLog
 from bridge.tools.base import ToolContext, ToolResult
 from bridge.tools.call import ToolCalls
-from bridge.tools.results import KeptResults
+from bridge.tools.long_results import KeptResults
 from bridge.workspace.filesystem import Workspace
 
 _ATTEMPTS = 1_000  # as many as the record holds

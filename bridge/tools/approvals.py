@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bridge.errors import ToolError
-from bridge.process.run import environment
+from bridge.process.command import environment
 from bridge.protocol import ApprovalChoice, Approvals, QuestionAnswered, QuestionKind
 from bridge.text import shown
 from bridge.tools.base import Question, ToolContext

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from bridge.errors import ToolError
 from bridge.process.background import MAX_LIFETIME_SECONDS, MAX_PROCESSES, Process, ProcessesError
-from bridge.process.run import StartError
+from bridge.process.command import StartError
 from bridge.text import printed
 from bridge.tools.approvals import command_line, is_command_permitted, prepare_command
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.process.run import CommandResult
+from bridge.process.command import CommandResult
 from bridge.protocol import MAX_COMMAND_CHARS, CheckKind, CheckRun
 from bridge.text import clean, printed, shown
 

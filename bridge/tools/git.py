@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from bridge.errors import ToolError, WorkspaceError
-from bridge.process.run import Limit, Output, StartError
+from bridge.process.command import Limit, Output, StartError
 from bridge.text import count, printed, shown
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.workspace.diff import read_diff

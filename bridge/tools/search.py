@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from bridge.errors import ToolError
-from bridge.process.run import Limit, StartError, environment, run
+from bridge.process.command import Limit, StartError, environment, run
 from bridge.text import count, printed, shown
 from bridge.tools.base import Arguments, Tool, ToolContext, ToolResult
 from bridge.workspace.filesystem import Workspace

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pydantic import Field
 
 from bridge.errors import ToolError
-from bridge.process.run import CommandResult, Limit, StartError, run
+from bridge.process.command import CommandResult, Limit, StartError, run
 from bridge.text import printed
 from bridge.tools.approvals import (
     command_line,

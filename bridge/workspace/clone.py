@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import CommandResult, StartError
+from bridge.process.command import CommandResult, StartError
 from bridge.protocol import ErrorCode, WorkspaceReady, WorkspaceRequest
 from bridge.workspace.filesystem import TEMPORARY_PREFIX, Workspace
 from bridge.workspace.git import (

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import Limit
+from bridge.process.command import Limit
 from bridge.protocol import (
     MAX_CHANGED_FILES,
     MAX_PATCH_BYTES,

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import CommandResult, Limit, StartError, environment, run
+from bridge.process.command import CommandResult, Limit, StartError, environment, run
 from bridge.protocol import GIT_COMMAND_SECONDS, ErrorCode
 from bridge.workspace.filesystem import Workspace
 

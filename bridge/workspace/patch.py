@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import CommandResult, StartError
+from bridge.process.command import CommandResult, StartError
 from bridge.protocol import ErrorCode
 from bridge.workspace.filesystem import Workspace
 from bridge.workspace.git import checked_git, failure_code, git

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bridge.process.run import StartError
+from bridge.process.command import StartError
 from bridge.protocol import PUSH_COMMAND_SECONDS, Pushed, WorkspaceReadyEvent
 from bridge.workspace.filesystem import Workspace
 from bridge.workspace.git import (

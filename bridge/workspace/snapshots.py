@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import WorkspaceError
-from bridge.process.run import CommandResult, Limit
+from bridge.process.command import CommandResult, Limit
 from bridge.protocol import ErrorCode
 from bridge.workspace.clone import find_commit
 from bridge.workspace.diff import staged_worktree

@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from bot.store.engine import parse_url
+from bot.store.database import parse_url
 from bot.store.migrate import upgrade
 
 

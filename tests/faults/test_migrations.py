@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.script import ScriptDirectory
 
-from bot.store.engine import parse_url
+from bot.store.database import parse_url
 from bot.store.migrate import MIGRATIONS, upgrade
 from tests.e2e.conftest import ROOT
 

@@ -22,7 +22,7 @@ from bot.domain.start_command import StartAgent
 from bot.redaction import Redactor
 from bot.slack.views.presenter import SlackPresenter
 from bot.store.agents import SqlStore
-from bot.store.engine import Engines, parse_url
+from bot.store.database import Engines, parse_url
 from bot.store.transaction import SqlTransaction
 from tests.fakes import (
     FakeFiles,

@@ -21,7 +21,7 @@ from bridge.container import (
     is_reserved_variable,
 )
 from bridge.launcher import runner_environment
-from bridge.process.run import environment
+from bridge.process.command import environment
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile.bridge").read_text()

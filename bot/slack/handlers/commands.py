@@ -64,17 +64,24 @@ class CommandHandlers:
         """Carries out `/agent …`, wherever it was typed."""
         trigger_id = str(body.get("trigger_id") or "")
         origin = Origin(body["team_id"], body["channel_id"], body["user_id"], trigger_id)
-        await self.run_text(plain(str(body.get("text") or "")), origin, tell, trigger_id)
+        text = plain(str(body.get("text") or ""))
+        await self._run_text(text, origin, tell, trigger_id=trigger_id)
 
-    async def run_text(
+    async def run_mention(
+        self, text: str, origin: Origin, tell: Tell, message: IncomingMessage
+    ) -> None:
+        """Reads the command of a mention or a direct message, and carries it out."""
+        await self._run_text(text, origin, tell, message=message)
+
+    async def _run_text(
         self,
         text: str,
         origin: Origin,
         tell: Tell,
+        *,
         trigger_id: str = "",
         message: IncomingMessage | None = None,
     ) -> None:
-        """Reads a command and carries it out; `message` is the mention that it was typed in."""
 
         async def read_and_run() -> None:
             command = await self._starts.read_command(text, origin, tell if message else None)

@@ -12,7 +12,8 @@ from bot.agents.publishing import Publishing
 from bot.domain.agent import Agent
 from bot.domain.policy import Action
 from bot.domain.pull_request import Credits
-from bot.slack.handlers.buttons import ButtonHandlers, Click, register_click
+from bot.slack.handlers.buttons import ButtonHandlers
+from bot.slack.handlers.click import Click, register_click
 from bot.slack.inbox import Inbox
 from bot.slack.views import task_card
 from bot.slack.views.evidence import evidence_markdown

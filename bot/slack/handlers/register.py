@@ -112,7 +112,9 @@ def register_handlers(  # noqa: PLR0913  (each handler needs something of its ow
     )
     commands.register(app, inbox, command_handlers)
 
-    thread_handlers = threads.ThreadHandlers(service, authorization, replies, command_handlers)
+    thread_handlers = threads.ThreadHandlers(
+        service, authorization, replies, command_handlers.run_mention
+    )
     threads.register(app, inbox, thread_handlers)
 
     sessions = SessionStatusUpdater(

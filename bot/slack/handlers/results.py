@@ -20,7 +20,7 @@ from bot.errors import BotError, ModelUnusable, UserError
 from bot.log_setup import log_scope
 from bot.redaction import Hide
 from bot.slack.ephemeral import FAILED, EphemeralReplies
-from bot.slack.handlers.buttons import Click, register_click
+from bot.slack.handlers.click import Click, register_click
 from bot.slack.inbox import Inbox
 from bot.slack.views import changes, details, task_card
 from bot.slack.views.modal import POST, TURN, ModalLocation, ModalView, sentence

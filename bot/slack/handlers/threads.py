@@ -16,13 +16,15 @@ from bot.domain.replies import Intent, Reply, read_reply
 from bot.log_setup import log_scope
 from bot.slack.ephemeral import EphemeralReplies, Tell
 from bot.slack.events import EditedMessage, IncomingMessage, person_message, revised_message
-from bot.slack.handlers.commands import CommandHandlers
 from bot.slack.inbox import Inbox
 from bridge.protocol import ChatMode
 
 _ACTIONS = {Intent.STOP: Action.STOP, Intent.PAUSE: Action.INTERRUPT}
 # Both events of a message arrive within seconds, so that few have to be known.
 _MOST_WITH_FILES = 200
+
+# Runs the command of a message outside of agents' threads.
+RunCommand = Callable[[str, Origin, Tell, IncomingMessage], Awaitable[None]]
 
 
 class ThreadHandlers:
@@ -33,12 +35,12 @@ class ThreadHandlers:
         service: AgentService,
         authorization: Authorization,
         replies: EphemeralReplies,
-        commands: CommandHandlers,
+        run_command: RunCommand,
     ) -> None:
         self._service = service
         self._authorization = authorization
         self._replies = replies
-        self._commands = commands
+        self._run_command = run_command
         self._with_files: deque[tuple[str, str]] = deque(maxlen=_MOST_WITH_FILES)
 
     async def take_message(self, message: IncomingMessage, *, mention_event: bool) -> None:
@@ -66,7 +68,7 @@ class ThreadHandlers:
         )
         tell = self._replies.teller_for(origin.user, origin.channel, origin.thread_ts)
         await self._tell_unfit(message, tell)
-        await self._commands.run_text(message.text or "help", origin, tell, message=message)
+        await self._run_command(message.text or "help", origin, tell, message)
 
     async def take_edit(self, edited: EditedMessage) -> None:
         """Takes the new text of a message in a thread. No edit is a command: not even "stop"."""

@@ -82,7 +82,8 @@ async def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         app = listening.app
         catch_up = Backfill(
             harness.store.to_read,
-            listening.handlers,
+            listening.handlers.threads,
+            listening.handlers.buttons,
             client,
             bot_user_id=BOT_USER_ID,
             stop_reaction=STOP,

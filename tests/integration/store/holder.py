@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bot.store.engine import migration_engine, parse_url
+from bot.store.database import migration_engine, parse_url
 from bot.store.ownership import Lease, owned
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.store.engine import Engines, parse_url
+from bot.store.database import Engines, parse_url
 
 ROUNDS = 300
 # A lock that is left behind is waited for 15 seconds.

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from bot.errors import StoreUnavailable
 from bot.store.agents import SqlStore
-from bot.store.engine import Engines, StoreConnection
+from bot.store.database import Engines, StoreConnection
 from bot.store.inbox import GroupCommit
 from tests.integration.store.test_trouble import limit_pages
 

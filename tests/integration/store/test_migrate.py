@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from bot.domain.message import MessageKind
 from bot.errors import ConfigurationError
 from bot.store.agents import SqlStore
-from bot.store.engine import Engines, parse_url
+from bot.store.database import Engines, parse_url
 from bot.store.migrate import MIGRATIONS, upgrade
 from bot.store.tables import metadata
 from bridge.protocol import MessageWritten, StepStarted, parse_event

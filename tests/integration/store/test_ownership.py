@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import ConfigurationError
-from bot.store.engine import migration_engine, parse_url
+from bot.store.database import migration_engine, parse_url
 from bot.store.ownership import Lease, owned
 
 HOLDER = Path(__file__).with_name("holder.py")

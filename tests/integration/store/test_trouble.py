@@ -14,7 +14,7 @@ from sqlalchemy import event
 from bot.domain.agent import Agent, RepoRef
 from bot.errors import StoreUnavailable
 from bot.store.agents import SqlStore
-from bot.store.engine import Engines
+from bot.store.database import Engines
 
 AGENT = Agent("a", "T", "C", None, RepoRef("o", "n"), None, "b", "t", "m", 15, "U", 1.0)
 

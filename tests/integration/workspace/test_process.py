@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.process.run import SHORT, CommandResult, Limit, StartError, environment, run
+from bridge.process.command import SHORT, CommandResult, Limit, StartError, environment, run
 
 ESCAPE = """
 import os, sys, time

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from bridge.errors import ToolError
-from bridge.tools.results import KeptResults, read_result_tool
+from bridge.tools.long_results import KeptResults, read_result_tool
 
 
 @pytest.fixture
