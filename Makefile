@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi image release-check format clean
+.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi architecture image release-check format clean
 
 # One target at a time: each is a script with an order of its own.
 .NOTPARALLEL:
@@ -55,6 +55,9 @@ bench: setup ## run the benchmarks
 openapi: venv ## describe the bridge's routes anew, in docs/openapi.json
 	$(PY)/python -m bridge.http.openapi >docs/openapi.json.new
 	@mv docs/openapi.json.new docs/openapi.json
+
+architecture: venv ## draw the layers anew, in docs/architecture.md, from the import contracts
+	@$(PY)/python scripts/architecture.py
 
 image: ## build the image of the bridge and try it
 	@scripts/engine.sh ensure

@@ -1,6 +1,6 @@
 """`python -m bot`: runs the bot."""
 
-from bot.cli.run import run_command
+from bot.cli.serve import run_command
 
 if __name__ == "__main__":
     run_command([])

@@ -55,9 +55,14 @@ def rows(package: str, layers: dict[str, list[str]], indent: str) -> Iterator[st
     """The rows of one package; a row is a set of rooms that do not import each other."""
     for row in layers[package]:
         yield indent + row
-        for room in re.split(r"\s*[|:]\s*", row):
+        rooms = re.split(r"\s*[|:]\s*", row)
+        for room in rooms:
             if (inner := f"{package}.{room}") in layers:
-                yield from rows(inner, layers, indent + "    ")
+                below = indent + "    "
+                if len(rooms) > 1:
+                    yield f"{below}{room}/"
+                    below += "    "
+                yield from rows(inner, layers, below)
 
 
 def table() -> str:

@@ -1,1 +1,1 @@
-"""The commands of whoever runs Threadsmith."""
+"""Owns the `threadsmith` command. It knows no rule of the product: it asks `app` for all."""

@@ -5,7 +5,7 @@ import click
 from bot.cli.agents import COMMANDS as AGENT_COMMANDS
 from bot.cli.doctor import doctor_command
 from bot.cli.records import COMMANDS as RECORD_COMMANDS
-from bot.cli.run import run_command
+from bot.cli.serve import run_command
 from bot.cli.setup import setup_command
 
 

@@ -39,7 +39,7 @@ def test_wrong_settings_end_in_one_sentence_and_a_failure(
     monkeypatch.chdir(tmp_path)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr("bot.cli.run.set_up_logs", lambda *_: None)
+    monkeypatch.setattr("bot.cli.serve.set_up_logs", lambda *_: None)
     result = CliRunner().invoke(main, ["run"], env=environment)
     assert result.exit_code == 1
     assert result.output.startswith("threadsmith: ")
