@@ -20,7 +20,15 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, SecretStr, TypeAdapter, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    TypeAdapter,
+    create_model,
+)
 
 from bridge.errors import ToolError
 from bridge.process.background import Processes
@@ -178,6 +186,8 @@ class LocalRunner:
         return await call.operation.run(site, call)
 
 
+# A refspec is made of it, in which an empty name deletes a branch and a plus sign forces a push.
+CommitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 Token = Annotated[
     SecretStr | None,
     PlainSerializer(
@@ -271,7 +281,7 @@ async def read_patch(site: Site, base_commit: str) -> bytes:
 
 
 @operation()
-async def read_head(site: Site) -> str | None:
+async def read_head(site: Site) -> CommitId | None:
     """Returns the commit that HEAD stands for."""
     return await clone.find_commit(site.workspace, "HEAD")
 

@@ -175,6 +175,16 @@ async def test_whatever_a_runner_says_ends_in_an_error_of_the_call(
     assert "again" in (await harness.runner.perform(harness.command("echo", "again"))).text
 
 
+@pytest.mark.parametrize("head", ["", f"+{'a' * 40}", "refs/heads/main", f"{'a' * 40}\n"])
+async def test_a_head_that_is_no_commit_is_not_believed(harness: RunnerHarness, head: str) -> None:
+    async with impostor(harness) as (reader, writer):
+        call = asyncio.create_task(read_head(harness.runner))
+        await read_frame(reader)
+        writer.write(framed({"number": 1, "done": head}))
+        with pytest.raises(WorkspaceError, match="process that runs the tools ended"):
+            await call
+
+
 async def test_a_deaf_runner_is_given_up_after_an_interruption(harness: RunnerHarness) -> None:
     async with impostor(harness) as (reader, writer):
         call = asyncio.create_task(harness.runner.perform(harness.command("echo", "x")))
