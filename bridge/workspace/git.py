@@ -102,6 +102,7 @@ async def git(
     *arguments: str,
     extra_environment: Mapping[str, str] | None = None,
     limit: Limit = _LIMIT,
+    timeout_seconds: float = GIT_COMMAND_SECONDS,
 ) -> CommandResult:
     """Runs git on the checkout at the workspace's root and on no other repository."""
     located = {
@@ -109,7 +110,13 @@ async def git(
         "GIT_WORK_TREE": str(workspace.root),
         **(extra_environment or {}),
     }
-    return await git_at(workspace.root, *arguments, extra_environment=located, limit=limit)
+    return await git_at(
+        workspace.root,
+        *arguments,
+        extra_environment=located,
+        limit=limit,
+        timeout_seconds=timeout_seconds,
+    )
 
 
 def _internal(_stderr: str) -> ErrorCode:
@@ -123,19 +130,26 @@ async def checked_git(
     limit: Limit = _SHORT,
     accept: tuple[int, ...] = (0,),
     code_of: Callable[[str], ErrorCode] = _internal,
+    timeout_seconds: float = GIT_COMMAND_SECONDS,
 ) -> CommandResult:
     """Runs git as `git` does; raises WorkspaceError unless it exits with an accepted code.
 
-    `code_of` reads the error's code from what git wrote.
+    `code_of` reads the error's code from what git wrote, which may be nothing.
     """
     try:
-        finished = await git(workspace, *arguments, extra_environment=extra, limit=limit)
+        finished = await git(
+            workspace,
+            *arguments,
+            extra_environment=extra,
+            limit=limit,
+            timeout_seconds=timeout_seconds,
+        )
     except StartError as error:
-        raise WorkspaceError(ErrorCode.INTERNAL, str(error)) from error
+        raise WorkspaceError(code_of(""), str(error)) from error
+    stderr = finished.stderr.text.strip()[-500:]
     if finished.timed_out:
-        raise WorkspaceError(ErrorCode.INTERNAL, f"git {arguments[0]} took too long.")
+        raise WorkspaceError(code_of(stderr), f"git {arguments[0]} took too long.")
     if finished.exit_code not in accept:
-        stderr = finished.stderr.text.strip()[-500:]
         raise WorkspaceError(code_of(stderr), f"git {arguments[0]} failed: {stderr}")
     return finished
 

@@ -17,6 +17,7 @@ from bridge.protocol import MAX_PATCH_BYTES, ErrorCode, WorkspaceReady, Workspac
 from bridge.workspace.clone import make_checkout
 from bridge.workspace.diff import read_changes, read_diff, read_patch
 from bridge.workspace.filesystem import Workspace
+from bridge.workspace.git import checked_git, failure_code
 from tests.harness.git import make_repository, run_git
 
 CANARY = "canary-git-token"
@@ -205,6 +206,22 @@ async def test_a_slow_remote_is_a_timeout(workspace: Workspace) -> None:
             await make_checkout(asked, workspace, git_token=None, timeout_seconds=0.3)
         over.set()
         assert caught.value.code == ErrorCode.CLONE_TIMEOUT
+
+
+async def test_git_that_takes_too_long_or_does_not_start_is_an_error_of_the_clone(
+    workspace: Workspace,
+) -> None:
+    run_git(workspace.root, "init", "-q")
+    os.mkfifo(workspace.root / "pipe")  # whoever opens it waits
+    with pytest.raises(WorkspaceError, match="took too long") as caught:
+        await checked_git(
+            workspace, "hash-object", "--", "pipe", code_of=failure_code, timeout_seconds=0.3
+        )
+    assert caught.value.code == ErrorCode.CLONE_FAILED
+    missing = Workspace(workspace.root / "none")
+    with pytest.raises(WorkspaceError, match="did not start") as caught:
+        await checked_git(missing, "status", code_of=failure_code)
+    assert caught.value.code == ErrorCode.CLONE_FAILED
 
 
 @asynccontextmanager
