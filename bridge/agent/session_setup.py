@@ -13,6 +13,7 @@ from bridge.config import BridgeSettings
 from bridge.errors import BridgeError, WorkspaceError
 from bridge.process.background import Processes
 from bridge.protocol import (
+    MAX_CHANGED_FILES,
     Check,
     CheckRecorded,
     CheckRun,
@@ -37,7 +38,6 @@ from bridge.workspace.filesystem import Workspace
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 60.0
-_MAX_FILES_SHOWN = 5_000
 
 
 class Workbench:
@@ -165,7 +165,7 @@ class Workbench:
 
     async def _changes(self) -> tuple[FileChange, ...]:
         changes = await operations.read_changes(self.runner, self.ready_workspace().base_commit)
-        return changes[:_MAX_FILES_SHOWN]
+        return changes[:MAX_CHANGED_FILES]
 
     async def _trees(self, task_id: str, seconds: float) -> tuple[str, str]:
         """Returns git's trees of the files now and before the task; "" where they are not known."""

@@ -37,7 +37,7 @@ _UNDO_MESSAGE = "Undo the last task"
 class Snapshot:
     """Describes one stored state. `head` was checked out, on `branch`; either may be empty."""
 
-    find_commit: str
+    commit: str
     tree: str
     head: str
     branch: str
