@@ -51,7 +51,7 @@ def replace_private_file(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _private_copy(target: Path, content: bytes) -> Iterator[Path]:
-    """Writes the content beside `target` and flush it to the disk; removes the copy at the end."""
+    """Writes the content beside `target`, flushed to the disk; removes the copy at the end."""
     copy = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -78,7 +78,7 @@ class Publishing:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def push(self, agent: Agent) -> Published:
-        """Commits what is not committed, and put the agent's branch at the host."""
+        """Commits what is not committed, and puts the agent's branch at the host."""
         async with self._lock(agent):
             await self._push(agent)
         return Published(self._pulls.branch_url(agent.repo, agent.target_branch))

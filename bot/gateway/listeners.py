@@ -186,7 +186,7 @@ class SharedPort:
         return port
 
     async def stop(self) -> None:
-        """Stops listening and cut what is under way; safe to call twice."""
+        """Stops listening and cuts what is under way; safe to call twice."""
         if self._server:
             self._server.close()
         if self._runner:

@@ -144,7 +144,7 @@ class HostGateway:
         self.denied(agent_id, denial)
 
     async def stop(self) -> None:
-        """Stops listening and cut what is under way; safe to call twice."""
+        """Stops listening and cuts what is under way; safe to call twice."""
         if self._port:
             await self._port.stop()
         if self._listeners:

@@ -54,7 +54,7 @@ class SocketDirStore:
         return SocketDirs(own / "gateway", own / "bridge", self._gid)
 
     def make_dirs(self, agent_id: str) -> SocketDirs:
-        """Makes the agent's folders, or correct the modes of existing ones; raises OSError."""
+        """Makes the agent's folders, or corrects the modes of existing ones; raises OSError."""
         folders = self.dirs_of(agent_id)
         folders.gateway.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The container sees the first one read-only, and makes its own socket in the second.

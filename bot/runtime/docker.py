@@ -189,7 +189,7 @@ class DockerRuntime:
         function: Callable[[], T],
         undo: Callable[[T], None] | None = None,
     ) -> T:
-        """Runs `function` on a thread; once nobody waits for it any more, `undo` its result."""
+        """Runs `function` on a thread; once nobody waits any more, `undo` takes its result."""
         future = self._pool.submit(function)
         try:
             async with asyncio.timeout(seconds):

@@ -67,7 +67,7 @@ class EngineEvents:
         return self._closed or (self._finished.is_set() and not self._ended)
 
     def close(self) -> bool:
-        """Ends the iteration without an error; return whether there was a stream to close."""
+        """Ends the iteration without an error; returns whether there was a stream to close."""
         with self._lock:
             self._closed = True
             self._news.set()

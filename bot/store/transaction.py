@@ -154,7 +154,7 @@ class SqlTransaction:
         )
 
     async def revise_message(self, agent_id: str, message_id: str, text: str | None) -> bool:
-        """Changes a message that is not delivered yet, or drop it (None); False: too late."""
+        """Changes a message that is not delivered yet, or drops it (None); False: too late."""
         row = tables.message.c
         waiting = (row.agent_id == agent_id, row.id == message_id, row.delivered_at.is_(None))
         if text is None:

@@ -56,7 +56,7 @@ class Secrets:
         self.check_key: Callable[[SecretStr], Awaitable[None]] | None = None
 
     async def open(self) -> None:
-        """Reads what is stored, and encrypt anew what an older key had encrypted.
+        """Reads what is stored, and encrypts anew what an older key had encrypted.
 
         Raises ConfigurationError when a key is missing.
         """
