@@ -194,7 +194,6 @@ async def open_application(
             dependencies,
             slack,
             stored_secrets=stored_secrets,
-            usage=core.store.usage_rows,
             publishing=_publishing(core, dependencies, service),
             workspace_url=identity.workspace_url,
         )
@@ -233,7 +232,7 @@ async def _open_secrets(core: CoreParts) -> Secrets:
     settings, store, redact = core.settings, core.store, core.redact
     cipher = open_cipher(settings.data_dir.resolve(), settings.secrets_key.get_secret_value())
     redact.add(*cipher.keys)
-    stored_secrets = Secrets(store.secret_rows, store, cipher, redact, time.time)
+    stored_secrets = Secrets(store, cipher, redact, time.time)
     await stored_secrets.open()
     return stored_secrets
 

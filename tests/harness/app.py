@@ -170,7 +170,7 @@ async def app_harness(folder: Path, settings: Settings | None = None) -> AsyncIt
     runtime, bridge = FakeRuntime(changes), ScriptedBridge(changes)
     gateway, outbox = FakeGateway(changes), FakeOutbox(store)
     redact = store.hide = Redactor([KNOWN_SECRET])
-    secrets = Secrets(store.secret_rows, store, Cipher([CIPHER_KEY]), redact, clock)
+    secrets = Secrets(store, Cipher([CIPHER_KEY]), redact, clock)
     await secrets.open()
     files = FakeFiles()
     dependencies = Dependencies(

@@ -69,7 +69,6 @@ def slack_harness(harness: AppHarness, client: AsyncWebClient, inbox: Inbox) -> 
         harness.dependencies,
         client,
         stored_secrets=harness.secrets,
-        usage=harness.store.usage_rows,
         publishing=Publishing(
             harness.dependencies,
             harness.pulls,

@@ -7,7 +7,6 @@ from pydantic import SecretStr
 
 from bot.agents.access.encryption import CannotDecrypt, Cipher
 from bot.agents.ports.store import (
-    SecretRows,
     Store,
 )
 from bot.domain.agent import (
@@ -40,14 +39,13 @@ class Secrets:
 
     def __init__(
         self,
-        rows: SecretRows,
         store: Store,
         cipher: Cipher,
         redact: Redactor,
         clock: Callable[[], float],
     ) -> None:
-        self._rows = rows
         self._store = store
+        self._rows = store.secret_rows
         self._cipher = cipher
         self._redact = redact
         self._clock = clock

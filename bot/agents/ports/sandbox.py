@@ -58,7 +58,7 @@ class Runtime(Protocol):
         """
 
     def watch(self) -> AsyncGenerator[str, None]:
-        """Ids of agents whose container ended or went away, as it happens; a hint, never the truth.
+        """Yields the ids of agents whose container ended or went away; a hint, never the truth.
 
         Ends, or raises EngineError, when the engine goes away.
         """
@@ -71,7 +71,7 @@ class Bridge(Protocol):
         """Returns when the bridge answers; raises BridgeUnreachable after the timeout."""
 
     async def prepare(self, address: BridgeAddress, request: WorkspaceRequest) -> WorkspaceReady:
-        """Clone, or find the clone already there."""
+        """Clones the repository, or finds the clone already there."""
 
     async def execute(self, address: BridgeAddress, request: ExecuteRequest) -> Accepted:
         """Starts the first task; safe to send twice."""

@@ -1,4 +1,8 @@
-"""The database, and the sender of the posts in it."""
+"""The database, and the sender of the posts in it.
+
+`Store` is the port of the database; the other protocols are parts of it, each for those who need
+no more.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -100,8 +104,46 @@ class Transaction(Protocol):
         """Sets one setting of a channel; an empty value puts the default back."""
 
 
+class SecretRows(Protocol):
+    """Stores secrets; every change is durable when the call returns."""
+
+    async def all(self) -> Sequence[tuple[SecretEntry, str]]:
+        """Returns every secret with its ciphertext."""
+
+    async def put(self, entry: SecretEntry, ciphertext: str, audit: Audit) -> None:
+        """Stores a secret; it replaces the one with the same reference."""
+
+    async def remove(self, ref: SecretRef, audit: Audit) -> bool:
+        """Removes a secret; False when there is none."""
+
+    async def encrypt_anew(self, ref: SecretRef, ciphertext: str) -> None:
+        """Replaces the ciphertext of the same value."""
+
+
+class UsageReads(Protocol):
+    """Reads the ledger of one workspace; an empty `user` or `channel` stands for any."""
+
+    async def sums(
+        self, team: str, *, since: float, user: str = "", channel: str = ""
+    ) -> Sequence[Sum]:
+        """Returns the calls since then, summed by day, user, channel and model; oldest first."""
+
+    async def lines(
+        self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
+    ) -> Sequence[LedgerLine]:
+        """Returns the newest `limit` calls since then, the oldest of those first."""
+
+
 class Store(Protocol):
     """The database. Reads see the last commit."""
+
+    @property
+    def secret_rows(self) -> SecretRows:
+        """Returns the part that stores secrets."""
+
+    @property
+    def usage_rows(self) -> UsageReads:
+        """Returns the part that reads the ledger."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Opens a write transaction; commits at the end, rolls back on an exception."""
@@ -152,36 +194,6 @@ class Store(Protocol):
         """Returns the last stored event of this kind, in one task or in all."""
 
 
-class SecretRows(Protocol):
-    """Stores secrets; every change is durable when the call returns."""
-
-    async def all(self) -> Sequence[tuple[SecretEntry, str]]:
-        """Returns every secret with its ciphertext."""
-
-    async def put(self, entry: SecretEntry, ciphertext: str, audit: Audit) -> None:
-        """Stores a secret; it replaces the one with the same reference."""
-
-    async def remove(self, ref: SecretRef, audit: Audit) -> bool:
-        """Removes a secret; False when there is none."""
-
-    async def encrypt_anew(self, ref: SecretRef, ciphertext: str) -> None:
-        """Replaces the ciphertext of the same value."""
-
-
-class UsageReads(Protocol):
-    """Reads the ledger of one workspace; an empty `user` or `channel` stands for any."""
-
-    async def sums(
-        self, team: str, *, since: float, user: str = "", channel: str = ""
-    ) -> Sequence[Sum]:
-        """Calls that began since then, added up by day, user, channel and model; oldest first."""
-
-    async def lines(
-        self, team: str, *, since: float, limit: int, user: str = "", channel: str = ""
-    ) -> Sequence[LedgerLine]:
-        """Returns the newest of them, one by one, the oldest of those first; at most `limit`."""
-
-
 @dataclass(frozen=True, slots=True)
 class StoredInput:
     """An input from Slack whose listener has not ended; `attempts` counts its replays."""
@@ -195,52 +207,55 @@ class InboxRows(Protocol):
     """The stored inputs from Slack; every change is committed when the call returns."""
 
     async def store(self, key: str, body: Mapping[str, Any]) -> int | None:
-        """The id of the new row; None when the key is stored already."""
+        """Stores an input and returns its row's id; None when the key is stored already."""
 
     async def finish(self, row_id: int) -> None:
-        """Note that the listener has ended."""
+        """Notes that the listener has ended."""
 
     async def forget(self, row_id: int) -> None:
-        """Drop the row: the same input may come again."""
+        """Drops the row: the same input may come again."""
 
     async def unfinished(self) -> Sequence[StoredInput]:
-        """What was stored and not finished, in the order of arrival."""
+        """Returns the inputs that are stored and not finished, in the order of arrival."""
 
     async def count_attempt(self, row_id: int) -> None:
-        """Note that the input is about to be replayed."""
+        """Notes that the input is about to be replayed."""
 
 
 class OutboxRows(Protocol):
     """The stored posts; every change is committed when the call returns."""
 
     async def open(self) -> Sequence[OpenRow]:
-        """Every row that Slack does not agree with, the oldest key first."""
+        """Returns every row that Slack does not agree with, the oldest key first."""
 
     async def begin(self, row_id: str) -> PostContent | None:
-        """Mark the row as on its way and return its newest content; None when it is settled."""
+        """Marks the row as on its way and returns its newest content; None when it is settled."""
 
     async def note_file(self, row_id: str, file_id: str | None) -> None:
-        """Remember Slack's name of an upload before it is shared."""
+        """Stores Slack's name of an upload before it is shared."""
 
     async def sent(self, row_id: str, version: int, ts: str | None) -> None:
-        """Slack shows this version; a message's ts is ours from now on."""
+        """Notes that Slack shows this version, and a message's ts as one of ours."""
 
     async def put_back(
         self, row_id: str, *, unknown: bool, error: str, failing: bool = False
     ) -> None:
-        """The row did not get through: not at all, or (`unknown`) nobody knows.
+        """Notes that the row did not get through: not at all, or (`unknown`) nobody knows.
 
         `failing` says that Slack or the way to it is in trouble, and not just busy.
         """
 
     async def bury(self, row_id: str, version: int, *, error: str, gone: bool) -> bool:
-        """Slack refuses this version for good, or (`gone`) the place; False when that is known."""
+        """Notes that Slack refuses this version for good, or (`gone`) the place.
+
+        False when the row had the same error already.
+        """
 
     async def detach(self, row_id: str) -> None:
-        """Give a post that shared the message of another one a message of its own."""
+        """Gives a post that shared the message of another one a message of its own."""
 
     async def outcome(self, agent_id: str, key: str) -> PostOutcome | None:
-        """What became of a post; None when there is none under this key."""
+        """Returns the outcome of a post; None when there is none under this key."""
 
 
 class Outbox(Protocol):

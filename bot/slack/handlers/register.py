@@ -10,7 +10,6 @@ from bot.agents.access.authorization import Authorization
 from bot.agents.access.secrets import Secrets
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.background_loops import Loop
-from bot.agents.ports.store import UsageReads
 from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService
 from bot.domain.agent import Agent
@@ -61,7 +60,6 @@ def register_handlers(  # noqa: PLR0913  (each handler needs something of its ow
     client: AsyncWebClient,
     *,
     stored_secrets: Secrets,
-    usage: UsageReads,
     publishing: Publishing,
     workspace_url: str,
 ) -> Handlers:
@@ -107,7 +105,9 @@ def register_handlers(  # noqa: PLR0913  (each handler needs something of its ow
         starts=start_handlers,
         buttons=button_handlers,
         look=LookHandlers(service, authorization, dependencies.examine, publishing, workspace_url),
-        usage=UsageHandlers(usage, authorization, client, settings, dependencies.clock),
+        usage=UsageHandlers(
+            dependencies.store.usage_rows, authorization, client, settings, dependencies.clock
+        ),
         secrets=secret_handlers,
     )
     commands.register(app, inbox, command_handlers)

@@ -10,9 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.access.authorization import Authorization
-from bot.agents.ports.store import (
-    UsageReads,
-)
+from bot.agents.ports.store import UsageReads
 from bot.config import Settings
 from bot.domain.budget import day_start, dollars, nano_of
 from bot.domain.policy import Action

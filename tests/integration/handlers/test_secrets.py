@@ -258,7 +258,7 @@ async def test_secrets_survive_a_restart_and_a_new_key_in_front(office: Office) 
     (old,) = office.harness.secrets._cipher.keys
 
     def keyring(*keys: str) -> Secrets:
-        return Secrets(store_.secret_rows, store_, Cipher(keys), Redactor(), clock)
+        return Secrets(store_, Cipher(keys), Redactor(), clock)
 
     with pytest.raises(ConfigurationError, match="cannot be decrypted") as caught:
         await keyring(OTHER_KEY).open()
@@ -277,6 +277,4 @@ async def test_a_row_that_was_moved_elsewhere_does_not_open(office: Office) -> N
         await connection.execute(text("UPDATE secret SET owner = 'U00000BEN'"))
     keyring = office.harness.secrets
     with pytest.raises(ConfigurationError):
-        await Secrets(
-            keyring._rows, keyring._store, keyring._cipher, Redactor(), lambda: 1.0
-        ).open()
+        await Secrets(keyring._store, keyring._cipher, Redactor(), lambda: 1.0).open()
