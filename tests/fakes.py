@@ -1,9 +1,9 @@
-"""Stand-ins for the ports of bot/agents/ports.py; each passes the checks of tests/contracts.py."""
+"""Stand-ins for the ports of bot/agents/ports; each passes the checks of tests/contracts."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import SecretStr
@@ -22,6 +22,7 @@ from bot.domain.posts import (
     PostKind,
 )
 from bot.domain.pull_request import PullRequest, PullState
+from bot.domain.secrets import ModelKey
 from bot.errors import (
     ChannelUnavailable,
     EngineError,
@@ -33,7 +34,17 @@ from bot.store.agents import SqlStore
 from tests.harness.waiting import Changes
 from tests.scripted_bridge import ScriptedBridge
 
-__all__ = ["FakeFiles", "FakeGateway", "FakeOutbox", "FakeRuntime", "ScriptedBridge", "Shown"]
+__all__ = [
+    "FakeCredentials",
+    "FakeFiles",
+    "FakeGateway",
+    "FakeOutbox",
+    "FakePulls",
+    "FakeRuntime",
+    "FakeWriter",
+    "ScriptedBridge",
+    "Shown",
+]
 
 HOST = "https://git.invalid"
 
@@ -174,9 +185,12 @@ class FakeFiles:
         """What is held under this id."""
         if self.source:
             return await self.source(file_id, limit_bytes)
-        if file_id not in self.held:
+        content = self.held.get(file_id)
+        if content is None:
             raise FileUnavailable("Slack does not hand it out (file_not_found).")
-        return self.held[file_id][:limit_bytes]
+        if len(content) > limit_bytes:
+            raise FileUnavailable(f"It is larger than {limit_bytes} bytes.")
+        return content
 
 
 class FakeGateway:
@@ -347,3 +361,20 @@ class FakeWriter:
         """The words."""
         self.asked.append(text)
         return self.words
+
+
+@dataclass
+class FakeCredentials:
+    """Credentials that a test stores: keys by agent, tokens by repository."""
+
+    keys: dict[str, ModelKey] = field(default_factory=dict)
+    tokens: dict[RepoRef, SecretStr] = field(default_factory=dict)
+
+    async def model_key(self, agent_id: str) -> ModelKey | None:
+        """The key of an agent."""
+        return self.keys.get(agent_id)
+
+    async def git_token(self, repo: RepoRef) -> SecretStr | None:
+        """The token of a repository, whose name has no case."""
+        by_name = {str(stored).lower(): token for stored, token in self.tokens.items()}
+        return by_name.get(str(repo).lower())

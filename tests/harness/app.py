@@ -49,6 +49,11 @@ def spec(agent_id: str) -> ContainerSpec:
     return ContainerSpec(agent_id, "image", 2**28, 10**9, {})
 
 
+def plain_agent(agent_id: str, user: str = "U") -> Agent:
+    """An agent of this person that has not been started yet."""
+    return Agent(agent_id, "T1", "C1", None, REPO, None, "b", "t", "m", 15, user, 1.0)
+
+
 class WatchedStore(SqlStore):
     """The real store, which tells after each commit."""
 

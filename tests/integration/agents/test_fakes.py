@@ -6,24 +6,36 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.domain.agent import Agent, RepoRef
+from bot.domain.agent import Agent, RepoRef, SecretScope
 from bot.domain.container import (
     BridgeAddress,
     ContainerSpec,
 )
+from bot.domain.secrets import ModelKey
 from bot.errors import ChannelUnavailable, RepositoryError
 from bridge.protocol import WorkspaceRequest
-from tests.contracts import (
-    BridgeBench,
-    BridgeContract,
-    GatewayContract,
-    OutboxBench,
-    OutboxContract,
+from tests.contracts.people import (
+    CredentialsBench,
+    CredentialsContract,
+    FetchBench,
+    FetchFileContract,
     PullRequestHostContract,
-    RuntimeContract,
+    WriteBench,
+    WriteCompletionContract,
 )
-from tests.fakes import FakeGateway, FakeOutbox, FakePulls, FakeRuntime, ScriptedBridge
-from tests.harness.app import REPO, open_store, spec as a_spec
+from tests.contracts.sandbox import BridgeBench, BridgeContract, GatewayContract, RuntimeContract
+from tests.contracts.store import OutboxBench, OutboxContract
+from tests.fakes import (
+    FakeCredentials,
+    FakeFiles,
+    FakeGateway,
+    FakeOutbox,
+    FakePulls,
+    FakeRuntime,
+    FakeWriter,
+    ScriptedBridge,
+)
+from tests.harness.app import REPO, open_store, plain_agent, spec as a_spec
 from tests.harness.waiting import Changes
 
 
@@ -80,7 +92,7 @@ class TestFakeOutbox(OutboxContract):
     async def outbox_bench(self, tmp_path: Path) -> AsyncIterator[OutboxBench]:
         store = await open_store(tmp_path)
         outbox = FakeOutbox(store)
-        agent = Agent("a1", "T1", "C1", None, REPO, None, "b", "t", "m", 15, "U", 1.0)
+        agent = plain_agent("a1")
         async with store.transaction() as tx:
             await tx.add_agent(agent)
 
@@ -103,3 +115,45 @@ class TestFakePulls(PullRequestHostContract):
     @pytest.fixture
     def branch(self) -> str:
         return "agent/k3f9ab-fix"
+
+
+class TestFakeCredentials(CredentialsContract):
+    @pytest.fixture
+    def credentials_bench(self) -> CredentialsBench:
+        credentials = FakeCredentials()
+
+        async def store_key(agent: Agent, value: str) -> None:
+            credentials.keys[agent.id] = ModelKey(SecretStr(value), SecretScope.USER)
+
+        async def store_token(repo: RepoRef, value: str) -> None:
+            credentials.tokens[repo] = SecretStr(value)
+
+        async def remove_all() -> None:
+            credentials.keys.clear()
+            credentials.tokens.clear()
+
+        agent, other = plain_agent("a1", "UANA"), plain_agent("a2", "UBEN")
+        return CredentialsBench(credentials, agent, other, store_key, store_token, remove_all)
+
+
+class TestFakeFiles(FetchFileContract):
+    @pytest.fixture
+    def fetch_bench(self) -> FetchBench:
+        files = FakeFiles()
+
+        async def share(content: bytes) -> str:
+            files.held["F1"] = content
+            return "F1"
+
+        return FetchBench(files.fetch, share)
+
+
+class TestFakeWriter(WriteCompletionContract):
+    @pytest.fixture
+    def write_bench(self) -> WriteBench:
+        writer = FakeWriter()
+
+        def answer(text: str | None) -> None:
+            writer.words = text or ""
+
+        return WriteBench(writer.write, plain_agent("a1"), answer)

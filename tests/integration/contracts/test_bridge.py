@@ -21,7 +21,7 @@ from bridge.http.sockets import listening_socket
 from bridge.model.client import OpenAIChatModel
 from bridge.protocol import WorkspaceRequest
 from bridge.tools import default_tools
-from tests.contracts import AWAY, BridgeBench, BridgeContract
+from tests.contracts.sandbox import AWAY, BridgeBench, BridgeContract
 from tests.integration.bridge.conftest import (
     Provider,
     bridge_serving,

@@ -4,7 +4,7 @@ import pytest
 
 from bot.domain.agent import RepoRef
 from bot.gateway.server import HostGateway
-from tests.contracts import GatewayContract
+from tests.contracts.sandbox import GatewayContract
 from tests.integration.gateway.conftest import (
     API,
     GitServer,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.store.agents import SqlStore
-from tests.contracts import OutboxBench, OutboxContract
+from tests.contracts.store import OutboxBench, OutboxContract
 from tests.integration.slack.bench import SlackBench
 from tests.integration.slack.conftest import client, slack, store
 from tests.integration.slack.fake_slack import FakeSlack, agent, refuses

@@ -6,7 +6,7 @@ import pytest
 from bot.domain.agent import RepoRef
 from bot.gateway.git.github import HostPulls
 from playground.git_server import GitServer
-from tests.contracts import PullRequestHostContract
+from tests.contracts.people import PullRequestHostContract
 from tests.integration.gateway.test_github import (
     BRANCH,
     REPO,

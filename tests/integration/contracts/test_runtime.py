@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contracts import RuntimeContract
+from tests.contracts.sandbox import RuntimeContract
 from tests.integration.runtime.conftest import engine, instance, listening_image, runtime, spec
 
 __all__ = ["engine", "instance", "listening_image", "runtime", "spec"]

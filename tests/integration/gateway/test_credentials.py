@@ -1,7 +1,6 @@
 """Credentials that people have stored are used in place of the deployment's own, from then on."""
 
 import asyncio
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -16,6 +15,7 @@ from bot.domain.secrets import (
     ModelKey,
 )
 from bot.gateway.server import HostGateway
+from tests.fakes import FakeCredentials
 from tests.harness.git import run_git
 from tests.integration.gateway.bench import GatewayBench
 from tests.integration.gateway.conftest import (
@@ -29,27 +29,11 @@ from tests.integration.gateway.test_git_proxy import url_with_token
 from tests.integration.gateway.test_model_proxy import bearer, chat_url, echo
 
 
-@dataclass
-class Stored:
-    """The Credentials port on two dictionaries."""
-
-    keys: dict[str, ModelKey] = field(default_factory=dict)
-    tokens: dict[RepoRef, SecretStr] = field(default_factory=dict)
-
-    async def model_key(self, agent_id: str) -> ModelKey | None:
-        """The key of an agent."""
-        return self.keys.get(agent_id)
-
-    async def git_token(self, repo: RepoRef) -> SecretStr | None:
-        """The token of a repository."""
-        return self.tokens.get(repo)
-
-
 async def test_a_stored_model_key_counts_from_the_next_call_on_and_for_its_agent_alone(
     gateway: HostGateway, provider: Provider, session: aiohttp.ClientSession
 ) -> None:
     provider.chat = echo
-    gateway.credentials = stored = Stored()
+    gateway.credentials = stored = FakeCredentials()
     await gateway.open("p7qdxy", API)
 
     async def key_used(agent_id: str) -> str:
@@ -71,10 +55,12 @@ async def test_a_stored_git_token_opens_its_repository_for_the_check_and_for_the
     gateway: HostGateway, git_server: GitServer, tmp_path: Path
 ) -> None:
     git_server.repository("acme/api.git", "main")
-    gateway.credentials = Stored(tokens={RepoRef("acme", "web"): SecretStr("canary-of-web")})
+    gateway.credentials = FakeCredentials(
+        tokens={RepoRef("acme", "web"): SecretStr("canary-of-web")}
+    )
     assert await gateway.check_repository(API, None) == "main"
     git_server.token = "canary-of-api"
-    gateway.credentials = Stored(tokens={API: SecretStr("canary-of-api")})
+    gateway.credentials = FakeCredentials(tokens={API: SecretStr("canary-of-api")})
     assert await gateway.check_repository(API, None) == "main"
     target = tmp_path / "clone"
     await asyncio.to_thread(run_git, tmp_path, "clone", url_with_token(gateway), str(target))
@@ -90,7 +76,9 @@ async def test_whose_key_pays_is_in_the_ledger_and_with_the_agent(
         return web.json_response({"choices": [], "usage": {"cost": 0.01}})
 
     provider.chat = answer
-    stored = Stored({"k3f9ab": ModelKey(SecretStr("canary-of-a-person"), SecretScope.USER)})
+    stored = FakeCredentials(
+        {"k3f9ab": ModelKey(SecretStr("canary-of-a-person"), SecretScope.USER)}
+    )
     assert bench.gateway
     bench.gateway.credentials = stored
     await bench.agent()

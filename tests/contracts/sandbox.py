@@ -1,7 +1,4 @@
-"""What every adapter of a port must do: run on the fake in unit tests, on the real one elsewhere.
-
-A class here is a port's checks; a test class inherits it and gives the fixtures that it names.
-"""
+"""Checks of the runtime, the bridge and the gateway."""
 
 import asyncio
 import time
@@ -12,24 +9,10 @@ from dataclasses import dataclass, replace
 import pytest
 from pydantic import SecretStr
 
-from bot.agents.ports.people import PullRequestHost
-from bot.agents.ports.sandbox import (
-    Bridge,
-    Gateway,
-    Runtime,
-)
-from bot.agents.ports.store import (
-    Outbox,
-)
-from bot.domain.agent import Agent, RepoRef
-from bot.domain.container import (
-    BridgeAddress,
-    ContainerSpec,
-)
-from bot.domain.posts import Post, PostKind, Priority
-from bot.domain.pull_request import PullState
-from bot.errors import BridgeRefused, BridgeUnreachable, ChannelUnavailable, RepositoryError
-from bot.store.agents import SqlStore
+from bot.agents.ports.sandbox import Bridge, Gateway, Runtime
+from bot.domain.agent import RepoRef
+from bot.domain.container import BridgeAddress, ContainerSpec
+from bot.errors import BridgeRefused, BridgeUnreachable, RepositoryError
 from bridge.protocol import (
     AgentEvent,
     ChatRequest,
@@ -42,6 +25,8 @@ from bridge.protocol import (
     TaskStarted,
     WorkspaceRequest,
 )
+
+AWAY = BridgeAddress("http://127.0.0.1:1", SecretStr("canary"))
 
 
 class RuntimeContract:
@@ -260,72 +245,3 @@ class BridgeContract:
         with pytest.raises(BridgeUnreachable):
             async for _ in bridge.events(away, 0):
                 pass
-
-
-class PullRequestHostContract:
-    """Fixtures: `pulls`, and `repo` with a `branch` that is one commit ahead of main."""
-
-    async def test_a_pull_request_is_found_once_it_is_opened(
-        self, pulls: PullRequestHost, repo: RepoRef, branch: str
-    ) -> None:
-        assert await pulls.find(repo, branch) is None
-        opened = await pulls.create(repo, branch, "main", "Add a test", "Why: it was missing.")
-        assert opened.state is PullState.OPEN
-        assert opened.url.startswith("http")
-        assert await pulls.find(repo, branch) == opened
-        assert await pulls.find(repo, "agent/other") is None
-
-    def test_pages_name_the_repository_and_the_branch(
-        self, pulls: PullRequestHost, repo: RepoRef, branch: str
-    ) -> None:
-        for page in (pulls.branch_url(repo, branch), pulls.compare_url(repo, branch, "main")):
-            assert page.startswith("http")
-            assert str(repo) in page
-            assert branch.rpartition("/")[2] in page
-
-
-AWAY = BridgeAddress("http://127.0.0.1:1", SecretStr("canary"))
-
-
-@dataclass
-class OutboxBench:
-    """A sender that runs, its store with `agent` in it, and a way to close the channel."""
-
-    outbox: Outbox
-    store: SqlStore
-    agent: Agent
-    close_channel: Callable[[], None]
-
-    async def enqueue(self) -> None:
-        """Store a root message."""
-        post = Post(
-            "root", PostKind.MESSAGE, self.agent.channel, None, Priority.NOTICE, {"text": "root"}
-        )
-        async with self.store.transaction() as tx:
-            await tx.enqueue(self.agent.id, post)
-
-
-class OutboxContract:
-    """Fixture: `outbox_bench`."""
-
-    async def test_a_post_has_a_ts_once_it_is_sent(self, outbox_bench: OutboxBench) -> None:
-        await outbox_bench.enqueue()
-        agent_id = outbox_bench.agent.id
-        ts = await outbox_bench.outbox.sent(agent_id, "root", 5)
-        assert ts == await outbox_bench.outbox.sent(agent_id, "root", 5)
-        stored = await outbox_bench.store.agent(agent_id)
-        assert stored
-        assert stored.thread_ts == ts
-
-    async def test_what_was_never_stored_is_never_sent(self, outbox_bench: OutboxBench) -> None:
-        with pytest.raises(TimeoutError):
-            await outbox_bench.outbox.sent(outbox_bench.agent.id, "root", 0.05)
-
-    async def test_a_channel_that_is_closed_to_us_is_said_in_words(
-        self, outbox_bench: OutboxBench
-    ) -> None:
-        outbox_bench.close_channel()
-        await outbox_bench.enqueue()
-        with pytest.raises(ChannelUnavailable) as caught:
-            await outbox_bench.outbox.sent(outbox_bench.agent.id, "root", 5)
-        assert caught.value.user_text
