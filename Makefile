@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi architecture image release-check format clean
+.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi architecture walks image release-check format clean
 
 # One target at a time: each is a script with an order of its own.
 .NOTPARALLEL:
@@ -58,6 +58,9 @@ openapi: venv ## describe the bridge's routes anew, in docs/openapi.json
 
 architecture: venv ## draw the layers anew, in docs/architecture.md, from the import contracts
 	@$(PY)/python scripts/architecture.py
+
+walks: venv ## count the files that take part in nine walks of docs/architecture.md
+	@$(PY)/python scripts/walks.py
 
 image: ## build the image of the bridge and try it
 	@scripts/engine.sh ensure
