@@ -86,7 +86,8 @@ class ScriptedBridge:
 
     `asked` holds (route, agent, request) in order. A route in `refusals` answers that error, one
     in `gates` waits first; an agent in `unreachable` does not answer. `followers` counts the
-    streams of events that are open, `abandoned` those that the garbage collector had to close.
+    streams of events that are open, `abandoned` those that the garbage collector had to close. The
+    agents in `cloning` have a clone under way that somebody else asked for.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -95,6 +96,7 @@ class ScriptedBridge:
         self.asked: list[tuple[str, str, Any]] = []
         self.unreachable: set[str] = set()
         self.refusals: dict[str, WireError] = {}
+        self.cloning: set[str] = set()
         self.refused_names: set[str] = set()  # of variables
         self.gates: dict[str, asyncio.Event] = {}
         self.saved = Diff(base_commit=COMMIT, text="")
@@ -306,6 +308,8 @@ class ScriptedBridge:
         """What this bridge is doing."""
         session = await self._ask("status", address, None)
         doing = SessionStatus.IDLE if session.workspace else SessionStatus.EMPTY
+        if _name(address) in self.cloning:
+            doing = SessionStatus.CLONING
         return Status(
             status=SessionStatus.WORKING if session.task_id else doing,
             instance_id="i",

@@ -134,13 +134,16 @@ class Boot:
         """Makes the workspace where there is none: by a clone, or from the state the host keeps."""
         bridge = self._deps.bridge
         status = await bridge.status(address)
-        if status.status is not SessionStatus.EMPTY:
+        has_files = agent.base_commit is not None and not self._fresh
+        # A clone goes on when the bot that asked for it dies: asking again waits for its end.
+        is_cloning = status.status is SessionStatus.CLONING and not has_files
+        if status.status is not SessionStatus.EMPTY and not is_cloning:
             return
-        if agent.base_commit is not None and not self._fresh:
+        if has_files:
             raise ContainerGone(f"the workspace of {agent.id} is empty")
         saved = await self._deps.store.saved_state(agent.id)
         # Both may be given twice, as long as the clone has not begun: a crash may lie between them.
-        if agent.base_commit is not None and status.last_seq <= agent.last_seq:
+        if agent.base_commit is not None and status.last_seq <= agent.last_seq and not is_cloning:
             conversation = _continued(saved.conversation if saved else b"", agent.last_seq)
             await bridge.restore(address, conversation)
             # Before the clone: the bridge makes the patch a part of it, and starts nothing earlier.

@@ -74,6 +74,22 @@ async def test_a_boot_that_was_cut_short_is_finished_after_a_restart(
     assert len(started) == 1
 
 
+async def test_a_clone_that_outlives_the_bot_is_waited_for(harness: AppHarness) -> None:
+    gate = harness.bridge.gates["workspace"] = asyncio.Event()
+    agent = await harness.service.start(COMMAND, ORIGIN)
+    assert agent
+    await harness.asked("workspace")
+    await harness.restart()
+    harness.bridge.cloning.add(agent.id)  # the bridge goes on with it, though nobody listens
+    await harness.fleet.reconcile()
+    await harness.asked("workspace", 2)
+    assert harness.bridge.bodies("execute") == []
+    harness.bridge.cloning.remove(agent.id)
+    gate.set()
+    await harness.reaches(agent.id, AgentStatus.WORKING)
+    assert not [key for key in await harness.shown(agent.id) if key.startswith("refused:")]
+
+
 async def test_messages_that_waited_over_a_restart_are_handed_over(harness: AppHarness) -> None:
     agent = await harness.working()
     await harness.asked("execute")
