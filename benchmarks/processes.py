@@ -15,9 +15,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from benchmarks.model import KEY
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = SecretStr("canary-benchmark-token")

@@ -2,6 +2,9 @@
 
 import pytest
 
+# Their assertions show values too, though they are no test modules.
+pytest.register_assert_rewrite("tests.contracts", "tests.harness")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort by the seconds of the marker `slow`; within a module the order stays."""

@@ -10,9 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bridge.protocol import (
     Accepted,

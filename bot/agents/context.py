@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from bot.agents.health_checks import Examination, nothing
-from bot.agents.ports.people import (
-    Presenter,
-)
+from bot.agents.ports.people import Presenter
 from bot.agents.ports.sandbox import (
     Bridge,
     Gateway,
@@ -21,9 +19,7 @@ from bot.agents.ports.store import (
 )
 from bot.config import Settings
 from bot.domain.agent import Agent
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.redaction import Hide
 
 # Gets a file that somebody shared, by its id and up to so many bytes; raises FileUnavailable.

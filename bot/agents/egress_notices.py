@@ -11,12 +11,8 @@ from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
-from bot.agents.ports.people import (
-    Presenter,
-)
-from bot.agents.ports.store import (
-    Store,
-)
+from bot.agents.ports.people import Presenter
+from bot.agents.ports.store import Store
 from bot.domain.agent import Agent
 from bot.domain.egress import Denial
 from bot.errors import BotError

@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 
 from bot.agents.context import Dependencies
 from bot.domain.agent import Agent
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.domain.patch_view import FileHunks, files_of, part_of
 from bot.domain.saved_state import fits_thread
 from bot.domain.steps import TaskSteps, steps_of

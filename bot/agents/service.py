@@ -13,18 +13,14 @@ from bot.agents.controls.turns import Turn, Turns
 from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
 from bot.agents.lifecycle.failures import require_alive, why_not
 from bot.agents.lifecycle.fleet import Fleet
-from bot.agents.ports.store import (
-    Transaction,
-)
+from bot.agents.ports.store import Transaction
 from bot.agents.results import Results
 from bot.agents.start import Origin, Starter
 from bot.agents.stop import Stopper
 from bot.domain.agent import Agent, AgentStatus, Leftover, ThreadRef
 from bot.domain.attachment import Attachment
 from bot.domain.message import Message, MessageKind
-from bot.domain.policy import (
-    Audit,
-)
+from bot.domain.policy import Audit
 from bot.domain.posts import Post
 from bot.domain.quoting import code
 from bot.domain.replies import read_message

@@ -17,9 +17,7 @@ from bot.agents.lifecycle.salvage import (
     salvage,
 )
 from bot.domain.agent import Agent, AgentStatus, Leftover
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.domain.saved_state import (
     SavedState,
     SavedWork,

@@ -23,9 +23,7 @@ from bot.bridge_client.http import (
     refusal,
 )
 from bot.bridge_client.redaction import hidden, hidden_conversation, hidden_diff
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bot.files import BodyTooLargeError, read_bounded
 from bot.redaction import Hide

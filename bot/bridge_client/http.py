@@ -17,9 +17,7 @@ from bot.agents.deadlines import (
     PUSH_WAIT_SECONDS,
     READ_WAIT_SECONDS,
 )
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from bot.files import BodyTooLargeError, read_bounded, untrusted_socket_address
 from bridge.protocol import ErrorCode, WireError

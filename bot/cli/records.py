@@ -134,9 +134,7 @@ async def _export(store: "SqlStore", agent_id: str) -> AgentRecord:
 
 
 async def _import(store: "SqlStore", agent_id: str, conversation: SavedConversation) -> None:
-    from bot.domain.saved_state import (
-        SavedState,
-    )
+    from bot.domain.saved_state import SavedState
 
     saved = await store.saved_state(agent_id)
     async with store.transaction() as tx:

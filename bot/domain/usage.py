@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.domain.agent import (
-    SecretScope,
-)
+from bot.domain.agent import SecretScope
 
 
 class CostSource(StrEnum):

@@ -9,22 +9,16 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.agents.access.billing import Billing
-from bot.agents.ports.people import (
-    Credentials,
-)
+from bot.agents.ports.people import Credentials
 from bot.config import Settings
 from bot.domain.agent import (
     RepoRef,
     SecretScope,
 )
-from bot.domain.container import (
-    Access,
-)
+from bot.domain.container import Access
 from bot.domain.egress import Denial
 from bot.domain.model_offer import ModelOffer
-from bot.domain.secrets import (
-    ModelKey,
-)
+from bot.domain.secrets import ModelKey
 from bot.errors import ConfigurationError
 from bot.gateway.auth import GatewayAuth, ReadAgent, Tokens, load_tokens
 from bot.gateway.egress.allow_list import AddressList, AllowList

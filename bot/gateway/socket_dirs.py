@@ -11,9 +11,7 @@ import stat
 from collections.abc import Collection
 from pathlib import Path
 
-from bot.domain.container import (
-    SocketDirs,
-)
+from bot.domain.container import SocketDirs
 from bot.errors import ConfigurationError
 from bot.files import socket_address
 from bridge.container import BRIDGE_USER, RUNNER_USER

@@ -10,9 +10,7 @@ from sqlalchemy import ColumnElement, Double, Row, Select, case, cast, func, or_
 
 from bot.domain.agent import Agent, Leftover, OwnThread, ThreadRef
 from bot.domain.message import Message
-from bot.domain.saved_state import (
-    SavedState,
-)
+from bot.domain.saved_state import SavedState
 from bot.redaction import Hide
 from bot.store import tables
 from bot.store.database import Engines, create_private_folder, parse_url

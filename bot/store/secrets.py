@@ -4,12 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, delete, insert, select, update
 
-from bot.domain.agent import (
-    SecretScope,
-)
-from bot.domain.policy import (
-    Audit,
-)
+from bot.domain.agent import SecretScope
+from bot.domain.policy import Audit
 from bot.domain.secrets import (
     SecretEntry,
     SecretKind,

@@ -13,9 +13,7 @@ from bot.domain.limits import Load
 from bot.domain.message import Message
 from bot.domain.policy import Audit
 from bot.domain.posts import Post
-from bot.domain.saved_state import (
-    SavedState,
-)
+from bot.domain.saved_state import SavedState
 from bot.domain.usage import CostSource, ModelCall, Settled
 from bot.redaction import Hide
 from bot.store import outbox, tables

@@ -5,9 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select, update
 
-from bot.domain.agent import (
-    SecretScope,
-)
+from bot.domain.agent import SecretScope
 from bot.domain.usage import CostSource, LedgerLine, Sum
 from bot.store import tables
 from bot.store.database import Engines

@@ -14,9 +14,7 @@ from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.service import AgentService, Origin, ThreadMessage
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef, ThreadRef
-from bot.domain.container import (
-    ContainerSpec,
-)
+from bot.domain.container import ContainerSpec
 from bot.domain.health import Examined, broken, fine
 from bot.domain.start_command import StartAgent
 from bot.redaction import Redactor

@@ -3,9 +3,7 @@
 import logging
 
 from bot.agents.context import Dependencies
-from bot.agents.ports.people import (
-    Directory,
-)
+from bot.agents.ports.people import Directory
 from bot.domain.agent import Agent
 from bot.domain.policy import (
     NOBODY_KNOWN,

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from bot.agents.ports.people import (
-    Presenter,
-)
+from bot.agents.ports.people import Presenter
 from bot.agents.ports.store import (
     Store,
     Transaction,

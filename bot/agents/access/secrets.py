@@ -6,17 +6,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from pydantic import SecretStr
 
 from bot.agents.access.encryption import CannotDecrypt, Cipher
-from bot.agents.ports.store import (
-    Store,
-)
+from bot.agents.ports.store import Store
 from bot.domain.agent import (
     Agent,
     RepoRef,
     SecretScope,
 )
-from bot.domain.policy import (
-    Audit,
-)
+from bot.domain.policy import Audit
 from bot.domain.secrets import (
     MAX_VARIABLES_OF_A_PLACE,
     ModelKey,

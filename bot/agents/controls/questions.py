@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from bot.agents.context import Dependencies
 from bot.agents.controls.press import press_button
 from bot.agents.lifecycle.fleet import Fleet
-from bot.agents.ports.store import (
-    Transaction,
-)
+from bot.agents.ports.store import Transaction
 from bot.domain.agent import Agent
 from bot.domain.message import (
     Closed,

@@ -5,9 +5,7 @@ import logging
 
 from bot.agents.context import Dependencies
 from bot.domain.agent import Agent
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.errors import BotError
 from bridge.protocol import PushRequest
 

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 from bot.agents.context import Dependencies
-from bot.agents.ports.store import (
-    Transaction,
-)
+from bot.agents.ports.store import Transaction
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.limits import AgentLimits, has_room, ordinal
 from bot.domain.task_card import TaskCard

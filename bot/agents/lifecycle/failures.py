@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from bot.domain.agent import Agent, AgentStatus
 from bot.domain.quoting import code, line
-from bot.domain.saved_state import (
-    SavedState,
-)
+from bot.domain.saved_state import SavedState
 from bot.errors import BridgeRefused, ContainerEnded, ContainerGone, UserError
 from bridge.protocol import ErrorCode, FilesChanged
 

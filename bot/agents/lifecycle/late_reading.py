@@ -7,21 +7,13 @@ from dataclasses import dataclass, replace
 
 from bot.agents.context import Dependencies
 from bot.agents.deadlines import READ_WAIT_SECONDS
-from bot.agents.lifecycle.boot import (
-    spec_of,
-)
+from bot.agents.lifecycle.boot import spec_of
 from bot.agents.lifecycle.fleet import Fleet
 from bot.agents.lifecycle.salvage import Patience, Salvaged, salvage
-from bot.agents.ports.store import (
-    Transaction,
-)
+from bot.agents.ports.store import Transaction
 from bot.domain.agent import Agent, Leftover
-from bot.domain.container import (
-    BridgeAddress,
-)
-from bot.domain.saved_state import (
-    SavedWork,
-)
+from bot.domain.container import BridgeAddress
+from bot.domain.saved_state import SavedWork
 from bot.errors import BotError, BridgeRefused, BridgeUnreachable
 from bridge.protocol import SessionStatus
 

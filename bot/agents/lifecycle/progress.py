@@ -4,13 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.agents.context import Dependencies
-from bot.agents.ports.store import (
-    Transaction,
-)
+from bot.agents.ports.store import Transaction
 from bot.domain.agent import Agent
-from bot.domain.message import (
-    Closed,
-)
+from bot.domain.message import Closed
 from bot.domain.posts import Post
 from bot.domain.task_card import TaskCard, ToolLine
 from bot.domain.verbosity import Verbosity

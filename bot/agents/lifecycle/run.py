@@ -15,12 +15,8 @@ from bot.agents.lifecycle.failures import how_it_ended
 from bot.agents.lifecycle.message_delivery import RETRY_SECONDS, MessageDelivery
 from bot.agents.lifecycle.progress import Progress
 from bot.domain.agent import Agent, AgentStatus
-from bot.domain.container import (
-    BridgeAddress,
-)
-from bot.domain.saved_state import (
-    SavedState,
-)
+from bot.domain.container import BridgeAddress
+from bot.domain.saved_state import SavedState
 from bot.errors import (
     BotError,
     BridgeRefused,

@@ -8,9 +8,7 @@ from typing import TypeVar
 
 from bot.agents.context import Dependencies
 from bot.domain.agent import Agent, Leftover
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.domain.saved_state import (
     SavedState,
     SavedWork,

@@ -10,9 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.agents.access.authorization import Authorization
 from bot.agents.access.secrets import Secrets
-from bot.domain.agent import (
-    SecretScope,
-)
+from bot.domain.agent import SecretScope
 from bot.domain.policy import Action
 from bot.domain.secrets import (
     SecretEntry,

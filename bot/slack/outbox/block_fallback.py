@@ -6,9 +6,7 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
-from bot.domain.posts import (
-    PostContent,
-)
+from bot.domain.posts import PostContent
 
 _log = logging.getLogger(__name__)
 

@@ -7,12 +7,8 @@ from cachetools import LRUCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.agents.ports.people import (
-    Presenter,
-)
-from bot.agents.ports.store import (
-    Store,
-)
+from bot.agents.ports.people import Presenter
+from bot.agents.ports.store import Store
 from bot.domain.agent import Agent
 from bot.domain.quoting import code as quoted
 from bot.errors import BotError

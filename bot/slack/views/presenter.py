@@ -7,14 +7,10 @@ from typing import assert_never
 
 from bot.domain.agent import Agent, Leftover
 from bot.domain.egress import Denial
-from bot.domain.message import (
-    Closed,
-)
+from bot.domain.message import Closed
 from bot.domain.posts import Post, PostKind, Priority
 from bot.domain.quoting import code, cut, escaped, line
-from bot.domain.saved_state import (
-    SavedWork,
-)
+from bot.domain.saved_state import SavedWork
 from bot.domain.task_card import TaskCard, ToolLine
 from bot.slack.views.answer import answer_messages, starter
 from bot.slack.views.blocks import Block, context, section

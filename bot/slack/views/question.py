@@ -4,9 +4,7 @@ import re
 import time
 
 from bot.domain.agent import Agent
-from bot.domain.message import (
-    Closed,
-)
+from bot.domain.message import Closed
 from bot.domain.quoting import code, cut, escaped, line
 from bot.domain.task_card import TaskCard
 from bot.slack.views.answer import starter

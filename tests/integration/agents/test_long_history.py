@@ -11,15 +11,11 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import insert
 
 from bot.agents.egress_notices import EgressNotices
-from bot.agents.lifecycle.message_delivery import (
-    ControlDelivery,
-)
+from bot.agents.lifecycle.message_delivery import ControlDelivery
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.publishing import Publishing
 from bot.domain.agent import Agent, AgentStatus
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.domain.egress import Denial, DenialReason
 from bot.domain.message import Message, MessageKind
 from bot.errors import (

@@ -4,9 +4,7 @@ import pytest
 
 from bot.agents.lifecycle.run import CRASH_LOOP_SECONDS
 from bot.domain.agent import Agent, AgentStatus
-from bot.domain.container import (
-    Exit,
-)
+from bot.domain.container import Exit
 from bridge.protocol import Outcome
 from tests.harness.app import AppHarness
 

@@ -1,8 +1,6 @@
 """An agent's tools get every variable that can be handed over; the thread names the others."""
 
-from bot.domain.agent import (
-    SecretScope,
-)
+from bot.domain.agent import SecretScope
 from bot.domain.secrets import (
     MAX_VARIABLES_OF_A_PLACE,
     SecretKind,

@@ -11,9 +11,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.bridge_client import ClientLimits, HttpBridge
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bridge.protocol import AgentEvent, TaskFinished, TextDelta
 from tests.harness.flaky_proxy import flaky_proxy
 from tests.integration.bridge.conftest import (

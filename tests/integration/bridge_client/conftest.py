@@ -10,9 +10,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.bridge_client import ClientLimits, HttpBridge
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bridge.protocol import StepStarted
 
 TOKEN = "canary-bridge-token"

@@ -11,9 +11,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.bridge_client import HttpBridge
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.errors import BridgeUnreachable
 from tests.integration.bridge_client.conftest import TOKEN, FakeBridge
 

@@ -10,9 +10,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.bridge_client import HttpBridge
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bridge.protocol import (
     PROTOCOL_VERSION,

@@ -10,9 +10,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.bridge_client import ClientLimits, HttpBridge
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from tests.integration.bridge_client.conftest import TOKEN, FakeBridge
 

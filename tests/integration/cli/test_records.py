@@ -12,9 +12,7 @@ from click.testing import CliRunner, Result
 from bot.cli.main import main
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef
-from bot.domain.saved_state import (
-    SavedState,
-)
+from bot.domain.saved_state import SavedState
 from bot.store.agents import SqlStore
 from bridge.protocol import (
     AgentEvent,

@@ -10,9 +10,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from bot.bridge_client import HttpBridge
-from bot.domain.container import (
-    BridgeAddress,
-)
+from bot.domain.container import BridgeAddress
 from bridge.agent.session import Session
 from bridge.config import BridgeSettings
 from bridge.http.connections import ConnectionGuard

@@ -11,9 +11,7 @@ from bot.domain.agent import (
     RepoRef,
     SecretScope,
 )
-from bot.domain.secrets import (
-    ModelKey,
-)
+from bot.domain.secrets import ModelKey
 from bot.gateway.server import HostGateway
 from tests.fakes import FakeCredentials
 from tests.harness.git import run_git

@@ -3,9 +3,7 @@
 from typing import Any
 
 from bot.domain.agent import Agent, AgentStatus
-from bot.domain.saved_state import (
-    SavedState,
-)
+from bot.domain.saved_state import SavedState
 from bot.slack.ephemeral import TOO_LATE
 from bot.slack.views.modal import POST, TURN
 from bot.slack.views.task_card import DETAILS, DIFF, PULL, PUSH

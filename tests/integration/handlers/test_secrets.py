@@ -10,9 +10,7 @@ from sqlalchemy import text
 
 from bot.agents.access.encryption import Cipher
 from bot.agents.access.secrets import Secrets
-from bot.domain.agent import (
-    SecretScope,
-)
+from bot.domain.agent import SecretScope
 from bot.domain.secrets import (
     SecretKind,
     SecretRef,

@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import docker
 import pytest
 
-from bot.domain.container import (
-    ContainerSpec,
-)
+from bot.domain.container import ContainerSpec
 from bot.runtime.docker import DockerRuntime
 
 BRIDGE_IMAGE = os.environ.get("BRIDGE_IMAGE", "threadsmith-bridge:latest")

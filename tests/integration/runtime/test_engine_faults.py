@@ -9,9 +9,7 @@ import docker
 import pytest
 from aiohttp import web
 
-from bot.domain.container import (
-    ContainerSpec,
-)
+from bot.domain.container import ContainerSpec
 from bot.errors import EngineError
 from bot.runtime import docker as runtime_module
 from bot.runtime.docker import DockerRuntime

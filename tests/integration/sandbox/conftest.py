@@ -14,9 +14,7 @@ import docker
 import pytest_asyncio
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from bot.domain.container import (
-    ContainerSpec,
-)
+from bot.domain.container import ContainerSpec
 from bot.runtime.docker import DockerRuntime
 from bridge.protocol import ToolFinished
 from tests.integration.bridge.conftest import TOKEN, Client, Provider, calls, says

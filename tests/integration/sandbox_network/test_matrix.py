@@ -7,9 +7,7 @@ host and metadata services are not asked: there is a route to them, which is wha
 import docker
 import pytest
 
-from bot.domain.container import (
-    Container,
-)
+from bot.domain.container import Container
 from bot.runtime.spec import CONTAINER_PORT
 from bridge.protocol import WorkspaceRequest
 from tests.integration.sandbox_network.conftest import BRIDGE, REPO, SITE, NetworkBench, serving

@@ -2,9 +2,7 @@ import pytest
 from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
-from bot.domain.agent import (
-    SecretScope,
-)
+from bot.domain.agent import SecretScope
 from bot.domain.secrets import (
     MAX_VALUE_CHARS,
     MAX_VARIABLES_OF_A_PLACE,

@@ -11,13 +11,9 @@ from bot.domain.agent import (
     RepoRef,
     SecretScope,
 )
-from bot.domain.message import (
-    Closed,
-)
+from bot.domain.message import Closed
 from bot.domain.posts import Post
-from bot.domain.saved_state import (
-    SavedWork,
-)
+from bot.domain.saved_state import SavedWork
 from bot.domain.task_card import Phase, TaskCard, ToolLine
 from bot.slack.views.presenter import SlackPresenter
 from bridge.protocol import (

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.domain.posts import (
-    PostContent,
-)
+from bot.domain.posts import PostContent
 from bot.slack.outbox.block_fallback import BlockFallback
 from bot.store.outbox import MAX_HOST_CHARS
 from playground.slack.rules import check_blocks

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.domain.agent import (
-    SecretScope,
-)
+from bot.domain.agent import SecretScope
 from bot.domain.budget import NANO
 from bot.domain.usage import CostSource, LedgerLine, Sum
 from bot.domain.usage_command import ShowUsage, UsageOf
