@@ -42,7 +42,8 @@ class RunnerServer:
         number = int(head["number"])
         if head.get("cancel"):
             if task := self._tasks.get(number):
-                task.cancel()
+                # Behind its first step: a task that is cancelled before it begins answers nothing.
+                asyncio.get_running_loop().call_soon(task.cancel)
             return
         self._tasks[number] = group.create_task(self._answer(number, head, data))
 

@@ -124,6 +124,22 @@ async def test_an_interrupted_call_is_dead_when_that_is_told(harness: RunnerHarn
     assert "next" in result.text
 
 
+async def test_a_call_that_is_cancelled_before_it_begins_is_answered(
+    harness: RunnerHarness,
+) -> None:
+    ours, theirs = socket.socketpair()
+    local = LocalRunner(Workspace(harness.root), harness.root.parent / "home")
+    harness.group.create_task(serve(theirs, local))
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    call = framed({"number": 1, "operation": "read_head", "request": {}})
+    writer.write(call + framed({"number": 1, "cancel": True}))
+    try:
+        async with asyncio.timeout(5):
+            assert await read_frame(reader) == ({"number": 1, "cancelled": True}, b"")
+    finally:
+        writer.close()
+
+
 async def test_two_operations_at_once_do_not_wait_for_each_other(harness: RunnerHarness) -> None:
     harness.serve()
     slow = asyncio.create_task(harness.runner.perform(harness.command("python3", "-c", "input()")))
