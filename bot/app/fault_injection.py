@@ -70,9 +70,14 @@ class _PartWithPoints:
     def _named_transaction(
         self, function: Callable[[], AbstractAsyncContextManager[Any]], label: str
     ) -> AbstractAsyncContextManager[Any]:
-        """Many places write in transactions, so each is named after the function that it is in."""
-        writer = sys._getframe(1).f_code.co_qualname  # noqa: SLF001  (the name exists only here)
-        return self._transaction(function, f"{label}({writer})")
+        """Many places write in transactions, so each is named after the function that it is in.
+
+        A context manager that opens one for many functions names the one that enters it.
+        """
+        writer = sys._getframe(1)  # noqa: SLF001  (the name exists only here)
+        while (enter := writer.f_back) and enter.f_code.co_name == "__aenter__" and enter.f_back:
+            writer = enter.f_back
+        return self._transaction(function, f"{label}({writer.f_code.co_qualname})")
 
     @asynccontextmanager
     async def _transaction(
