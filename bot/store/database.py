@@ -12,6 +12,7 @@ own task never is.
 """
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -272,9 +273,16 @@ def create_private_file(path: Path) -> None:
     create_private_folder(path.parent)
     try:
         files.create_private_file(path)
-        path.chmod(0o600)
+        _set_private(path)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _set_private(path: Path) -> None:
+    """Lets only the owner read the file; a folder keeps its mode, and raises OSError."""
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
+    path.chmod(0o600)
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigurationError:

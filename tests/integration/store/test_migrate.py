@@ -253,3 +253,11 @@ async def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match="DATA_DIR"):
         await SqlStore.open(address(tmp_path / "file" / "bot.db"), tmp_path)
+
+
+async def test_a_folder_in_the_place_of_the_database_is_left_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o755)
+    with pytest.raises(ConfigurationError, match="no file"):
+        await SqlStore.open(address(folder), tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o755
