@@ -186,18 +186,24 @@ def _leftovers(resources: Sequence["Resource"], needed: set[str]) -> Sequence["R
 
 
 async def _agents(settings: Settings, *, kept: bool = False) -> Sequence["Agent"]:
-    """Reads the agents that are alive, or `kept` for a restart, without upgrading the database."""
+    """Reads the agents that are alive, or `kept` for a restart, without upgrading the database.
+
+    Raises ConfigurationError when the database is too old to be read as it is.
+    """
     from bot.domain.agent import AgentStatus, Leftover
     from bot.store.agents import SqlStore
     from bot.store.database import Engines, parse_url, path_of
+    from bot.store.migrate import explain_version
 
     url = parse_url(settings.database)
     path = path_of(url)
     if path is not None and not path.exists():
         return ()
-    store = SqlStore(Engines.of(url))
+    engines = Engines.of(url)
+    store = SqlStore(engines)
     try:
-        agents = await store.agents(alive=not kept)
+        async with explain_version(engines):
+            agents = await store.agents(alive=not kept)
     finally:
         await store.close()
     return [

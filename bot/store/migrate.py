@@ -6,19 +6,22 @@ waits and then finds nothing to do.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.errors import ConfigurationError
 from bot.store.database import (
+    Engines,
     back_up,
     create_private_file,
     lock_for_migration,
@@ -47,6 +50,23 @@ async def upgrade(url: URL, migrations: Path = MIGRATIONS) -> None:
         ) from error
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def explain_version(engines: Engines) -> AsyncIterator[None]:
+    """Raises ConfigurationError when a query fails on the tables of another version."""
+    try:
+        yield
+    except DBAPIError as error:
+        async with engines.reading() as connection:
+            row = await connection.execute(text("SELECT version_num FROM alembic_version"))
+            version = row.scalar_one_or_none()
+        if version == ScriptDirectory(str(MIGRATIONS)).get_current_head():
+            raise
+        raise ConfigurationError(
+            f"The database is of another version of Threadsmith (revision {version}). Start the "
+            "bot of this version, which upgrades it, and try again."
+        ) from error
 
 
 async def _upgrade(connection: AsyncConnection, path: Path | None, migrations: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,15 @@ def test_without_an_engine_the_agents_are_listed_all_the_same(run: Run, data: Pa
     assert "k3f9ab" not in result.output
     listed = json.loads(run("ps", "--json").stdout)
     assert [one["id"] for one in listed["agents"]] == ["k3f9ac"]
+
+
+def test_a_database_that_waits_for_its_upgrade_is_left_to_the_bot(run: Run, data: Path) -> None:
+    with closing(sqlite3.connect(data / "threadsmith.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0009'")
+        connection.execute("ALTER TABLE agent DROP COLUMN leftover")
+    result = run("ps")
+    assert result.exit_code == 1
+    assert "(revision 0009). Start the bot" in result.output
 
 
 @pytest.mark.parametrize("command", [("prune",), ("uninstall", "--data", "--yes"), ("logs", "k")])
