@@ -118,7 +118,8 @@ class LateReading:
     async def _as_kept(self, agent: Agent) -> Salvaged:
         """Returns the state that the host keeps, since no files are left."""
         kept = await self._deps.store.saved_state(agent.id)
-        return Salvaged(None, kept.patch if kept else b"", kept.conversation if kept else b"")
+        patch, conversation = (kept.patch, kept.conversation) if kept else (b"", b"")
+        return Salvaged(None, patch, conversation, as_kept=True)
 
     async def _store(self, agent: Agent, read: Salvaged, *, gives_up: bool) -> bool:
         """Stores and shows the result; returns True when nothing else is in the files."""

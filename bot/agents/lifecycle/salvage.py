@@ -33,12 +33,16 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """Holds the parts that were read; None is a part that was not."""
+    """Holds the parts that were read; None is a part that was not.
+
+    `as_kept`: nothing was left to read, so patch and conversation are those that the host keeps.
+    """
 
     diff: Diff | None = None
     patch: bytes | None = None
     conversation: bytes | None = None
     too_large: bool = False
+    as_kept: bool = False
 
     @property
     def leftover(self) -> Leftover:
@@ -55,14 +59,14 @@ class Salvaged:
         return SavedWork(
             self.diff,
             patch,
-            newest=self.patch is not None,
+            newest=self.patch is not None and not self.as_kept,
             leftover=self.leftover,
             fits=fits_thread(patch),
         )
 
     def state(self, last_seq: int, at: float) -> SavedState | None:
         """Returns what a fresh container would need, when all of it was read."""
-        if self.patch is None or self.conversation is None:
+        if self.as_kept or self.patch is None or self.conversation is None:
             return None
         return SavedState(self.conversation, self.patch, last_seq, at)
 

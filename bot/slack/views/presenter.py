@@ -129,7 +129,7 @@ class SlackPresenter:
     def salvaged(self, agent: Agent, saved: SavedWork) -> Post:
         """Tells what was read after the stop, as announced by the post about the stop."""
         text = f"📄 *Read after the stop.* {_kept(agent, saved)}"
-        if saved.leftover is Leftover.FILES:
+        if saved.leftover is Leftover.FILES or not saved.newest:
             text = f"⚠ {_kept(agent, saved)}"
         key = f"salvaged:{agent.last_seq}"
         return _message(agent, key, text, [section(text)], Priority.NOTICE)

@@ -10,6 +10,7 @@ from bot.agents.lifecycle.late_reading import FIRST_PAUSE_SECONDS, MOST_ATTEMPTS
 from bot.agents.reconcile import DAY_SECONDS, Leftovers, Reconciler
 from bot.cli.agents import _agents
 from bot.domain.agent import Agent, AgentStatus, Leftover
+from bot.domain.saved_state import SavedState
 from bot.errors import AnswerTooLarge
 from bridge.protocol import INTERRUPT_SECONDS, ErrorCode, FileChange, FilesChanged, WireError
 from tests.harness.app import AppHarness
@@ -254,8 +255,25 @@ async def test_one_asleep_whose_state_was_not_kept_is_read_from_its_files(
 
 
 async def test_files_that_are_gone_meanwhile_are_looked_for_once(harness: AppHarness) -> None:
-    await stopped_unread(harness, "patch")
+    agent = await stopped_unread(harness, "patch")
     harness.runtime.kept.clear()
     await LateReading(harness.dependencies, harness.fleet).read()
     assert not await harness.store.unread()
     assert not harness.runtime.containers
+    assert "Its changes could not be read." in await thread_of(harness, agent)
+
+
+async def test_a_state_of_an_earlier_task_is_not_taken_for_the_files_that_are_gone(
+    harness: AppHarness,
+) -> None:
+    agent = await stopped_unread(harness, "patch")
+    harness.runtime.kept.clear()
+    state = SavedState(b"{}", b"older", last_seq=1, at=5.0)
+    async with harness.store.transaction() as tx:
+        await tx.save_state(agent.id, state)
+    await LateReading(harness.dependencies, harness.fleet).read()
+    # A restart hands over what was delivered since `at`, so that stays what it was.
+    assert await harness.store.saved_state(agent.id) == state
+    thread = await thread_of(harness, agent)
+    assert "Its changes as of its last task are kept." in thread
+    assert LATE not in thread
