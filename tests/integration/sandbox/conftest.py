@@ -70,6 +70,14 @@ class Sandbox:
         output = self.engine.exec_start(made["Id"])
         return str(output.decode(errors="replace"))
 
+    def exists(self, path: str) -> bool:
+        """Checks for a file by an exit status, which arrives even where an output is lost."""
+        made = self.engine.exec_create(self.container, ["test", "-e", path], user="root")
+        self.engine.exec_start(made["Id"])
+        status = self.engine.exec_inspect(made["Id"])["ExitCode"]
+        assert status in {0, 1}
+        return bool(status == 0)
+
     async def of_runner(self) -> list[str]:
         """The processes of the tools' user."""
         listed = await asyncio.to_thread(self.inside, "ps", "-U", "runner", "-o", "args=")

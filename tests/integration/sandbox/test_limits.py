@@ -118,7 +118,7 @@ async def test_no_argument_becomes_an_option_or_a_command(
     )  # fmt: skip
     result = await sandbox.call(tool, **arguments)
     assert "root:x" not in result.result
-    assert sandbox.inside("ls", "/tmp/hit").startswith("ls: cannot access"), result.result
+    assert not sandbox.exists("/tmp/hit"), result.result
 
 
 async def test_what_a_repository_configures_does_not_run_in_the_git_tools(
@@ -142,7 +142,7 @@ async def test_what_a_repository_configures_does_not_run_in_the_git_tools(
     ):  # fmt: skip
         result = await sandbox.call(tool, **arguments)
         assert result.ok, result.result
-    assert sandbox.inside("ls", "/tmp/ran").startswith("ls: cannot access")
+    assert not sandbox.exists("/tmp/ran")
     # A filter is git's own; it runs, as the user of the tools.
     sandbox.inside("git", "-C", "/workspace", "config", "filter.cleaned.clean",
                    "/workspace/.git/p.sh", user="runner")  # fmt: skip
