@@ -132,7 +132,10 @@ class BridgeRequests:
             ):
                 content = await read_bounded(response.content.iter_any(), limit_bytes)
                 if not 200 <= response.status < 300:  # noqa: PLR2004
-                    raise refusal(response.status, content)
+                    refused = refusal(response.status, content)
+                    if refused.error.code == ErrorCode.TOO_LARGE:
+                        raise AnswerTooLarge(f"{method} {path}: {refused.error.message}")
+                    raise refused
                 return content
         except BodyTooLargeError as error:
             raise AnswerTooLarge(f"{method} {path}: {error}") from error

@@ -50,6 +50,7 @@ _WHEN = {
     408: f"The body took longer than {BODY_SECONDS:.0f} seconds.",
     409: "Not in the state that the workspace is in.",
     413: "The body is too large.",
+    422: "The answer would be too large.",
     429: "Too many messages are waiting already.",
     500: "The bridge failed inside.",
     502: "The repository could not be cloned.",

@@ -162,7 +162,7 @@ ROUTES = (
     ),
     Route(
         "get", "/agent/patch", "The changes, as `git apply` takes them.", PATCH,
-        errors=_NO_WORKSPACE,
+        errors=(*_NO_WORKSPACE, ErrorCode.TOO_LARGE),
     ),
     Route(
         "put", "/agent/patch",

@@ -45,6 +45,7 @@ STATUS_OF = {
     ErrorCode.BRANCH_NOT_FOUND: 404,
     ErrorCode.WORKSPACE_MISSING: 409,
     ErrorCode.WORKSPACE_CONFLICT: 409,
+    ErrorCode.TOO_LARGE: 422,
     ErrorCode.QUEUE_FULL: 429,
     ErrorCode.CLONE_FAILED: 502,
     ErrorCode.CLONE_TIMEOUT: 504,

@@ -19,6 +19,7 @@ class ErrorCode(StrEnum):
     CLONE_TIMEOUT = "clone_timeout"
     NO_SPACE = "no_space"
     QUEUE_FULL = "queue_full"
+    TOO_LARGE = "too_large"
     MODEL_AUTH = "model_auth"
     MODEL_PAYMENT = "model_payment"
     BUDGET_USED = "budget_used"

@@ -81,7 +81,7 @@ async def read_patch(workspace: Workspace, base_commit: str) -> bytes:
         )
     if finished.stdout.cut_bytes:
         mebibytes = MAX_PATCH_BYTES // 2**20
-        raise WorkspaceError(ErrorCode.INTERNAL, f"The patch is larger than {mebibytes} MiB.")
+        raise WorkspaceError(ErrorCode.TOO_LARGE, f"The patch is larger than {mebibytes} MiB.")
     return finished.stdout.head
 
 

@@ -11,11 +11,12 @@ from pydantic import SecretStr
 
 from bot.bridge_client import HttpBridge
 from bot.domain.container import BridgeAddress
-from bot.errors import BridgeRefused, BridgeUnreachable
+from bot.errors import AnswerTooLarge, BridgeRefused, BridgeUnreachable
 from bridge.protocol import (
     PROTOCOL_VERSION,
     ChatRequest,
     Disposition,
+    ErrorCode,
     ExecuteRequest,
     SessionStatus,
     WorkspaceRequest,
@@ -187,3 +188,15 @@ async def test_the_token_is_in_no_error(fake: FakeBridge) -> None:
         with pytest.raises(BridgeRefused) as caught:
             await HttpBridge(session).status(fake.address)
     assert TOKEN not in str(caught.value) + repr(caught.value)
+
+
+async def test_an_answer_that_the_bridge_itself_finds_too_large_is_not_asked_for_again(
+    bridge: HttpBridge, fake: FakeBridge
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        error = {"code": ErrorCode.TOO_LARGE, "message": "The patch is larger than 20 MiB."}
+        return web.json_response(error, status=422)
+
+    fake.handlers["/agent/patch"] = refuse
+    with pytest.raises(AnswerTooLarge, match="larger than 20 MiB"):
+        await bridge.patch(fake.address)

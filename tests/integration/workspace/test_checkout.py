@@ -370,8 +370,9 @@ async def test_a_patch_that_no_bridge_would_take_back_is_refused_in_words(
 ) -> None:
     ready = await made(remote, workspace)
     (workspace.root / "noise").write_bytes(os.urandom(MAX_PATCH_BYTES))
-    with pytest.raises(WorkspaceError, match="larger than 20 MiB"):
+    with pytest.raises(WorkspaceError, match="larger than 20 MiB") as refused:
         await read_patch(workspace, ready.base_commit)
+    assert refused.value.code is ErrorCode.TOO_LARGE
 
 
 async def test_a_patch_applies_to_the_base_and_gives_the_same_tree(
