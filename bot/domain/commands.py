@@ -1,12 +1,12 @@
 """Reads the words that people type behind `/agent` or a mention, by one table of commands."""
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.domain.agent import RepoRef
+from bot.domain.near_names import near_names
 from bot.domain.quoting import code
 from bot.domain.settings_command import (
     SetMine,
@@ -225,9 +225,7 @@ def _is_typo(word: str) -> bool:
 
 
 def _nearest_word(word: str, cutoff: float) -> str:
-    known = [row.word for row in COMMANDS]
-    matches = difflib.get_close_matches(word.lower(), known, n=1, cutoff=cutoff)
-    return matches[0] if matches else ""
+    return next(iter(near_names(word.lower(), (row.word for row in COMMANDS), cutoff)), "")
 
 
 def _unknown(word: str) -> str:

@@ -1,8 +1,8 @@
 """Asks the git host about a repository: where it lies, what its refs are, where to start from."""
 
+import asyncio
 import base64
 import contextlib
-import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from bot.domain.agent import RepoRef
+from bot.domain.near_names import near_names
 from bot.domain.quoting import code
 from bot.errors import RepositoryError
 from bot.files import BodyTooLargeError, read_bounded
@@ -34,7 +35,8 @@ UPLOAD, RECEIVE = "git-upload-pack", "git-receive-pack"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LIST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _LIST_HEADERS = {"Git-Protocol": "version=2", "Accept-Encoding": "identity"}
-_NEAR_MATCHES = 3
+# A repository may have as many branches as its people like: they are read in a thread, by then.
+_CHOICE_SECONDS = 10.0
 
 
 class HostUnreachableError(Exception):
@@ -128,15 +130,22 @@ class GitHost:
                 "Ask an admin to check GITHUB_URL. Nothing was started.",
                 f"{repo}: {type(error).__name__}: {error}",
             ) from error
-        return chosen_branch(repo, branch, refs)
+        try:
+            async with asyncio.timeout(_CHOICE_SECONDS):
+                return await asyncio.to_thread(chosen_branch, repo, branch, refs)
+        except TimeoutError as error:
+            raise RepositoryError(
+                f"`{repo}` has more branches than could be looked through in time. Try again in a "
+                "minute. Nothing was started."
+            ) from error
 
     async def _read_refs(self, repo: RepoRef) -> Refs:
         async with self.open_refs(repo, _LIST_HEADERS) as answer:
             if not is_success(answer):
                 raise _not_cloneable(repo, answer)
             advertisement = await read_bounded(answer.content.iter_any(), MAX_REFS_BYTES)
-        if not speaks_version_2(advertisement):
-            return read_advertisement(advertisement)
+        if not await asyncio.to_thread(speaks_version_2, advertisement):
+            return await asyncio.to_thread(read_advertisement, advertisement)
         return await self._list_refs(repo)
 
     async def _list_refs(self, repo: RepoRef) -> Refs:
@@ -155,7 +164,8 @@ class GitHost:
         ) as answer:
             if answer.status != 200:  # noqa: PLR2004
                 raise NotGitError(f"ls-refs was answered with {answer.status}")
-            return read_ls_refs(await read_bounded(answer.content.iter_any(), MAX_REFS_BYTES))
+            listed = await read_bounded(answer.content.iter_any(), MAX_REFS_BYTES)
+        return await asyncio.to_thread(read_ls_refs, listed)
 
 
 def is_success(upstream: aiohttp.ClientResponse, service: str = UPLOAD) -> bool:
@@ -208,7 +218,7 @@ def chosen_branch(repo: RepoRef, branch: str | None, refs: Refs) -> str:
             )
         return refs.default
     if branch not in refs.branches:
-        near = difflib.get_close_matches(branch, refs.branches, _NEAR_MATCHES, 0.5)
+        near = near_names(branch, refs.branches, 0.5)
         others = near or ([refs.default] if refs.default else [])
         hint = " Did you mean " + " or ".join(code(name) for name in others) + "?"
         missing = f"`{repo}` has no branch {code(branch, 150)}."
