@@ -50,7 +50,7 @@ _WORDS = {word.value: word for word in (Intent.PAUSE, Intent.MUTE, Intent.UNMUTE
 _ASIDE = "aside:"
 _QUEUE = "queue:"
 _MODEL = re.compile(r"\s*(?:--model(?:\s+|=)|model:[ \t]*)(\S+)(?:\s+|$)", re.IGNORECASE)
-_VERBOSITY = re.compile(r"\s*verbosity:\s*([A-Za-z]+)\s*[.!]?\s*", re.IGNORECASE)
+_VERBOSITY = re.compile(r"verbosity:\s*([A-Za-z]+)\s*[.!]?", re.IGNORECASE)
 _RESTARTS = frozenset({"restart", "go on", "continue"})
 
 
@@ -102,6 +102,6 @@ def _read_model(text: str) -> tuple[str | None, str]:
 
 
 def _read_verbosity(text: str) -> Verbosity | None:
-    match = _VERBOSITY.fullmatch(text)
+    match = _VERBOSITY.fullmatch(text.strip())
     word = match[1].lower() if match else ""
     return Verbosity(word) if word in set(Verbosity) else None

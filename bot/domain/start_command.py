@@ -17,6 +17,7 @@ MAX_FIRST_TASK_CHARS = MAX_TASK_CHARS - 10_000
 MAX_TITLE_CHARS = 120
 # Phones and word processors turn "--" into a dash; a person means the same by it.
 DASHES = re.compile(r"^[\u2014\u2013](?=[A-Za-z])")
+_WORD = re.compile(r"(\S*)\s*")
 _NONE = "-"
 LONG_DASHES = ("\u2013", "\u2014")
 _DASHES_ALONE = frozenset({_NONE, *LONG_DASHES})
@@ -90,16 +91,16 @@ def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
 
     Without `needs_target` a word that cannot name a repository begins the task.
     """
-    remaining = text.strip()
-    target = ""
+    text = text.strip()
+    target, at = "", 0
     options: dict[str, str] = {}
-    while remaining:
-        word, _, after = _first_word(remaining)
+    while at < len(text):
+        word, following = _word_at(text, at)
         plain = DASHES.sub("--", word)
         if plain.startswith("--"):
             name, equals, value = plain[2:].partition("=")
             if name == "no-repo" and not target:
-                target, remaining = _NONE, after
+                target, at = _NONE, following
                 continue
             if name not in {option.name for option in OPTIONS}:
                 raise InvalidCommand(
@@ -107,7 +108,7 @@ def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
                     "`--budget` and `--no-repo`."
                 )
             if not equals:
-                value, _, after = _first_word(after)
+                value, following = _word_at(text, following)
             if not value:
                 raise InvalidCommand(f"`--{name}` needs a value.")
             options[name] = value
@@ -115,15 +116,16 @@ def _split(text: str, *, needs_target: bool) -> tuple[str, dict[str, str], str]:
             target = word
         else:
             break
-        remaining = after
-    return target, options, remaining
+        at = following
+    return target, options, text[at:]
 
 
-def _first_word(text: str) -> tuple[str, str, str]:
-    match = re.match(r"(\S*)(\s*)", text)
-    if match is None:  # pragma: no cover  (both groups may be empty, so it always matches)
-        return "", "", ""
-    return match[1], match[2], text[match.end() :]
+def _word_at(text: str, at: int) -> tuple[str, int]:
+    """Returns the word that begins here ("" at the end), and where the next one begins."""
+    match = _WORD.match(text, at)
+    if match is None:  # pragma: no cover  (all of it may be empty, so it always matches)
+        return "", len(text)
+    return match[1], match.end()
 
 
 def checked_task(task: str, repo: RepoRef) -> str:

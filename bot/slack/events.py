@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.domain.attachment import Attachment, SharedFile, sort_files
 from bot.domain.replies import Intent, read_reply
-from bot.slack.views.text import plain
+from bot.slack.views.text import MAX_TYPED_CHARS, plain
 
 # A person's own words; every other subtype is housekeeping (joins, edits, deletions, bots).
 _MOST_FILES = 50
@@ -44,8 +44,8 @@ def person_message(
     user = event.get("user")
     if event.get("bot_id") or not user or user in {bot_user_id, "USLACK", "USLACKBOT"}:
         return None
-    raw = str(event.get("text") or "")
-    mention = re.compile(rf"<@{re.escape(bot_user_id)}(?:\|[^>]*)?>")
+    raw = str(event.get("text") or "")[:MAX_TYPED_CHARS]
+    mention = re.compile(rf"<@{re.escape(bot_user_id)}(?:\|[^<>]*)?>")
     ts, thread_ts = str(event["ts"]), event.get("thread_ts")
     files, unfit = sort_files(shared_files(event))
     return IncomingMessage(
@@ -121,7 +121,7 @@ def is_urgent(body: Mapping[str, Any], stop_reaction: str) -> bool:
         return True
     if event.get("type") == "reaction_added":
         return reaction_name(str(event.get("reaction") or "")) == stop_reaction
-    words = re.sub(r"<@[^>]*>", "", str(event.get("text") or ""))
+    words = re.sub(r"<@[^<>]*>", "", str(event.get("text") or "")[:MAX_TYPED_CHARS])
     is_message = event.get("type") in {"message", "app_mention"}
     return is_message and read_reply(words).intent is Intent.STOP
 

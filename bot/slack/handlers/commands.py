@@ -32,7 +32,12 @@ from bot.slack.handlers.secrets import SecretHandlers
 from bot.slack.handlers.start import StartHandlers
 from bot.slack.handlers.usage import UsageHandlers
 from bot.slack.inbox import Inbox
-from bot.slack.views.text import plain
+from bot.slack.views.text import MAX_TYPED_CHARS, plain
+
+TOO_LONG = (
+    "That is longer than a message of Slack's can be. Put the text in a file of the repository and "
+    "name the file."
+)
 
 
 class CommandHandlers:
@@ -64,8 +69,11 @@ class CommandHandlers:
         """Carries out `/agent …`, wherever it was typed."""
         trigger_id = str(body.get("trigger_id") or "")
         origin = Origin(body["team_id"], body["channel_id"], body["user_id"], trigger_id)
-        text = plain(str(body.get("text") or ""))
-        await self._run_text(text, origin, tell, trigger_id=trigger_id)
+        typed = str(body.get("text") or "")
+        if len(typed) > MAX_TYPED_CHARS:
+            await self._replies.run_guarded(tell, tell(TOO_LONG))
+            return
+        await self._run_text(plain(typed), origin, tell, trigger_id=trigger_id)
 
     async def run_mention(
         self, text: str, origin: Origin, tell: Tell, message: IncomingMessage

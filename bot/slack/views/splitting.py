@@ -10,7 +10,7 @@ from bot.domain.quoting import cut
 MAX_POST_CHARS = 11_000
 _ROOM = 200
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
-_DELIMITERS = re.compile(r"^ {0,3}\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_BLANKS = " \t"
 
 
 def split_markdown(text: str, limit: int = MAX_POST_CHARS) -> list[str]:
@@ -59,7 +59,21 @@ def _marked(rows: Sequence[str]) -> Iterator[tuple[str, str, Sequence[str]]]:
 
 
 def _begins_table(row: str, following: str) -> bool:
-    return "|" in row and "|" in following and bool(_DELIMITERS.match(following))
+    return "|" in row and "|" in following and _is_delimiter_row(following)
+
+
+def _is_delimiter_row(row: str) -> bool:
+    """Checks for the line below a table's head: `| --- | :-: |`, with or without outer bars.
+
+    It is read cell by cell, each character a fixed number of times.
+    """
+    cells = row.strip(_BLANKS).removeprefix("|").removesuffix("|").split("|")
+    return all(map(_is_delimiter, cells))
+
+
+def _is_delimiter(cell: str) -> bool:
+    dashes = cell.strip(_BLANKS).removeprefix(":").removesuffix(":")
+    return bool(dashes) and not dashes.strip("-")
 
 
 def _rows(text: str, limit: int) -> Iterator[str]:

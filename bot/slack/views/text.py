@@ -7,6 +7,8 @@ from bot.domain.quoting import CONTROLS, NO_BREAK
 from bot.errors import UserError
 
 MAX_FALLBACK_CHARS = 3_000
+# Slack cuts a message at 40,000 characters, and writes three of them as entities.
+MAX_TYPED_CHARS = 5 * 40_000
 
 # In code these are worth seeing: they make it look like something that it is not.
 _UNSEEN = re.compile(
@@ -15,8 +17,10 @@ _UNSEEN = re.compile(
 )
 _PING = re.compile(r"<(?=[!@])")
 _AT_WORD = re.compile(r"@(?=(?:channel|here|everyone)\b)")
-_LABELLED = re.compile(r"<(?:[a-z][a-z0-9+.-]*:[^|>\s]*)\|([^>]*)>")
-_BARE_LINK = re.compile(r"<(?:mailto:)?((?:[a-z][a-z0-9+.-]*:)?[^|>@#!\s][^|>\s]*)>")
+# Slack escapes a "<" that a person typed, so none is inside a link; a pattern that leaves it out
+# ends each attempt at the next one, and reads the text once.
+_LABELLED = re.compile(r"<(?:[a-z][a-z0-9+.-]*:[^|<>\s]*)\|([^<>]*)>")
+_BARE_LINK = re.compile(r"<(?:mailto:)?((?:[a-z][a-z0-9+.-]*:)?[^|<>@#!\s][^|<>\s]*)>")
 # A shorter time is not worth a word.
 SHOWN_SECONDS = 0.05
 
@@ -33,8 +37,11 @@ def model_markdown(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Returns what a person typed, from Slack's formatted text: links as typed, no entities."""
-    unlinked = _BARE_LINK.sub(r"\1", _LABELLED.sub(r"\1", text))
+    """Returns what a person typed, from Slack's formatted text: links as typed, no entities.
+
+    What is longer than Slack's messages is cut.
+    """
+    unlinked = _BARE_LINK.sub(r"\1", _LABELLED.sub(r"\1", text[:MAX_TYPED_CHARS]))
     return html.unescape(unlinked).replace("\u00a0", " ")
 
 

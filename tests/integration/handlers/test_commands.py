@@ -27,6 +27,7 @@ async def test_a_command_starts_an_agent_in_its_channel(office: Office) -> None:
         ("status", "No agent runs in this channel"),
         ("stop zz99zz", "no agent `zz99zz`"),
         ("acme/api " + "x" * 40_000, "the limit is 30,000"),
+        ("acme/api " + "<" * 200_000, "longer than a message of Slack's"),
     ],
 )
 async def test_words_that_start_nothing_are_answered_privately(

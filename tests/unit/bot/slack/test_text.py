@@ -76,9 +76,16 @@ def test_a_long_table_has_its_head_in_each_part() -> None:
     assert parts[-1].endswith("\n\nafter | that")
 
 
-def test_the_head_of_a_table_is_not_parted_from_it() -> None:
-    text = "x" * 480 + "\n| a | b |\n|---|---|\n| 1 | 2 |"
-    assert split_markdown(text, limit=500)[1].startswith("| a | b |\n|---|---|")
+@pytest.mark.parametrize("row", ["|---|---|", "---|:-:", " | - | -: |\t", "-|-|", "\t|-|-"])
+def test_the_head_of_a_table_is_not_parted_from_it(row: str) -> None:
+    text = "x" * 480 + f"\n| a | b |\n{row}\n| 1 | 2 |"
+    assert split_markdown(text, limit=500)[1].startswith(f"| a | b |\n{row}")
+
+
+@pytest.mark.parametrize("row", ["| x | - |", "|:|-|", "|-|::|", "||", "|-||", "| - - |", "|"])
+def test_a_row_of_other_cells_begins_no_table(row: str) -> None:
+    text = "x" * 486 + f"\n| a | b |\n{row}\n| 1 | 2 |"
+    assert split_markdown(text, limit=500)[1].startswith(row)
 
 
 def test_a_table_in_a_fence_is_code() -> None:
