@@ -3,7 +3,7 @@
 It reads the provider's list, trusting nothing of its shape, and the prices of MODEL_PRICES.
 """
 
-import difflib
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +14,10 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from bot.config import MODEL_PRICE_PATTERN, Settings
+from bot.domain.bounded_json import CostlyJsonError, check_json
 from bot.domain.budget import Price
 from bot.domain.model_offer import ModelOffer
+from bot.domain.near_names import near_names
 from bot.domain.quoting import code
 from bot.errors import ModelUnusable, UserError
 from bot.files import BodyTooLargeError, read_bounded
@@ -28,7 +30,7 @@ PRICE_SECONDS = 3_600.0
 _AGAIN_SECONDS = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=20, sock_connect=10)
 _MAX_LIST_BYTES = 16 * 1024 * 1024
-_NEAR_MATCHES = 3
+_MOST_VALUES = 500_000  # hundreds for each of a thousand models
 _SILENT = "The model provider shows no list of models at the moment. Try again in a minute."
 
 _MAX_TOKENS = 2**40
@@ -95,7 +97,7 @@ class Catalogue:
             return
         listing = _listing_in(models, model)
         if listing is None:
-            near = difflib.get_close_matches(model, list(models), _NEAR_MATCHES, 0.4)
+            near = await asyncio.to_thread(near_names, model, models, 0.4)
             hint = " Did you mean " + " or ".join(code(name) for name in near) + "?"
             raise ModelUnusable(
                 f"The model provider knows no model {code(model, 200)}.{hint if near else ''}"
@@ -167,7 +169,8 @@ class Catalogue:
                 if response.status != 200:  # noqa: PLR2004
                     _log.info("the provider lists no models: status %d", response.status)
                     return None
-                return read_models(await read_bounded(response.content.iter_any(), _MAX_LIST_BYTES))
+                body = await read_bounded(response.content.iter_any(), _MAX_LIST_BYTES)
+                return await asyncio.to_thread(read_models, body)
         except BodyTooLargeError:
             _log.warning("the provider's list of models is too large to read")
             return None
@@ -244,8 +247,9 @@ class _List(BaseModel):
 def read_models(body: bytes) -> Models | None:
     """Reads a provider's list; None when it has another shape, or names no model."""
     try:
+        check_json(body, _MOST_VALUES)
         models = _List.model_validate_json(body)
-    except ValidationError:
+    except (CostlyJsonError, ValidationError):
         _log.info("the provider's list of models has another shape")
         return None
     return {

@@ -5,6 +5,7 @@ reader sees the end of the answer.
 """
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +24,7 @@ from bot.agents.access.billing import (
     Reservation,
 )
 from bot.config import Settings
+from bot.domain.bounded_json import OFF_LOOP_BYTES
 from bot.domain.budget import NANO, Price
 from bot.domain.secrets import ModelKey
 from bot.errors import StoreUnavailable
@@ -34,7 +36,6 @@ from bot.gateway.model.rate_limit import CallRate
 from bot.gateway.model.request import ChatCall, read_chat
 from bot.gateway.model.usage import UsageReader, usage_in
 from bot.gateway.upstream import (
-    MAX_BODY_BYTES,
     TIMEOUT,
     RequestRefusedError,
     UpstreamError,
@@ -44,14 +45,19 @@ from bot.gateway.upstream import (
 )
 
 PREFIX = "/model/v1"
+# Models with the largest windows take some megabytes of text.
+MAX_CHAT_BYTES = 8 * 1024 * 1024
 _BODY_SECONDS = 60.0
-_STORE_AGAIN_SECONDS = 5
+_READING_SECONDS = 10.0
+# Of large bodies, so that reading those of one agent leaves threads for everything else.
+_READ_AT_ONCE = 2
+_AGAIN_SECONDS = 5
 
 _PASSED_HEADERS = ("Content-Type", "Cache-Control", "Retry-After", "X-Generation-Id")
 _MAX_ERROR_BYTES = 64 * 1024
 _MAX_COMPLETION_BYTES = 32 * 1024 * 1024
 _NOT_VALID = "This agent's token is not valid here, or the agent has ended."
-_TOO_LARGE = "The request is larger than 20 MiB."
+_TOO_LARGE = "The request is larger than 8 MiB."
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +99,7 @@ class ModelProxy:
         self._key_of = key_of
         self._limits = limits
         self._rate = CallRate(limits.calls_per_minute)
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
         self.billing: Billing | None = None
 
     def forget_agent(self, agent_id: str) -> None:
@@ -109,7 +116,7 @@ class ModelProxy:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         try:
             agent_id = self._identify(request)
-            call = read_chat(await _body(request), self._limits.allowed)
+            call = await self._read(await _body(request))
         except RequestRefusedError as refused:
             return refused.response()
         key = await self._key_of(agent_id)
@@ -123,8 +130,19 @@ class ModelProxy:
         except StoreUnavailable as error:
             _log.warning("agent %s: no model call without a record: %s", agent_id, error)
             text = "Threadsmith cannot enter this call at the moment."
-            return problem(503, text, retry_after_seconds=_STORE_AGAIN_SECONDS)
+            return problem(503, text, retry_after_seconds=_AGAIN_SECONDS)
         return await self._call(request, agent_id, call, reservation, key)
+
+    async def _read(self, body: bytes) -> ChatCall:
+        """Reads and checks a body, a large one in a thread; raises RequestRefusedError."""
+        if len(body) <= OFF_LOOP_BYTES:
+            return read_chat(body, self._limits.allowed)
+        try:
+            async with asyncio.timeout(_READING_SECONDS), self._reading:
+                return await asyncio.to_thread(read_chat, body, self._limits.allowed)
+        except TimeoutError:
+            text = "Too many large requests arrive at once."
+            raise RequestRefusedError(503, text, retry_after_seconds=_AGAIN_SECONDS) from None
 
     async def _call(
         self,
@@ -147,7 +165,7 @@ class ModelProxy:
                 headers["Authorization"] = f"Bearer {value}"
             upstream = self._session.post(
                 f"{self._base_url}/chat/completions",
-                data=call.body(reservation.max_tokens),
+                data=io.BytesIO(await asyncio.to_thread(call.body, reservation.max_tokens)),
                 headers=headers,
                 allow_redirects=False,
                 timeout=TIMEOUT,
@@ -286,7 +304,7 @@ async def _whole(upstream: aiohttp.ClientResponse, record: _PendingRecord) -> we
         body = await read_bounded(upstream.content.iter_any(), _MAX_COMPLETION_BYTES)
     except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:
         raise UpstreamError(f"{type(error).__name__}: {error}") from error
-    record.result = CallResult(usage=usage_in(body), seen_bytes=len(body))
+    record.result = CallResult(usage=await asyncio.to_thread(usage_in, body), seen_bytes=len(body))
     await record.close()
     return web.Response(body=body, headers=_passed(upstream.headers))
 
@@ -317,11 +335,11 @@ def _highest(prices: list[Price | None]) -> Price | None:
 async def _body(request: web.Request) -> bytes:
     if "Content-Encoding" in request.headers:
         raise RequestRefusedError(415, "A compressed body is not read here.")
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+    if (request.content_length or 0) > MAX_CHAT_BYTES:
         raise RequestRefusedError(413, _TOO_LARGE)
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            return await read_bounded(request.content.iter_any(), MAX_BODY_BYTES)
+            return await read_bounded(request.content.iter_any(), MAX_CHAT_BYTES)
     except BodyTooLargeError:
         raise RequestRefusedError(413, _TOO_LARGE) from None
     except TimeoutError:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from bot.domain.bounded_json import CostlyJsonError, parse_json
 from bot.domain.budget import LEAST_ANSWER_TOKENS, estimated_tokens
 from bot.gateway.upstream import RequestRefusedError
 from bridge.protocol import MAX_MODEL_CHARS
@@ -101,8 +102,10 @@ def read_chat(body: bytes, allowed: Sequence[str]) -> ChatCall:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        fields = parse_json(body, parse_constant=_refuse_constant)
+    except CostlyJsonError as error:
+        raise RequestRefusedError(400, f"The body costs too much to read: {error}.") from None
+    except ValueError:
         raise RequestRefusedError(400, "The body is not JSON.") from None
     if not isinstance(fields, dict):
         raise RequestRefusedError(400, "The body is not a JSON object.")

@@ -1,11 +1,11 @@
 """Reads the usage of a model call from its answer, while the answer is passed on."""
 
-import json
 import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from bot.domain.bounded_json import parse_json
 from bot.domain.budget import nano_of
 from bot.domain.usage import UsageTotals
 
@@ -103,7 +103,7 @@ def _text(value: object) -> str | None:
 
 def _object(data: bytes) -> Mapping[str, Any]:
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
+        fields = parse_json(data)
+    except ValueError:
         return {}
     return fields if isinstance(fields, dict) else {}

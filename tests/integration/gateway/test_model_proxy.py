@@ -4,7 +4,8 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from bot.config import Settings
+from bot.gateway.model.request import ChatCall, read_chat
 from bot.gateway.server import HostGateway
 from tests.integration.gateway.conftest import API, MODEL_KEY, Provider
 
@@ -166,10 +168,10 @@ async def test_a_body_beyond_the_cap_is_refused_whether_it_says_so_or_not(
     megabyte = b"x" * 2**20
 
     async def endless() -> AsyncIterator[bytes]:
-        for _ in range(21):
+        for _ in range(9):
             yield megabyte
 
-    for body in (io.BytesIO(megabyte * 21), endless()):
+    for body in (io.BytesIO(megabyte * 9), endless()):
         try:
             async with session.post(chat_url(gateway), data=body, headers=bearer(gateway)) as got:
                 assert got.status == 413
@@ -177,6 +179,38 @@ async def test_a_body_beyond_the_cap_is_refused_whether_it_says_so_or_not(
             pass  # cut while it was still sending
     async with session.post(chat_url(gateway), json=ASKED, headers=bearer(gateway)) as answer:
         assert answer.status == 200
+
+
+async def test_a_large_body_is_read_in_a_thread_of_its_own(
+    gateway: HostGateway,
+    provider: Provider,
+    session: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readers: list[threading.Thread] = []
+
+    def read_and_note(body: bytes, allowed: Sequence[str]) -> ChatCall:
+        readers.append(threading.current_thread())
+        return read_chat(body, allowed)
+
+    monkeypatch.setattr("bot.gateway.model.proxy.read_chat", read_and_note)
+    provider.chat = echo
+    messages = [{"role": "user", "content": "hello" * 100_000}]
+    for body in (ASKED, ASKED | {"messages": messages}):
+        async with session.post(chat_url(gateway), json=body, headers=bearer(gateway)) as answer:
+            assert (await answer.json())["got"]["messages"] == body["messages"]
+    assert [reader is threading.current_thread() for reader in readers] == [True, False]
+
+
+@pytest.mark.parametrize("piece", ["[],", "[", '{"a":', '"",'])
+async def test_a_body_of_very_many_or_deep_values_is_refused_unread(
+    gateway: HostGateway, provider: Provider, session: aiohttp.ClientSession, piece: str
+) -> None:
+    body = io.BytesIO(('{"model": "m", "messages": [' + piece * 500_000).encode())
+    async with session.post(chat_url(gateway), data=body, headers=bearer(gateway)) as answer:
+        assert answer.status == 400
+        assert "costs too much" in (await answer.json())["error"]["message"]
+    assert not provider.chats
 
 
 async def test_a_redirect_is_not_followed_with_the_key(
