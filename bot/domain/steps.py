@@ -1,5 +1,6 @@
 """Lists all steps of one task, with the arguments and the result of each tool call."""
 
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -41,6 +42,7 @@ class TaskSteps:
 def steps_of(events: Iterable[AgentEvent]) -> TaskSteps:
     """Returns the steps in the stored events of one task, in order."""
     calls: dict[str, ToolStep] = {}
+    running: defaultdict[str, deque[str]] = defaultdict(deque)
     task = TaskSteps()
     for event in events:
         task = replace(task, at=event.at)
@@ -55,23 +57,19 @@ def steps_of(events: Iterable[AgentEvent]) -> TaskSteps:
                 calls[key] = ToolStep(
                     task.steps, event.call_id, event.tool, event.target, event.arguments
                 )
-            case ToolFinished():
-                _finish(calls, event)
+                running[event.call_id].append(key)
+            case ToolFinished() if running[event.call_id]:
+                # Of those with one id, the earliest that runs.
+                key = running[event.call_id].popleft()
+                calls[key] = replace(
+                    calls[key],
+                    ok=event.ok,
+                    summary=event.summary,
+                    result=event.result,
+                    seconds=event.duration_seconds,
+                )
             case TaskFinished():
                 task = replace(task, outcome=event.outcome)
             case _:
                 continue
     return replace(task, calls=tuple(calls.values()))
-
-
-def _finish(calls: dict[str, ToolStep], event: ToolFinished) -> None:
-    for key, call in calls.items():
-        if call.call_id == event.call_id and call.ok is None:
-            calls[key] = replace(
-                call,
-                ok=event.ok,
-                summary=event.summary,
-                result=event.result,
-                seconds=event.duration_seconds,
-            )
-            return

@@ -7,6 +7,7 @@ from bridge.protocol import (
     ToolFinished,
     ToolStarted,
 )
+from tests.hostile.growth import TIMES_SLOWER, growth
 
 
 def started(seq: int, call_id: str = "c1") -> ToolStarted:
@@ -43,3 +44,11 @@ def test_every_call_has_its_arguments_and_its_result() -> None:
 def test_the_same_id_twice_is_two_calls() -> None:
     found = steps_of([started(1), finished(2), started(3), finished(4), finished(5, "unknown")])
     assert [call.result for call in found.calls] == ["output 2", "output 4"]
+
+
+def test_the_time_grows_as_the_events_do() -> None:
+    def events(count: int) -> list[AgentEvent]:
+        calls = range(1, count + 1)
+        return [*map(started, calls), *(finished(count + number) for number in calls)]
+
+    assert growth(steps_of, events, 800) < TIMES_SLOWER
