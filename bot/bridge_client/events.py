@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from bot.domain.bounded_json import CostlyJsonError, check_json
 from bot.errors import BridgeUnreachable
 from bridge.protocol import AgentEvent, TextDelta, ToolOutput, UnknownEvent, parse_event
 
 # Events that are never stored carry no number.
 _PASSING = (TextDelta, ToolOutput, UnknownEvent)
+_MOST_VALUES = 50_000  # the changes of thousands of files have most
 _LINE_END = re.compile(rb"[\r\n]")
 
 
@@ -144,7 +146,10 @@ class EventSequence:
         reason = "the frame is too large"
         if frame.data is not None:
             try:
+                check_json(frame.data, _MOST_VALUES)
                 event = parse_event(frame.data)
+            except CostlyJsonError as error:
+                reason = str(error)
             except ValidationError as error:
                 # Without the input: it is the container's, and may be huge.
                 first = error.errors(include_input=False, include_url=False)[0]

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from bot.bridge_client.events import SseFrame, SseFrames
+from bot.bridge_client.events import EventSequence, SseFrame, SseFrames
 
 STREAM = (
     b": hello\n\nid: 1\nevent: a\ndata: {}\n\nid:2\r\ndata:x\r\ndata: y\r\n\r\nretry: 5\n\ndata\r\r"
@@ -50,3 +50,13 @@ def test_one_endless_line_is_held_in_bounded_memory(size: int) -> None:
 def test_any_bytes_give_bounded_frames(chunks: list[bytes]) -> None:
     for frame in frames(*chunks, max_bytes=50):
         assert frame.data is None or len(frame.data) <= 50
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [(b"[]", "later"), (b"[]" + b",[]" * 60_000, "invalid_event")]
+)
+def test_an_event_of_very_many_values_is_unreadable(values: bytes, kind: str) -> None:
+    data = b'{"type": "later", "seq": 8, "at": 1.0, "more": [' + values + b"]}"
+    event = EventSequence(7, max_invalid=1, max_gaps=1).take_frame(SseFrame("8", "", data))
+    assert event is not None
+    assert event.type == kind
