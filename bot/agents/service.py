@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.agents.access.authorization import unknown_agent
 from bot.agents.access.channel_settings import ChannelSettings
 from bot.agents.context import Dependencies
 from bot.agents.controls.buttons import TaskButtons
@@ -22,7 +23,6 @@ from bot.domain.attachment import Attachment
 from bot.domain.message import Message, MessageKind
 from bot.domain.policy import Audit
 from bot.domain.posts import Post
-from bot.domain.quoting import code
 from bot.domain.replies import read_message
 from bot.domain.start_command import StartAgent
 from bot.domain.thread_context import NOTHING, Opening
@@ -205,13 +205,8 @@ class AgentService:
         """Returns the agent with this id; raises UserError when there is none."""
         agent = await self._deps.store.agent(agent_id)
         if agent is None:
-            raise UserError(f"There is no agent {code(agent_id, 20)}. `/agent list` shows them.")
+            raise unknown_agent(agent_id)
         return agent
-
-    async def agent_of_team(self, agent_id: str, team: str) -> Agent | None:
-        """Returns the agent with this id, if it is of this workspace."""
-        agent = await self._deps.store.agent(agent_id)
-        return agent if agent and agent.team == team else None
 
     async def repositories(self, team: str, channel: str) -> Sequence[str]:
         """Returns the listed repositories on which an agent may be started in this channel."""

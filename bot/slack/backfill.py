@@ -141,7 +141,7 @@ class Backfill:
                 if float(message["ts"]) > float(oldest):
                     await self._hand_over(agent, message)
         if agent.alive and stop_by is not None:
-            await self._buttons.stop_agent(agent.id, stop_by, agent.channel, agent.thread_ts)
+            await self._buttons.stop_agent(agent, stop_by)
 
     async def _messages(self, agent: Agent, oldest: str) -> AsyncGenerator[Json]:
         """Reads the thread in its order; of one beyond 999 messages, the newest and the first ones.

@@ -38,12 +38,22 @@ class EphemeralReplies:
 
         return tell
 
+    def direct_teller(self, user: str) -> Tell:
+        """Returns a function that tells this person something by a direct message."""
+
+        async def tell(text: str) -> None:
+            await self._send_direct(user, text)
+
+        return tell
+
     async def _directly(self, user: str, channel: str, text: str, why: str) -> None:
         """Tells the person by a direct message when the channel takes no private one."""
         logger.info("nothing can be said to a person in %s: %s", channel, why)
+        await self._send_direct(user, f"About <#{channel}>: {text}")
+
+    async def _send_direct(self, user: str, text: str) -> None:
         try:
-            sentence = self.hide(f"About <#{channel}>: {text}")
-            await self._client.chat_postMessage(channel=user, text=sentence)
+            await self._client.chat_postMessage(channel=user, text=self.hide(text))
         except SlackApiError as error:
             logger.warning("could not tell a person: %s", error.response.get("error"))
 

@@ -21,9 +21,13 @@ _log = logging.getLogger(__name__)
 
 # Who becomes a guest, or an admin, is treated so after this time at the latest.
 FRESH_SECONDS = 600.0
+# Who joins a channel waits so long at most, and a stranger who asks again costs no call until then.
+REFUSED_SECONDS = 10.0
 _CALL_SECONDS = 1.5
 _TRIES = 2
 MOST_KEPT = 5_000
+_PAGE = 999  # the largest that Slack gives
+_MOST_PAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class SlackPeople:
         self._clock = clock
         self._known: LRUCache[str, tuple[float, Person]] = LRUCache(MOST_KEPT)
         self._asked: SharedAnswers[str, Person | None] = SharedAnswers()
+        self._seeing: LRUCache[tuple[str, str], tuple[float, bool]] = LRUCache(MOST_KEPT)
+        self._asked_seeing: SharedAnswers[tuple[str, str], bool] = SharedAnswers()
 
     async def person(self, user: str) -> Person | None:
         """Returns a person; None when Slack does not say."""
@@ -96,6 +102,63 @@ class SlackPeople:
         if person is None:
             return known[1] if known else None
         return person
+
+    async def may_see_channel(self, user: str, channel: str) -> bool:
+        """Checks whether the person may read the channel; False when Slack does not say.
+
+        Members may, and in a public channel everybody of the workspace but guests. An old answer
+        counts for nothing, since people are removed from private channels for a reason.
+        """
+        key = (user, channel)
+        known = self._seeing.get(key)
+        if known:
+            age = self._clock() - known[0]
+            if age < (FRESH_SECONDS if known[1] else REFUSED_SECONDS):
+                return known[1]
+        seeing = await self._asked_seeing.get(key, lambda: self._ask_seeing(user, channel))
+        self._seeing[key] = (self._clock(), seeing)
+        return seeing
+
+    def note_presence(self, user: str, channel: str) -> None:
+        """Notes that Slack delivered something that the person did in the channel just now."""
+        self._seeing[user, channel] = (self._clock(), True)
+
+    async def _ask_seeing(self, user: str, channel: str) -> bool:
+        person = await self.person(user)
+        if person is None:
+            return False
+        try:
+            async with asyncio.timeout(_CALL_SECONDS):
+                if not (person.is_guest or person.is_external) and await self._is_public(channel):
+                    return True
+                return await self._is_member(user, channel)
+        except SlackApiError as error:
+            code, needed = error.response.get("error"), error.response.get("needed")
+            if code == "missing_scope":
+                _log.error("Slack needs the scope %s: add it and reinstall the app", needed)
+            else:
+                _log.warning("Slack does not say who may see %s: %s", channel, code)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            _log.warning("Slack does not say who may see %s: %s", channel, type(error).__name__)
+        return False
+
+    async def _is_public(self, channel: str) -> bool:
+        answer = await self._client.conversations_info(channel=channel)
+        return answer["channel"].get("is_private") is False
+
+    async def _is_member(self, user: str, channel: str) -> bool:
+        cursor = ""
+        for _ in range(_MOST_PAGES):
+            page = await self._client.conversations_members(
+                channel=channel, cursor=cursor, limit=_PAGE
+            )
+            if user in page["members"]:
+                return True
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return False
+        _log.warning("%s has too many members to look for one", channel)
+        return False
 
     async def _ask_and_remember(self, user: str) -> Person | None:
         person = await self._ask_slack(user)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 SCOPES = (
     "app_mentions:read,assistant:write,channels:history,channels:read,chat:write,commands,"
     "files:read,files:write,groups:history,groups:read,im:history,im:read,im:write,mpim:history,"
-    "reactions:read,reactions:write,team:read,users:read,users:read.email"
+    "mpim:read,reactions:read,reactions:write,team:read,users:read,users:read.email"
 )
 EVENTS = frozenset(
     {

@@ -117,6 +117,9 @@ METHOD_SCOPES: dict[str, set[str]] = {
     "views_publish": set(),
     "views_update": set(),
     "users_info": {"users:read"},
+    # Not im:read: whoever is in a direct message has started its agents.
+    "conversations_info": {"channels:read", "groups:read", "mpim:read"},
+    "conversations_members": {"channels:read", "groups:read", "mpim:read"},
     "api_call": set(),
     "agents_sessions_setStatus": {"chat:write"},
     "chat_postMessage": {"chat:write"},

@@ -15,9 +15,15 @@ from bot.domain.policy import (
     is_admin,
     refusal,
 )
-from bot.errors import NotAllowed, StoreUnavailable
+from bot.domain.quoting import code
+from bot.errors import NotAllowed, StoreUnavailable, UserError
 
 logger = logging.getLogger(__name__)
+
+
+def unknown_agent(agent_id: str, log_text: str = "") -> UserError:
+    """Returns the error of an id that no agent has, or none that this person may know of."""
+    return UserError(f"There is no agent {code(agent_id, 20)}. `/agent list` shows them.", log_text)
 
 
 class Authorization:
@@ -61,6 +67,32 @@ class Authorization:
         return person, refusal(
             action, person, self._house, await self._rules(action, team, channel), owner
         )
+
+    async def agent_for(
+        self, action: Action, agent_id: str, user: str, *, channel: str, team: str = ""
+    ) -> Agent:
+        """Returns the agent with this id to who may see the agent's channel.
+
+        For everyone else the id is as unknown as one that nobody has. `channel` is where the
+        person acts: "" in a modal and in the Home tab, which are in no channel.
+        """
+        agent = await self._deps.store.agent(agent_id)
+        if agent is None:
+            raise unknown_agent(agent_id)
+        if (team and agent.team != team) or not await self._may_see(agent, user, channel):
+            why_not = "may not see the agent's channel"
+            await self.note(action, user, agent.id, why_not)
+            raise unknown_agent(agent_id, f"{user}: {agent.id}: {why_not}")
+        return agent
+
+    async def _may_see(self, agent: Agent, user: str, channel: str) -> bool:
+        if channel == agent.channel:
+            # The pages of a modal that opens there come without a channel.
+            self.people.note_presence(user, channel)
+            return True
+        if user == agent.started_by or user in self._house.admins:
+            return True
+        return await self.people.may_see_channel(user, agent.channel)
 
     async def is_admin(self, user: str) -> bool:
         """Checks whether this person may change what others use."""

@@ -68,6 +68,12 @@ class Directory(Protocol):
     async def person(self, user: str) -> Person | None:
         """Returns the person; None when Slack does not answer."""
 
+    async def may_see_channel(self, user: str, channel: str) -> bool:
+        """Checks whether the person may read the channel; False when Slack does not answer."""
+
+    def note_presence(self, user: str, channel: str) -> None:
+        """Notes that Slack delivered something that the person did in the channel just now."""
+
 
 class PullRequestHost(Protocol):
     """The git host's pull requests. Raises RepositoryError with a sentence for the person."""

@@ -50,7 +50,9 @@ class ButtonHandlers:
         """Runs what a button asks for when the person may; other handlers' buttons use it too."""
 
         async def check_and_run() -> None:
-            agent = await self._service.find_agent(click.agent_id)
+            agent = await self._authorization.agent_for(
+                action, click.agent_id, click.user, channel=click.channel
+            )
             await self._authorization.check(
                 action, click.user, agent.team, agent.channel, agent=agent
             )
@@ -128,25 +130,39 @@ class ButtonHandlers:
 
     async def stop_by_button(self, click: Click) -> None:
         """Stops the agent of a button."""
-        await self.stop_agent(click.agent_id, click.user, click.channel, click.thread_ts)
+        tell = self._replies.teller_for(click.user, click.channel, click.thread_ts)
+        await self.stop_by_id(click.agent_id, click.user, tell, channel=click.channel)
 
-    async def stop_agent(
-        self, agent_id: str, user: str, channel: str, thread_ts: str | None = None
-    ) -> None:
-        """Stops an agent, by whatever way a person asked for it; tells them what went wrong."""
-        tell = self._replies.teller_for(user, channel, thread_ts)
+    async def stop_from_home(self, agent_id: str, user: str) -> None:
+        """Stops an agent by the button of the Home tab, which is in no channel."""
+        await self.stop_by_id(agent_id, user, self._replies.direct_teller(user), channel="")
+
+    async def stop_by_id(self, agent_id: str, user: str, tell: Tell, *, channel: str) -> None:
+        """Stops the agent with this id when the person may see it; tells them what went wrong."""
+
+        async def find_and_stop() -> None:
+            agent = await self._authorization.agent_for(
+                Action.STOP, agent_id, user, channel=channel
+            )
+            await self.stop_if_allowed(agent, user)
+
         with log_scope(agent=agent_id, user=user):
-            await self._replies.run_guarded(tell, self.stop_if_allowed(agent_id, user))
+            await self._replies.run_guarded(tell, find_and_stop())
 
-    async def stop_if_allowed(self, agent_id: str, user: str) -> None:
-        """Stops an agent when the person may; raises UserError."""
-        agent = await self._service.find_agent(agent_id)
+    async def stop_agent(self, agent: Agent, user: str) -> None:
+        """Stops an agent by a message or reaction in its thread; tells what went wrong."""
+        tell = self._replies.teller_for(user, agent.channel, agent.thread_ts)
+        with log_scope(agent=agent.id, user=user):
+            await self._replies.run_guarded(tell, self.stop_if_allowed(agent, user))
+
+    async def stop_if_allowed(self, agent: Agent, user: str) -> None:
+        """Stops an agent that the person may see when they may stop it; raises UserError."""
         await self._authorization.require(Action.STOP, user, agent.team, agent.channel, agent=agent)
         try:
-            await self._service.stop(agent_id, user)
+            await self._service.stop(agent.id, user)
         finally:
             # Afterwards: the database may let a writer wait, and a stop does not.
-            await self._authorization.note(Action.STOP, user, agent_id)
+            await self._authorization.note(Action.STOP, user, agent.id)
 
     async def control_by_message(
         self, intent: Intent, team: str, channel: str, ts: str, user: str
@@ -163,7 +179,7 @@ class ButtonHandlers:
         if agent is None or not agent.alive:
             return
         if intent is Intent.STOP:
-            await self.stop_agent(agent.id, user, channel, agent.thread_ts)
+            await self.stop_agent(agent, user)
             return
         tell = self._replies.teller_for(user, channel, agent.thread_ts)
         with log_scope(agent=agent.id, user=user):

@@ -139,8 +139,8 @@ class CommandHandlers:
             case RunDoctor():
                 await self._look.show_health(origin, tell)
             case StopAgent(agent_id=agent_id):
-                agent = await self._look.agent_named(agent_id, origin)
-                await self._buttons.stop_if_allowed(agent.id, user)
+                agent = await self._look.agent_named(agent_id, origin, Action.STOP)
+                await self._buttons.stop_if_allowed(agent, user)
             case _:
                 assert_never(command)
 

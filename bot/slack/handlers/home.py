@@ -112,11 +112,9 @@ class HomeHandlers:
                 errors[name] = below_field(error)
         return errors
 
-    async def stop_agent(self, agent_id: str, team: str, user: str) -> None:
+    async def stop_agent(self, agent_id: str, user: str) -> None:
         """Stops an agent by the button of the tab."""
-        agent = await self._service.agent_of_team(agent_id, team)
-        if agent is not None:
-            await self._buttons.stop_agent(agent.id, user, agent.channel, agent.thread_ts)
+        await self._buttons.stop_from_home(agent_id, user)
 
     async def _show(self, team: str, user: str) -> None:
         try:
@@ -163,7 +161,7 @@ def register(app: AsyncApp, inbox: Inbox, home: HomeHandlers) -> None:
         await ack()
         agent_id = str(body["actions"][0]["value"]).partition(":")[0]
         team, user = body["team"]["id"], body["user"]["id"]
-        await home.stop_agent(agent_id, team, user)
+        await home.stop_agent(agent_id, user)
         await home.show_tab(team, user)
 
     @app.action(OPEN_DEFAULTS)

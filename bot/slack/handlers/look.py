@@ -6,7 +6,6 @@ from bot.agents.publishing import Publishing
 from bot.agents.service import AgentService, Origin
 from bot.domain.agent import Agent
 from bot.domain.policy import Action
-from bot.domain.quoting import code
 from bot.errors import UserError
 from bot.slack.ephemeral import Tell
 from bot.slack.views.lists import agent_line, list_text, offers_text
@@ -43,7 +42,7 @@ class LookHandlers:
     async def show_status(self, agent_id: str | None, origin: Origin, tell: Tell) -> None:
         """Tells what an agent does and has changed, and the state of its pull request."""
         await self._authorization.require(Action.READ, origin.user, origin.team, origin.channel)
-        agent = await self.agent_named(agent_id, origin)
+        agent = await self.agent_named(agent_id, origin, Action.READ)
         diff = await self._service.diff(agent) if agent.alive else None
         pull = await self._publishing.state(agent)
         line = agent_line(agent, self._workspace_url, diff)
@@ -55,15 +54,12 @@ class LookHandlers:
         await self._authorization.check(Action.ADMINISTER, user, team, channel)
         await tell(report_text(await self._examine([channel])))
 
-    async def agent_named(self, agent_id: str | None, origin: Origin) -> Agent:
-        """Returns the agent with this id, or the only one of the channel; of this workspace."""
+    async def agent_named(self, agent_id: str | None, origin: Origin, action: Action) -> Agent:
+        """Returns the agent with this id that the person may see, or the channel's only one."""
         if agent_id is not None:
-            agent = await self._service.find_agent(agent_id)
-            if agent.team != origin.team:
-                raise UserError(
-                    f"There is no agent {code(agent_id, 20)}. `/agent list` shows them."
-                )
-            return agent
+            return await self._authorization.agent_for(
+                action, agent_id, origin.user, channel=origin.channel, team=origin.team
+            )
         agents = await self._service.store.agents(alive=True, channel=origin.channel)
         if len(agents) == 1:
             return agents[0]

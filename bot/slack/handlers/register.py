@@ -75,7 +75,7 @@ def register_handlers(  # noqa: PLR0913  (each handler needs something of its ow
     )
     publish.register(app, inbox, publish_handlers)
 
-    modals = results.AgentModals(service, authorization, client, service.hide)
+    modals = results.AgentModals(authorization, client, service.hide)
     results.register(app, inbox, results.ResultHandlers(service, modals, client, replies))
     model_handlers = models.ModelHandlers(service, authorization, client, modals, service.hide)
     models.register(app, inbox, model_handlers)

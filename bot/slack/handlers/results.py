@@ -60,21 +60,21 @@ class ModalClick:
 class AgentModals:
     """Checks who uses an agent's modal, and puts views into it; refusals are views too."""
 
-    def __init__(
-        self,
-        service: AgentService,
-        authorization: Authorization,
-        client: AsyncWebClient,
-        hide: Hide,
-    ) -> None:
-        self._service = service
+    def __init__(self, authorization: Authorization, client: AsyncWebClient, hide: Hide) -> None:
         self._authorization = authorization
         self._client = client
         self._hide = hide
 
-    async def agent_of(self, location: ModalLocation, action: Action, user: str) -> Agent:
-        """Returns the agent of a modal; raises UserError when the person may not do this."""
-        agent = await self._service.find_agent(location.agent_id)
+    async def agent_of(
+        self, location: ModalLocation, action: Action, user: str, channel: str = ""
+    ) -> Agent:
+        """Returns the agent of a modal; raises UserError when the person may not do this.
+
+        `channel` is that of the click that opens the modal; a click inside has none.
+        """
+        agent = await self._authorization.agent_for(
+            action, location.agent_id, user, channel=channel
+        )
         await self._authorization.require(action, user, agent.team, agent.channel, agent=agent)
         return agent
 
@@ -125,7 +125,7 @@ class ResultHandlers:
             await self._replies.run_guarded(tell, self._open(location, click))
 
     async def _open(self, location: ModalLocation, click: Click) -> None:
-        await self._modals.agent_of(location, Action.READ, click.user)
+        await self._modals.agent_of(location, Action.READ, click.user, click.channel)
         reading = sentence(_TITLES[location.shows], "Reading…")
         answer = await self._client.views_open(trigger_id=click.trigger_id, view=reading)
         await self._show(location, click.user, str(answer["view"]["id"]))

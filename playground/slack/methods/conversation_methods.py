@@ -6,11 +6,19 @@ from playground.slack.arguments import CallArguments
 from playground.slack.errors import SlackError
 from playground.slack.methods.api_method import ApiMethod, message_in, own_channel, visible_channel
 from playground.slack.objects import channel_object, message_object, reactions
-from playground.slack.slack_state import BOT_USER_ID, Json, SlackMessage
+from playground.slack.slack_state import BOT_USER_ID, Channel, ChannelKind, Json, SlackMessage
 from playground.slack.slack_workspace import SlackWorkspace
 
 MAX_PAGE = 999
 DEFAULT_PAGE = 100
+
+
+def _start(args: CallArguments) -> int:
+    """Return the offset that the cursor names."""
+    try:
+        return max(0, int(args.text("cursor") or 0))
+    except ValueError as error:
+        raise SlackError("invalid_cursor") from error
 
 
 def _page(
@@ -29,10 +37,7 @@ def _page(
         and (not latest or m.ts < latest or (inclusive and m.ts == latest))
     ]
     limit = max(1, min(MAX_PAGE, args.number("limit", default)))
-    try:
-        start = max(0, int(args.text("cursor") or 0))
-    except ValueError as error:
-        raise SlackError("invalid_cursor") from error
+    start = _start(args)
     metadata = args.flag("include_all_metadata")
     answer: Json = {
         "ok": True,
@@ -62,8 +67,25 @@ async def replies(workspace: SlackWorkspace, args: CallArguments) -> Json:
     return _page(workspace, args, [root, *channel.replies(root.ts)], MAX_PAGE)
 
 
-async def info(workspace: SlackWorkspace, args: CallArguments) -> Json:
+READ_SCOPES: dict[ChannelKind, str] = {
+    "channel": "channels:read",
+    "group": "groups:read",
+    "im": "im:read",
+    "mpim": "mpim:read",
+}
+
+
+def _readable_channel(workspace: SlackWorkspace, args: CallArguments) -> Channel:
+    """A visible channel of a kind that the app has the scope to read about."""
     channel = visible_channel(workspace, args.required("channel", "channel_not_found"))
+    needed, provided = READ_SCOPES[channel.kind], workspace.settings.scopes
+    if needed not in provided.split(","):
+        raise SlackError("missing_scope", needed=needed, provided=provided)
+    return channel
+
+
+async def info(workspace: SlackWorkspace, args: CallArguments) -> Json:
+    channel = _readable_channel(workspace, args)
     return {"ok": True, "channel": channel_object(channel)}
 
 
@@ -96,11 +118,14 @@ async def join(workspace: SlackWorkspace, args: CallArguments) -> Json:
 
 
 async def members(workspace: SlackWorkspace, args: CallArguments) -> Json:
-    channel = visible_channel(workspace, args.required("channel", "channel_not_found"))
+    channel = _readable_channel(workspace, args)
+    limit, start = max(1, min(MAX_PAGE, args.number("limit", DEFAULT_PAGE))), _start(args)
+    everyone = sorted(channel.members)
+    more = start + limit < len(everyone)
     return {
         "ok": True,
-        "members": sorted(channel.members),
-        "response_metadata": {"next_cursor": ""},
+        "members": everyone[start : start + limit],
+        "response_metadata": {"next_cursor": str(start + limit) if more else ""},
     }
 
 
@@ -139,9 +164,9 @@ async def get_reactions(workspace: SlackWorkspace, args: CallArguments) -> Json:
 METHODS = (
     ApiMethod("conversations.history", 3, history, "channels:history"),
     ApiMethod("conversations.replies", 3, replies, "channels:history"),
-    ApiMethod("conversations.info", 3, info, "channels:read"),
+    ApiMethod("conversations.info", 3, info),
     ApiMethod("conversations.list", 2, list_, "channels:read"),
-    ApiMethod("conversations.members", 4, members, "channels:read"),
+    ApiMethod("conversations.members", 4, members),
     ApiMethod("conversations.open", 3, open_, "im:write"),
     ApiMethod("conversations.join", 3, join, "channels:join"),
     ApiMethod("reactions.add", 3, add_reaction, "reactions:write"),

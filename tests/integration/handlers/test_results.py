@@ -141,7 +141,7 @@ async def test_the_diff_of_an_agent_that_is_gone_is_what_the_host_kept(office: O
     agent, root = await office.in_thread()
     ana = office.person("ana")
     await button_posted(office, agent, root, DIFF)
-    await office.handlers.buttons.stop_agent(agent.id, "U00000ANA", "general")
+    await office.handlers.buttons.stop_agent(agent, "U00000ANA")
     await office.harness.reaches(agent.id, AgentStatus.STOPPED)
     await ana.click(DIFF, "general")
     await ana.wait_for_view("No file is changed")

@@ -202,7 +202,7 @@ async def test_a_stop_does_not_wait_for_a_writer(office: Office) -> None:
     agent, _ = await office.in_thread()
     await office.settle()
     async with asyncio.TaskGroup() as group, office.harness.store.transaction():
-        group.create_task(office.handlers.buttons.stop_agent(agent.id, "U00000ANA", agent.channel))
+        group.create_task(office.handlers.buttons.stop_agent(agent, "U00000ANA"))
         await office.harness.asked("interrupt")
     stored = await office.harness.stored(agent.id)
     assert stored.status is AgentStatus.STOPPED
