@@ -5,7 +5,7 @@ been resolved, so that no name can stand for the host or its network.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -26,7 +26,21 @@ REGISTRIES = (
     "deb.debian.org", "security.debian.org", "archive.ubuntu.com", "security.ubuntu.com",
 )  # fmt: skip
 # Metadata services live here, so not even an admin's list opens these.
-_NEVER = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128")))
+_NEVER = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "169.254.0.0/16",
+            "fe80::/10",
+            "168.63.129.16/32",  # Azure, on a public address
+            "100.100.100.200/32",  # Alibaba Cloud
+            "192.0.0.192/32",  # Oracle Cloud
+            "fd00:ec2::/32",  # Amazon
+            "fd20:ce::/32",  # Google
+            "fd00:42::/32",  # Scaleway
+        ),
+    )
+)
 # What is_global says of these has changed between releases of Python, or is not what is meant here.
 _REFUSED = tuple(
     map(
@@ -42,20 +56,22 @@ _REFUSED = tuple(
             "192.168.0.0/16",
             "198.18.0.0/15",
             "224.0.0.0/3",
-            "::/96",
-            "64:ff9b:1::/48",
-            "100::/64",
+            # All but 2000::/3, the only part that is given out: the rest holds the forms in which
+            # an IPv4 address is written or translated (::a.b.c.d, ::ffff:0:a.b.c.d, 64:ff9b:1::).
+            "::/3",
+            "4000::/2",
+            "8000::/1",
             "2001::/23",
             "2002::/16",
             "3fff::/20",
-            "5f00::/16",
-            "fc00::/7",
-            "fec0::/10",
-            "ff00::/8",
         ),
     )
 )
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Other forms whose end is an IPv4 address; what a host makes of them depends on its routes.
+_TRANSLATED = tuple(map(ipaddress.ip_network, ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48")))
+# The middle of an address whose end is an IPv4 address to tunnel to (ISATAP), behind any prefix.
+_TUNNELS = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
 
 class AllowList:
@@ -96,10 +112,12 @@ class AddressList:
             address = _ipv4_or_itself(ipaddress.ip_address(text))
         except ValueError:
             return False
-        if _within(address, _NEVER):
+        if any(_within(form, _NEVER) for form in (address, *_carried(address))):
             return False
         if _within(address, self._private):
             return True
+        if address.packed[8:12] in _TUNNELS:
+            return False
         return address.is_global and not address.is_multicast and not _within(address, _REFUSED)
 
 
@@ -114,6 +132,15 @@ def _ipv4_or_itself(address: Address) -> Address:
     if address in _NAT64:
         return ipaddress.IPv4Address(address.packed[-4:])
     return address
+
+
+def _carried(address: Address) -> Sequence[Address]:
+    """Returns the IPv4 addresses that a translated or tunnelled form carries."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return ()
+    ends = _within(address, _TRANSLATED) or address.packed[8:12] in _TUNNELS
+    last = ipaddress.IPv4Address(address.packed[-4:]) if ends else None
+    return [ipv4 for ipv4 in (last, address.sixtofour, *(address.teredo or ())) if ipv4]
 
 
 def _within(address: Address, networks: Iterable[Network]) -> bool:

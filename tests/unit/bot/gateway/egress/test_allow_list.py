@@ -17,6 +17,10 @@ from bot.gateway.egress.allow_list import AddressList, AllowList
         "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2001:0:1::1",
         "2001:db8::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1",
         "100::1", "2001:10::1", "3fff::1", "5f00::1",
+        "168.63.129.16", "::ffff:168.63.129.16", "64:ff9b::a83f:8110", "2002:a83f:8110::1",
+        "::ffff:0:127.0.0.1", "::ffff:0:169.254.169.254", "::ffff:0:1.1.1.1", "::1.1.1.1",
+        "::fffe:1.1.1.1", "64:ff9b:2::1", "200::1", "400::1", "1fff::1", "4000::1", "e000::1",
+        "2606:4700::5efe:a00:1", "2606:4700::200:5efe:a9fe:a9fe", "fd20:ce::254", "fd00:42::42",
         "", "localhost", "1", "127.1", "0x7f000001", "2130706433", "010.0.0.1", "1.2.3.4%eth0",
     ],
 )  # fmt: skip
@@ -40,6 +44,27 @@ def test_an_admin_opens_a_network_but_never_the_one_of_metadata_services() -> No
     assert not some.allows("169.254.169.254")
     assert not some.allows("::ffff:169.254.169.254")
     assert not AddressList(["10.1.0.0/16"]).allows("10.2.0.1")
+
+
+@pytest.mark.parametrize("ipv4", ["168.63.129.16", "169.254.169.254", "100.100.100.200"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{}", "::{}", "::ffff:{}", "::ffff:0:{}", "64:ff9b::{}", "64:ff9b:1::{}",
+        "2606:4700::5efe:{}", "fd12::200:5efe:{}",
+    ],
+)  # fmt: skip
+def test_a_metadata_service_stays_shut_in_every_form_even_with_everything_open(
+    ipv4: str, form: str
+) -> None:
+    assert not AddressList(["0.0.0.0/0", "::/0"]).allows(form.format(ipv4))
+
+
+@pytest.mark.parametrize(
+    "address", ["2002:a83f:8110::1", "2001:0:a9fe:a9fe::1", "2001:0:101:101:0:0:5601:5601"]
+)
+def test_a_tunnel_to_a_metadata_service_stays_shut_even_with_everything_open(address: str) -> None:
+    assert not AddressList(["0.0.0.0/0", "::/0"]).allows(address)
 
 
 def test_a_pattern_is_the_name_or_everything_below_it() -> None:
