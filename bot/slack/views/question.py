@@ -9,7 +9,7 @@ from bot.domain.quoting import code, cut, escaped, line
 from bot.domain.task_card import TaskCard
 from bot.slack.views.answer import starter
 from bot.slack.views.blocks import Block, actions, button, context, markdown, section
-from bot.slack.views.text import model_markdown
+from bot.slack.views.text import model_markdown, visible
 from bridge.protocol import MAX_OPTIONS, ApprovalChoice, QuestionAsked, QuestionKind
 
 ANSWERS = tuple(f"agent_answer_{number}" for number in range(MAX_OPTIONS))
@@ -62,20 +62,21 @@ def _question(card: TaskCard, asked: QuestionAsked) -> tuple[str, list[Block]]:
 
 def _approval(card: TaskCard, asked: QuestionAsked) -> tuple[str, list[Block]]:
     head = "🔐 *This command is not on the allow-list.* Approve it?"
-    where = "" if asked.working_directory in ("", ".") else f" in {code(asked.working_directory)}"
+    folder = visible(asked.working_directory)
+    where = "" if folder in ("", ".") else f" in {code(folder)}"
     facts = (
         f"It would run in the container{where}. Asked by step {asked.step} of task {card.number}. "
         f"{line(asked.reason, _ANSWER_CHARS)}"
     )
-    text = f"🔐 {code(asked.text)} is not on the allow-list. Approve it?"
+    text = f"🔐 {code(visible(asked.text))} is not on the allow-list. Approve it?"
     return text, [section(head), markdown(_fenced(asked.text)), context(facts.rstrip())]
 
 
 def _fenced(text: str) -> str:
-    """Returns the whole text as it is, in a fence that nothing in it ends."""
+    """Returns the whole text in a fence that nothing in it ends, invisible parts spelled out."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}\n{model_markdown(text)}\n{fence}"
+    return f"{fence}\n{model_markdown(visible(text))}\n{fence}"
 
 
 def _options(asked: QuestionAsked, value: str) -> list[Block]:

@@ -2,6 +2,7 @@
 
 import html
 import re
+import unicodedata
 
 from bot.domain.quoting import CONTROLS, NO_BREAK
 from bot.errors import UserError
@@ -10,10 +11,15 @@ MAX_FALLBACK_CHARS = 3_000
 # Slack cuts a message at 40,000 characters, and writes three of them as entities.
 MAX_TYPED_CHARS = 5 * 40_000
 
-# In code these are worth seeing: they make it look like something that it is not.
+# Only these can be invisible; tab and newline are seen by what they do.
+_MAYBE_UNSEEN = re.compile(r"[^\t\n\x20-\x7e]")
+# Controls, formats, halves of surrogate pairs, separators of lines, every space but the plain one.
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
+# Letters and marks that Unicode says to draw as nothing (Default_Ignorable_Code_Point), the
+# unassigned ones among them, and the blank pattern of Braille.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
-    "\ud800-\udfff]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
 _PING = re.compile(r"<(?=[!@])")
 _AT_WORD = re.compile(r"@(?=(?:channel|here|everyone)\b)")
@@ -26,8 +32,18 @@ SHOWN_SECONDS = 0.05
 
 
 def visible(text: str) -> str:
-    """Returns text for a literal block: invisible characters are written as `\\u202e`."""
-    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\r\n", "\n"))
+    """Returns text for a literal block: invisible characters are written as `\\u202e`.
+
+    In code they are worth seeing: they make it look like something that it is not.
+    """
+    return _MAYBE_UNSEEN.sub(_written_out, text.replace("\r\n", "\n"))
+
+
+def _written_out(match: re.Match[str]) -> str:
+    char = match[0]
+    if unicodedata.category(char) not in _UNSEEN_CATEGORIES and not _UNSEEN.match(char):
+        return char
+    return f"\\u{ord(char):04x}" if char <= "\uffff" else f"\\U{ord(char):08x}"
 
 
 def model_markdown(text: str) -> str:
