@@ -6,17 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.domain.agent import Agent
+from bot.domain.inert_markdown import CONTROLS, ZERO, inert_markdown, inert_words
 
 MAX_PULL_TITLE_CHARS = 120
 # GitHub takes 65,536 characters; our own lines come behind the model's.
 MAX_BODY_CHARS = 50_000
 MAX_DIFF_CHARS = 60_000
-_ZERO = "\u200b"
-
-# Code keeps its look: in it nobody is mentioned and nothing is closed.
-_CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`)", re.DOTALL)
-_REFERS = re.compile(r"(?<![\w/])([@#])(?=\w)|\b(GH-)(?=\d)", re.IGNORECASE)
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LABEL = re.compile(r"^(?:#+\s*|\**title\**\s*:\s*)+", re.IGNORECASE)
 
 INSTRUCTIONS = (
@@ -67,19 +62,14 @@ def title_and_body(agent: Agent, written: str, credits_: Credits) -> tuple[str, 
     """Returns title and body: the model's words if there are some, then our line on the origin."""
     title, body = _read(written)
     title = title or _line(agent.title) or f"Changes of agent {agent.id}"
-    body = body or f"Task: {without_references(_line(agent.title))}"
-    return title[
-        :MAX_PULL_TITLE_CHARS
-    ], f"{body[:MAX_BODY_CHARS]}\n\n---\n{_behind(agent, credits_)}"
+    body = _within_limit(body or f"Task: {_line(agent.title)}")
+    return title[:MAX_PULL_TITLE_CHARS], f"{body}\n\n---\n{_behind(agent, credits_)}"
 
 
-def without_references(text: str) -> str:
-    """Changes text from people so that the git host reads no mention and no reference in it."""
-    parts = _CODE.split(_CONTROLS.sub("", text))
-    return "".join(
-        part if index % 2 else _REFERS.sub(lambda m: f"{m[0]}{_ZERO}", part)
-        for index, part in enumerate(parts)
-    )
+def _within_limit(text: str) -> str:
+    """Returns the text without effect and within the limit; what makes it so makes it longer."""
+    inert = inert_markdown(text[:MAX_BODY_CHARS])
+    return inert if len(inert) <= MAX_BODY_CHARS else inert_markdown(text[: MAX_BODY_CHARS // 2])
 
 
 def _read(written: str) -> tuple[str, str]:
@@ -90,11 +80,12 @@ def _read(written: str) -> tuple[str, str]:
     body = "\n".join(lines[1:]).strip()
     if body.endswith("```") and body.count("```") % 2:
         body = body[:-3].rstrip()
-    return title, without_references(body)
+    return title, body
 
 
 def _line(text: str) -> str:
-    return without_references(" ".join(text.split())).replace("`", "'")
+    """Puts words on one line; without code, since a title has none."""
+    return inert_words(" ".join(text.split()).replace("`", "'"))
 
 
 def _behind(agent: Agent, credits_: Credits) -> str:
@@ -104,11 +95,11 @@ def _behind(agent: Agent, credits_: Credits) -> str:
     thread = f" in [this Slack thread]({credits_.thread_url})" if credits_.thread_url else ""
     lines = [f"{' '.join(people)}{thread}; made by an agent ({_name(agent.model)}, `{agent.id}`)."]
     if credits_.evidence:
-        lines.append(without_references(credits_.evidence))
+        lines.append(inert_markdown(credits_.evidence))
     return "\n\n".join(lines)
 
 
 def _name(text: str) -> str:
     """Escapes a name for our own sentence: on one line, without markup."""
-    plain = _CONTROLS.sub("", " ".join(text.split()))[:100]
-    return re.sub(r"([\\`*_\[\]<>#@|~!])", rf"\\\1{_ZERO}", plain)
+    plain = CONTROLS.sub("", " ".join(text.split()))[:100]
+    return re.sub(r"([\\`*_\[\]<>#@|~!])", rf"\\\1{ZERO}", plain)

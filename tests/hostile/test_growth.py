@@ -17,10 +17,10 @@ from bot.domain.attachment import SharedFile, sort_files
 from bot.domain.bounded_json import parse_json
 from bot.domain.budget import checked_budget
 from bot.domain.commands import parse
+from bot.domain.inert_markdown import inert_markdown, inert_words
 from bot.domain.near_names import near_names
 from bot.domain.patch_view import files_of
 from bot.domain.policy import checked_patterns
-from bot.domain.pull_request import without_references
 from bot.domain.quoting import code, escaped, line
 from bot.domain.replies import read_reply
 from bot.domain.secrets import checked_value, checked_variable
@@ -129,7 +129,8 @@ READERS: dict[str, Read] = {
     "fenced": _fenced,
     "title_of": title_of,
     "branch_for": lambda text: branch_for("k3f9ab", text),
-    "without_references": without_references,
+    "inert_markdown": inert_markdown,
+    "inert_words": inert_words,
     "with_task": as_opening,
     "read_reply": read_reply,
     "read_reply, verbosity": known("verbosity: quiet", "x", read_reply),

@@ -148,7 +148,7 @@ async def test_the_body_at_the_host_holds_what_was_recorded_and_refers_to_nobody
     [pull] = host.api.pulls["demo/todo"]
     recorded = pull.body.splitlines()[-1]
     assert recorded == (
-        "Checks (recorded, not claimed): `pytest -q '@octocat' closes #1 # heading` exit 0, "
+        "Checks (recorded, not claimed): `pytest -q '@octocat' closes #\u200b1 # heading` exit 0, "
         "212 passed, 14 s — after the last edit."
     )
     outside = re.sub("`[^`]*`", "", pull.title + pull.body)

@@ -10,7 +10,6 @@ from bot.domain.pull_request import (
     Credits,
     model_prompt,
     title_and_body,
-    without_references,
 )
 from tests.unit.bot.slack.test_hostile_text import CONTROLS, HOSTILE
 
@@ -50,12 +49,19 @@ def test_a_title_is_found_in_whatever_came(written: str, title: str) -> None:
     assert title_and_body(AGENT, written, CREDITS)[0] == title
 
 
-def test_what_is_code_keeps_its_look_and_the_rest_mentions_nobody() -> None:
-    text = "fixes #12 by @ana, see acme/api#3 and GH-4; `@vercel/x #1`\n```\n@x #2\n```\n"
-    assert without_references(text) == (
-        "fixes #\u200b12 by @\u200bana, see acme/api#3 and GH-\u200b4; `@vercel/x #1`\n"
-        "```\n@x #2\n```\n"
-    )
+def test_a_title_closes_nothing_even_where_it_was_code() -> None:
+    title, _ = title_and_body(AGENT, "Say `fixes #12` to `@ana` only\n\nx", CREDITS)
+    assert title == "Say 'fixes #\u200b12' to '@\u200bana' only"
+
+
+def test_a_fence_left_open_swallows_nothing_of_ours() -> None:
+    _, body = title_and_body(AGENT, "Sort orders\n\n~~~~ py\nx = 1\n~~~", CREDITS)
+    assert body.startswith("~~~~ py\nx = 1\n~~~\n~~~~\n\n---\nAsked for by Ana Ortiz")
+
+
+def test_words_that_grow_by_being_made_inert_stay_within_the_limit() -> None:
+    _, body = title_and_body(AGENT, "Sort orders\n\n" + "<a@a" * 20_000, CREDITS)
+    assert len(body) < 51_000
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
