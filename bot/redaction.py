@@ -7,7 +7,7 @@ is not listed at `_forms`: it guards against accidents, not against a program th
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -22,6 +22,8 @@ _MIN_ENCODED_BYTES = 9
 _MIN_STORED_CHARS = 8
 _MIN_DISTINCT_CHARS = 5
 _MOST_PASSING = 100
+# A pattern of whole values would try each of their characters at each place of some texts.
+_BEGINNING_CHARS = 32
 
 # Shapes of credentials that the bot may meet without knowing their value.
 # They begin a word: the ids of agents and ordinary names may end in "sk" or "ghs".
@@ -42,7 +44,7 @@ class Redactor:
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._values: set[str] = set()
         self._passing: dict[str, None] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: _KnownForms | None = None
         self._stale = False
         self.add(*values)
 
@@ -79,22 +81,55 @@ class Redactor:
 
     def known(self, text: str) -> str:
         """Returns the text without the known values; text that only looks like a secret stays."""
-        pattern = self._compiled()
-        return pattern.sub(HIDDEN, text) if pattern else text
+        forms = self._compiled()
+        return forms.replaced(text, HIDDEN) if forms else text
 
     def holds(self, data: str | bytes) -> bool:
         """Checks for a known value in text, or in bytes, which are read as UTF-8."""
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        pattern = self._compiled()
-        return bool(pattern and pattern.search(text))
+        forms = self._compiled()
+        return forms is not None and any(forms.spans(text))
 
-    def _compiled(self) -> re.Pattern[str] | None:
-        """Returns one pattern for every known value; it is built again after new values."""
+    def _compiled(self) -> "_KnownForms | None":
+        """Returns the forms of every known value; they are compiled again after new values."""
         if self._stale:
             self._stale = False
             forms = {form for value in self._values | set(self._passing) for form in _forms(value)}
-            self._pattern = re.compile(_trie_pattern(forms)) if forms else None
-        return self._pattern
+            self._forms = _KnownForms(forms) if forms else None
+        return self._forms
+
+
+class _KnownForms:
+    """Finds many literals in a text, whose lengths do not multiply the time that it takes.
+
+    A pattern finds their beginnings, and a comparison of memory tells whether the rest follows.
+    """
+
+    def __init__(self, forms: Collection[str]) -> None:
+        self._pattern = re.compile(_trie_pattern(form[:_BEGINNING_CHARS] for form in forms))
+        self._key_chars = min(_BEGINNING_CHARS, *map(len, forms))
+        self._by_key: dict[str, list[str]] = {}
+        for form in sorted(forms, key=len, reverse=True):
+            self._by_key.setdefault(form[: self._key_chars], []).append(form)
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yields where the forms begin and end: the first, at one place the longest."""
+        at = 0
+        while match := self._pattern.search(text, at):
+            start = match.start()
+            key = text[start : start + self._key_chars]
+            form = next((form for form in self._by_key[key] if text.startswith(form, start)), "")
+            at = start + max(len(form), 1)
+            if form:
+                yield start, at
+
+    def replaced(self, text: str, word: str) -> str:
+        """Returns the text with the word in the place of each form."""
+        pieces, at = [], 0
+        for start, end in self.spans(text):
+            pieces += [text[at:start], word]
+            at = end
+        return "".join([*pieces, text[at:]]) if at else text
 
 
 def _is_plain(value: str) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 from pydantic import SecretStr
 
 from bot.redaction import HIDDEN, Redactor, hidden_in, worth_hiding
+from tests.hostile.growth import TIMES_SLOWER, growth
 
 SECRET = 'canary K3/+f9="x"\\y&z??>~>>'
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "canaryLineOfAKey0123456789\n" * 3
@@ -156,3 +157,25 @@ def test_a_line_takes_microseconds_whatever_is_known() -> None:
     for _ in range(100):
         redact(line)
     assert (time.perf_counter() - started) / 100 < 0.001
+
+
+def test_of_values_that_begin_alike_the_longest_is_hidden() -> None:
+    beginning = "canary-0815-" * 10
+    redact = Redactor([f"{beginning}a", f"{beginning}a-and-more", beginning])
+    assert redact(f"<{beginning}a-and-more>") == f"<{HIDDEN}>"
+    assert redact(f"<{beginning}a-and-mor>") == f"<{HIDDEN}-and-mor>"
+    assert redact(f"<{beginning}x>") == f"<{HIDDEN}x>"
+    assert redact(f"<{beginning[:-1]}>") == f"<{beginning[:-1]}>"
+
+
+def test_a_long_value_does_not_multiply_the_time_of_a_text_like_it() -> None:
+    def hide(sample: tuple[Redactor, str]) -> object:
+        redact, text = sample
+        return redact(text)
+
+    def sample(chars: int) -> tuple[Redactor, str]:
+        redact = Redactor(["a" * chars + "-0815"])
+        redact("compiled once")
+        return redact, "a" * 10 * chars
+
+    assert growth(hide, sample, 500) < TIMES_SLOWER
