@@ -11,6 +11,7 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from bot.domain.agent import RepoRef
+from bot.domain.bounded_json import CostlyJsonError, check_json
 from bot.domain.pull_request import PullRequest, PullState
 from bot.errors import InvalidCommand, NothingToPropose, RepositoryError
 from bot.files import BodyTooLargeError, read_bounded
@@ -168,12 +169,13 @@ class HostPulls:
 
 def _read(adapter: TypeAdapter[_Shape], body: bytes) -> _Shape:
     try:
+        check_json(body)
         return adapter.validate_json(body)
-    except ValidationError as error:
+    except (CostlyJsonError, ValidationError) as error:
         raise RepositoryError(
             "The git host's API answered in another way than GitHub's. Ask an admin to check "
             "GITHUB_API_URL.",
-            f"the answer has another shape: {error.error_count()} errors",
+            f"the answer has another shape: {type(error).__name__}",
         ) from error
 
 

@@ -98,6 +98,14 @@ async def test_a_token_without_the_right_is_told_which_right(
     [
         (200, "<html>", "in another way than GitHub's"),
         (200, '[{"number": 1, "html_url": "javascript:x", "state": "open"}]', "in another way"),
+        pytest.param(
+            200,
+            '[{"number": 1, "html_url": "https://x.invalid/1", "state": "open", "more": ['
+            + "[]," * 250_000
+            + "[]]}]",
+            "in another way",
+            id="very many values",
+        ),
         (200, "[" + " " * 3_000_000, "does not answer"),
         (500, "", "has a problem"),
         (302, "", "has a problem"),
