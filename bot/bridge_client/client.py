@@ -22,7 +22,7 @@ from bot.bridge_client.http import (
     read,
     refusal,
 )
-from bot.bridge_client.redaction import hidden, hidden_conversation, hidden_diff
+from bot.bridge_client.redaction import hidden_conversation, hidden_diff, hidden_event
 from bot.domain.container import BridgeAddress
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bot.files import BodyTooLargeError, read_bounded
@@ -263,7 +263,7 @@ class HttpBridge:
                         event = sequence.take_frame(frame) if frame else None
                         if event is not None:
                             backoff = limits.first_backoff_seconds
-                            yield hidden(event, self._hide)
+                            yield hidden_event(event, self._hide)
             except GapError as error:
                 reason = str(error)
             except (aiohttp.ClientError, TimeoutError, BodyTooLargeError) as error:

@@ -11,7 +11,14 @@ from pydantic import ValidationError
 
 from bot.domain.bounded_json import CostlyJsonError, check_json
 from bot.errors import BridgeUnreachable
-from bridge.protocol import AgentEvent, TextDelta, ToolOutput, UnknownEvent, parse_event
+from bridge.protocol import (
+    AgentEvent,
+    TextDelta,
+    ToolOutput,
+    UnknownEvent,
+    parse_event,
+    unreadable_event,
+)
 
 # Events that are never stored carry no number.
 _PASSING = (TextDelta, ToolOutput, UnknownEvent)
@@ -163,5 +170,5 @@ class EventSequence:
         if self._invalid > self._max_invalid:
             raise BridgeUnreachable(f"{self._invalid} invalid frames; the last: {reason}")
         if frame.id.isascii() and frame.id.isdigit() and int(frame.id) == self.last_seq + 1:
-            return UnknownEvent(seq=self.last_seq + 1, type="invalid_event")
+            return unreadable_event(self.last_seq + 1)
         return None

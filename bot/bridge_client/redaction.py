@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from bot.redaction import Hide, hidden_in
-from bridge.protocol import Diff
+from bridge.protocol import AgentEvent, Diff, parse_event, unreadable_event
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _LARGE_BYTES = 256 * 1024
@@ -26,6 +26,17 @@ def hidden(model: _Model, hide: Hide) -> _Model:
         if new != value:
             changed[name] = new
     return model.model_copy(update=changed) if changed else model
+
+
+def hidden_event(event: AgentEvent, hide: Hide) -> AgentEvent:
+    """Returns the event without secrets; one that cannot be read without them is unreadable."""
+    clean = hidden(event, hide)
+    if clean is event:
+        return event
+    try:
+        return parse_event(clean.model_dump_json())
+    except ValidationError:  # an identifier that looks like a secret
+        return unreadable_event(event.seq)
 
 
 def _hidden(value: Any, hide: Hide) -> Any:  # noqa: ANN401  (a field of any type)

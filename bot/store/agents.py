@@ -1,11 +1,13 @@
 """Stores agents, their events and their messages: the Store port on SQL."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Double, Row, Select, case, cast, func, or_, select
 
 from bot.domain.agent import Agent, Leftover, OwnThread, ThreadRef
@@ -27,6 +29,8 @@ from bot.store.secrets import SqlSecretRows
 from bot.store.transaction import SqlTransaction
 from bot.store.usage import SqlUsageRows
 from bridge.protocol import AgentEvent, Event, kind_of, parse_event
+
+_log = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
 
@@ -50,6 +54,7 @@ class SqlStore:
         self.on_left: Callable[[], None] | None = None
         self.on_saved: Callable[[Agent], None] | None = None
         self.hide: Hide = str
+        self._unreadable: dict[str, set[int]] = {}
         self.secret_rows = SqlSecretRows(engines)
         self.outbox_rows = SqlOutboxRows(engines)
         self.inbox_rows = SqlInboxRows(engines)
@@ -183,15 +188,50 @@ class SqlStore:
         kinds: Sequence[type[Event]] | None = None,
         newest: int | None = None,
     ) -> Sequence[AgentEvent]:
-        """Returns stored events in order: of one task, of these kinds, the `newest` few, or all."""
+        """Returns stored events in order: of one task, of these kinds, the `newest` few, or all.
+
+        One that cannot be read is left out and counted.
+        """
         row = tables.event.c
-        query = select(row.body).where(row.agent_id == agent_id)
+        query = select(row.seq, row.body).where(row.agent_id == agent_id)
         if task_id is not None:
             query = query.where(row.task_id == task_id)
         if kinds is not None:
             query = query.where(row.kind.in_([kind_of(kind) for kind in kinds]))
         query = query.order_by(row.seq.desc()).limit(newest)
-        return [parse_event(row.body) for row in reversed(await self._rows(query))]
+        events: list[AgentEvent] = []  # the newest first
+        page = query
+        while True:
+            rows = await self._rows(page)
+            events += self._readable_events(agent_id, rows)
+            if newest is None or len(rows) < newest or len(events) >= newest:
+                return events[:newest][::-1]
+            page = query.where(row.seq < rows[-1].seq)
+
+    def unreadable_events(self, agent_id: str) -> int:
+        """Counts the stored events of an agent that were met and could not be read."""
+        return len(self._unreadable.get(agent_id, ()))
+
+    def _readable_events(self, agent_id: str, rows: Sequence[Row[Any]]) -> list[AgentEvent]:
+        """Returns the events that can be read; a version with other bounds stored the others."""
+        events: list[AgentEvent] = []
+        new: dict[int, ValidationError] = {}
+        known = self._unreadable.get(agent_id, set())
+        for row in rows:
+            try:
+                events.append(parse_event(row.body))
+            except ValidationError as error:
+                if row.seq not in known:
+                    new[row.seq] = error
+        if new:
+            self._unreadable[agent_id] = known | set(new)
+            seq, reason = next(iter(new.items()))
+            first = reason.errors(include_input=False, include_url=False)[0]
+            _log.warning(
+                "%d more events of %s cannot be read and are left out, such as %d: %s at %s",
+                *(len(new), agent_id, seq, first["type"], first["loc"]),
+            )
+        return events
 
     async def newest_event(
         self, agent_id: str, kind: type[E], task_id: str | None = None

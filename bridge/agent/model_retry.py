@@ -146,7 +146,7 @@ class ModelRetry:
 
         def show(text: str) -> None:
             partial.parts.append(text)
-            self._events.broadcast(TextDelta(task_id=task_id, text=text))
+            self._events.broadcast(TextDelta(task_id=task_id, text=text[:MAX_MESSAGE_CHARS]))
 
         return await self._model.complete(request, show)
 

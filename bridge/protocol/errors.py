@@ -38,6 +38,6 @@ class ErrorCode(StrEnum):
 class WireError(BaseModel):
     """One error as it travels: a code of the closed set and a sentence for people."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
     code: str = Field(max_length=64)
     message: str = Field(max_length=2_000)

@@ -13,7 +13,15 @@ from bridge.protocol.limits import (
     MAX_MODEL_CHARS,
     MAX_RESULT_CHARS,
     MAX_TASK_CHARS,
+    Count,
+    Dollars,
+    ExitCode,
+    FilePath,
     Identifier,
+    Moment,
+    Seconds,
+    Seq,
+    StepNumber,
 )
 from bridge.protocol.parts import (
     MAX_OPTIONS,
@@ -35,9 +43,9 @@ class Event(BaseModel):
     `tool_output`) carry 0 and are not replayed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    seq: int = 0
-    at: float = Field(default_factory=time.time)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    seq: Seq = 0
+    at: Moment = Field(default_factory=time.time)
     task_id: str | None = Field(default=None, max_length=64)
 
 
@@ -57,7 +65,7 @@ class WorkspaceReadyEvent(Event):
     source_branch: str = Field(max_length=250)
     target_branch: str = Field(max_length=250)
     base_commit: str = Field(max_length=64)
-    duration_seconds: float
+    duration_seconds: Seconds
 
 
 class TaskStarted(Event):
@@ -66,7 +74,7 @@ class TaskStarted(Event):
     type: Literal["task_started"] = "task_started"
     text: str = Field(max_length=MAX_TASK_CHARS)
     model: str = Field(max_length=MAX_MODEL_CHARS)
-    max_steps: int
+    max_steps: StepNumber
     message_id: str | None = Field(default=None, max_length=64)
 
 
@@ -85,15 +93,15 @@ class StepStarted(Event):
     """A model call is about to be made. `step` counts from 1 within the task."""
 
     type: Literal["step_started"] = "step_started"
-    step: int
-    max_steps: int
+    step: StepNumber
+    max_steps: StepNumber
 
 
 class TextDelta(Event):
     """A fragment of the model's text. Not stored."""
 
     type: Literal["text_delta"] = "text_delta"
-    text: str
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
 
 
 class ReasoningWritten(Event):
@@ -126,7 +134,7 @@ class ToolOutput(Event):
 
     type: Literal["tool_output"] = "tool_output"
     call_id: str = Field(max_length=200)
-    text: str
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
 
 
 class ToolFinished(Event):
@@ -139,10 +147,10 @@ class ToolFinished(Event):
     target: str = Field(max_length=300)
     ok: bool
     summary: str = Field(max_length=300)
-    exit_code: int | None = None
-    duration_seconds: float
+    exit_code: ExitCode | None = None
+    duration_seconds: Seconds
     result: str = Field(max_length=MAX_RESULT_CHARS)
-    files_touched: tuple[str, ...] = Field(default=(), max_length=1_000)
+    files_touched: tuple[FilePath, ...] = Field(default=(), max_length=1_000)
 
 
 class UsageRecorded(Event):
@@ -152,11 +160,11 @@ class UsageRecorded(Event):
     model: str = Field(max_length=MAX_MODEL_CHARS)
     provider: str | None = Field(default=None, max_length=200)
     generation_id: str | None = Field(default=None, max_length=200)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_usd: float | None = None
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cached_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    cost_usd: Dollars | None = None
 
 
 class FilesChanged(Event):
@@ -170,9 +178,9 @@ class ModelRetried(Event):
     """A model call failed in a way that may pass; the next try comes after `wait_seconds`."""
 
     type: Literal["model_retried"] = "model_retried"
-    attempt: int
-    max_attempts: int
-    wait_seconds: float
+    attempt: Count
+    max_attempts: Count
+    wait_seconds: Seconds
     error: WireError
 
 
@@ -194,9 +202,9 @@ class ContextCompacted(Event):
     """
 
     type: Literal["context_compacted"] = "context_compacted"
-    messages_left_out: int
-    tokens_before: int
-    tokens_after: int
+    messages_left_out: Count
+    tokens_before: Count
+    tokens_after: Count
     by_model: bool
     summary: str = Field(max_length=MAX_MESSAGE_CHARS)
 
@@ -219,8 +227,8 @@ class TaskFinished(Event):
 
     type: Literal["task_finished"] = "task_finished"
     outcome: Outcome
-    steps: int
-    duration_seconds: float
+    steps: StepNumber
+    duration_seconds: Seconds
     error: WireError | None = None
     evidence: Evidence = Evidence()
 
@@ -246,7 +254,7 @@ class QuestionAsked(Event):
     kind: QuestionKind
     text: str = Field(max_length=MAX_QUESTION_CHARS)
     options: tuple[Option, ...] = Field(default=(), max_length=MAX_OPTIONS)
-    step: int = 0
+    step: StepNumber = 0
     fingerprint: str = Field(default="", max_length=64)
     working_directory: str = Field(default="", max_length=1_000)
     reason: str = Field(default="", max_length=1_000)
@@ -272,7 +280,7 @@ class TaskPaused(Event):
     """The task waits before its next model call until a person lets it go on."""
 
     type: Literal["task_paused"] = "task_paused"
-    step: int
+    step: StepNumber
 
 
 class TaskResumed(Event):
@@ -294,13 +302,13 @@ class TaskUndone(Event):
 
     type: Literal["task_undone"] = "task_undone"
     undone_task_id: Identifier
-    files: int = 0
+    files: Count = 0
 
 
 class UnknownEvent(Event):
     """An event of a newer bridge, kept with its fields as they came."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
     type: str = Field(max_length=64)
 
 
@@ -322,7 +330,7 @@ _KNOWN_TYPES = frozenset(kind_of(event) for event in KNOWN_EVENTS)
 
 def _tag(value: Any) -> str:  # noqa: ANN401  (pydantic hands over whatever arrived)
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return str(kind) if kind in _KNOWN_TYPES else "unknown"
+    return kind if isinstance(kind, str) and kind in _KNOWN_TYPES else "unknown"
 
 
 AgentEvent = Annotated[
@@ -363,3 +371,8 @@ def parse_event(data: str | bytes) -> AgentEvent:
     Raises pydantic.ValidationError when a known event does not fit its shape.
     """
     return _ADAPTER.validate_json(data)
+
+
+def unreadable_event(seq: int) -> UnknownEvent:
+    """Return what stands for an event that cannot be read, so that the numbers stay whole."""
+    return UnknownEvent(seq=seq, type="invalid_event")

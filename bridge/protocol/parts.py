@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bridge.protocol.limits import Count, ExitCode, FilePath, Seconds, Tally
+
 MAX_PLAN_ITEMS = 20
 MAX_OPTIONS = 5
 MAX_CHECKS = 20
@@ -18,7 +20,7 @@ Option = Annotated[str, Field(min_length=1, max_length=MAX_OPTION_CHARS)]
 class Part(BaseModel):
     """Base of what lies inside events; a reader passes over what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class PlanStatus(StrEnum):
@@ -70,10 +72,10 @@ class CheckRun(Part):
     command: str = Field(max_length=MAX_COMMAND_CHARS)
     working_directory: str = Field(default=".", max_length=1_000)
     kind: CheckKind
-    exit_code: int | None
-    duration_seconds: float
-    passed: int | None = None
-    failed: int | None = None
+    exit_code: ExitCode | None
+    duration_seconds: Seconds
+    passed: Tally | None = None
+    failed: Tally | None = None
 
 
 class Check(CheckRun):
@@ -96,7 +98,7 @@ class Evidence(Part):
 class FileChange(Part):
     """One file against the source branch. Counts are lines; both are 0 for a binary file."""
 
-    path: str = Field(max_length=4_096)
+    path: FilePath
     status: Literal["added", "modified", "deleted", "renamed", "untracked"]
-    added: int = 0
-    removed: int = 0
+    added: Count = 0
+    removed: Count = 0

@@ -9,14 +9,15 @@ from bridge.container import is_reserved_variable
 from bridge.protocol.limits import (
     MAX_MESSAGE_CHARS,
     MAX_SAVED_RESULT_CHARS,
-    MAX_SEQ,
     MAX_VARIABLES,
     NO_CONTROLS,
     Branch,
     CloneUrl,
+    Count,
     Identifier,
     Line,
     ModelName,
+    Seq,
     Steps,
     TaskText,
 )
@@ -25,7 +26,7 @@ from bridge.protocol.limits import (
 class Request(BaseModel):
     """Base of the requests: frozen, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class WorkspaceRequest(Request):
@@ -43,7 +44,7 @@ class WorkspaceRequest(Request):
     clone_url: CloneUrl | None = None
     source_branch: Branch | None = None
     target_branch: Branch
-    base_commit: str | None = Field(default=None, pattern=r"^[0-9a-f]{40,64}$")
+    base_commit: str | None = Field(default=None, max_length=64, pattern=r"^[0-9a-f]{40,64}$")
     author_name: str = Field(
         default="Threadsmith", min_length=1, max_length=200, pattern=NO_CONTROLS
     )
@@ -157,10 +158,10 @@ class SavedConversation(Request):
     takes it only before its first event, and numbers its events from `last_seq` + 1.
     """
 
-    protocol: int = Field(ge=1)
-    last_seq: int = Field(ge=0, le=MAX_SEQ)
+    protocol: int = Field(ge=1, le=10_000)
+    last_seq: Seq
     messages: tuple[dict[str, Any], ...] = ()
     summary: str | None = Field(default=None, max_length=MAX_MESSAGE_CHARS)
-    summary_upto: int = Field(default=0, ge=0)
+    summary_upto: Count = 0
     results: tuple[SavedResult, ...] = ()
     waiting: tuple[ChatRequest, ...] = ()

@@ -5,21 +5,31 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.protocol.limits import MAX_CHANGED_FILES, MAX_TASK_CHARS, Identifier
+from bridge.protocol.limits import (
+    MAX_CHANGED_FILES,
+    MAX_MODEL_CHARS,
+    MAX_TASK_CHARS,
+    Count,
+    Dollars,
+    Identifier,
+    Seconds,
+    Seq,
+    StepNumber,
+)
 from bridge.protocol.parts import FileChange
 
 
 class Response(BaseModel):
     """Base of the answers: the reader keeps going when a newer bridge says more."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class Health(Response):
     """GET /health."""
 
     status: Literal["ok"] = "ok"
-    protocol: int
+    protocol: Count
     instance_id: str = Field(max_length=64)
 
 
@@ -30,7 +40,7 @@ class WorkspaceReady(Response):
     source_branch: str = Field(max_length=250)
     target_branch: str = Field(max_length=250)
     base_commit: str = Field(max_length=64)
-    duration_seconds: float
+    duration_seconds: Seconds
     already_there: bool = False
 
 
@@ -50,7 +60,7 @@ class Accepted(Response):
 
     disposition: Disposition
     task_id: Identifier
-    position: int = 0
+    position: Count = 0
 
 
 class Revised(Response):
@@ -79,14 +89,14 @@ class Answered(Response):
 class Undone(Response):
     """POST /agent/undo. `files` differ from how the task had left them."""
 
-    files: int
+    files: Count
 
 
 class Attached(Response):
     """PUT /agent/attachments/{name}: where the file lies, relative to the workspace's root."""
 
     path: str = Field(max_length=300)
-    size_bytes: int = Field(ge=0)
+    size_bytes: Count
 
 
 class SessionStatus(StrEnum):
@@ -102,12 +112,12 @@ class SessionStatus(StrEnum):
 class Usage(Response):
     """Sums over the model calls so far. `cost_usd` is None until a provider has named a cost."""
 
-    model_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_usd: float | None = None
+    model_calls: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cached_tokens: Count = 0
+    reasoning_tokens: Count = 0
+    cost_usd: Dollars | None = None
 
 
 class Status(Response):
@@ -115,14 +125,14 @@ class Status(Response):
 
     status: SessionStatus
     instance_id: str = Field(max_length=64)
-    task_id: str | None = None
-    model: str | None = None
-    step: int = 0
-    max_steps: int = 0
-    queue: int = 0
+    task_id: str | None = Field(default=None, max_length=64)
+    model: str | None = Field(default=None, max_length=MAX_MODEL_CHARS)
+    step: StepNumber = 0
+    max_steps: StepNumber = 0
+    queue: Count = 0
     question_id: str | None = Field(default=None, max_length=64)
-    last_seq: int = 0
-    conversation_messages: int = 0
+    last_seq: Seq = 0
+    conversation_messages: Count = 0
     usage: Usage = Usage()
 
 

@@ -5,11 +5,14 @@ A reader takes from the file at its own pace, so one that never reads costs the 
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from bridge.protocol import (
     MAX_FRAME_BYTES,
@@ -28,8 +31,11 @@ from bridge.protocol import (
     ToolFinished,
     WorkspaceReadyEvent,
     parse_event,
+    unreadable_event,
 )
 from bridge.state.journal import Journal
+
+_log = logging.getLogger(__name__)
 
 _DURABLE = (
     TaskStarted,
@@ -155,8 +161,14 @@ class EventLog:
     def _replay(self) -> Iterator[Event]:
         position = 0
         while lines := self._journal.read(position):
-            for line in lines:
-                yield parse_event(line)
+            for number, line in enumerate(lines, self.base_seq + position + 1):
+                try:
+                    yield parse_event(line)
+                except (
+                    ValidationError
+                ):  # an earlier bridge wrote it, and took what this one refuses
+                    _log.exception("event %d cannot be read", number)
+                    yield unreadable_event(number)
             position += len(lines)
 
 

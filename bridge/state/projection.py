@@ -2,6 +2,8 @@
 
 from bridge.protocol import (
     MAX_CHECKS,
+    MAX_COUNT,
+    MAX_DOLLARS,
     ApprovalChoice,
     CheckRecorded,
     Event,
@@ -118,9 +120,9 @@ def _sum(usage: Usage, call: UsageRecorded) -> Usage:
         cost = (cost or 0.0) + call.cost_usd
     return Usage(
         model_calls=usage.model_calls + 1,
-        prompt_tokens=usage.prompt_tokens + call.prompt_tokens,
-        completion_tokens=usage.completion_tokens + call.completion_tokens,
-        cached_tokens=usage.cached_tokens + call.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens + call.reasoning_tokens,
-        cost_usd=cost,
+        prompt_tokens=min(usage.prompt_tokens + call.prompt_tokens, MAX_COUNT),
+        completion_tokens=min(usage.completion_tokens + call.completion_tokens, MAX_COUNT),
+        cached_tokens=min(usage.cached_tokens + call.cached_tokens, MAX_COUNT),
+        reasoning_tokens=min(usage.reasoning_tokens + call.reasoning_tokens, MAX_COUNT),
+        cost_usd=None if cost is None else min(cost, MAX_DOLLARS),
     )

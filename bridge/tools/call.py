@@ -10,6 +10,7 @@ from typing import Any
 from bridge.errors import ToolError
 from bridge.model.response import ToolCall
 from bridge.protocol import (
+    MAX_PATH_CHARS,
     MAX_RESULT_CHARS,
     MAX_SAVED_RESULT_CHARS,
     PlanUpdated,
@@ -94,7 +95,9 @@ class ToolCalls:
             exit_code=result.exit_code,
             duration_seconds=round(time.monotonic() - began_at, 4),
             result=cut_middle(clean(result.text), MAX_RESULT_CHARS),
-            files_touched=tuple(clean(path) for path in result.files_touched[:1_000]),
+            files_touched=tuple(
+                clean(path)[:MAX_PATH_CHARS] for path in result.files_touched[:1_000]
+            ),
         )
         await self._events.record(finished)
 

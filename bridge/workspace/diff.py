@@ -17,6 +17,7 @@ from bridge.process.command import Limit
 from bridge.protocol import (
     MAX_CHANGED_FILES,
     MAX_PATCH_BYTES,
+    MAX_PATH_CHARS,
     Diff,
     ErrorCode,
     FileChange,
@@ -154,7 +155,7 @@ def _parse_changes(fields: list[bytes], untracked: frozenset[bytes]) -> list[Fil
                 _, path = next(remaining, b""), next(remaining, b"")
             changes.append(
                 FileChange(
-                    path=path.decode(errors="replace")[:4_096],
+                    path=path.decode(errors="replace")[:MAX_PATH_CHARS],
                     status=_status(letters.get(path, "M"), path in untracked),
                     added=int(added) if added.isdigit() else 0,
                     removed=int(removed) if removed.isdigit() else 0,

@@ -307,3 +307,30 @@ def test_the_tables_are_plain_enough_for_postgres() -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     for table in tables.metadata.sorted_tables:
         assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=dialect))
+
+
+async def test_an_event_that_cannot_be_read_is_counted_and_in_the_way_of_no_other(
+    store: SqlStore, make_agent: MakeAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = [StepStarted(seq=n, at=1.0, task_id="t", step=n, max_steps=9) for n in range(1, 6)]
+    damaged = '{"type": "step_started", "seq": 0, "step": null}'
+    async with store.transaction() as tx:
+        for name in ("k3f9ab", "other1"):
+            await tx.add_agent(make_agent(name))
+            await tx.add_events(name, steps)
+        for seq in (2, 4, 5):
+            await tx._connection.execute(
+                text("UPDATE event SET body = :body WHERE agent_id = 'k3f9ab' AND seq = :seq"),
+                {"body": damaged, "seq": seq},
+            )
+    assert [event.seq for event in await store.events("k3f9ab")] == [1, 3]
+    kinds = (StepStarted,)
+    assert [e.seq for e in await store.events("k3f9ab", kinds=kinds, newest=1)] == [3]
+    assert [e.seq for e in await store.events("k3f9ab", "t", newest=2)] == [1, 3]
+    assert [e.seq for e in await store.events("k3f9ab", newest=9)] == [1, 3]
+    assert await store.newest_event("k3f9ab", StepStarted) == steps[2]
+    assert (store.unreadable_events("k3f9ab"), store.unreadable_events("other1")) == (3, 0)
+    # Once for all, not for each reading.
+    [record] = [record for record in caplog.records if "cannot be read" in record.message]
+    assert record.message.startswith("3 more events of k3f9ab")
+    assert await store.events("other1") == steps

@@ -136,3 +136,23 @@ async def test_closing_ends_the_followers(log: EventLog) -> None:
         await asyncio.sleep(0)
         log.close()
         assert await waiting == []
+
+
+async def test_a_line_of_an_earlier_bridge_that_cannot_be_read_does_not_end_this_one(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    await log.record(step(1))
+    log.close()
+    with path.open("a") as file:
+        file.write('{"seq":2,"type":"step_started","task_id":"t","step":null,"max_steps":9}\n')
+    seen: list[Event] = []
+    log = EventLog(path, seen.append)
+    await log.record(step(3))
+    assert [(event.seq, event.model_dump()["type"]) for event in seen] == [
+        (1, "step_started"),
+        (2, "invalid_event"),
+        (3, "step_started"),
+    ]
+    log.close()

@@ -110,6 +110,7 @@ def test_counts_are_read_from_the_words_that_a_program_always_uses(
         ("echo", "212 passed in 1.0s", 0),
         ("make test", "212 passed in 1.0s", 0),
         ("go test ./...", "ok  x 0.1s", 0),
+        ("python -m unittest", "Ran 1 test in 0.1s\n\nFAILED (failures=5)\n", 1),
         ("npx jest", "Tests: 1 passed, 1 total\nTests: 9 passed, 9 total", 0),
     ],
 )
