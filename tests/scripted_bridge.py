@@ -83,9 +83,10 @@ class ScriptedBridge:
     """All bridges at once, one per endpoint; the test plays the model by `push` and `finish`.
 
     `asked` holds (route, agent, request) in order. A route in `refusals` answers that error, one
-    in `gates` waits first; an agent in `unreachable` does not answer. `followers` counts the
-    streams of events that are open, `abandoned` those that the garbage collector had to close. The
-    agents in `cloning` have a clone under way that somebody else asked for.
+    in `gates` waits first, one in `broken` fails inside the bot, as a bug does; an agent in
+    `unreachable` does not answer. `followers` counts the streams of events that are open,
+    `abandoned` those that the garbage collector had to close. The agents in `cloning` have a clone
+    under way that somebody else asked for.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -94,6 +95,7 @@ class ScriptedBridge:
         self.asked: list[tuple[str, str, Any]] = []
         self.unreachable: set[str] = set()
         self.refusals: dict[str, WireError] = {}
+        self.broken: dict[str, Exception] = {}
         self.cloning: set[str] = set()
         self.refused_names: set[str] = set()  # of variables
         self.gates: dict[str, asyncio.Event] = {}
@@ -378,6 +380,8 @@ class ScriptedBridge:
             raise BridgeUnreachable(f"{agent_id} does not answer")
         if refusal := self.refusals.get(route):
             raise BridgeRefused(409, refusal)
+        if error := self.broken.get(route):
+            raise error
         return self._sessions[agent_id]
 
 

@@ -42,7 +42,7 @@ class Stopper:
         self._branch = BranchPusher(deps)
         self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
-        self._unstored: dict[str, tuple[Callable[[], Awaitable[None]], SavedWork, ExitStack]] = {}
+        self._unstored: dict[str, tuple[Callable[[], Awaitable[SavedWork]], ExitStack]] = {}
 
     def is_stopping(self, agent_id: str) -> bool:
         """Checks whether this agent is being stopped just now."""
@@ -72,14 +72,14 @@ class Stopper:
             run.progress.hide_interruption()
         saved, state = await self._halt(agent)
         await self._fleet.cancel(agent.id)
-        store = functools.partial(self._store, agent, actor, run, saved, state)
+        store = functools.partial(self._store_or_bare, agent, actor, run, saved, state)
         try:
-            await store()
+            saved = await store()
         except StoreUnavailable as error:
             logger.warning("%s is stopped, which is stored later: %s", agent.id, error)
             held = ExitStack()
             held.enter_context(self._fleet.hold(agent.id))
-            self._unstored[agent.id] = (store, saved, held)
+            self._unstored[agent.id] = (store, held)
             await self._fleet.remove(agent.id, keep_files=True)
             raise UserError(STOPPED_UNSTORED, str(error)) from error
         await self._remove(agent.id, saved)
@@ -92,11 +92,33 @@ class Stopper:
 
     async def store_late_stops(self) -> None:
         """Stores the stops that the database refused before; raises StoreUnavailable."""
-        for agent_id, (store, saved, held) in list(self._unstored.items()):
-            await store()
+        for agent_id, (store, held) in list(self._unstored.items()):
+            saved = await store()
             del self._unstored[agent_id]
             held.close()
             await self._remove(agent_id, saved)
+
+    async def _store_or_bare(
+        self,
+        agent: Agent,
+        actor: str,
+        run: AgentRun | None,
+        saved: SavedWork,
+        state: SavedState | None,
+    ) -> SavedWork:
+        """Stores the stop; without card and changes when these cannot be shown or stored.
+
+        Returns the work that the thread was told of. Raises StoreUnavailable.
+        """
+        try:
+            await self._store(agent, actor, run, saved, state)
+        except StoreUnavailable:
+            raise
+        except Exception:  # boundary: what an agent holds must not keep it from being stopped
+            logger.exception("what %s leaves cannot be shown; it is stopped without", agent.id)
+            saved = SavedWork(None, b"", leftover=Leftover.FILES)
+            await self._store(agent, actor, None, saved, None)
+        return saved
 
     async def _store(
         self,
@@ -135,7 +157,9 @@ class Stopper:
                 return await self._read(agent, address)
         except (BotError, TimeoutError) as error:
             logger.warning("stopping %s without its newest changes: %s", agent.id, error)
-        kept = await self._deps.store.saved_state(agent.id)
+        except Exception:  # boundary: a stop needs no consent of what it stops
+            logger.exception("stopping %s without its newest changes", agent.id)
+        kept = await self._kept(agent)
         is_newest = not is_running and kept is not None and kept.last_seq >= agent.last_seq
         left = Leftover.NOTHING if is_newest or agent.base_commit is None else Leftover.PATCH
         return _with_kept(SavedWork(None, b"", leftover=left), kept), None
@@ -166,15 +190,25 @@ class Stopper:
         if agent.base_commit is None:
             saved = replace(saved, leftover=Leftover.NOTHING)
         if read.patch is None:
-            saved = _with_kept(saved, await self._deps.store.saved_state(agent.id))
+            saved = _with_kept(saved, await self._kept(agent))
         return saved, read.state(agent.last_seq, self._deps.clock())
+
+    async def _kept(self, agent: Agent) -> SavedState | None:
+        """Returns the state of the end of the last task; None also when it cannot be read now."""
+        try:
+            return await self._deps.store.saved_state(agent.id)
+        except StoreUnavailable as error:
+            logger.warning("the kept state of %s is not read: %s", agent.id, error)
+            return None
 
     async def _push(self, agent: Agent, address: BridgeAddress) -> bool:
         try:
             return await self._branch.push(agent, address, deadlines.STOP_PUSH_SECONDS)
         except StoreUnavailable as error:
             logger.warning("the push of %s is not reported: %s", agent.id, error)
-            return False
+        except Exception:  # boundary: as for the parts that are read
+            logger.exception("the branch of %s cannot be pushed", agent.id)
+        return False
 
 
 def _with_kept(saved: SavedWork, kept: SavedState | None) -> SavedWork:

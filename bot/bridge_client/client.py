@@ -22,7 +22,7 @@ from bot.bridge_client.http import (
     read,
     refusal,
 )
-from bot.bridge_client.redaction import hidden_conversation, hidden_diff, hidden_event
+from bot.bridge_client.redaction import check_diff, hidden_conversation, hidden_diff, hidden_event
 from bot.domain.container import BridgeAddress
 from bot.errors import BridgeRefused, BridgeUnreachable
 from bot.files import BodyTooLargeError, read_bounded
@@ -148,7 +148,10 @@ class HttpBridge:
         ).revised
 
     async def export(self, address: BridgeAddress) -> bytes:
-        """Returns the conversation as `restore` takes it, at most 32 MiB."""
+        """Returns the conversation as `restore` takes it, at most 32 MiB.
+
+        Raises BridgeUnreachable when it cannot be read.
+        """
         saved = await self._requests.send(
             address,
             "GET",
@@ -221,6 +224,7 @@ class HttpBridge:
         """Returns the changes against the source branch; the text is at most 2 Mi characters."""
         seconds = self._limits.diff_seconds
         body = await self._requests.send(address, "GET", "/agent/diff", seconds, _DIFF_BODY_BYTES)
+        await check_diff(body)
         diff = await hidden_diff(read(Diff, body), self._hide)
         if len(diff.text) <= _MAX_READABLE_CHARS:
             return diff

@@ -7,11 +7,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from bot.domain.bounded_json import OFF_LOOP_BYTES, CostlyJsonError, check_json, parse_json
+from bot.errors import BridgeUnreachable
 from bot.redaction import Hide, hidden_in
 from bridge.protocol import AgentEvent, Diff, parse_event, unreadable_event
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_LARGE_BYTES = 256 * 1024
+# Of the largest conversation, with messages of some hundred bytes.
+_CONVERSATION_VALUES = 500_000
 _PIECE_CHARS = 64 * 1024
 
 
@@ -72,17 +75,29 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 async def hidden_conversation(saved: bytes, hide: Hide) -> bytes:
-    """Returns a saved conversation without secrets; one that is no JSON stays as it is."""
-    if len(saved) > _LARGE_BYTES:
-        # Seconds of work for the largest; other tasks go on meanwhile.
-        return await asyncio.to_thread(_hidden_json, saved, hide)
-    return _hidden_json(saved, hide)
+    """Returns a saved conversation without secrets.
+
+    Raises BridgeUnreachable when it is no JSON, or JSON that is too deep or of too many values:
+    no bridge would take it again, and nobody can say whether a secret is in it.
+    """
+    try:
+        if len(saved) > OFF_LOOP_BYTES:
+            # Seconds of work for the largest; other tasks go on meanwhile.
+            return await asyncio.to_thread(_hidden_json, saved, hide)
+        return _hidden_json(saved, hide)
+    except ValueError as error:
+        raise BridgeUnreachable(f"not a conversation: {error}"[:300]) from error
 
 
 def _hidden_json(saved: bytes, hide: Hide) -> bytes:
-    try:
-        value = json.loads(saved)
-    except ValueError:
-        return saved
+    value = parse_json(saved, _CONVERSATION_VALUES)
     clean = hidden_in(value, hide)
     return saved if clean == value else json.dumps(clean).encode()
+
+
+async def check_diff(body: bytes) -> None:
+    """Checks that a diff costs no more to read than its bytes tell; raises BridgeUnreachable."""
+    try:
+        await asyncio.to_thread(check_json, body)
+    except CostlyJsonError as error:
+        raise BridgeUnreachable(f"not a diff: {error}") from error

@@ -100,7 +100,10 @@ class Fleet:
 
     async def remove(self, agent_id: str, *, keep_files: bool = False) -> None:
         """Closes the gateway to this agent and removes its container."""
-        await self._deps.gateway.close(agent_id)
+        try:
+            await self._deps.gateway.close(agent_id)
+        except Exception:  # boundary: the container shares a folder with it, and goes first of all
+            logger.exception("the gateway's sockets of %s are not closed", agent_id)
         try:
             await self._deps.runtime.remove(agent_id, keep_files=keep_files)
         except BotError as error:

@@ -14,7 +14,7 @@ from bot.agents.ports.store import Transaction
 from bot.domain.agent import Agent, Leftover
 from bot.domain.container import BridgeAddress
 from bot.domain.saved_state import SavedWork
-from bot.errors import BotError, BridgeRefused, BridgeUnreachable
+from bot.errors import BotError, BridgeRefused, BridgeUnreachable, StoreUnavailable
 from bridge.protocol import SessionStatus
 
 logger = logging.getLogger(__name__)
@@ -86,11 +86,24 @@ class LateReading:
             logger.warning("the files of %s are not read: %s", agent.id, error)
             counts = isinstance(error, BridgeUnreachable | BridgeRefused)
             read = Salvaged()
+        except Exception:  # boundary: what one agent left must not be in the way of the others
+            logger.exception("the files of %s cannot be read", agent.id)
+            read = Salvaged()
         if read.leftover in {Leftover.PATCH, Leftover.CONVERSATION}:
             tried = tried.after_failure(self._deps.clock(), counts=counts)
             self._attempts[agent.id] = tried
-        is_read = await self._store(agent, read, gives_up=tried.failed >= MOST_ATTEMPTS)
+        is_read = await self._store_or_park(agent, read, gives_up=tried.failed >= MOST_ATTEMPTS)
         await self._fleet.remove(agent.id, keep_files=not is_read)
+
+    async def _store_or_park(self, agent: Agent, read: Salvaged, *, gives_up: bool) -> bool:
+        """Stores what was read; what cannot be stored or shown stays in the files, for good."""
+        try:
+            return await self._store(agent, read, gives_up=gives_up)
+        except StoreUnavailable:
+            raise
+        except Exception:  # boundary: as above
+            logger.exception("what was read of %s cannot be shown", agent.id)
+            return await self._store(agent, Salvaged(), gives_up=True)
 
     async def _salvage(self, agent: Agent) -> Salvaged:
         if not await self._deps.runtime.has_files(agent.id):

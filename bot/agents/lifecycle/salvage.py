@@ -114,4 +114,6 @@ async def _read_in_time(
             raise
     except (BotError, TimeoutError) as error:
         logger.warning("the %s of %s was not read: %s", what, agent.id, str(error) or "too slow")
+    except Exception:  # boundary: a stop needs no consent of what it reads
+        logger.exception("the %s of %s cannot be read", what, agent.id)
     return None

@@ -62,7 +62,7 @@ async def test_bytes_go_and_come_as_they_are(bridge: HttpBridge, fake: FakeBridg
         return web.Response(body=io.BytesIO(got[request.path]))
 
     fake.handlers["/agent/conversation"] = fake.handlers["/agent/patch"] = keep
-    conversation = b'{"x": "\xff' + b"y" * 3_000_000
+    conversation = b'{"x": "' + b"y" * 3_000_000 + b'"}'
     await bridge.restore(fake.address, conversation)
     assert await bridge.export(fake.address) == conversation
     await bridge.apply(fake.address, b"\0patch")
@@ -113,3 +113,41 @@ async def test_what_no_bridge_takes_is_not_sent(bridge: HttpBridge, fake: FakeBr
     with pytest.raises(BridgeRefused, match="more than"):
         await bridge.apply(fake.address, b"x" * (20 * 2**20 + 1))
     assert fake.requests == []
+
+
+HOSTILE = {
+    "deep": b"[" * 20_000_000,
+    "deep and whole": b'{"messages": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    "wide": b"[" + b"[]," * 10_000_000 + b"[]]",
+    "wide strings": b"[" + b'"",' * 10_000_000 + b'""]',
+    "a long number": b'{"last_seq": ' + b"1" * 30_000_000 + b"}",
+    "no text": b'{"x": "\xff"}',
+    "no JSON": b"<html>",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+async def test_a_conversation_that_cannot_be_read_is_an_error_of_this_bridge(
+    fake: FakeBridge, body: bytes
+) -> None:
+    async def hostile(_: web.Request) -> web.Response:
+        return web.Response(body=io.BytesIO(body))
+
+    fake.handlers["/agent/conversation"] = hostile
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(BridgeUnreachable, match="not a conversation"):
+            await HttpBridge(session).export(fake.address)
+
+
+@pytest.mark.parametrize("body", [b"[" * 12_000_000, b"[" + b"[]," * 4_000_000 + b"[]]"])
+async def test_a_diff_that_costs_more_than_its_bytes_tell_is_not_read(
+    fake: FakeBridge, body: bytes
+) -> None:
+    async def hostile(_: web.Request) -> web.Response:
+        return web.Response(body=io.BytesIO(body))
+
+    fake.handlers["/agent/diff"] = hostile
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(BridgeUnreachable, match="not a diff"):
+            await HttpBridge(session).diff(fake.address)
