@@ -4,6 +4,7 @@ Most engines do not bound volumes. The engine measures, because a container is n
 """
 
 import asyncio
+import functools
 import logging
 
 from bot.agents.context import Dependencies
@@ -30,6 +31,7 @@ class DiskWatch:
         self._deps = deps
         self._fleet = fleet
         self._limit = deps.settings.container_disk_bytes
+        self._parts = deps.parts_of("keep its files within their limit", never_parked=True)
         self._warned: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -49,7 +51,8 @@ class DiskWatch:
         agents = [agent for agent in alive if agent.status in _WRITES]
         sizes = await self._deps.runtime.disk_usage() if agents else {}
         for agent in agents:
-            await self._judge(agent, sizes.get(agent.id, 0))
+            size = sizes.get(agent.id, 0)
+            await self._parts.run(agent.id, functools.partial(self._judge, agent, size))
         there = {agent.id for agent in alive}
         self._warned = {key: size for key, size in self._warned.items() if key in there}
 
@@ -78,8 +81,10 @@ class DiskWatch:
                 await self._interrupt(agent)
             else:
                 await self._fleet.put_to_sleep(agent)
-        except BotError as error:
-            logger.warning("%s is not interrupted, so it is stopped: %s", agent.id, error)
+        except Exception as error:  # boundary: it is ended, whatever it answers
+            known = isinstance(error, BotError)
+            text = "%s is not interrupted, so it is stopped: %s"
+            logger.warning(text, agent.id, error, exc_info=not known)
             await self._deps.runtime.stop(agent.id)
         done = "Its task was interrupted" if working else "Its container was stopped"
         await self._warn(

@@ -5,17 +5,20 @@ thousand hosts makes one line, and costs the database next to nothing.
 """
 
 import asyncio
+import functools
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
+from bot.agents.agent_parts import AgentParts
 from bot.agents.ports.people import Presenter
 from bot.agents.ports.store import Store
 from bot.domain.agent import Agent
 from bot.domain.egress import Denial
-from bot.errors import BotError
+from bot.errors import StoreUnavailable
 from bridge.protocol import ToolStarted
 
 logger = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class EgressNotices:
         self._store = store
         self._presenter = presenter
         self._pause_seconds = pause_seconds
+        self._parts = AgentParts(store, presenter, time.time, "report the hosts that it is refused")
         self._waiting: dict[str, dict[tuple[str, int], Denial]] = {}
         self._tallies: LRUCache[str, _Tally] = LRUCache(MOST_TALLIES)
         self._noted = asyncio.Event()
@@ -74,9 +78,10 @@ class EgressNotices:
             self._noted.clear()
             for agent_id in list(self._waiting):
                 denials = self._waiting.pop(agent_id)
+                posting = functools.partial(self._post, agent_id, denials.values())
                 try:
-                    await self._post(agent_id, denials.values())
-                except BotError as error:
+                    await self._parts.run(agent_id, posting)
+                except StoreUnavailable as error:
                     logger.warning("%s was refused hosts, not reported: %s", agent_id, error)
 
     async def _post(self, agent_id: str, denials: Iterable[Denial]) -> None:

@@ -4,6 +4,7 @@ of agents that are over.
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Mapping
 
@@ -81,6 +82,7 @@ class Leftovers:
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
+        self._parts = deps.parts_of("remove its files")
 
     async def remove_files(self) -> None:
         """Removes the files that no restart needs; may be called at any time.
@@ -92,12 +94,15 @@ class Leftovers:
         alive = {agent.id for agent in await self._deps.store.agents(alive=True)}
         for agent_id, made_at in files.items():
             if agent_id not in alive and not self._fleet.held(agent_id):
-                with self._fleet.hold(agent_id):
-                    await self._remove(agent_id, made_at)
-                # A "restart" that came meanwhile launched nothing.
-                agent = await self._deps.store.agent(agent_id)
-                if agent and agent.alive:
-                    self._fleet.wake(agent)
+                await self._parts.run(agent_id, functools.partial(self._tidy, agent_id, made_at))
+
+    async def _tidy(self, agent_id: str, made_at: float) -> None:
+        with self._fleet.hold(agent_id):
+            await self._remove(agent_id, made_at)
+        # A "restart" that came meanwhile launched nothing.
+        agent = await self._deps.store.agent(agent_id)
+        if agent and agent.alive:
+            self._fleet.wake(agent)
 
     async def _remove(self, agent_id: str, made_at: float) -> None:
         agent = await self._deps.store.agent(agent_id)

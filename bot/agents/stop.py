@@ -39,6 +39,7 @@ class Stopper:
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
+        self._parts = deps.parts_of("store that it is stopped", never_parked=True)
         self._branch = BranchPusher(deps)
         self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.
@@ -92,11 +93,15 @@ class Stopper:
 
     async def store_late_stops(self) -> None:
         """Stores the stops that the database refused before; raises StoreUnavailable."""
-        for agent_id, (store, held) in list(self._unstored.items()):
-            saved = await store()
-            del self._unstored[agent_id]
-            held.close()
-            await self._remove(agent_id, saved)
+        for agent_id in list(self._unstored):
+            await self._parts.run(agent_id, functools.partial(self._store_late_stop, agent_id))
+
+    async def _store_late_stop(self, agent_id: str) -> None:
+        store, held = self._unstored[agent_id]
+        saved = await store()
+        del self._unstored[agent_id]
+        held.close()
+        await self._remove(agent_id, saved)
 
     async def _store_or_bare(
         self,

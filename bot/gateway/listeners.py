@@ -150,7 +150,7 @@ class AgentListeners:
         try:
             if self._socket_dirs:
                 self._socket_dirs.remove_dirs(agent_id)
-        except OSError as error:
+        except (OSError, RecursionError) as error:  # a container may have made them very deep
             _log.warning("the sockets of %s are still there: %s", agent_id, error)
 
 

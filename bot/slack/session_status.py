@@ -98,6 +98,8 @@ class SessionStatusUpdater:
                 self.enabled = False
         except (BotError, aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.info("Slack was not told of a status: %s", type(error).__name__)
+        except Exception:  # boundary: of one agent, in the loop of all
+            logger.exception("Slack cannot be told of the status of %s", agent.id)
         else:
             self._remember_status(agent.id, status)
 

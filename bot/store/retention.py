@@ -68,6 +68,7 @@ class Retention:
         `keep_calls_days`.
         Raises StoreUnavailable.
         """
+        await self._delete(tables.audit, tables.audit.c.at < now - _AUDIT_DAYS * 86_400)
         day_ago, ended_before = now - _INPUT_SECONDS, now - self.keep_days * 86_400
         pruned = Pruned(
             inputs=await self._delete(tables.inbox, tables.inbox.c.done_at < day_ago),
@@ -77,9 +78,9 @@ class Retention:
             + await self._delete_of_ended(tables.posted, ended_before),
             messages=await self._delete_of_ended(tables.message, ended_before),
             saved=await self._delete_of_ended(tables.saved, ended_before),
+            # Last of all, since it is the one that computes with what the rows hold.
             calls=await _add_up(self._engines, now - self.keep_calls_days * _DAY_SECONDS),
         )
-        await self._delete(tables.audit, tables.audit.c.at < now - _AUDIT_DAYS * 86_400)
         await self._engines.checkpoint()
         return pruned
 

@@ -1,5 +1,6 @@
 """Decides which agents run and which wait, within the write transaction that stores it."""
 
+import logging
 from collections.abc import Sequence
 
 from bot.agents.context import Dependencies
@@ -8,6 +9,9 @@ from bot.domain.agent import Agent, AgentStatus
 from bot.domain.limits import AgentLimits, has_room, ordinal
 from bot.domain.task_card import TaskCard
 from bot.domain.verbosity import Verbosity
+from bot.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 # Keeps the order of those that come at the same moment.
 _TURN_SECONDS = 0.000_1
@@ -61,8 +65,16 @@ class Capacity:
                     await self._post_notice(tx, agent, "▶ *It has a place now.*")
             still = waiting[len(admitted) :][:_SHOWN_MOVES]
             for position, agent in enumerate(still, 1):
-                await self._show(tx, agent, position, await self._next_task(agent))
+                await self._show_move(tx, agent, position)
         return admitted
+
+    async def _show_move(self, tx: Transaction, agent: Agent, position: int) -> None:
+        try:
+            await self._show(tx, agent, position, await self._next_task(agent))
+        except StoreUnavailable:
+            raise
+        except Exception:  # boundary: of one agent, among all that wait
+            logger.exception("the place of %s in the queue cannot be shown", agent.id)
 
     async def clear_notice(self, tx: Transaction, agent: Agent) -> None:
         """Takes the waiting out of the thread, within the transaction that ends the agent."""

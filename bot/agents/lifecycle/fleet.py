@@ -1,6 +1,7 @@
 """Drives the agents of this process: launches and wakes them, puts them to sleep, ends them."""
 
 import asyncio
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.capacity import Capacity
-from bot.agents.lifecycle.failures import explain, explain_loss, lost_files
+from bot.agents.lifecycle.failures import AGAIN, explain, explain_loss, lost_files
 from bot.agents.lifecycle.run import AgentRun
 from bot.agents.lifecycle.supervisor import Supervisor
 from bot.domain.agent import Agent, AgentStatus
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 # While others wait for a place, an idle agent leaves its own sooner.
 SLEEP_AFTER_WHEN_FULL_SECONDS = 60.0
 
+_UNTOLD = "Something of this agent cannot be read, so it was ended; the log has it under `{}`. "
+
 
 class Fleet:
     """Keeps one run per agent that is awake. `reconcile` brings rows and containers together."""
@@ -34,6 +37,7 @@ class Fleet:
         self._supervisor = Supervisor(self._crashed)
         self._runs: dict[str, AgentRun] = {}
         self._held: Counter[str] = Counter()
+        self._parts = deps.parts_of("go on with it")
         self.capacity = Capacity(deps)
         self.place_freed = asyncio.Event()
         self.files_unread = asyncio.Event()
@@ -77,7 +81,10 @@ class Fleet:
         """Launches those who wait for a place, as far as places are free."""
         for agent in await self.capacity.admit_waiting():
             logger.info("%s has a place now", agent.id)
-            self.wake(agent)
+            await self._parts.run(agent.id, functools.partial(self._wake_admitted, agent))
+
+    async def _wake_admitted(self, agent: Agent) -> None:
+        self.wake(agent)
 
     async def admit_for_ever(self) -> None:
         """Admits whenever `place_freed` is set, until cancelled."""
@@ -122,18 +129,23 @@ class Fleet:
         for container in containers:
             if container.agent_id not in alive and container.agent_id not in self._held:
                 logger.info("removing the container of %s, which is over", container.agent_id)
-                await self.remove(container.agent_id, keep_files=True)
+                removal = functools.partial(self.remove, container.agent_id, keep_files=True)
+                await self._parts.run(container.agent_id, removal)
         there = {container.agent_id for container in containers}
         for agent in alive.values():
-            if self._busy(agent.id):
-                continue
-            # One whose container was removed in its sleep has to say so in its thread.
-            asleep = agent.status is AgentStatus.SLEEPING and agent.id in there
-            if not asleep or await self._deps.store.undelivered(agent.id):
-                logger.info("going on with %s (%s)", agent.id, agent.status)
-                await self._drive(agent)
+            if not self._busy(agent.id):
+                is_there = agent.id in there
+                going_on = functools.partial(self._go_on, agent, is_there=is_there)
+                await self._parts.run(agent.id, going_on)
         if any(agent.waiting for agent in alive.values()):
             await self.admit()
+
+    async def _go_on(self, agent: Agent, *, is_there: bool) -> None:
+        # One whose container was removed in its sleep has to say so in its thread.
+        asleep = agent.status is AgentStatus.SLEEPING and is_there
+        if not asleep or await self._deps.store.undelivered(agent.id):
+            logger.info("going on with %s (%s)", agent.id, agent.status)
+            await self._drive(agent)
 
     async def sleep_idle_agents(self) -> None:
         """Puts agents to sleep that have been idle for long; a reply wakes them."""
@@ -145,7 +157,7 @@ class Fleet:
         for agent in agents:
             idle = agent.status is AgentStatus.IDLE and agent.status_since < limit
             if idle and agent.id not in self._held:
-                await self.put_to_sleep(agent)
+                await self._parts.run(agent.id, functools.partial(self.put_to_sleep, agent))
 
     async def put_to_sleep(self, agent: Agent) -> None:
         """Stops the container of an idle agent; one that has something to do stays awake."""
@@ -194,20 +206,34 @@ class Fleet:
         run = self._runs.pop(agent_id, None)
         if isinstance(error, StoreUnavailable):
             return  # It works on in its container; `reconcile` follows it again.
+        try:
+            reason = await self._explain_end(agent_id, error)
+            agent = await self._store_end(agent_id, error, reason, run)
+        except StoreUnavailable:
+            raise
+        except Exception:  # boundary: what it holds must not keep it from being ended
+            logger.exception("the end of %s cannot be shown as it is", agent_id)
+            agent = await self._store_end(agent_id, error, _UNTOLD.format(agent_id) + AGAIN, None)
+        if agent is not None:
+            # An agent that never had a workspace has nothing to keep.
+            await self.remove(agent_id, keep_files=agent.base_commit is not None)
+
+    async def _store_end(
+        self, agent_id: str, error: Exception, reason: str, run: AgentRun | None
+    ) -> Agent | None:
+        """Stores and tells that a run ended by an error; None when the agent was over already."""
         lost = isinstance(error, ContainerGone)
-        reason = await self._explain_end(agent_id, error)
         async with self._deps.store.transaction() as tx:
             agent = await tx.agent(agent_id)
             if agent is None or not agent.alive:
-                return
+                return None
             status = AgentStatus.LOST if lost else AgentStatus.FAILED
             await tx.save_agent(agent.with_status(status, self._deps.clock()))
             if run:
                 await run.progress.close_card(tx, agent)
             key = f"ended:{agent.last_seq}:{int(agent.status_since)}"
             await tx.enqueue(agent_id, self._deps.presenter.trouble(agent, key, reason))
-        # An agent that never had a workspace has nothing to keep.
-        await self.remove(agent_id, keep_files=agent.base_commit is not None)
+        return agent
 
     async def _explain_end(self, agent_id: str, error: Exception) -> str:
         agent = await self._deps.store.agent(agent_id)

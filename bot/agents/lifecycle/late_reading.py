@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from dataclasses import dataclass, replace
 
@@ -48,6 +49,7 @@ class LateReading:
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
+        self._parts = deps.parts_of("read what it left")
         self._attempts: dict[str, _Attempts] = {}
 
     async def run(self) -> None:
@@ -71,12 +73,15 @@ class LateReading:
             tried = self._attempts.get(agent.id, _Attempts())
             if self._fleet.held(agent.id) or self._deps.clock() < tried.again_at:
                 continue
-            with self._fleet.hold(agent.id):
-                await self._attempt(agent, tried)
-            # A "restart" that came meanwhile launched nothing.
-            stored = await self._deps.store.agent(agent.id)
-            if stored and stored.alive:
-                self._fleet.wake(stored)
+            await self._parts.run(agent.id, functools.partial(self._read_one, agent, tried))
+
+    async def _read_one(self, agent: Agent, tried: _Attempts) -> None:
+        with self._fleet.hold(agent.id):
+            await self._attempt(agent, tried)
+        # A "restart" that came meanwhile launched nothing.
+        stored = await self._deps.store.agent(agent.id)
+        if stored and stored.alive:
+            self._fleet.wake(stored)
 
     async def _attempt(self, agent: Agent, tried: _Attempts) -> None:
         counts = True

@@ -127,6 +127,8 @@ class HomeHandlers:
             logger.warning("the home of %s is not shown: %s", user, error.response.get("error"))
         except (BotError, aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.warning("the home of %s is not shown: %s", user, type(error).__name__)
+        except Exception:  # boundary: of one person, in the loop of all
+            logger.exception("the home of %s cannot be shown", user)
         else:
             self._remember_view(team, user, newest)
 

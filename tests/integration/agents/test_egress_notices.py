@@ -131,10 +131,9 @@ async def test_what_no_command_did_is_told_too_and_of_strangers_nothing(
     assert line.startswith("🚧 A tool was refused `a.example`")
 
 
-async def test_a_bug_at_one_agent_leaves_what_others_were_refused_to_the_next_run(
-    harness: AppHarness, monkeypatch: pytest.MonkeyPatch
+async def test_a_bug_at_one_agent_keeps_from_no_other_what_it_was_refused(
+    harness: AppHarness, denials: EgressNotices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denials = EgressNotices(harness.store, harness.dependencies.presenter, pause_seconds=0)
     bad, good = await harness.working(), await harness.working("trigger-2")
     await run_command(harness, good, "c1", "pip install evil", at=10.0)
     say = denials._post
@@ -147,9 +146,5 @@ async def test_a_bug_at_one_agent_leaves_what_others_were_refused_to_the_next_ru
     monkeypatch.setattr(denials, "_post", fail_for_one)
     denials.note(bad.id, denial("evil.example"))
     denials.note(good.id, denial("evil.example"))
-    with pytest.raises(ValueError, match="a bug"):
-        await denials.run()
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(denials.run())
-        assert await said(harness, good, "evil.example")
-        running.cancel()
+    assert await said(harness, good, "evil.example")
+    assert not await lines(harness, bad)

@@ -1,11 +1,11 @@
 """The Home tab: true when it is opened, and when the person's agents change."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from bot.domain.agent import AgentStatus
+from bot.domain.agent import Agent, AgentStatus
 from bot.slack.handlers.home import HomeHandlers
 from bot.slack.views.home import OPEN_DEFAULTS, STOP_HERE
 from tests.harness.clocks import VirtualClock
@@ -99,3 +99,27 @@ async def test_what_slack_refuses_is_tried_again_with_the_next_change(office: Of
     office.slack.faults.fail(HOME, "error", code="internal_error")
     await office.in_thread()
     await until_shown(office, "1 agent of yours runs")
+
+
+@pytest.mark.usefixtures("serving")
+async def test_a_tab_that_cannot_be_drawn_is_in_the_way_of_no_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben = office.person("ana"), office.person("ben")
+    for person, name in ((ana, "ana"), (ben, "ben")):
+        await person.open_home()
+        await until_shown(office, "You have no agent that runs", name)
+    store, failed = office.harness.store, asyncio.Event()
+    agents_of = store.agents_of
+
+    async def broken(team: str, user: str, limit: int) -> Sequence[Agent]:
+        if user == ana.user.id:
+            failed.set()
+            raise ValueError("what these agents hold cannot be read")
+        return await agents_of(team, user, limit)
+
+    monkeypatch.setattr(store, "agents_of", broken)
+    await ana.say("acme/api fix it", mention=True)
+    await failed.wait()
+    await ben.say("acme/api fix it, too", mention=True)
+    await until_shown(office, "1 agent of yours runs", "ben")
