@@ -37,9 +37,9 @@ def pages_of(steps: TaskSteps) -> Iterator[list[dict[str, Any]]]:
 
 def test_each_call_is_on_one_page_and_no_page_is_beyond_the_limits() -> None:
     for arguments, result in (("{}", ""), ("{}", "x" * 8_000), ("a\n" * 4_000, "\x1b[0m" * 2_000)):
-        pages = list(pages_of(steps_of(70, arguments, result)))
+        pages = list(pages_of(steps_of(24, arguments, result)))
         shown = json.dumps(pages)
-        for number in range(1, 71):
+        for number in range(1, 25):
             assert shown.count(f"*{number}.* ") == 1
         for page in pages:
             check_blocks(page, view=True)
