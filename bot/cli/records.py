@@ -121,16 +121,28 @@ async def _export(store: "SqlStore", agent_id: str) -> AgentRecord:
     if agent is None:
         raise UserError(f"There is no agent {agent_id}.")
     events: Sequence[AgentEvent] = await store.events(agent_id)
+    if left_out := store.unreadable_events(agent_id):
+        click.echo(f"{left_out} of its events cannot be read and are left out.", err=True)
     saved = await store.saved_state(agent_id)
-    kept = saved.conversation if saved else b""
     return AgentRecord(
         threadsmith_record=FORMAT,
         agent=agent.id,
         repository=str(agent.repo),
         model=agent.model,
         events=tuple(event.model_dump(mode="json") for event in events),
-        conversation=SavedConversation.model_validate_json(kept) if kept else None,
+        conversation=_readable(saved.conversation) if saved else None,
     )
+
+
+def _readable(conversation: bytes) -> SavedConversation | None:
+    """Returns a kept conversation; None when there is none, or none that can be read."""
+    if not conversation:
+        return None
+    try:
+        return SavedConversation.model_validate_json(conversation)
+    except ValidationError:
+        click.echo("Its conversation cannot be read and is left out.", err=True)
+        return None
 
 
 async def _import(store: "SqlStore", agent_id: str, conversation: SavedConversation) -> None:

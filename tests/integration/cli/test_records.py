@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from bot.cli.main import main
 from bot.config import Settings
@@ -141,3 +142,23 @@ def test_what_cannot_be_done_is_one_sentence(
     assert result.exit_code == 1
     assert said in result.output
     assert "Traceback" not in result.output
+
+
+async def damage(folder: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=folder)
+    store = await SqlStore.open(settings.database, folder)
+    async with store.transaction() as tx:
+        await tx.save_state(AGENT.id, SavedState(b"[" * 9_000, b"patch", 9, 2.0))
+        await tx._connection.execute(text("UPDATE event SET body = '{}' WHERE seq = 4"))
+    await store.close()
+
+
+def test_what_a_container_made_unreadable_is_left_out_in_words(run: Run, tmp_path: Path) -> None:
+    asyncio.run(damage(tmp_path / "data"))
+    result = run("export", "k3f9ab")
+    assert result.exit_code == 0, result.output
+    assert "1 of its events cannot be read" in result.output
+    assert "Its conversation cannot be read" in result.output
+    record = json.loads((tmp_path / "k3f9ab.json").read_text())
+    assert [event["seq"] for event in record["events"]] == [1, 2, 3, 5, 6, 7, 8, 9]
+    assert record["conversation"] is None
