@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.log_setup import JsonFormatter, log_scope, set_up_logs
+from bot.log_setup import JsonFormatter, LineLimit, log_scope, set_up_logs
 from bot.redaction import HIDDEN, Redactor
 
 
@@ -99,3 +99,43 @@ def test_the_libraries_that_repeat_each_request_are_quiet(
     assert "slack_sdk" not in written
     assert "typed" not in written
     assert json.loads(written)["message"] == f"ready {HIDDEN}"
+
+
+def test_an_agent_writes_so_many_lines_a_minute_and_then_a_count() -> None:
+    now = [0.0]
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter(Redactor([])))
+    handler.addFilter(LineLimit(lines=2, clock=lambda: now[0]))
+    gateway, other = logging.getLogger("bot.gateway.test"), logging.getLogger("bot.agents.test")
+
+    def written() -> list[tuple[str, str, int]]:
+        lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+        stream.truncate(stream.seek(0))
+        return [(line.get("agent", ""), line["message"], line.get("left_out", 0)) for line in lines]
+
+    for logger in (gateway, other):
+        logger.addHandler(handler)
+    try:
+        with log_scope(agent="k3f9ab"):
+            for number in range(9):
+                gateway.warning("line %d", number)
+        left_out = "more lines like these are counted and left out"
+        assert written() == [
+            ("k3f9ab", "line 0", 0),
+            ("k3f9ab", "line 1", 0),
+            ("k3f9ab", left_out, 0),
+        ]
+        with log_scope(agent="p7qdxy"):
+            gateway.warning("another agent")
+        with log_scope(agent="k3f9ab"):
+            other.warning("no line of the gateway")
+        assert len(written()) == 2
+        now[0] = 60.0
+        with log_scope(agent="k3f9ab"):
+            gateway.warning("a minute later")
+        gateway.warning("nobody")
+        assert written() == [("k3f9ab", "a minute later", 7), ("", "nobody", 0)]
+    finally:
+        for logger in (gateway, other):
+            logger.removeHandler(handler)
