@@ -13,6 +13,7 @@ from bot.agents.lifecycle.background_loops import Loop, LoopSupervisor
 from bot.app.build import Application, open_application
 from bot.config import Settings
 from bot.errors import BotError
+from bot.gateway.connections import raise_descriptor_limit
 from bot.redaction import Redactor
 from bot.slack.socket_mode import SocketConnection
 from bot.store.agents import SqlStore
@@ -29,6 +30,7 @@ DRAIN_SECONDS = 5.0
 async def serve(settings: Settings, redact: Redactor) -> None:
     """Runs the bot until SIGINT or SIGTERM; raises ConfigurationError or EngineError at start."""
     settings.check_tokens()
+    logger.info("the bot may open %d files at a time", raise_descriptor_limit())
     async with owned(settings.database, settings.data_dir.resolve()):
         await _serve(settings, redact)
 

@@ -13,7 +13,8 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,43 +25,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.errors import ConfigurationError, EngineError
 from bot.files import replace_private_file
+from bot.gateway.acceptor import Acceptor
 from bot.gateway.auth import GatewayAuth
+from bot.gateway.connections import TUNNEL_ENDS, ConnectionTable
 from bot.gateway.egress.proxy import EgressProxy
 from bot.gateway.egress.request import MAX_PROXY_HEAD_BYTES
+from bot.gateway.http_connections import (
+    HttpConnection,
+    SharedConnection,
+    make_runner,
+    protocol_maker,
+)
 from bot.gateway.socket_dirs import SocketDirStore
 from bridge.container import EGRESS_SOCKET_NAME, GATEWAY_SOCKET_NAME
 
-# The agent whose own listener a request came by; None for the shared port.
-AGENT: web.AppKey[str | None] = web.AppKey("agent")
-_SHUTDOWN_SECONDS = 2.0
 _BACKLOG = 128
-_WORD = b"THREADSMITH "
-_MAX_PREAMBLE_BYTES = 256
-_LINE_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-async def _runner_of(routes: Sequence[web.RouteDef], agent_id: str | None) -> web.AppRunner:
-    """Makes a server for these routes, which listens nowhere yet."""
-    app = web.Application()
-    app[AGENT] = agent_id
-    app.add_routes(routes)
-    runner = web.AppRunner(
-        app,
-        access_log=None,  # it would write the addresses of private repositories to the log
-        auto_decompress=False,
-        handler_cancellation=True,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
-    await runner.setup()
-    return runner
 
 
 @dataclass(slots=True)
 class _AgentListener:
     runner: web.AppRunner
-    egress: asyncio.Server | None = None
+    acceptors: list[Acceptor] = field(default_factory=list)
     serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
 
@@ -73,10 +60,14 @@ class AgentListeners:
     def __init__(
         self,
         routes: Sequence[web.RouteDef],
+        auth: GatewayAuth,
+        table: ConnectionTable,
         socket_dirs: SocketDirStore | None = None,
         egress: EgressProxy | None = None,
     ) -> None:
         self._routes = routes
+        self._auth = auth
+        self._table = table
         self._socket_dirs = socket_dirs
         self._egress = egress
         self._open: dict[str, _AgentListener] = {}
@@ -86,15 +77,14 @@ class AgentListeners:
     def protocol_for(self, agent_id: str) -> asyncio.Protocol | None:
         """Returns a protocol for one more connection of this agent, if its listener is open."""
         listener = self._open.get(agent_id)
-        server = listener.runner.server if listener else None
-        return server() if server else None
+        return protocol_maker(listener.runner)() if listener else None
 
     async def open_listener(self, agent_id: str) -> None:
         """Opens the agent's listener, unless it is open. Raises EngineError."""
         async with self._lock_of(agent_id):
             if agent_id in self._open:
                 return
-            listener = _AgentListener(await _runner_of(self._routes, agent_id))
+            listener = _AgentListener(await make_runner(self._routes, agent_id, self._auth))
             try:
                 if self._socket_dirs:
                     await self._listen(agent_id, listener, self._socket_dirs)
@@ -137,14 +127,43 @@ class AgentListeners:
         self, agent_id: str, listener: _AgentListener, socket_dirs: SocketDirStore
     ) -> None:
         own = socket_dirs.make_dirs(agent_id)
-        server_socket = socket_dirs.listen_at(own.gateway / GATEWAY_SOCKET_NAME)
-        await web.SockSite(listener.runner, server_socket).start()
-        if self._egress:
-            serve = functools.partial(_serve, self._egress, agent_id, listener.serving)
-            server_socket = socket_dirs.listen_at(own.gateway / EGRESS_SOCKET_NAME)
-            listener.egress = await asyncio.start_unix_server(
-                serve, sock=server_socket, limit=MAX_PROXY_HEAD_BYTES
+        make = protocol_maker(listener.runner)
+
+        async def serve_http(client: socket.socket) -> None:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: HttpConnection(self._table, agent_id, make()), client
             )
+
+        server_socket = socket_dirs.listen_at(own.gateway / GATEWAY_SOCKET_NAME)
+        self._accept(agent_id, listener, server_socket, serve_http)
+        if self._egress:
+            serve = functools.partial(self._serve_egress, self._egress, agent_id, listener.serving)
+            server_socket = socket_dirs.listen_at(own.gateway / EGRESS_SOCKET_NAME)
+            self._accept(agent_id, listener, server_socket, serve)
+
+    def _accept(
+        self,
+        agent_id: str,
+        listener: _AgentListener,
+        server_socket: socket.socket,
+        serve: Callable[[socket.socket], Awaitable[None]],
+    ) -> None:
+        again_seconds = self._table.limits.accept_again_seconds
+        listener.acceptors.append(Acceptor(server_socket, serve, agent_id, again_seconds))
+
+    async def _serve_egress(
+        self,
+        egress: EgressProxy,
+        agent_id: str,
+        serving: set[asyncio.Task[Any]],
+        client: socket.socket,
+    ) -> None:
+        await self._table.wait_for_room(agent_id, TUNNEL_ENDS)
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=MAX_PROXY_HEAD_BYTES, loop=loop)
+        serve = functools.partial(_serve, egress, agent_id, serving)
+        protocol = asyncio.StreamReaderProtocol(reader, serve, loop=loop)
+        await loop.connect_accepted_socket(lambda: protocol, client)
 
     def _remove_dirs(self, agent_id: str) -> None:
         try:
@@ -162,39 +181,47 @@ class _Remembered(BaseModel):
 class SharedPort:
     """Listens on the TCP port that all containers share; the file `memory` keeps its number."""
 
-    def __init__(self, auth: GatewayAuth, listeners: AgentListeners, memory: Path) -> None:
+    def __init__(
+        self, auth: GatewayAuth, listeners: AgentListeners, table: ConnectionTable, memory: Path
+    ) -> None:
         self._auth = auth
         self._listeners = listeners
+        self._table = table
         self._memory = memory
         self._runner: web.AppRunner | None = None
-        self._server: asyncio.Server | None = None
+        self._acceptors: list[Acceptor] = []
 
     async def listen(self, routes: Sequence[web.RouteDef], host: str, wanted: int) -> int:
         """Listens at the port that is wanted, remembered or free (0); raises ConfigurationError."""
-        runner = await _runner_of(routes, None)
         port = wanted or self._remembered_port()
         try:
-            self._server = await asyncio.get_running_loop().create_server(
-                lambda: Preamble(self._protocol_of, runner.server), host, port, backlog=_BACKLOG
-            )
+            listeners = await _bind(host, port)
         except OSError as error:
-            await runner.cleanup()
             raise _cannot_listen(host, port, error, self._memory) from error
-        self._runner = runner
-        port = int(self._server.sockets[0].getsockname()[1])
+        port = int(listeners[0].getsockname()[1])
+        self._runner = await make_runner(routes, None, self._auth)
+        shared = protocol_maker(self._runner)
+
+        async def serve(client: socket.socket) -> None:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: SharedConnection(
+                    self._table, self._auth.agent_of, self._listeners.protocol_for, shared
+                ),
+                client,
+            )
+
+        again_seconds = self._table.limits.accept_again_seconds
+        self._acceptors = [Acceptor(entry, serve, None, again_seconds) for entry in listeners]
         self._remember(port)
         return port
 
     async def stop(self) -> None:
         """Stops listening and cuts what is under way; safe to call twice."""
-        if self._server:
-            self._server.close()
+        for acceptor in self._acceptors:
+            await acceptor.close()
         if self._runner:
             await self._runner.cleanup()
-
-    def _protocol_of(self, token: str) -> asyncio.Protocol | None:
-        agent_id = self._auth.agent_of(token)
-        return self._listeners.protocol_for(agent_id) if agent_id else None
 
     def _remembered_port(self) -> int:
         try:
@@ -211,64 +238,20 @@ class SharedPort:
         replace_private_file(self._memory, json.dumps({"port": port}).encode() + b"\n")
 
 
-class Preamble(asyncio.Protocol):
-    """Reads the first line of a connection and hands the connection on.
-
-    `protocol_of` gives a protocol for the token's agent, or None for a token that is not valid;
-    `shared` gives one for a connection without the line.
-    """
-
-    def __init__(
-        self,
-        protocol_of: Callable[[str], asyncio.Protocol | None],
-        shared: Callable[[], asyncio.Protocol] | None,
-    ) -> None:
-        self._protocol_of = protocol_of
-        self._shared = shared
-        self._read = b""
-        self._transport: asyncio.Transport | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Waits for the line, up to a deadline."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a connection that is no stream")
-        self._transport = transport
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(_LINE_SECONDS, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        """Hands the connection on once the line is whole, or clearly missing."""
-        self._read += data
-        line, end, following = self._read.partition(b"\n")
-        if not _WORD.startswith(self._read[: len(_WORD)]):
-            self._hand_over(self._shared() if self._shared else None, self._read)
-        elif end and len(line) <= _MAX_PREAMBLE_BYTES:
-            token = line.removeprefix(_WORD).decode("latin-1")
-            self._hand_over(self._protocol_of(token), following)
-        elif len(self._read) > _MAX_PREAMBLE_BYTES:
-            self._hand_over(None, b"")
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """Stops waiting for a connection that ended before its line."""
-        self._stop_waiting()
-
-    def _hand_over(self, protocol: asyncio.Protocol | None, data: bytes) -> None:
-        self._stop_waiting()
-        transport = self._transport
-        if transport is None:
-            return
-        if protocol is None:
-            transport.abort()
-            return
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        if data:
-            protocol.data_received(data)
-
-    def _stop_waiting(self) -> None:
-        if self._deadline:
-            self._deadline.cancel()
+async def _bind(host: str, port: int) -> list[socket.socket]:
+    """Listens at every address of this name. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    listeners = [entry.dup() for entry in server.sockets]
+    server.close()
+    try:
+        for listener in listeners:
+            listener.listen(_BACKLOG)
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
 
 
 async def _serve(
@@ -285,8 +268,8 @@ async def _serve(
 
 
 async def _shut(listener: _AgentListener) -> None:
-    if listener.egress:
-        listener.egress.close()
+    for acceptor in listener.acceptors:
+        await acceptor.close()
     serving = tuple(listener.serving)
     for task in serving:
         task.cancel()

@@ -21,6 +21,7 @@ from bot.domain.model_offer import ModelOffer
 from bot.domain.secrets import ModelKey
 from bot.errors import ConfigurationError
 from bot.gateway.auth import GatewayAuth, ReadAgent, Tokens, load_tokens
+from bot.gateway.connections import ConnectionLimits, ConnectionTable
 from bot.gateway.egress.allow_list import AddressList, AllowList
 from bot.gateway.egress.connector import Connector, UpstreamProxies, resolve
 from bot.gateway.egress.proxy import EgressProxy
@@ -47,7 +48,13 @@ class HostGateway:
     Raises ConfigurationError when DATA_DIR cannot keep its secret.
     """
 
-    def __init__(self, settings: Settings, data_dir: Path, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        data_dir: Path,
+        session: aiohttp.ClientSession,
+        limits: ConnectionLimits | None = None,
+    ) -> None:
         self.tokens: Tokens = load_tokens(data_dir)
         self._wanted_port = settings.gateway_port
         self._memory = data_dir / "gateway.json"
@@ -64,10 +71,11 @@ class HostGateway:
         self._repositories = RepositoryList(github, settings.github_token)
         base_url, key = settings.openrouter_base_url, settings.openrouter_api_key
         self._catalogue = Catalogue(session, base_url, key, own_prices=own_prices(settings))
-        limits = ProxyLimits.of(settings)
+        proxy_limits = ProxyLimits.of(settings)
         self._model = ModelProxy(
-            self._auth, self._catalogue, session, base_url, self._key_of, limits
+            self._auth, self._catalogue, session, base_url, self._key_of, proxy_limits
         )
+        self._table = ConnectionTable(limits)
         self._socket_dirs = SocketDirStore(data_dir / "sockets")
         self._listeners: AgentListeners | None = None
         self._port: SharedPort | None = None
@@ -103,8 +111,8 @@ class HostGateway:
         The port is GATEWAY_PORT, or the one of the last start, since running containers have it
         in their environment, or a free one. Raises ConfigurationError.
         """
-        self._listeners = AgentListeners(self._routes)
-        port = SharedPort(self._auth, self._listeners, self._memory)
+        self._listeners = AgentListeners(self._routes, self._auth, self._table)
+        port = SharedPort(self._auth, self._listeners, self._table, self._memory)
         number = await port.listen(self._routes, host, self._wanted_port)
         self._port = port
         name = advertised or host
@@ -115,7 +123,9 @@ class HostGateway:
     async def start_sealed(self) -> None:
         """Listens on sockets of each agent only; raises ConfigurationError, EngineError."""
         self._socket_dirs.prepare_root()
-        self._listeners = AgentListeners(self._routes, self._socket_dirs, self._egress())
+        self._listeners = AgentListeners(
+            self._routes, self._auth, self._table, self._socket_dirs, self._egress()
+        )
         self._address = f"http://{FORWARDER_GATEWAY}"
         self._sealed = True
         await self._open_all(self._listeners)
@@ -132,7 +142,7 @@ class HostGateway:
         addresses = AddressList(self._settings.egress_private_networks)
         proxies = UpstreamProxies.of_environment()
         connector = Connector(allowed, addresses, resolve, proxies)
-        return EgressProxy(connector, self._on_denial)
+        return EgressProxy(connector, self._table, self._on_denial)
 
     def _on_denial(self, agent_id: str, denial: Denial) -> None:
         self.denied(agent_id, denial)
@@ -143,6 +153,7 @@ class HostGateway:
             await self._port.stop()
         if self._listeners:
             await self._listeners.close_all()
+        self._table.drop_all()
 
     def access(self, agent_id: str, repo: RepoRef) -> Access:
         """Returns the addresses and the token of one agent; the gateway must have been started."""

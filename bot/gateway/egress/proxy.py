@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.domain.egress import Denial, DenialReason
+from bot.gateway.connections import TUNNEL_ENDS, ConnectionTable, Slot
 from bot.gateway.egress.connector import (
     Connector,
     DeniedError,
@@ -41,9 +41,8 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class EgressLimits:
-    """Bounds the connections of one agent in number, time and bytes."""
+    """Bounds a connection in time and bytes."""
 
-    connections: int = 128
     head_seconds: float = 10.0
     idle_seconds: float = 120.0
     total_seconds: float = 3_600.0
@@ -56,54 +55,60 @@ class EgressProxy:
     def __init__(
         self,
         connector: Connector,
+        table: ConnectionTable,
         denied: Callable[[str, Denial], None],
         limits: EgressLimits | None = None,
     ) -> None:
         self._connector = connector
+        self._table = table
         self._denied = denied
         self._limits = limits or EgressLimits()
-        self._open: Counter[str] = Counter()
 
     async def serve_connection(
         self, agent_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Serves one connection of this agent to its end; the stream's limit bounds the head."""
         client = _EgressClient(reader, writer)
-        if self._open[agent_id] >= self._limits.connections:
+        task = asyncio.current_task()
+        slot = Slot(agent_id, TUNNEL_ENDS, task.cancel if task else writer.transport.abort)
+        if not self._table.admit(slot, writer.get_extra_info("socket").fileno()):
             await client.refuse(503, "Too many connections at once.")
             return
-        self._open[agent_id] += 1
         try:
-            await self._serve(agent_id, client)
+            await self._serve(slot, client)
         except (OSError, asyncio.IncompleteReadError):
             pass  # one end went away
         finally:
-            self._open[agent_id] -= 1
-            if not self._open[agent_id]:
-                del self._open[agent_id]
+            self._table.remove(slot)
             writer.transport.abort()
 
-    async def _serve(self, agent_id: str, client: "_EgressClient") -> None:
+    async def _serve(self, slot: Slot, client: "_EgressClient") -> None:
         try:
             request = await client.read_head(self._limits.head_seconds)
         except MalformedError as error:
             await client.refuse(error.status, str(error))
             return
+        self._table.mark_known(slot, slot.owner)
         try:
             connection = await self._connector.connect(request)
         except DestinationUnreachableError as error:
             await client.refuse(502, str(error))
         except DeniedError as error:
-            self._denied(agent_id, Denial(request.host, request.port, error.reason, time.time()))
+            denial = Denial(request.host, request.port, error.reason, time.time())
+            self._denied(slot.owner, denial)
             await client.refuse(403, f"{request.host} {_WHY[error.reason]}.")
         else:
             try:
-                await self._pass_on(client, request, connection)
+                await self._pass_on(slot, client, request, connection)
             finally:
                 connection.writer.transport.abort()
 
     async def _pass_on(
-        self, client: "_EgressClient", request: ProxyRequest, connection: EgressConnection
+        self,
+        slot: Slot,
+        client: "_EgressClient",
+        request: ProxyRequest,
+        connection: EgressConnection,
     ) -> None:
         if request.tunnel:
             client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -113,12 +118,14 @@ class EgressProxy:
             head = request.head(absolute=connection.proxy is not None, extra=extra)
             connection.writer.write(head)
             upwards = request.body_bytes
+        slot.mark_idle()
         loop = asyncio.get_running_loop()
         end = loop.time() + self._limits.total_seconds
         try:
             async with asyncio.timeout(self._limits.idle_seconds) as deadline:
 
                 def moved() -> None:
+                    slot.mark_idle()  # nothing is under way until the next bytes
                     deadline.reschedule(min(loop.time() + self._limits.idle_seconds, end))
 
                 tunnel = _Tunnel(moved, self._limits.total_bytes)

@@ -11,7 +11,7 @@ from bot.files import BodyTooLargeError
 from bot.gateway.auth import GatewayAuth, ambiguity_of
 from bot.gateway.git.host import RECEIVE, UPLOAD, GitHost, HostUnreachableError, is_success
 from bot.gateway.git.push_policy import PushPolicy
-from bot.gateway.listeners import AGENT
+from bot.gateway.http_connections import AGENT
 from bot.gateway.upstream import UpstreamError, forward_request, forwarded_headers, stream_answer
 
 PREFIX = "/git"

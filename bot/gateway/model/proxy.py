@@ -30,7 +30,7 @@ from bot.domain.secrets import ModelKey
 from bot.errors import StoreUnavailable
 from bot.files import BodyTooLargeError, read_bounded
 from bot.gateway.auth import GatewayAuth, ambiguity_of
-from bot.gateway.listeners import AGENT
+from bot.gateway.http_connections import AGENT
 from bot.gateway.model.catalogue import Catalogue
 from bot.gateway.model.rate_limit import CallRate
 from bot.gateway.model.request import ChatCall, read_chat

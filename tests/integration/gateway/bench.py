@@ -1,7 +1,7 @@
 """A gateway with accounts: a store, agents in it, and a door that asks them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import select
 from bot.agents.access.billing import Billing
 from bot.config import Settings
 from bot.domain.agent import Agent, AgentStatus, RepoRef
+from bot.gateway.connections import ConnectionLimits
 from bot.gateway.server import HostGateway
 from bot.slack.views.presenter import SlackPresenter
 from bot.store import tables
@@ -36,12 +37,13 @@ class GatewayBench:
     session: aiohttp.ClientSession
     store: SqlStore
     gateway: HostGateway | None = None
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 
     async def set(self, **changes: object) -> HostGateway:
         if self.gateway:
             await self.gateway.stop()
         settings = self.settings.model_copy(update=changes)
-        self.gateway = HostGateway(settings, self.folder, self.session)
+        self.gateway = HostGateway(settings, self.folder, self.session, self.connections)
         self.gateway.read_agents_by(self.store.agent)
         self.gateway.account_with(Billing(self.store, SlackPresenter("x"), settings))
         await self.gateway.start("127.0.0.1")

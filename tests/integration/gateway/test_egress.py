@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from bot.domain.egress import Denial, DenialReason
+from bot.gateway.connections import ConnectionLimits, ConnectionTable
 from bot.gateway.egress.allow_list import AddressList, AllowList
 from bot.gateway.egress.connector import Connector, UpstreamProxies
 from bot.gateway.egress.proxy import EgressLimits, EgressProxy
@@ -86,6 +87,7 @@ class EgressBench:
     names: Names
     site: Site
     limits: EgressLimits
+    table: ConnectionTable = field(default_factory=ConnectionTable)
     denials: list[tuple[str, Denial]] = field(default_factory=list)
     allow: tuple[str, ...] = ("*.test",)
     private: tuple[str, ...] = ("127.0.0.2/32", "::1/128")
@@ -102,7 +104,9 @@ class EgressBench:
             UpstreamProxies(self.proxies),
             frozenset({self.site.port}),
         )
-        proxy = EgressProxy(connector, lambda *denial: self.denials.append(denial), self.limits)
+        proxy = EgressProxy(
+            connector, self.table, lambda *denial: self.denials.append(denial), self.limits
+        )
         handlers = Handlers()
         server = await asyncio.start_server(
             handlers.around(
@@ -334,7 +338,8 @@ async def test_slow_and_idle_clients_are_let_go(bench: EgressBench) -> None:
 
 
 async def test_one_agent_has_so_many_connections_and_no_more(bench: EgressBench) -> None:
-    bench.limits = replace(bench.limits, connections=3, idle_seconds=5)
+    bench.limits = replace(bench.limits, idle_seconds=5)
+    bench.table = ConnectionTable(ConnectionLimits(per_agent=6))
     async with bench.running():
         tunnels = [await bench.connect("a.test") for _ in range(3)]
         for reader, _ in tunnels:
@@ -368,6 +373,7 @@ async def test_a_hundred_and_twenty_at_once(bench: EgressBench) -> None:
 
     bench.site.answer = send
     bench.limits = EgressLimits(head_seconds=60)
+    bench.table = ConnectionTable(ConnectionLimits(per_agent=240))
     async with bench.running():
         answers = await asyncio.gather(*(bench.get("a.test") for _ in range(120)))
     assert all(answer.endswith(b"\r\n\r\n" + body) for answer in answers)

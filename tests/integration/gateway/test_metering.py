@@ -17,6 +17,7 @@ from bot.agents.access.billing import Billing, CallRequest, CallResult
 from bot.domain.agent import AgentStatus
 from bot.domain.budget import NANO, Price
 from bot.domain.usage import CostSource, UsageTotals
+from bot.gateway.connections import ConnectionLimits
 from bot.slack.views.presenter import SlackPresenter
 from bot.store import tables
 from playground.event_feed import EventFeed
@@ -444,6 +445,7 @@ async def test_calls_over_the_rate_wait(bench: GatewayBench, provider: Provider)
 async def test_two_hundred_streams_at_once_pass_unbuffered_and_add_up(
     bench: GatewayBench, provider: Provider
 ) -> None:
+    bench.connections = ConnectionLimits(per_agent=N)
     await bench.set(model_calls_per_minute=0)
     await bench.agent()
     together = asyncio.Barrier(N)
