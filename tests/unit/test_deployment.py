@@ -50,3 +50,11 @@ def test_the_unit_and_the_image_start_the_command() -> None:
 def test_the_unit_lets_the_bot_set_the_group_bit_of_folders_and_share_tmp() -> None:
     assert "PrivateTmp" not in UNIT
     assert "RestrictSUIDSGID=no" in UNIT
+
+
+def test_the_unit_and_compose_give_the_bot_the_same_share_of_the_host() -> None:
+    entries = dict(re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE))
+    assert int(entries["LimitNOFILE"]) == BOT["ulimits"]["nofile"] == 65_536
+    assert (entries["MemoryMax"], BOT["mem_limit"]) == ("2G", "2g")
+    assert int(entries["TasksMax"]) == BOT["pids_limit"] == 512
+    assert entries["CapabilityBoundingSet"] == ""
