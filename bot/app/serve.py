@@ -13,7 +13,7 @@ from bot.agents.lifecycle.background_loops import Loop, LoopSupervisor
 from bot.app.build import Application, open_application
 from bot.config import Settings
 from bot.errors import BotError
-from bot.gateway.connections import raise_descriptor_limit
+from bot.gateway.connections import IDLE_SECONDS, raise_descriptor_limit
 from bot.redaction import Redactor
 from bot.slack.socket_mode import SocketConnection
 from bot.store.agents import SqlStore
@@ -94,7 +94,8 @@ async def _connected(settings: Settings, parts: Application) -> AsyncIterator[No
             yield
         return
     server = parts.app.server(port=settings.slack_http_port, path="/slack/events")
-    runner = aiohttp.web.AppRunner(server.web_app)
+    # Its usual hour is what half a request could take, too.
+    runner = aiohttp.web.AppRunner(server.web_app, keepalive_timeout=IDLE_SECONDS)
     await runner.setup()
     try:
         host, port = settings.slack_http_host, settings.slack_http_port

@@ -180,7 +180,8 @@ class SharedConnection(HttpConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Waits for the line, up to the deadline of a head."""
-        self.owner = f"address {transport.get_extra_info('peername')[0]}"
+        peer = transport.get_extra_info("peername")  # None for one that is gone again
+        self.owner = f"address {peer[0] if peer else ''}"
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:

@@ -1,8 +1,11 @@
 """Owns one asyncio task per agent or loop, so that a bug of one never stops another."""
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+
+from bot.log_setup import log_scope
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +25,16 @@ class Supervisor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def spawn(self, key: str, coroutine: Coroutine[None, None, None]) -> None:
-        """Runs the coroutine under this key; raises RuntimeError when one runs already."""
+        """Runs the coroutine under this key; raises RuntimeError when one runs already.
+
+        Its log lines carry the key, and no ids of whoever called this.
+        """
         if self.running(key):
             coroutine.close()
             raise RuntimeError(f"{key} is running already")
-        task = asyncio.create_task(self._guard(key, coroutine), name=f"{self._kind}-{key}")
+        task = asyncio.create_task(
+            self._guard(key, coroutine), name=f"{self._kind}-{key}", context=contextvars.Context()
+        )
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._forget(key, done))
         # A task that is cancelled before its first step never gets to its coroutine.
@@ -58,11 +66,12 @@ class Supervisor:
             del self._tasks[key]
 
     async def _guard(self, key: str, coroutine: Coroutine[None, None, None]) -> None:
-        try:
-            await coroutine
-        except Exception as error:  # the last resort of the bot, see the class
-            logger.exception("the task of %s failed", key)
-            await self._report(key, error)
+        with log_scope(**{self._kind: key}):
+            try:
+                await coroutine
+            except Exception as error:  # the last resort of the bot, see the class
+                logger.exception("the task of %s failed", key)
+                await self._report(key, error)
 
     async def _report(self, key: str, error: Exception) -> None:
         try:

@@ -1,9 +1,14 @@
 import asyncio
 import inspect
+import io
+import json
+import logging
 
 import pytest
 
 from bot.agents.lifecycle.supervisor import Supervisor
+from bot.log_setup import log_scope, make_handler
+from bot.redaction import Redactor
 
 Crashes = list[tuple[str, str]]
 
@@ -47,6 +52,27 @@ async def test_a_report_that_fails_itself_goes_no_further(
     supervisor.spawn("bad", fails())
     await asyncio.wait([supervisor._tasks["bad"]])
     assert "the failure of bad could not be reported" in caplog.text
+
+
+async def test_the_lines_of_a_task_carry_its_key_and_nothing_of_its_starter() -> None:
+    stream = io.StringIO()
+    handler = make_handler(stream, Redactor([]))
+    logger = logging.getLogger("test.supervisor")
+    logger.addHandler(handler)
+
+    async def warns() -> None:
+        logger.warning("here")
+
+    supervisor = supervising([])
+    try:
+        with log_scope(agent="another", channel="C1", user="UMAL"):
+            supervisor.spawn("k3f9ab", warns())
+            await asyncio.wait([supervisor._tasks["k3f9ab"]])
+    finally:
+        logger.removeHandler(handler)
+    line = json.loads(stream.getvalue())
+    assert (line["agent"], line["message"]) == ("k3f9ab", "here")
+    assert line.keys() == {"at", "level", "logger", "message", "agent"}
 
 
 async def test_one_key_runs_once() -> None:
