@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -65,7 +65,6 @@ def test_each_of_these_has_an_effect_and_then_none(text: str) -> None:
     assert effects(inert_markdown(text)) == []
 
 
-@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES), max_size=24).map("".join))
 def test_no_mixture_of_marks_and_code_has_an_effect(text: str) -> None:
     assert effects(inert_markdown(text)) == []
