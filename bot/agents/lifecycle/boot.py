@@ -80,9 +80,12 @@ class Boot:
         if container is not None and container.running:
             return container
         if container is not None:
-            if not resume:
+            # One that never ran is no container that ended: the bot died between making and
+            # starting it, which may happen several times within a minute.
+            never_ran = container.exit is None
+            if not resume and not never_ran:
                 raise ended(container)
-            await self._show_phase("waking")
+            await self._show_phase("container" if never_ran else "waking")
             try:
                 return await runtime.resume(agent.id)
             except EngineError as error:

@@ -90,6 +90,23 @@ async def test_a_clone_that_outlives_the_bot_is_waited_for(harness: AppHarness) 
     assert not [key for key in await harness.shown(agent.id) if key.startswith("refused:")]
 
 
+async def test_a_container_that_never_ran_is_started_however_often_the_bot_dies_before_that(
+    harness: AppHarness,
+) -> None:
+    gate = harness.bridge.gates["health"] = asyncio.Event()
+    agent = await harness.service.start(COMMAND, ORIGIN)
+    assert agent
+    for life in range(1, 4):
+        await harness.asked("health", life)
+        await harness.restart()
+        made = replace(harness.runtime.containers[agent.id], running=False, endpoint=None)
+        harness.runtime.containers[agent.id] = made  # the engine has made it, and not started it
+        await harness.fleet.reconcile()
+    gate.set()
+    await harness.reaches(agent.id, AgentStatus.WORKING)
+    assert not [key for key in await harness.shown(agent.id) if key.startswith("trouble:")]
+
+
 async def test_messages_that_waited_over_a_restart_are_handed_over(harness: AppHarness) -> None:
     agent = await harness.working()
     await harness.asked("execute")
