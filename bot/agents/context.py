@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from bot.agents.agent_parts import AgentParts
 from bot.agents.health_checks import Examination, nothing
 from bot.agents.ports.people import Presenter
 from bot.agents.ports.sandbox import (
@@ -49,12 +48,6 @@ class Dependencies:
     hide: Hide = str
     fetch_file: FetchFile | None = None
     examine: Examination = nothing
-
-    def parts_of(self, purpose: str, *, never_parked: bool = False) -> AgentParts:
-        """Returns what keeps the agents apart in one loop."""
-        return AgentParts(
-            self.store, self.presenter, self.clock, purpose, never_parked=never_parked
-        )
 
     def address(self, agent_id: str, endpoint: str) -> BridgeAddress:
         """Returns the address of the agent's bridge at this endpoint."""

@@ -7,6 +7,7 @@ import asyncio
 import functools
 import logging
 
+from bot.agents.agent_parts import AgentParts
 from bot.agents.context import Dependencies
 from bot.agents.deadlines import INTERRUPT_WAIT_SECONDS
 from bot.agents.lifecycle.fleet import Fleet
@@ -31,7 +32,13 @@ class DiskWatch:
         self._deps = deps
         self._fleet = fleet
         self._limit = deps.settings.container_disk_bytes
-        self._parts = deps.parts_of("keep its files within their limit", never_parked=True)
+        self._parts = AgentParts(
+            deps.store,
+            deps.presenter,
+            deps.clock,
+            "keep its files within their limit",
+            never_parked=True,
+        )
         self._warned: dict[str, int] = {}
 
     async def run(self) -> None:

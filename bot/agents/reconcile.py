@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Mapping
 
+from bot.agents.agent_parts import AgentParts
 from bot.agents.context import Dependencies
 from bot.agents.disk_watch import DiskWatch
 from bot.agents.lifecycle.background_loops import Loop
@@ -82,7 +83,7 @@ class Leftovers:
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
-        self._parts = deps.parts_of("remove its files")
+        self._parts = AgentParts(deps.store, deps.presenter, deps.clock, "remove its files")
 
     async def remove_files(self) -> None:
         """Removes the files that no restart needs; may be called at any time.

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from bot.agents import deadlines
+from bot.agents.agent_parts import AgentParts
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.branch import BranchPusher
 from bot.agents.lifecycle.fleet import Fleet
@@ -39,7 +40,9 @@ class Stopper:
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
-        self._parts = deps.parts_of("store that it is stopped", never_parked=True)
+        self._parts = AgentParts(
+            deps.store, deps.presenter, deps.clock, "store that it is stopped", never_parked=True
+        )
         self._branch = BranchPusher(deps)
         self._stopping: dict[str, asyncio.Event] = {}
         # Stops that are done and not stored; the fleet leaves these agents alone meanwhile.

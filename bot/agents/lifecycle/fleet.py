@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bot.agents.agent_parts import AgentParts
 from bot.agents.context import Dependencies
 from bot.agents.lifecycle.capacity import Capacity
 from bot.agents.lifecycle.failures import AGAIN, explain, explain_loss, lost_files
@@ -37,7 +38,7 @@ class Fleet:
         self._supervisor = Supervisor(self._crashed)
         self._runs: dict[str, AgentRun] = {}
         self._held: Counter[str] = Counter()
-        self._parts = deps.parts_of("go on with it")
+        self._parts = AgentParts(deps.store, deps.presenter, deps.clock, "go on with it")
         self.capacity = Capacity(deps)
         self.place_freed = asyncio.Event()
         self.files_unread = asyncio.Event()

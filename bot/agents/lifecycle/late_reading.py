@@ -6,6 +6,7 @@ import functools
 import logging
 from dataclasses import dataclass, replace
 
+from bot.agents.agent_parts import AgentParts
 from bot.agents.context import Dependencies
 from bot.agents.deadlines import READ_WAIT_SECONDS
 from bot.agents.lifecycle.boot import spec_of
@@ -49,7 +50,7 @@ class LateReading:
     def __init__(self, deps: Dependencies, fleet: Fleet) -> None:
         self._deps = deps
         self._fleet = fleet
-        self._parts = deps.parts_of("read what it left")
+        self._parts = AgentParts(deps.store, deps.presenter, deps.clock, "read what it left")
         self._attempts: dict[str, _Attempts] = {}
 
     async def run(self) -> None:

@@ -75,7 +75,8 @@ async def test_one_that_fails_in_a_row_is_parked_with_one_post_and_tried_again_a
     harness: AppHarness,
 ) -> None:
     agent, tried = await harness.working(), list[float]()
-    parts = harness.dependencies.parts_of("go on with it")
+    deps = harness.dependencies
+    parts = AgentParts(deps.store, deps.presenter, deps.clock, "go on with it")
     part = failing(UNREADABLE, tried)
     for _ in range(MOST_FAILURES - 1):
         assert not await parts.run(agent.id, part)
@@ -107,7 +108,8 @@ async def test_a_guard_passes_over_nobody_and_a_success_clears_the_count(
     async def well() -> None:
         pass
 
-    parts = harness.dependencies.parts_of("try it")
+    deps = harness.dependencies
+    parts = AgentParts(deps.store, deps.presenter, deps.clock, "try it")
     for _ in range(MOST_FAILURES):
         assert not await parts.run(agent.id, failing(UNREADABLE, tried))
         assert await parts.run(agent.id, well)
@@ -118,7 +120,8 @@ async def test_known_trouble_parks_nobody_and_that_of_the_database_is_not_of_one
     harness: AppHarness,
 ) -> None:
     agent, tried = await harness.working(), list[float]()
-    parts = harness.dependencies.parts_of("try it")
+    deps = harness.dependencies
+    parts = AgentParts(deps.store, deps.presenter, deps.clock, "try it")
     for _ in range(2 * MOST_FAILURES):
         await parts.run(agent.id, failing(BridgeUnreachable("away"), tried))
     assert len(tried) == 2 * MOST_FAILURES
