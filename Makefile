@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup venv run check test test-unit test-parts test-containers browser test-browser pictures test-e2e bench openapi architecture walks image release-check format clean
+.PHONY: help setup venv run check test test-unit coverage test-parts test-containers browser test-browser pictures test-e2e bench openapi architecture walks image release-check format clean
 
 # One target at a time: each is a script with an order of its own.
 .NOTPARALLEL:
@@ -20,16 +20,20 @@ venv:
 run: setup ## start the bot (settings: environment or .env)
 	@$(PY)/threadsmith run
 
-check: venv ## format, lint, types and import rules; needs no engine
+check: venv ## format, lint, types, import rules and coverage; needs no engine
 	$(PY)/ruff format --check .
 	$(PY)/ruff check .
 	$(PY)/mypy
 	$(PY)/lint-imports
+	@$(MAKE) --no-print-directory coverage
 
 test: setup test-unit test-parts test-containers test-browser ## every test, in these four stages
 
-test-unit: venv ## the unit tests: pure code, some seconds, and how much of it they cover
-	$(PY)/pytest tests/unit -n 2 --cov
+test-unit: venv ## the unit tests: pure code, some seconds
+	$(PY)/pytest tests/unit -n 2
+
+coverage: venv ## how much of the pure packages the unit tests cover; fails when it falls
+	$(PY)/pytest tests/unit -n 2 --cov -q --durations=0 --durations-min=60
 
 test-parts: venv ## the tests with real parts; needs no engine
 	$(PY)/pytest tests --ignore=tests/unit --ignore=tests/browser -m "not docker" -n 2 $(BY_MODULE)
